@@ -1,0 +1,254 @@
+"""Every option of a run, typed, with its default and what it means.
+
+The dataclasses are the schema that YAML files and the command line are checked against. Only the
+composition root sees them as a configuration; everything below it takes plain arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class DataConfig:
+    """Where a task's examples come from."""
+
+    source: str | None = None
+    """Something with all splits: ``bundled:<name>``, ``hub:<dataset>[@revision][:<config>]``, a folder."""
+    train: str | None = None
+    """A file or glob for this split; wins over the source."""
+    validation: str | None = None
+    test: str | None = None
+    format: str | None = None
+    """``conll | tsv | csv | jsonl | json | parquet``; guessed from the ending when unset."""
+    header: bool | None = None
+    """Whether a TSV or CSV file starts with column names; guessed from the columns when unset."""
+    encoding: str = "utf-8"
+    on_bad_row: str = "error"
+    """``error`` stops at the first bad row; ``skip`` counts them and writes ``rejected.jsonl``."""
+    validation_fraction: float = 0.1
+    """Share of train that becomes validation when there is no validation split."""
+    max_examples: int | None = None
+    """Use only the first so many rows of each split."""
+    max_train_examples: int | None = None
+    """Use only the first so many rows of train; wins over `max_examples` there."""
+
+
+@dataclass
+class TaskConfig:
+    """One task: data, head, metric and options of its type."""
+
+    type: str = "???"
+    data: DataConfig = field(default_factory=DataConfig)
+    columns: dict[str, Any] = field(default_factory=dict)
+    """Role to column: a name, or a number where the file has no header."""
+    head: dict[str, Any] = field(default_factory=dict)
+    """Options of the task type's head; checked against the type's own dataclass."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of the task type; checked against the type's own dataclass."""
+    metric: str | None = None
+    """The task's primary metric; the task type's default when unset."""
+    weight: float = 1.0
+    attention: str | None = None
+    """Overrides `trunk.attention` for this task."""
+
+
+@dataclass
+class TrunkConfig:
+    """The shared pretrained transformer."""
+
+    name: str = "tiny"
+    """``tiny | hf | llama2c``: how the trunk is built."""
+    path: str | None = None
+    """Hub name or folder of the model."""
+    pretrained: bool = True
+    """False: the architecture of `path` with random weights."""
+    attention: str = "causal"
+    """``causal | bidirectional``, for decoders; encoders are always bidirectional."""
+    lr: float = 5e-5
+    max_length: int | None = None
+    """Longest document window in tokens; the model's own limit (at most 512) when unset."""
+    stride: int = 64
+    """Tokens that neighbouring windows of a long document share."""
+    prefix_space: str = "auto"
+    """``auto | true | false``: whether a byte-level tokenizer sees a space before the text."""
+    dropout: float | None = None
+    """Overrides every dropout rate of the trunk's own configuration."""
+    revision: str | None = None
+    trust_remote_code: bool = False
+    gradient_checkpointing: bool = False
+
+
+@dataclass
+class TuningConfig:
+    """Which parameters of the trunk learn."""
+
+    name: str = "full"
+    """``full | frozen | last``."""
+    layers: int = 2
+    """For ``last``: how many of the last layers learn."""
+
+
+@dataclass
+class HeadConfig:
+    """What all heads share."""
+
+    lr: float = 1e-3
+
+
+@dataclass
+class BatchingConfig:
+    """How examples become optimiser steps and trunk passes."""
+
+    examples: int = 32
+    """Examples per optimiser step over all ranks and tasks."""
+    tokens: int = 4096
+    """Most tokens, padding included, in one trunk pass on one device."""
+    max_branches: int = 16
+    """Most branches of one document that share its encoding in a step."""
+    pack: bool = True
+    """Place several short documents in one row, kept apart by the mask."""
+    workers: int = 0
+    """Processes that collate batches beside training."""
+
+
+@dataclass
+class MixingConfig:
+    """How much of each task enters an epoch."""
+
+    name: str = "proportional"
+    """``proportional | uniform | temperature``."""
+    temperature: float = 2.0
+    """For ``temperature``: shares are size ** (1 / temperature)."""
+
+
+@dataclass
+class BalancingConfig:
+    """How the tasks' losses become one update."""
+
+    name: str = "sum"
+
+
+@dataclass
+class OptimizerConfig:
+    """AdamW."""
+
+    weight_decay: float = 0.01
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    eps: float = 1e-8
+
+
+@dataclass
+class ScheduleConfig:
+    """The learning rate over the run."""
+
+    name: str = "linear"
+    """``linear | cosine | constant``, after the warm-up."""
+    warmup: float = 0.1
+    """Share of all steps in which the rate climbs from zero."""
+
+
+@dataclass
+class TrainerConfig:
+    """What Lightning's Trainer is told."""
+
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    precision: str = "32-true"
+    max_epochs: int = 3
+    max_steps: int | None = None
+    """If set, wins over `max_epochs`."""
+    val_check_interval: int | None = None
+    """Optimiser steps between validations, counted across epochs; once an epoch when unset."""
+    gradient_clip_val: float | None = 1.0
+    """Largest norm of the gradient of all parameters together."""
+    log_every_n_steps: int = 10
+    limit_val_examples: int | None = None
+    """Validate on the first so many examples of each task."""
+    progress: bool = True
+    threads: int | None = None
+    """CPU threads of PyTorch; one per core when unset."""
+    deterministic: bool = True
+    profiler: str | None = None
+    detect_anomaly: bool = False
+    overfit_examples: int | None = None
+    """Train and validate on the same first so many examples of each task."""
+    test: bool = True
+    """Evaluate the best weights on the test splits at the end."""
+
+
+@dataclass
+class CheckpointConfig:
+    """Which checkpoints a run keeps."""
+
+    every_n_train_steps: int | None = None
+    """Also save after every so many steps; after every validation in any case."""
+    save_top_k: int = 1
+    save_last: bool = True
+
+
+@dataclass
+class EarlyStoppingConfig:
+    """Stop when the monitored metric no longer improves."""
+
+    patience: int | None = None
+    """Validations without improvement before the run stops; never when unset."""
+    min_delta: float = 0.0
+
+
+@dataclass
+class CallbacksConfig:
+    """Checkpoints and early stopping."""
+
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+
+
+@dataclass
+class WandbConfig:
+    """Weights & Biases."""
+
+    project: str = "mtl"
+    entity: str | None = None
+    name: str | None = None
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
+    mode: str = "auto"
+    """``auto | online | offline``; ``auto`` is online when there is a login."""
+
+
+@dataclass
+class LoggerConfig:
+    """Where metrics go."""
+
+    names: list[str] = field(default_factory=lambda: ["wandb"])
+    """Any of ``wandb``, ``tensorboard``, ``csv``; an empty list logs nowhere."""
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+
+
+@dataclass
+class Config:
+    """A run."""
+
+    tasks: dict[str, TaskConfig] = field(default_factory=dict)
+    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+    tuning: TuningConfig = field(default_factory=TuningConfig)
+    head: HeadConfig = field(default_factory=HeadConfig)
+    batching: BatchingConfig = field(default_factory=BatchingConfig)
+    mixing: MixingConfig = field(default_factory=MixingConfig)
+    balancing: BalancingConfig = field(default_factory=BalancingConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
+    seed: int = 42
+    monitor: str = "val/score"
+    """The metric that drives checkpoints and early stopping: ``val/score`` or ``val/<task>/<metric>``."""
+    resume: str | None = None
+    """A run's folder: continue it exactly, with its own configuration."""
+    init: str | None = None
+    """A run's folder: start from its trunk and from the heads of the tasks that are here too."""

@@ -1,0 +1,161 @@
+"""From text to token ids with character offsets, special tokens, and windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mtl.types import IntArray
+
+
+@dataclass(slots=True)
+class Tokens:
+    """A text's tokens, without special ones: ids and character spans, each of shape (n,)."""
+
+    ids: IntArray
+    starts: IntArray
+    ends: IntArray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def last_of(self, starts: IntArray, ends: IntArray) -> IntArray:
+        """Return the last token of each character span [start, end), -1 where there is none.
+
+        Args:
+            starts: (W,) first characters of the words, ascending.
+            ends: (W,) one past their last characters.
+        """
+        real = np.flatnonzero(self.ends > self.starts)
+        if not len(real):
+            return np.full(len(starts), -1, dtype=np.int32)
+        found = np.searchsorted(self.starts[real], ends, side="left") - 1
+        index = real[np.clip(found, 0, None)]
+        inside = (found >= 0) & (self.ends[index] > starts)
+        return np.where(inside, index, -1).astype(np.int32)
+
+    def first_of(self, starts: IntArray, ends: IntArray) -> IntArray:
+        """Return the first token of each character span [start, end), -1 where there is none."""
+        real = np.flatnonzero(self.ends > self.starts)
+        if not len(real):
+            return np.full(len(starts), -1, dtype=np.int32)
+        found = np.searchsorted(self.ends[real], starts, side="right")
+        index = real[np.clip(found, None, len(real) - 1)]
+        inside = (found < len(real)) & (self.starts[index] < ends)
+        return np.where(inside, index, -1).astype(np.int32)
+
+
+class TextEncoder:
+    """Tokenizer, special tokens and window size of one trunk.
+
+    Args:
+        tokenizer: A fast Hugging Face tokenizer.
+        max_length: Most tokens of one document window, special tokens included.
+        stride: Tokens that neighbouring windows share.
+        prefix_space: Show byte-level tokenizers a space before the text, so that its first word
+            gets the token it has in the middle of a sentence.
+    """
+
+    def __init__(
+        self, tokenizer: Any, max_length: int, stride: int = 64, *, prefix_space: bool = False
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.prefix_space = prefix_space
+        self.prefix, self.suffix = special_tokens(tokenizer)
+        self.room = max_length - len(self.prefix) - len(self.suffix)
+        assert self.room > 0, "max_length leaves no room for text"
+        self.stride = min(stride, self.room // 2)
+
+    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+        """Return the tokens of each text; character spans refer to the text as given."""
+        shift = int(self.prefix_space)
+        given = [" " + t for t in texts] if shift else list(texts)
+        if not given:
+            return []
+        batch = self.tokenizer(
+            given,
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
+        return [
+            _tokens(ids, spans, shift)
+            for ids, spans in zip(batch["input_ids"], batch["offset_mapping"], strict=True)
+        ]
+
+    def windows(self, length: int) -> list[tuple[int, int]]:
+        """Cut `length` tokens into overlapping windows of at most `room`; returns [start, end).
+
+        A text that fits is one window. Windows are equally long but for rounding, so that none
+        is a short rest.
+        """
+        if length <= self.room:
+            return [(0, length)]
+        step = self.room - self.stride
+        count = -(-(length - self.room) // step) + 1
+        starts = [round(i * (length - self.room) / (count - 1)) for i in range(count)]
+        return [(s, s + self.room) for s in starts]
+
+    def document(self, tokens: Tokens, window: tuple[int, int]) -> IntArray:
+        """Return the ids of one window with its special tokens."""
+        start, end = window
+        return np.concatenate([self.prefix, tokens.ids[start:end], self.suffix])
+
+    def owner(self, index: IntArray, windows: Sequence[tuple[int, int]]) -> IntArray:
+        """Return for each token the window in which it stands farthest from an edge.
+
+        Args:
+            index: (N,) token numbers in the whole text.
+            windows: What :meth:`windows` returned.
+        """
+        if len(windows) == 1:
+            return np.zeros(len(index), dtype=np.int32)
+        edges = np.asarray(windows)
+        # The text's own two ends are no edges: nothing is cut off there.
+        left = np.where(edges[:, 0] == 0, -(10**9), edges[:, 0])
+        right = np.where(edges[:, 1] == edges[-1, 1], 10**9, edges[:, 1])
+        room = np.minimum(index[:, None] - left, right - 1 - index[:, None])
+        return room.argmax(axis=1).astype(np.int32)
+
+
+def special_tokens(tokenizer: Any) -> tuple[IntArray, IntArray]:
+    """Return the ids that `tokenizer` puts before and after a text."""
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    full = tokenizer("a", add_special_tokens=True)["input_ids"]
+    for at in range(len(full) - len(bare) + 1):
+        if full[at : at + len(bare)] == bare:
+            prefix, suffix = full[:at], full[at + len(bare) :]
+            return np.asarray(prefix, dtype=np.int32), np.asarray(suffix, dtype=np.int32)
+    raise AssertionError("special tokens change the text's own tokens")
+
+
+def pad_id(tokenizer: Any) -> int:
+    """Return an id to fill rows with that is never the end token.
+
+    Padding is masked and never read, so any other id will do where the tokenizer has none
+    (GPT-2, Llama): the embedding table does not grow.
+    """
+    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    if pad is not None and pad != end:
+        return int(pad)
+    return 0 if end != 0 else 1
+
+
+def byte_level(tokenizer: Any) -> bool:
+    """Whether words carry their leading space as part of their first token (GPT-2, RoBERTa)."""
+    tokens = tokenizer.convert_ids_to_tokens(
+        tokenizer("a b", add_special_tokens=False)["input_ids"]
+    )
+    return any(t.startswith("Ġ") for t in tokens)
+
+
+def _tokens(ids: list[int], spans: list[tuple[int, int]], shift: int) -> Tokens:
+    where = np.asarray(spans, dtype=np.int32).reshape(-1, 2)
+    where = np.maximum(where - shift, 0)
+    return Tokens(np.asarray(ids, dtype=np.int32), where[:, 0], where[:, 1])

@@ -1,0 +1,168 @@
+"""What passes between text, trunk and heads.
+
+A *unit* is a document (one window of it) followed by zero or more branches::
+
+    [ document ][ branch 1: question + answer ][ branch 2: prompt + target ] ...
+
+Units are placed in the rows of one :class:`TrunkBatch`; each head reads the hidden states at its
+own places, given by a :class:`HeadBatch`. Shapes: B rows, T tokens a row, N read positions,
+G outputs, D hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+IntArray = npt.NDArray[np.int32]
+Row = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Branch:
+    """Tokens that continue one window of a document and see no other branch."""
+
+    document: int
+    """Index of the window in :attr:`Encoded.documents`."""
+    ids: IntArray
+
+
+@dataclass(slots=True)
+class Encoded:
+    """One example of one task as token ids, places to read, and targets.
+
+    `part` and `offset` have shape (N,): part `p` is window `p`, or branch `p - len(documents)`;
+    the offset counts tokens inside that part. With `group`, shape (N,), positions of one group
+    are averaged into one output; without it every position is an output of its own. Every array
+    of `targets` is concatenated along its first axis when examples are batched.
+    """
+
+    documents: list[IntArray]
+    part: IntArray
+    offset: IntArray
+    targets: dict[str, npt.NDArray[Any]]
+    mass: float
+    """What this example adds to the denominator of its task's loss."""
+    branches: list[Branch] = field(default_factory=list)
+    group: IntArray | None = None
+
+    @property
+    def outputs(self) -> int:
+        """How many rows of logits the example has."""
+        if self.group is None:
+            return len(self.part)
+        return int(self.group.max()) + 1 if len(self.group) else 0
+
+    @property
+    def length(self) -> int:
+        """Tokens of all windows and branches."""
+        return sum(map(len, self.documents)) + sum(len(b.ids) for b in self.branches)
+
+
+class _Movable:
+    """Dataclasses whose tensors move to a device together."""
+
+    def to(self: T, device: torch.device | str, **kwargs: Any) -> T:
+        """Return a copy with every tensor on `device`; see :meth:`torch.Tensor.to`."""
+        changes = {
+            f.name: _move(getattr(self, f.name), device, kwargs)
+            for f in fields(self)  # type: ignore[arg-type]
+        }
+        return replace(self, **changes)  # type: ignore[type-var]
+
+
+def _move(value: Any, device: torch.device | str, kwargs: dict[str, Any]) -> Any:
+    if isinstance(value, Tensor | _Movable):
+        return value.to(device, **kwargs)
+    if isinstance(value, dict):
+        return {k: _move(v, device, kwargs) for k, v in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], Tensor | _Movable):
+        return [_move(v, device, kwargs) for v in value]
+    return value
+
+
+@dataclass(slots=True)
+class TrunkBatch(_Movable):
+    """Units in rows, for one pass of the trunk. All tensors have shape (B, T)."""
+
+    input_ids: Tensor
+    position_ids: Tensor
+    """Restart at every unit; a branch continues from its document's end."""
+    unit: Tensor
+    """Which unit of the row a token belongs to; -1 is padding."""
+    segment: Tensor
+    """0 in the document, k in the unit's k-th branch."""
+    bidirectional: Tensor
+    """Whether the token's document sees all of itself (else only what came before)."""
+    plain: bool
+    """Every row is one causal unit with at most one branch, from the left: no mask is needed."""
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens: padding not counted."""
+        return int((self.unit >= 0).sum())
+
+
+@dataclass(slots=True)
+class HeadBatch(_Movable):
+    """What one task reads from a trunk pass."""
+
+    positions: Tensor
+    """(N,) indices into the pass's flattened (B * T) tokens."""
+    targets: dict[str, Tensor]
+    examples: list[int]
+    """Index of each example in its task's split."""
+    sizes: list[int]
+    """Outputs of each example; their sum is G."""
+    group: Tensor | None = None
+    """(N,) the output each position is averaged into."""
+    share: Tensor | None = None
+    """(N,) one over the number of positions in its group."""
+
+    def read(self, hidden: Tensor) -> Tensor:
+        """Gather this task's states from `hidden`, shape (B * T, D); returns (G, D)."""
+        states = hidden.index_select(0, self.positions)
+        if self.group is None or self.share is None:
+            return states
+        pooled = states.new_zeros(sum(self.sizes), states.shape[1])
+        return pooled.index_add(0, self.group, states * self.share.to(states.dtype)[:, None])
+
+
+@dataclass(slots=True)
+class MicroBatch(_Movable):
+    """One trunk pass and the heads that read it, by task name."""
+
+    trunk: TrunkBatch
+    heads: dict[str, HeadBatch]
+
+
+@dataclass(slots=True)
+class Step(_Movable):
+    """One optimiser step of one rank: its micro-batches, and what all ranks share."""
+
+    number: int
+    """Counted from the start of training, across epochs."""
+    micro_batches: list[MicroBatch]
+    denominators: dict[str, float]
+    """Loss denominator of every task with rows on any rank of this step."""
+    examples: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens of this rank's micro-batches."""
+        return sum(m.trunk.tokens for m in self.micro_batches)
+
+
+def concatenate(arrays: Iterable[npt.NDArray[Any]]) -> Tensor:
+    """Join arrays along their first axis into one tensor; integers become int64."""
+    joined = np.concatenate(list(arrays))
+    if joined.dtype.kind in "iu":
+        joined = joined.astype(np.int64)
+    return torch.from_numpy(joined)
