@@ -1,0 +1,131 @@
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from seqeval.metrics.sequence_labeling import get_entities
+
+from mtl.errors import DataError
+from mtl.metrics.chunks import Chunk, chunks
+from mtl.metrics.entities import count_entities, entity_labels, entity_rows, token_accuracy
+from tests.metrics.conlleval_reference import score
+
+BIO = ["O", "B-LOC", "I-LOC", "B-A-B", "I-A-B"]
+BIOES = [*BIO, "E-LOC", "S-LOC", "E-A-B", "S-A-B"]
+
+
+def pairs(labels: list[str]) -> st.SearchStrategy[list[list[tuple[str, str]]]]:
+    label = st.sampled_from(labels)
+    return st.lists(st.lists(st.tuples(label, label), max_size=12), max_size=4)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ("", []),
+        ("O O", []),
+        ("B-X I-X O", [("X", 0, 2)]),
+        ("O I-X I-X", [("X", 1, 3)]),
+        ("B-X B-X", [("X", 0, 1), ("X", 1, 2)]),
+        ("B-X I-Y I-Y", [("X", 0, 1), ("Y", 1, 3)]),
+        ("I-X B-X I-X", [("X", 0, 1), ("X", 1, 3)]),
+        ("S-X S-X B-X E-X B-X E-X", [("X", 0, 1), ("X", 1, 2), ("X", 2, 4), ("X", 4, 6)]),
+        ("E-X E-X I-X", [("X", 0, 1), ("X", 1, 2), ("X", 2, 3)]),
+        ("B I O I", [("", 0, 2), ("", 3, 4)]),
+        ("B-A-B I-A-B", [("A-B", 0, 2)]),
+    ],
+)
+def test_chunks(labels: str, expected: list[tuple[str, int, int]]) -> None:
+    assert chunks(labels.split()) == [Chunk(*chunk) for chunk in expected]
+
+
+@pytest.mark.parametrize("label", ["NN", "O-X", "BX", "", "U-X"])
+def test_a_label_of_no_scheme_is_an_error(label: str) -> None:
+    with pytest.raises(DataError, match=f"but got '{label}'"):
+        chunks(["O", label])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(BIOES), max_size=12))
+def test_chunks_equal_seqeval_default_mode(labels: list[str]) -> None:
+    # seqeval gives inclusive ends, and takes a type's last part where the tag has no hyphen of its
+    # own; on labels with a tag and a type the two agree everywhere, invalid sequences included.
+    assert [tuple(c) for c in chunks(labels)] == [(k, s, e + 1) for k, s, e in get_entities(labels)]
+
+
+def test_where_seqeval_differs() -> None:
+    # A bare tag has the empty type in conlleval; seqeval calls it "_".
+    assert chunks(["B", "I"]) == [("", 0, 2)]
+    assert get_entities(["B", "I"]) == [("_", 0, 1)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(pairs(BIO))
+def test_counts_equal_the_streaming_state_machine(data: list[list[tuple[str, str]]]) -> None:
+    guess = [[g for g, _ in sentence] for sentence in data]
+    truth = [[t for _, t in sentence] for sentence in data]
+    rows = entity_rows(count_entities(guess, truth, entity_labels(BIO)).chunks, ["A-B", "LOC"])
+    assert {r.type: (r.correct, r.predicted, r.gold) for r in rows[1:]} == score(guess, truth)
+
+
+def columns(path: Path) -> tuple[list[list[str]], list[list[str]]]:
+    sentences = path.read_text(encoding="utf-8").strip("\n").split("\n\n")
+    split = [[line.split() for line in sentence.splitlines()] for sentence in sentences]
+    return [[c[-1] for c in s] for s in split], [[c[-2] for c in s] for s in split]
+
+
+@pytest.mark.parametrize("name", ["conll-mild.txt", "conll-wild.txt"])
+def test_conformity_with_what_conlleval_printed(name: str) -> None:
+    folder = Path(os.environ.get("MTL_DATA", "")) / ".." / "conformity"
+    if "MTL_DATA" not in os.environ or not (folder / name).is_file():
+        pytest.skip("needs $MTL_DATA/../conformity")
+    guess, truth = columns(folder / name)
+    labels = entity_labels({label for s in (*guess, *truth) for label in s})
+    counts = count_entities(guess, truth, labels)
+    total, *rows = entity_rows(counts.chunks, labels.types)
+    head, overall, *types = json.loads((folder / "expected.json").read_text())[name]
+    assert [int(n) for n in re.findall(r"\d+", head)] == [
+        counts.tokens[1],
+        total.gold,
+        total.predicted,
+        total.correct,
+    ]
+    percent = [100 * x for x in (token_accuracy(counts.tokens), *total[1:4])]
+    assert (
+        overall
+        == "accuracy: {:6.2f}%; precision: {:6.2f}%; recall: {:6.2f}%; FB1: {:6.2f}".format(
+            *percent
+        )
+    )
+    printed = [
+        f"{r.type:>17}: precision: {100 * r.precision:6.2f}%; recall: {100 * r.recall:6.2f}%; "
+        f"FB1: {100 * r.f1:6.2f}  {r.predicted}"
+        for r in rows
+    ]
+    assert printed == types
+
+
+def test_nothing_found_is_zero_and_empty_types_are_not_shown() -> None:
+    labels = entity_labels(BIO)
+    counts = count_entities([["O", "O"], []], [["B-LOC", "O"], []], labels)
+    rows = entity_rows(counts.chunks, labels.types)
+    assert rows == [("overall", 0.0, 0.0, 0.0, 0, 0, 1), ("LOC", 0.0, 0.0, 0.0, 0, 0, 1)]
+    assert token_accuracy(counts.tokens) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("guess", "truth", "message"),
+    [
+        (["B-X"], ["O"], "Expected predicted labels .* but got 'B-X'"),
+        (["O"], ["B-X"], "Expected gold labels .* but got 'B-X'"),
+        (["O"], ["O", "O"], "for each of 2 gold labels, but got 1"),
+    ],
+)
+def test_labels_outside_the_set_are_errors(
+    guess: list[str], truth: list[str], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        count_entities([guess], [truth], entity_labels(BIO))
