@@ -1,0 +1,1 @@
+"""Reading, windowing, packing and mixing of examples."""

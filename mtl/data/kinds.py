@@ -1,0 +1,163 @@
+"""What a cell of a data file becomes: one small converter for each kind of role.
+
+A converter takes the cell as the reader found it, never ``None``, and returns the value, or
+``None`` when the cell is empty. It raises :class:`ValueError` with a sentence when the cell is of
+the wrong kind; the caller adds the file, the line and the role.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mtl.registry import Registry
+
+Converter = Callable[[Any], Any]
+Storage = Literal["string", "strings", "number", "json"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A converter, and how its values lie in an Arrow table."""
+
+    convert: Converter
+    storage: Storage
+
+
+KINDS: Registry[Kind] = Registry("kind of role")
+
+
+def _kind(name: str, storage: Storage) -> Callable[[Converter], Converter]:
+    def add(convert: Converter) -> Converter:
+        KINDS.register(name)(Kind(convert, storage))
+        return convert
+
+    return add
+
+
+def show(cell: Any, limit: int = 60) -> str:
+    """Return a cell as it appears in a message: one line, cut to `limit` characters."""
+    text = repr(cell)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _unexpected(wanted: str, cell: Any) -> ValueError:
+    return ValueError(f"Expected {wanted}, but got {show(cell)}")
+
+
+@_kind("text", "string")
+def to_text(cell: Any) -> str | None:
+    """Return a string as it stands; white space alone is empty."""
+    if not isinstance(cell, str):
+        raise _unexpected("text", cell)
+    return cell if cell.strip() else None
+
+
+@_kind("label", "string")
+def to_label(cell: Any) -> str | None:
+    """Return a name: a stripped string, a truth value, or a whole number."""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, int):
+        return str(cell)
+    if not isinstance(cell, str):
+        raise _unexpected("a label (text or a whole number)", cell)
+    return cell.strip() or None
+
+
+@_kind("number", "number")
+def to_number(cell: Any) -> float | None:
+    """Return a finite number; digits in a string count."""
+    if isinstance(cell, str) and not cell.strip():
+        return None
+    try:
+        value = math.nan if isinstance(cell, bool) else float(cell)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise _unexpected("a finite number", cell)
+    return value
+
+
+def _json_list(cell: str) -> list[Any] | None:
+    try:
+        value = json.loads(cell)
+    except json.JSONDecodeError:
+        return None
+    return value if isinstance(value, list) else None
+
+
+def _listed(cell: Any, split: Callable[[str], list[str]]) -> Any:
+    """Return the list in a cell such as ``["EU", "rejects"]``, or the parts of a plain string."""
+    if not isinstance(cell, str):
+        return cell
+    bracketed = cell.lstrip().startswith("[")
+    value = _json_list(cell) if bracketed else None
+    if value is None and cell.lstrip().startswith(("['", '["')):
+        raise _unexpected('a list in JSON, such as ["a", "b"]', cell)
+    return split(cell) if value is None else value
+
+
+def _items(cell: Any, wanted: str, convert: Converter) -> list[Any]:
+    if not isinstance(cell, list | tuple):
+        raise _unexpected(wanted, cell)
+    values = []
+    for number, item in enumerate(cell, start=1):
+        try:
+            value = convert(item)
+        except ValueError as problem:
+            raise ValueError(f"{problem} as item {number} of {len(cell)}") from None
+        if value is None:
+            raise ValueError(f"Expected {wanted}, but item {number} of {len(cell)} is empty")
+        values.append(value)
+    return values
+
+
+def _word(cell: Any) -> str | None:
+    # A word of white space (a no-break space, say) does occur in real corpora; "" does not.
+    if not isinstance(cell, str):
+        raise _unexpected("a word", cell)
+    return cell or None
+
+
+@_kind("tokens", "strings")
+def to_tokens(cell: Any) -> list[str] | None:
+    """Return a list of words; a string is split on white space, or parsed if it is a JSON list."""
+    return _items(_listed(cell, str.split), "a list of words", _word) or None
+
+
+@_kind("tags", "strings")
+def to_tags(cell: Any) -> list[str] | None:
+    """Return a list of labels, one a word; strings as for ``tokens``."""
+    return _items(_listed(cell, str.split), "a list of labels", to_label) or None
+
+
+def _split_names(cell: str) -> list[str]:
+    separator = "|" if "|" in cell else ","
+    return [name for name in cell.split(separator) if name.strip()]
+
+
+@_kind("labels", "strings")
+def to_labels(cell: Any) -> list[str]:
+    """Return a set of labels as a list, possibly empty; a string is split on ``|``, else ``,``."""
+    names = _items(_listed(cell, _split_names), "a list of labels", to_label)
+    return list(dict.fromkeys(names))
+
+
+@_kind("texts", "strings")
+def to_texts(cell: Any) -> list[str] | None:
+    """Return a list of texts; a string is a list of one, or parsed if it is a JSON list."""
+    if isinstance(cell, str):
+        cell = (_json_list(cell) or [cell]) if cell.strip() else []
+    return _items(cell, "a list of texts", to_text) or None
+
+
+@_kind("record", "json")
+def to_record(cell: Any) -> Any:
+    """Return any JSON value as it stands."""
+    return cell

@@ -1,0 +1,126 @@
+"""What every reader of a format takes and gives, and the table of formats.
+
+A reader yields ``(line, cells)``: the line on which a row starts, counted from 1 (0 when the
+format has no lines), and the cells of the wanted columns, for example
+``(3, {0: ["EU", "rejects"], -1: ["I-ORG", "O"]})``. It is lazy, so a file may be larger than
+memory. Lines that are no row go to :meth:`Source.reject`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mtl.data.rows import BadRows, Role, place
+from mtl.errors import ConfigError, DataError, did_you_mean
+from mtl.registry import Registry
+
+Column = str | int
+Cells = Mapping[Column, Any]
+Columns = dict[str, Column]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file, and what is wanted from it."""
+
+    path: Path
+    roles: tuple[Role, ...]
+    columns: Columns
+    """Role to column; only roles that are wanted."""
+    header: bool | None = None
+    encoding: str = "utf-8"
+    section: str = "data"
+    """The config section that names the file, for messages."""
+    bad_rows: BadRows = field(default_factory=BadRows)
+
+    @property
+    def wanted(self) -> list[Column]:
+        """The columns to read, each once."""
+        return list(dict.fromkeys(self.columns.values()))
+
+    @property
+    def needed(self) -> list[str]:
+        """The named columns without which there is no row."""
+        required = {role.name for role in self.roles if role.required}
+        return [c for r, c in self.columns.items() if r in required and isinstance(c, str)]
+
+    def reject(self, line: int, reason: str, raw: Any) -> None:
+        """File a bad row of this file; see :meth:`mtl.data.rows.BadRows.reject`."""
+        self.bad_rows.reject(self.path, line, reason, raw)
+
+    def fail(self, line: int, sentence: str) -> DataError:
+        """Return an error about the file as a whole, or about the place where reading ends."""
+        return DataError(f"{place(self.path, line)}: {sentence}")
+
+    def refuse(self, option: str, sentence: str) -> ConfigError:
+        """Return an error about an option of this file's section."""
+        return ConfigError(f"{self.section}.{option}: {sentence}")
+
+    def refuse_column(self, role: str, sentence: str) -> ConfigError:
+        """Return an error about the column of a role: ``columns`` stands beside the section."""
+        task = self.section.rpartition(".")[0]
+        return ConfigError(f"{task}{'.' if task else ''}columns.{role}: {sentence}")
+
+
+Read = Callable[[Source], Iterator[tuple[int, Cells]]]
+
+
+def _as_given(source: Source) -> Columns:
+    return source.columns
+
+
+@dataclass(frozen=True)
+class Format:
+    """How files of one format are read.
+
+    Args:
+        read: The reader.
+        endings: Endings of file names that mean this format, with their dot.
+        fit: Returns a source's columns as this format can have them.
+    """
+
+    read: Read
+    endings: tuple[str, ...] = ()
+    fit: Callable[[Source], Columns] = _as_given
+
+
+FORMATS: Registry[Format] = Registry("data format")
+
+
+def missing_column(name: str, known: Iterable[str]) -> str:
+    """Return the sentence for a column that is not there, without its full stop."""
+    names = list(map(str, known))
+    hint = did_you_mean(name, names).strip().replace("Did", "did", 1)
+    found = ", ".join(names[:20]) or "none"
+    return f"Expected a column '{name}', but found {found}{hint and f' ({hint})'}"
+
+
+def check_columns(source: Source, line: int, names: Iterable[str], advice: str = "") -> None:
+    """Raise an error if a needed column is not among `names`.
+
+    Raises:
+        DataError: With the nearest existing name.
+    """
+    known = list(names)
+    for name in source.needed:
+        if name not in known:
+            raise source.fail(line, f"{missing_column(name, known)}.{advice}")
+
+
+def only_names(source: Source) -> Columns:
+    """Return the columns of a source whose format names them.
+
+    Raises:
+        ConfigError: If one is a number.
+    """
+    for role, column in source.columns.items():
+        if not isinstance(column, str):
+            raise source.refuse_column(
+                role,
+                f"Expected a column's name, but got {column!r}: the columns of "
+                f"{source.path.name} have names.",
+            )
+    return source.columns

@@ -1,0 +1,103 @@
+"""Which files a pattern names, and which format they are in."""
+
+from __future__ import annotations
+
+import glob
+from itertools import islice
+from pathlib import Path
+
+from mtl.data.readers.base import FORMATS, Source
+from mtl.data.readers.text import lines
+from mtl.errors import ConfigError, DataError, did_you_mean, one_of
+
+_SAMPLE = 200
+
+
+def find(pattern: str | Path, key: str, base: Path | None = None) -> list[Path]:
+    """Return the files that a path or glob names, sorted.
+
+    Args:
+        pattern: A path, or a glob (``**`` for any number of folders); a file whose name merely
+            looks like a glob is found as it is.
+        key: The config key that holds it.
+        base: The folder that relative paths start from; the current one when ``None``.
+
+    Raises:
+        DataError: If there is no such file, or one is a folder or empty.
+    """
+    path = (base or Path()) / Path(pattern).expanduser()
+    if path.exists():
+        found = [path]
+    else:
+        found = [Path(p) for p in sorted(glob.glob(str(path), recursive=True))]
+        found = [p for p in found if not p.is_dir()]
+    if not found:
+        kind = "files that match" if glob.has_magic(str(pattern)) else "a file at"
+        raise DataError(f"{key}: Expected {kind} '{path}', but there is none.{_nearby(path)}")
+    for file in found:
+        _check(file, key)
+    return found
+
+
+def _nearby(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" The folder '{path.parent}' does not exist." if path.parent != Path() else ""
+    return did_you_mean(path.name, (p.name for p in path.parent.iterdir()))
+
+
+def _check(file: Path, key: str) -> None:
+    if file.is_dir():
+        raise DataError(
+            f"{key}: Expected a file, but '{file}' is a folder. Name a file in it, or a glob such "
+            f"as '{file}/*.jsonl'; a folder with all splits goes into `source`."
+        )
+    try:
+        size = file.stat().st_size
+        file.open("rb").close()
+    except OSError as problem:
+        raise DataError(f"{key}: Expected a readable file, but got '{file}': {problem}.") from None
+    if not size:
+        raise DataError(f"{key}: Expected rows, but the file '{file}' is empty.")
+
+
+def format_of(source: Source, given: str | None) -> str:
+    """Return the name of a file's format: as given, by its ending, else by what it looks like.
+
+    For tasks that label words, ``.tsv``, ``.txt`` and unknown endings are columns when they hold
+    one word a line; for others they are tab-separated.
+
+    Raises:
+        ConfigError: If the given format is unknown.
+    """
+    if given is not None:
+        if given not in FORMATS:
+            raise ConfigError(one_of(f"{source.section}.format", given, FORMATS))
+        return given
+    ending = source.path.suffix.lower()
+    known = {e: name for name in FORMATS for e in FORMATS.get(name).endings}
+    guess = known.get(ending, "tsv")
+    words = any(role.kind in ("tokens", "tags") for role in source.roles)
+    return "conll" if guess == "tsv" and words and _one_word_a_line(source) else guess
+
+
+def _one_word_a_line(source: Source) -> bool:
+    """Whether the first lines look like columns of words, not like sentences with their labels.
+
+    Cells between tabs that hold several words are sentences. Lines without labels are columns
+    only if all are of one width.
+    """
+    widths = set()
+    for _, line in islice(lines(source), _SAMPLE):
+        cells = line.strip().split("\t")
+        if len(cells) > 1 and any(" " in cell.strip() for cell in cells):
+            return False
+        if line.strip():
+            widths.add(len(line.split()))
+    labelled = any(role.kind == "tags" for role in source.roles)
+    return (labelled or len(widths) == 1) and not _has_names(source)
+
+
+def _has_names(source: Source) -> bool:
+    _, first = next(lines(source), (0, ""))
+    names = [cell.strip() for cell in first.split("\t")]
+    return bool(source.needed) and all(name in names for name in source.needed)

@@ -1,0 +1,191 @@
+"""One split: from a path or glob to rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtl.data.kinds import KINDS, show
+from mtl.data.readers.base import FORMATS, Cells, Column, Columns, Source
+from mtl.data.readers.files import find, format_of
+from mtl.data.readers.table import make_rows
+from mtl.data.rows import BadRows, Role, Rows, place
+from mtl.errors import ConfigError, DataError, one_of
+
+if TYPE_CHECKING:
+    from mtl.types import Row
+
+ID = Role("id", "label", required=False, help="a name of the row, unique in its split")
+REQUIRE = ("all", "inputs")
+
+
+def read_split(
+    pattern: str | Path,
+    *,
+    columns: Mapping[str, Column],
+    roles: Sequence[Role],
+    bad_rows: BadRows | None = None,
+    split: str = "data",
+    format: str | None = None,
+    header: bool | None = None,
+    encoding: str = "utf-8",
+    limit: int | None = None,
+    require: str = "all",
+    key: str | None = None,
+    base: Path | None = None,
+) -> Rows:
+    """Read the files that a path or glob names into rows.
+
+    Args:
+        pattern: A path or glob; the files of a glob are read in sorted order.
+        columns: Role to column: a name, or a number counted from 0 (from the end if negative).
+            A column for ``id``, where no role has that name, gives the rows their ``_id``.
+        roles: What the task wants.
+        bad_rows: What happens to rows that cannot be read; stops at the first one by default.
+        split: The split's name; the n-th row without an id is called ``<split>-<n>``.
+        format: A name in :data:`mtl.data.readers.base.FORMATS`; guessed when ``None``.
+        header: Whether a CSV or TSV file begins with names; when ``None``, it does if `columns`
+            gives names.
+        encoding: Of text files; a byte-order mark wins over UTF-8.
+        limit: Read only the first so many rows.
+        require: ``all``, or ``inputs`` to leave targets out, as predictions do.
+        key: The config key that holds `pattern`, for messages.
+        base: The folder that a relative pattern starts from; the current one when ``None``.
+
+    Raises:
+        DataError: If a file is missing, empty, malformed, or has no rows.
+        ConfigError: If an option does not fit.
+    """
+    bad_rows = bad_rows or BadRows()
+    key = key or f"{bad_rows.section}.{split}"
+    chosen = choose_roles(roles, columns, require, bad_rows.section)
+    mapped = {role.name: columns[role.name] for role in chosen}
+    sources = [
+        Source(file, tuple(chosen), mapped, header, encoding, bad_rows.section, bad_rows)
+        for file in find(pattern, key, base)
+    ]
+    found = (item for source in sources for item in _read(source, format))
+    return collect(found, chosen, split=split, limit=limit, bad_rows=bad_rows, key=key)
+
+
+def choose_roles(
+    roles: Sequence[Role], columns: Mapping[str, Column], require: str, section: str
+) -> list[Role]:
+    """Return the roles to read: those with a column, without targets for ``inputs``.
+
+    Raises:
+        ConfigError: If `columns` names an unknown role, lacks a required one, or a column is
+            neither a name nor a number.
+    """
+    assert require in REQUIRE, require
+    task = section.rpartition(".")[0]
+    where = f"{task}.columns" if task else "columns"
+    known = [*roles, *([] if any(r.name == ID.name for r in roles) else [ID])]
+    for name, column in columns.items():
+        if name not in {role.name for role in known}:
+            raise ConfigError(one_of(where, name, (role.name for role in known)))
+        if not isinstance(column, str | int) or isinstance(column, bool):
+            raise ConfigError(
+                f"{where}.{name}: Expected a column's name or number, but got {column!r}."
+            )
+    chosen = [role for role in known if require == "all" or not role.target]
+    for role in chosen:
+        if role.required and role.name not in columns:
+            raise ConfigError(
+                f"{where}.{role.name}: Expected the column of the task's {role.help or role.name}, "
+                "but got none."
+            )
+    return [role for role in chosen if role.name in columns]
+
+
+def _read(source: Source, format: str | None) -> Iterator[tuple[Source, int, Cells]]:
+    kind = FORMATS.get(format_of(source, format))
+    source = replace(source, columns=kind.fit(source))
+    for line, cells in kind.read(source):
+        yield source, line, cells
+
+
+def collect(
+    found: Iterable[tuple[Source, int, Cells]],
+    roles: Sequence[Role],
+    *,
+    split: str,
+    limit: int | None,
+    bad_rows: BadRows,
+    key: str,
+) -> Rows:
+    """Convert what readers found and return it as rows.
+
+    Raises:
+        DataError: If there is none.
+    """
+    before = len(bad_rows)
+    rows = make_rows(islice(_convert(found, roles, split), limit), roles)
+    if len(rows):
+        return rows
+    rejected = bad_rows.rejects[before:]
+    if not rejected:
+        raise DataError(f"{key}: Expected rows, but found none in what it names.")
+    first = rejected[0]
+    raise DataError(
+        f"{key}: Expected rows, but all {len(rejected):,} were skipped, "
+        f"the first at {place(first.file, first.line)}: {first.reason}."
+    )
+
+
+def _convert(
+    found: Iterable[tuple[Source, int, Cells]], roles: Sequence[Role], split: str
+) -> Iterator[Row]:
+    named = any(role.name == ID.name for role in roles)
+    seen: set[str] = set()
+    number = 0
+    for source, line, cells in found:
+        try:
+            row = _row(cells, source.columns, roles)
+            name = row.pop(ID.name, None) or f"{split}-{number}"
+            if name in seen:
+                raise ValueError(
+                    f"Expected ids that occur once, but '{name}' is a second time here"
+                )
+        except ValueError as problem:
+            source.reject(line, str(problem), dict(cells))
+            continue
+        if named:
+            seen.add(name)
+        number += 1
+        yield {**row, "_file": str(source.path), "_line": line, "_id": name}
+
+
+def _row(cells: Cells, columns: Columns, roles: Sequence[Role]) -> Row:
+    row: dict[str, Any] = {}
+    for role in roles:
+        if role.name not in columns:
+            continue
+        column = columns[role.name]
+        cell = cells.get(column)
+        try:
+            value = None if cell is None else KINDS.get(role.kind).convert(cell)
+        except ValueError as problem:
+            raise ValueError(f"{problem} in column {column!r}") from None
+        if value is not None:
+            row[role.name] = value
+        elif role.required:
+            raise ValueError(f"Expected {role.kind} in column {column!r}, but got {show(cell)}")
+    _check_lengths(row, roles)
+    return row
+
+
+def _check_lengths(row: Row, roles: Sequence[Role]) -> None:
+    """Raise ValueError if a row has not one tag for each word."""
+    words = next((row[r.name] for r in roles if r.kind == "tokens" and r.name in row), None)
+    for role in roles:
+        if words is None or role.kind != "tags" or role.name not in row:
+            continue
+        if len(row[role.name]) != len(words):
+            raise ValueError(
+                f"Expected one of `{role.name}` for each of {len(words)} tokens, "
+                f"but got {len(row[role.name])}"
+            )

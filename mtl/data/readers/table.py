@@ -1,0 +1,126 @@
+"""Rows go into an Arrow table: in memory while it is small, on disk beyond that.
+
+The file on disk lives in a temporary folder as long as the process that wrote it (``TMPDIR``
+chooses the disk) and is mapped, not read: a corpus may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtl.data.kinds import KINDS
+from mtl.data.rows import Role, Rows, map_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mtl.types import Row
+
+IN_MEMORY = 64 << 20
+"""Bytes of Arrow data up to which a table stays in memory."""
+_BATCH = 1_000
+_numbers = count()
+
+
+def make_rows(rows: Iterable[Row], roles: Sequence[Role], limit: int = IN_MEMORY) -> Rows:
+    """Return rows as a table; columns without any value are left out.
+
+    Args:
+        rows: Converted rows, with ``_file``, ``_line`` and ``_id``.
+        roles: The roles that rows may have.
+        limit: Bytes beyond which the table goes to disk.
+    """
+    import pyarrow as pa
+
+    records = [r.name for r in roles if KINDS.get(r.kind).storage == "json"]
+    schema = _schema(roles)
+    spool = _Spool(schema, limit)
+    pending: list[Row] = []
+    for row in rows:
+        pending.append({**row, **{n: _dump(row[n]) for n in records if n in row}})
+        if len(pending) == _BATCH:
+            spool.add(pa.RecordBatch.from_pylist(pending, schema))
+            pending = []
+    if pending:
+        spool.add(pa.RecordBatch.from_pylist(pending, schema))
+    table = spool.finish()
+    filled = [f.name for f in schema if table.column(f.name).null_count < table.num_rows]
+    return Rows(table.select(filled), set(records) & set(filled), path=spool.path)
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _schema(roles: Sequence[Role]) -> pa.Schema:
+    import pyarrow as pa
+
+    types = {
+        "string": pa.string(),
+        "strings": pa.list_(pa.string()),
+        "number": pa.float64(),
+        "json": pa.string(),
+    }
+    fields = [(role.name, types[KINDS.get(role.kind).storage]) for role in roles]
+    return pa.schema([*fields, ("_file", pa.string()), ("_line", pa.int64()), ("_id", pa.string())])
+
+
+class _Spool:
+    """Record batches in a list, until they are too many; then in a file."""
+
+    def __init__(self, schema: pa.Schema, limit: int) -> None:
+        self.schema = schema
+        self.limit = limit
+        self.batches: list[pa.RecordBatch] = []
+        self.size = 0
+        self.path: Path | None = None
+        self.writer: Any = None
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        self.size += batch.nbytes
+        if self.writer is None and self.size > self.limit:
+            self._spill()
+        if self.writer is None:
+            self.batches.append(batch)
+        else:
+            self.writer.write_batch(batch)
+
+    def _spill(self) -> None:
+        import pyarrow as pa
+
+        self.path = _folder() / f"{next(_numbers)}.arrow"
+        self.writer = pa.ipc.new_stream(str(self.path), self.schema)
+        for batch in self.batches:
+            self.writer.write_batch(batch)
+        self.batches = []
+
+    def finish(self) -> pa.Table:
+        import pyarrow as pa
+
+        if self.path is None:
+            return pa.Table.from_batches(self.batches, self.schema).combine_chunks()
+        self.writer.close()
+        return map_table(self.path)
+
+
+@functools.cache
+def _folder() -> Path:
+    """Return this process's folder; it goes when the process ends, not when a fork of it does."""
+    folder = Path(tempfile.mkdtemp(prefix="mtl-rows-"))
+    owner = os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder

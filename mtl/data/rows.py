@@ -1,0 +1,226 @@
+"""Rows: what a data file becomes, and what happens to the lines that do not.
+
+One row, as tasks see it::
+
+    {"tokens": ["EU", "rejects"], "labels": ["I-ORG", "O"],
+     "_file": "eng.train", "_line": 3, "_id": "train-0"}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mtl.data.kinds import KINDS
+from mtl.errors import ConfigError, DataError, one_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mtl.types import Row
+
+POLICIES = ("error", "skip")
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a task wants from a column.
+
+    Args:
+        name: The key of ``columns`` in the task's YAML, and of the row.
+        kind: A name in :data:`mtl.data.kinds.KINDS`: ``text``, ``tokens``, ``tags``, ``label``,
+            ``labels``, ``number``, ``texts`` or ``record``.
+        required: Whether every row must have a value for it.
+        help: What it is, in a few words.
+        target: Whether it is what the task learns to predict; predictions do without.
+    """
+
+    name: str
+    kind: str
+    required: bool = True
+    help: str = ""
+    target: bool = False
+
+    def __post_init__(self) -> None:
+        KINDS.get(self.kind, where=f"kind of role {self.name}")
+
+
+def where(row: Row) -> str:
+    """Return ``file:line`` of a row, or its file alone where lines are not known."""
+    return place(row["_file"], row["_line"])
+
+
+def place(file: str | Path, line: int) -> str:
+    """Return ``file:line``, or the file alone if `line` is 0."""
+    return f"{file}:{line}" if line else str(file)
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A line that is no row: where it stands, why, and what was found there."""
+
+    file: str
+    line: int
+    reason: str
+    raw: Any
+
+
+@dataclass
+class BadRows:
+    """Stops at the first bad row, or collects them all.
+
+    Args:
+        policy: ``error`` or ``skip``.
+        section: The config section that holds ``on_bad_row``, for messages.
+    """
+
+    policy: str = "error"
+    section: str = "data"
+    rejects: list[Reject] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.policy not in POLICIES:
+            raise ConfigError(one_of(f"{self.section}.on_bad_row", self.policy, POLICIES))
+
+    def __len__(self) -> int:
+        return len(self.rejects)
+
+    def reject(self, file: str | Path, line: int, reason: str, raw: Any) -> None:
+        """File a bad row.
+
+        Args:
+            file: Where it stands.
+            line: Its line, counted from 1; 0 if not known.
+            reason: One sentence without its full stop: what was expected and what was found.
+            raw: What was found there; anything that JSON can hold, the rest as ``repr``.
+
+        Raises:
+            DataError: Under the policy ``error``.
+        """
+        if self.policy == "error":
+            advice = f"Mend it, or set `{self.section}.on_bad_row=skip` to leave such rows out."
+            raise DataError(f"{place(file, line)}: {reason}. {advice}")
+        self.rejects.append(Reject(str(file), line, reason, raw))
+
+    def summary(self) -> str:
+        """Return one sentence on the rows that were left out, or an empty string."""
+        if not self.rejects:
+            return ""
+        first = self.rejects[0]
+        rows = "1 row was" if len(self) == 1 else f"{len(self):,} rows were"
+        return (
+            f"{rows} skipped (`{self.section}.on_bad_row=skip`), "
+            f"the first at {place(first.file, first.line)}: {first.reason}."
+        )
+
+    def write(self, path: str | Path) -> None:
+        """Write the rejects, one JSON object a line: file, line, reason, raw, section."""
+        write_rejects(path, [self])
+
+
+def write_rejects(path: str | Path, groups: Iterable[BadRows]) -> None:
+    """Write the rejects of several sections into one file, as :meth:`BadRows.write` does."""
+    with Path(path).open("w", encoding="utf-8") as out:
+        for group in groups:
+            for reject in group.rejects:
+                record = {**vars(reject), "section": group.section}
+                out.write(json.dumps(record, ensure_ascii=False, default=repr) + "\n")
+
+
+class Rows:
+    """The rows of a split, in an Arrow table: in memory, or mapped from disk when large.
+
+    Args:
+        table: A column for each role that has values, and ``_file``, ``_line``, ``_id``.
+        records: Names of the columns that hold JSON.
+        indices: The rows of the table that belong here, in order; all when ``None``.
+        path: The Arrow stream that `table` is mapped from; copies in other processes map it too.
+    """
+
+    def __init__(
+        self,
+        table: pa.Table,
+        records: Iterable[str] = (),
+        indices: np.ndarray[Any, np.dtype[np.int64]] | None = None,
+        path: Path | None = None,
+    ) -> None:
+        self.table = table
+        self.records = frozenset(records)
+        self._indices = indices
+        self.path = path
+
+    def __len__(self) -> int:
+        return self.table.num_rows if self._indices is None else len(self._indices)
+
+    def __getitem__(self, index: int) -> Row:
+        """Return one row; roles without a value in it are absent.
+
+        Raises:
+            IndexError: If `index` is outside of ``-len .. len - 1``.
+        """
+        size = len(self)
+        if not -size <= index < size:
+            raise IndexError(f"Expected a row between 0 and {size - 1}, but got {index}")
+        index = index % size
+        at = index if self._indices is None else int(self._indices[index])
+        return self._row(self.table.slice(at, 1).to_pylist()[0])
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Rows({len(self)} rows of {', '.join(self.roles)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.path is None:
+            return Rows, (self.table, self.records, self._indices)
+        return _mapped_rows, (self.path, self.table.column_names, self.records, self._indices)
+
+    @property
+    def roles(self) -> list[str]:
+        """The roles that at least one row has."""
+        return [name for name in self.table.column_names if not name.startswith("_")]
+
+    def column(self, role: str) -> Iterator[Any]:
+        """Return the values of one role in every row, ``None`` where a row has none.
+
+        Raises:
+            KeyError: If no row has the role.
+        """
+        column = self.table.column(role)
+        if self._indices is not None:
+            column = column.take(self._indices)
+        parse = json.loads if role in self.records else None
+        for batch in column.chunks:
+            for value in batch:
+                found = value.as_py()
+                yield parse(found) if parse and found is not None else found
+
+    def select(self, indices: Sequence[int] | np.ndarray[Any, Any]) -> Rows:
+        """Return the rows at `indices`, without copying them."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        if self._indices is not None:
+            chosen = self._indices[chosen]
+        return Rows(self.table, self.records, chosen, self.path)
+
+    def _row(self, values: Row) -> Row:
+        row = {name: value for name, value in values.items() if value is not None}
+        for name in self.records & row.keys():
+            row[name] = json.loads(row[name])
+        return row
+
+
+def map_table(path: Path) -> pa.Table:
+    """Return the table in an Arrow stream, mapped from disk, not read."""
+    import pyarrow as pa
+
+    return pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
+
+
+def _mapped_rows(path: Path, names: list[str], records: Iterable[str], indices: Any) -> Rows:
+    return Rows(map_table(path).select(names), records, indices, path)
