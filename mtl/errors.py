@@ -50,7 +50,8 @@ def one_of(where: str, name: str, known: Iterable[str]) -> str:
     """
     names = sorted(str(k) for k in known)
     options = ", ".join(names)
-    return f"Expected `{where}` to be one of {{{options}}}, but got '{name}'.{did_you_mean(name, names)}"
+    near = did_you_mean(name, names)
+    return f"Expected `{where}` to be one of {{{options}}}, but got '{name}'.{near}"
 
 
 def join_problems(problems: list[str]) -> str:

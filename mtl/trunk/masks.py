@@ -11,7 +11,9 @@ from torch import Tensor
 from mtl.types import TrunkBatch
 
 
-def visible(batch: TrunkBatch, *, causal_branches: bool = True, window: int | None = None) -> Tensor:
+def visible(
+    batch: TrunkBatch, *, causal_branches: bool = True, window: int | None = None
+) -> Tensor:
     """Return who sees whom: a boolean tensor (B, T, T), queries on the second axis.
 
     A token sees its own unit only. There it sees the document (up to itself where the document

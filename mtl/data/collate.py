@@ -1,0 +1,126 @@
+"""From groups of examples to the micro-batches of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from mtl.data.packing import pack
+from mtl.data.store import ExampleStore
+from mtl.rows import Unit, build_rows
+from mtl.types import Encoded, HeadBatch, MicroBatch, concatenate
+
+Pair = tuple[int, int]
+"""(task number, example index)."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """Examples of one document: its units, and which unit and branch each part became."""
+
+    units: list[Unit]
+    members: list[tuple[Pair, Encoded, list[tuple[int, int]]]] = field(default_factory=list)
+    """Pair, example, and for each of its parts (unit, first token inside the unit)."""
+
+
+@dataclass(slots=True)
+class _Reads:
+    positions: list[np.ndarray] = field(default_factory=list)
+    groups: list[np.ndarray] = field(default_factory=list)
+    examples: list[tuple[int, Encoded]] = field(default_factory=list)
+
+
+class Collator:
+    """Builds micro-batches.
+
+    Args:
+        stores: The tasks' examples, in the plan's order.
+        budget: Most tokens of one trunk pass, padding included.
+        share: Whether rows may hold several units.
+        pad: Id that fills rows.
+    """
+
+    def __init__(
+        self, stores: Sequence[ExampleStore], *, budget: int, share: bool, pad: int
+    ) -> None:
+        self.stores = list(stores)
+        self.budget = budget
+        self.share = share
+        self.pad = pad
+
+    def size(self, group: Sequence[Pair]) -> int:
+        """Return the tokens of a group: its document once, and all its branches."""
+        task, example = group[0]
+        first = self.stores[task].examples[example]
+        tokens = sum(map(len, first.documents))
+        for t, e in group:
+            tokens += sum(len(b.ids) for b in self.stores[t].examples[e].branches)
+        return tokens
+
+    def __call__(self, groups: Sequence[Sequence[Pair]]) -> list[MicroBatch]:
+        """Return the micro-batches of some groups of (task number, example index)."""
+        merged = [m for g in groups for m in self._merge(g)]
+        if not merged:
+            return []
+        sizes = [[len(u) for u in m.units] for m in merged]
+        passes = pack(sizes, self.budget, share=self.share)
+        return [self._micro_batch(merged, rows) for rows in passes]
+
+    def _merge(self, group: Sequence[Pair]) -> list[_Group]:
+        """Give the examples of one document its one encoding; branches follow in order."""
+        merged: list[_Group] = []
+        for task, index in group:
+            store = self.stores[task]
+            example = store.examples[index]
+            if not merged or (example.branches and not self.share):
+                units = [Unit(d, [], store.bidirectional) for d in example.documents]
+                merged.append(_Group(units))
+            into = merged[-1]
+            parts = [(u, 0) for u in range(len(example.documents))]
+            for branch in example.branches:
+                unit = into.units[branch.document]
+                parts.append((branch.document, len(unit)))
+                unit.branches.append(branch.ids)
+            into.members.append(((task, index), example, parts))
+        return merged
+
+    def _micro_batch(self, groups: list[_Group], rows: list[list[tuple[int, int]]]) -> MicroBatch:
+        built = build_rows(
+            [[groups[g].units[u] for g, u in row] for row in rows], self.pad, bidirectional=False
+        )
+        start = {
+            place: at
+            for row, starts in zip(rows, built.starts, strict=True)
+            for place, at in zip(row, starts, strict=True)
+        }
+        reads: dict[int, _Reads] = {}
+        for g in sorted({g for row in rows for g, _ in row}):
+            for (task, index), example, parts in groups[g].members:
+                first = np.asarray([start[g, u] + at for u, at in parts], dtype=np.int64)
+                read = reads.setdefault(task, _Reads())
+                read.positions.append(first[example.part] + example.offset)
+                read.examples.append((index, example))
+        heads = {self.stores[t].task: _head_batch(reads[t]) for t in sorted(reads)}
+        return MicroBatch(built.batch, heads)
+
+
+def _head_batch(reads: _Reads) -> HeadBatch:
+    examples = [e for _, e in reads.examples]
+    sizes = [e.outputs for e in examples]
+    names = examples[0].targets.keys()
+    batch = HeadBatch(
+        positions=concatenate(reads.positions),
+        targets={n: concatenate(e.targets[n] for e in examples) for n in names},
+        examples=[i for i, _ in reads.examples],
+        sizes=sizes,
+    )
+    if examples[0].group is not None:
+        first = np.cumsum([0, *sizes[:-1]])
+        groups = [e.group + f for e, f in zip(examples, first, strict=True) if e.group is not None]
+        batch.group = concatenate(groups)
+        count = torch.bincount(batch.group, minlength=sum(sizes)).clamp_min(1)
+        batch.share = count.float().reciprocal()[batch.group]
+    return batch

@@ -1,0 +1,184 @@
+"""The plan of an epoch: which examples, of which tasks, in which step.
+
+It is a pure function of (seed, epoch): computed alike on every rank, with nothing to save but a
+step number. Ranks then split each step's documents between them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mtl.data.mixing import Mixer
+
+Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTable:
+    """What planning knows of one task: a document key per example, shape (n,)."""
+
+    name: str
+    keys: npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochPlan:
+    """Examples in training order; step `s` is rows ``s * examples`` to ``(s + 1) * examples``.
+
+    `task`, `example` and `group` have shape (n,): the task's number, the example's index in it,
+    and a number that examples share whose document is encoded once.
+    """
+
+    task: npt.NDArray[np.int16]
+    example: Array
+    group: Array
+    examples_per_step: int
+
+    def __len__(self) -> int:
+        return -(-len(self.task) // self.examples_per_step)
+
+    def step(self, number: int) -> list[list[tuple[int, int]]]:
+        """Return the groups of one step, each a list of (task number, example index)."""
+        cut = slice(number * self.examples_per_step, (number + 1) * self.examples_per_step)
+        groups: dict[int, list[tuple[int, int]]] = {}
+        for task, example, group in zip(
+            self.task[cut].tolist(),
+            self.example[cut].tolist(),
+            self.group[cut].tolist(),
+            strict=True,
+        ):
+            groups.setdefault(group, []).append((task, example))
+        return list(groups.values())
+
+
+class Planner:
+    """Plans epochs.
+
+    Args:
+        tables: The tasks, in order.
+        mixer: Sizes to examples an epoch.
+        examples: Examples per optimiser step, over all ranks and tasks.
+        max_branches: Most examples of one document that share its encoding in a step.
+        seed: Of the whole run.
+    """
+
+    def __init__(
+        self,
+        tables: Sequence[TaskTable],
+        mixer: Mixer,
+        *,
+        examples: int,
+        max_branches: int,
+        seed: int,
+    ) -> None:
+        self.tables = list(tables)
+        self.quota = mixer({t.name: len(t.keys) for t in tables})
+        self.examples = examples
+        self.max_branches = max_branches
+        self.seed = seed
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The same for every epoch."""
+        return -(-sum(self.quota.values()) // self.examples)
+
+    def epoch(self, epoch: int) -> EpochPlan:
+        """Return the plan of an epoch, counted from 0."""
+        task, example, turn, key = self._chosen(epoch)
+        group = self._groups(task, turn, key, epoch)
+        order = self._order(group, task, epoch)
+        return EpochPlan(task[order], example[order], group[order], self.examples)
+
+    def _chosen(self, epoch: int) -> tuple[npt.NDArray[np.int16], Array, Array, Array]:
+        """Which examples the epoch has: task, index, how often seen before in it, document key."""
+        parts = []
+        for number, table in enumerate(self.tables):
+            quota, size = self.quota[table.name], len(table.keys)
+            if not quota:
+                continue
+            at = np.arange(epoch * quota, (epoch + 1) * quota)
+            turns, inside = at // size, at % size
+            index = np.empty(quota, dtype=np.int64)
+            for turn in range(int(turns[0]), int(turns[-1]) + 1):
+                here = turns == turn
+                order = self._random("order", table.name, turn).permutation(size)
+                index[here] = order[inside[here]]
+            keys = table.keys[index].view(np.int64)
+            parts.append((np.full(quota, number, dtype=np.int16), index, turns - turns[0], keys))
+        return (
+            np.concatenate([p[0] for p in parts]),
+            np.concatenate([p[1] for p in parts]),
+            np.concatenate([p[2] for p in parts]),
+            np.concatenate([p[3] for p in parts]),
+        )
+
+    def _groups(self, task: npt.NDArray[np.int16], turn: Array, key: Array, epoch: int) -> Array:
+        """Number the groups: equal documents of one turn, at most `max_branches` at a time."""
+        shuffle = self._random("branches", "", epoch).permutation(len(key))
+        order = np.lexsort((shuffle, turn, key))
+        key, turn = key[order], turn[order]
+        new = np.ones(len(key), dtype=bool)
+        new[1:] = (key[1:] != key[:-1]) | (turn[1:] != turn[:-1])
+        first = np.flatnonzero(new)
+        place = np.arange(len(key)) - np.repeat(first, np.diff(np.append(first, len(key))))
+        number = np.cumsum(new | (place % self.max_branches == 0)) - 1
+        group = np.empty(len(key), dtype=np.int64)
+        group[order] = number
+        return group
+
+    def _order(self, group: Array, task: npt.NDArray[np.int16], epoch: int) -> Array:
+        """Put groups in random order, every combination of tasks spread evenly over the epoch."""
+        count = int(group.max()) + 1
+        kind = np.zeros(count, dtype=np.uint64)
+        np.bitwise_or.at(kind, group, np.uint64(1) << (task % 64).astype(np.uint64))
+        random = self._random("steps", "", epoch)
+        place = np.empty(count)
+        for each in np.unique(kind):
+            here = np.flatnonzero(kind == each)
+            place[here] = (random.permutation(len(here)) + random.random(len(here))) / len(here)
+        return np.lexsort((task, group, place[group]))
+
+    def _random(self, purpose: str, name: str, number: int) -> np.random.Generator:
+        return generator(self.seed, purpose, name, number)
+
+
+def generator(seed: int, *purpose: str | int) -> np.random.Generator:
+    """Return a counter-based generator that depends on nothing but its arguments."""
+    text = "\x1f".join(map(str, (seed, *purpose)))
+    key = hashlib.blake2b(text.encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
+
+
+def split_ranks(sizes: Sequence[int], world: int) -> list[list[int]]:
+    """Share groups between ranks so that tokens are even; returns each rank's group numbers.
+
+    Largest first to the rank with the fewest tokens (Graham 1969); ties go to the lower number.
+    """
+    load = [0] * world
+    shares: list[list[int]] = [[] for _ in range(world)]
+    for group in sorted(range(len(sizes)), key=lambda g: (-sizes[g], g)):
+        rank = min(range(world), key=lambda r: (load[r], r))
+        load[rank] += sizes[group]
+        shares[rank].append(group)
+    return [sorted(s) for s in shares]
+
+
+def masses(
+    groups: Sequence[Sequence[tuple[int, int]]], tables: Mapping[int, tuple[str, Sequence[float]]]
+) -> dict[str, float]:
+    """Sum each task's loss denominator over the groups of a step.
+
+    Args:
+        groups: The step's (task number, example index) pairs.
+        tables: Task number to its name and each example's mass.
+    """
+    total: dict[str, float] = {}
+    for task, example in (pair for group in groups for pair in group):
+        name, mass = tables[task]
+        total[name] = total.get(name, 0.0) + float(mass[example])
+    return total

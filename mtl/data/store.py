@@ -1,0 +1,74 @@
+"""Encoded examples of one task and split, with the figures that planning needs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mtl.types import Encoded, Row
+
+
+@dataclass(slots=True)
+class ExampleStore:
+    """One task's examples of one split.
+
+    `lengths` (tokens), `keys` (hash of the document's ids; equal documents can be encoded
+    once) and `masses` (loss denominators) have shape (n,).
+    """
+
+    task: str
+    rows: Sequence[Row]
+    examples: list[Encoded]
+    lengths: npt.NDArray[np.int64]
+    keys: npt.NDArray[np.uint64]
+    masses: npt.NDArray[np.float64]
+    bidirectional: bool
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+
+def build_store(
+    task: str,
+    rows: Sequence[Row],
+    encoded: Iterable[Encoded],
+    *,
+    bidirectional: bool,
+    advance: Callable[[int], None] | None = None,
+) -> ExampleStore:
+    """Collect `encoded` examples, in the order of `rows`.
+
+    Args:
+        task: The task's name.
+        rows: The rows the examples came from.
+        encoded: One encoded example a row.
+        bidirectional: Whether this task's documents see all of themselves.
+        advance: Called with 1 after each example, for a progress bar.
+    """
+    examples = []
+    for item in encoded:
+        examples.append(item)
+        if advance is not None:
+            advance(1)
+    salt = b"\x01" if bidirectional else b"\x00"
+    return ExampleStore(
+        task=task,
+        rows=rows,
+        examples=examples,
+        lengths=np.asarray([e.length for e in examples], dtype=np.int64),
+        keys=np.asarray([_key(e, salt) for e in examples], dtype=np.uint64),
+        masses=np.asarray([e.mass for e in examples], dtype=np.float64),
+        bidirectional=bidirectional,
+    )
+
+
+def _key(example: Encoded, salt: bytes) -> int:
+    digest = hashlib.blake2b(salt, digest_size=8)
+    for window in example.documents:
+        digest.update(len(window).to_bytes(4, "little"))
+        digest.update(np.ascontiguousarray(window, dtype=np.int32).tobytes())
+    return int.from_bytes(digest.digest(), "little")

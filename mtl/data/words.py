@@ -1,0 +1,44 @@
+"""Split text into words, and find given words in a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from mtl.types import IntArray
+
+# Words with inner apostrophes, hyphens or points; numbers with inner punctuation; the possessive
+# 's apart; any other visible character alone.
+WORD = re.compile(
+    r"\d+(?:[.,:/]\d+)*|[^\W_]+(?:['’.-][^\W_]+)*?(?=['’]s\b)|['’]s\b|[^\W_]+(?:['’.-][^\W_]+)*|\S"
+)
+
+
+def split_words(text: str) -> tuple[IntArray, IntArray]:
+    """Return the starts and ends (W,) of the words of `text`, in characters."""
+    spans = [m.span() for m in WORD.finditer(text)]
+    array = np.asarray(spans, dtype=np.int32).reshape(-1, 2)
+    return array[:, 0], array[:, 1]
+
+
+def find_words(text: str, words: Sequence[str]) -> tuple[IntArray, IntArray] | None:
+    """Return where `words` stand in `text`, one after the other, or None if one is missing."""
+    starts, ends = [], []
+    at = 0
+    for word in words:
+        start = text.find(word, at)
+        if start < 0:
+            return None
+        at = start + len(word)
+        starts.append(start)
+        ends.append(at)
+    return np.asarray(starts, dtype=np.int32), np.asarray(ends, dtype=np.int32)
+
+
+def join_words(words: Sequence[str]) -> tuple[str, IntArray, IntArray]:
+    """Join words by single spaces; returns the text and each word's start and end."""
+    sizes = np.asarray([len(w) for w in words], dtype=np.int32)
+    ends = np.cumsum(sizes + 1, dtype=np.int32) - 1
+    return " ".join(words), ends - sizes, ends

@@ -1,0 +1,67 @@
+"""What a head is: hidden states to logits, and a loss. It knows no text and no files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+
+class Head(nn.Module, ABC):
+    """A module from hidden states to logits with its own loss.
+
+    Shapes: G outputs, D hidden, C classes.
+    """
+
+    @abstractmethod
+    def forward(self, states: Tensor) -> Tensor:
+        """Return logits for `states`, shape (G, D)."""
+
+    @abstractmethod
+    def loss_sum(self, logits: Tensor, targets: dict[str, Tensor]) -> Tensor:
+        """Return the loss summed over targets, a scalar; zero where there are none."""
+
+    @abstractmethod
+    def mass(self, targets: dict[str, Tensor]) -> float:
+        """Return what `targets` add to the loss's denominator: their number, or their weights."""
+
+    def loss(
+        self, logits: Tensor, targets: dict[str, Tensor], denominator: float | None = None
+    ) -> Tensor:
+        """Return the loss as a mean per target, a scalar.
+
+        Args:
+            logits: What :meth:`forward` returned.
+            targets: The task's targets, by name.
+            denominator: The number of targets of the whole optimiser step, over all micro-batches
+                and ranks; this batch's own when unset.
+        """
+        total = self.mass(targets) if denominator is None else denominator
+        return self.loss_sum(logits, targets) / max(total, 1e-12)
+
+
+class LinearHead(Head):
+    """``H_out = W_out · H_dec + b_out`` after optional dropout.
+
+    Args:
+        hidden_size: D.
+        outputs: C.
+        dropout: Share of the states' elements set to zero in training.
+    """
+
+    def __init__(self, hidden_size: int, outputs: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(hidden_size, outputs)
+        nn.init.normal_(self.linear.weight, std=0.02)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return (G, C) logits for (G, D) states."""
+        return self.linear(self.dropout(states))
+
+
+def as_float(logits: Tensor) -> Tensor:
+    """Losses are computed in float32 whatever the precision of the pass."""
+    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits

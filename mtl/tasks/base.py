@@ -1,0 +1,190 @@
+"""The contract of a task type.
+
+A task type says how a row becomes token ids and targets, which head reads them, how logits become
+compact outputs, and how outputs are scored and shown. It is one file: a :class:`Task` subclass
+with ``@TASK_TYPES.register(name)``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from mtl.data.rows import Role
+from mtl.errors import ConfigError, one_of
+from mtl.heads.base import Head
+from mtl.registry import Registry
+from mtl.trunk.text import TextEncoder, Tokens
+from mtl.types import Encoded, HeadBatch, Row
+
+TASK_TYPES: Registry[type[Task]] = Registry("type")
+"""What `type:` in a task's YAML may name."""
+
+
+@dataclass
+class HeadOptions:
+    """What every head can be told under `head:`."""
+
+    name: str | None = None
+    """Tasks that give the same name share one head; the task's own name when unset."""
+    dropout: float = 0.1
+    """Share of the states' elements set to zero in training."""
+
+
+class TaskMetrics(nn.Module, ABC):
+    """Running scores of one task over one split; its state is compact and summed across ranks."""
+
+    @abstractmethod
+    def update(self, outputs: Sequence[Any], rows: Sequence[Row]) -> None:
+        """Count examples, each once.
+
+        Args:
+            outputs: What :meth:`Task.decode` returned for them.
+            rows: The rows they came from, with their targets.
+        """
+
+    @abstractmethod
+    def compute(self) -> dict[str, float]:
+        """Return the scores over all ranks, each on 0 to 1 where the metric has such a scale."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget all examples."""
+
+    def tables(self) -> dict[str, list[Any]]:
+        """Return named tables, each a list of rows of one type of :mod:`mtl.metrics.rows`."""
+        return {}
+
+
+class Task(ABC):
+    """One task: its options, what it learned from the training split, and its conversions.
+
+    Args:
+        name: What the user calls it.
+        options: An instance of the type's `Options`.
+        head: An instance of the type's `HeadOptions`.
+        metric: The primary metric; the type's default when None.
+        weight: Of its loss in training and of its metric in the score.
+
+    Raises:
+        ConfigError: If the type has no such metric.
+    """
+
+    type: ClassVar[str]
+    Options: ClassVar[type]
+    HeadOptions: ClassVar[type] = HeadOptions
+    metric_names: ClassVar[tuple[str, ...]]
+    lower_is_better: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self, name: str, options: Any, head: Any, metric: str | None = None, weight: float = 1.0
+    ) -> None:
+        self.name = name
+        self.options = options
+        self.head_options = head
+        self.weight = weight
+        self.primary_metric = metric or self.default_metric()
+        if self.primary_metric not in self.metric_names:
+            raise ConfigError(one_of(f"tasks.{name}.metric", self.primary_metric, self.metric_names))
+
+    @property
+    def head_name(self) -> str:
+        """The head's name; tasks with the same one share it."""
+        return str(self.head_options.name or self.name)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The direction of the primary metric."""
+        return self.primary_metric not in self.lower_is_better
+
+    def default_metric(self) -> str:
+        """Return the primary metric used when the YAML names none."""
+        return self.metric_names[0]
+
+    @classmethod
+    @abstractmethod
+    def roles(cls) -> list[Role]:
+        """Return what the type reads from a row."""
+
+    @abstractmethod
+    def learn(self, rows: Sequence[Row]) -> None:
+        """Take labels and the like from the training rows, once; they are kept in the checkpoint.
+
+        Raises:
+            DataError: If the rows do not fit the type.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Return what :meth:`learn` found, as plain JSON values."""
+
+    @abstractmethod
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`state` returned."""
+
+    @abstractmethod
+    def shared_state(self, others: Sequence[Task]) -> dict[str, Any]:
+        """Return the state of one head that reads for this task and for `others`.
+
+        Raises:
+            ConfigError: If the tasks cannot share a head.
+        """
+
+    def document(self, row: Row) -> str:
+        """Return the text of a row's document."""
+        return str(row["text"])
+
+    @abstractmethod
+    def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, kind: str) -> Encoded:
+        """Turn a row into ids, places to read, and targets; rows without targets get none.
+
+        Args:
+            row: One row.
+            tokens: Its document's tokens.
+            encoder: For windows and special tokens.
+            kind: How the document is read: ``causal`` or ``bidirectional``.
+
+        Raises:
+            DataError: If a target is not one that training had.
+        """
+
+    @abstractmethod
+    def build_head(self, hidden_size: int) -> Head:
+        """Return a fresh head for the learned labels."""
+
+    @abstractmethod
+    def decode(self, logits: Tensor, batch: HeadBatch, rows: Sequence[Row]) -> list[Any]:
+        """Turn (G, C) logits into one compact output an example."""
+
+    @abstractmethod
+    def metrics(self) -> TaskMetrics:
+        """Return fresh running scores."""
+
+    @abstractmethod
+    def baseline(self, rows: Sequence[Row]) -> Any:
+        """Return an honest constant guess from the training rows: ``row -> output``."""
+
+    @abstractmethod
+    def present(self, output: Any, row: Row) -> dict[str, Any]:
+        """Return one output as JSON values that a person reads."""
+
+
+def read_parts(
+    index: Any, windows: Sequence[tuple[int, int]], encoder: TextEncoder
+) -> tuple[Any, Any]:
+    """Return (part, offset) of tokens `index` (N,), each read where it is farthest from an edge."""
+    import numpy as np
+
+    part = encoder.owner(index, windows)
+    starts = np.asarray([s for s, _ in windows], dtype=np.int32)
+    return part, index - starts[part] + len(encoder.prefix)
+
+
+def split_outputs(values: Tensor, batch: HeadBatch) -> list[Tensor]:
+    """Cut (G, ...) values into one tensor an example."""
+    return list(torch.split(values, batch.sizes))

@@ -1,0 +1,244 @@
+"""Load a pretrained transformer and its tokenizer by name or folder."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from mtl.errors import ConfigError, one_of
+from mtl.registry import Registry
+from mtl.trunk.probe import probe
+from mtl.trunk.trunk import Capabilities, Kind, Trunk
+
+log = logging.getLogger(__name__)
+
+BUNDLED = Path(__file__).parent / "bundled"
+
+BUILDERS: Registry[Any] = Registry("trunk.name")
+"""Name to a function ``(path, options) -> (model, tokenizer)``."""
+
+
+def load_trunk(
+    name: str,
+    path: str | None,
+    *,
+    pretrained: bool = True,
+    attention: str = "causal",
+    dropout: float | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    gradient_checkpointing: bool = False,
+) -> Trunk:
+    """Load a trunk with float32 weights.
+
+    Args:
+        name: ``tiny``, ``hf`` or ``llama2c``.
+        path: Hub name or folder; not used by ``tiny``.
+        pretrained: False keeps the architecture and starts from random weights.
+        attention: ``causal`` or ``bidirectional``, for decoders.
+        dropout: Overrides every dropout rate in the model's configuration.
+        revision: Branch, tag or commit on the Hub.
+        trust_remote_code: Whether the model may bring Python code of its own.
+        gradient_checkpointing: Trade computation for activation memory.
+
+    Raises:
+        ConfigError: If there is no such trunk, or the folder is no model.
+    """
+    build = BUILDERS.get(name, "trunk.name")
+    if attention not in ("causal", "bidirectional"):
+        raise ConfigError(one_of("trunk.attention", attention, ["causal", "bidirectional"]))
+    with _quiet():
+        model, tokenizer = build(
+            path,
+            pretrained=pretrained,
+            dropout=dropout,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+        )
+    kind = kind_of(model.config)
+    if hasattr(model, "pooler"):
+        model.pooler = None  # Feeds no head; unused parameters break DDP.
+    if gradient_checkpointing:
+        model.gradient_checkpointing_enable()
+    trunk = Trunk(model, kind, _capabilities(model), attention, tokenizer)
+    trunk.capabilities = probe(trunk)
+    return trunk
+
+
+def kind_of(config: Any) -> Kind:
+    """Return ``decoder``, ``encoder`` or ``encoder-decoder`` for a model's configuration."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
+
+    if getattr(config, "is_encoder_decoder", False):
+        return "encoder-decoder"
+    if getattr(config, "is_decoder", False):
+        return "decoder"
+    # Encoders such as BERT are listed as causal models too, for their decoder mode.
+    return (
+        "decoder" if config.model_type in CAUSAL and config.model_type not in MASKED else "encoder"
+    )
+
+
+def document_limit(trunk: Trunk, asked: int | None) -> int:
+    """Return the most tokens of one document window: `asked`, or at most 512.
+
+    Raises:
+        ConfigError: If more is asked than the model has positions for.
+    """
+    limit = getattr(trunk.config, "max_position_embeddings", None)
+    limit = getattr(trunk.config, "n_positions", limit)
+    if not isinstance(limit, int) or limit <= 0:
+        return asked or 512
+    limit -= trunk.capabilities.position_offset
+    if asked is not None and asked > limit:
+        raise ConfigError(
+            f"Expected `trunk.max_length` to be at most {limit}, the positions that the trunk "
+            f"has, but got {asked}."
+        )
+    return asked or min(limit, 512)
+
+
+def override_dropout(config: Any, rate: float | None) -> None:
+    """Set every dropout rate of a model's configuration to `rate`, unless it is None."""
+    if rate is None:
+        return
+    for key, value in list(vars(config).items()):
+        is_rate = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_rate and ("dropout" in key or key.endswith("pdrop")):
+            setattr(config, key, float(rate))
+
+
+@BUILDERS.register("hf")
+def build_hf(
+    path: str | None,
+    *,
+    pretrained: bool,
+    dropout: float | None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> tuple[nn.Module, Any]:
+    """Load any model that AutoModel knows, from the Hub or a folder."""
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    if path is None:
+        raise ConfigError(
+            "Expected `trunk.path` to name a model on the Hugging Face Hub or a folder, but it is "
+            "not set; for example trunk.path=Qwen/Qwen3-0.6B-Base."
+        )
+    options = {"revision": revision, "trust_remote_code": trust_remote_code}
+    try:
+        config = AutoConfig.from_pretrained(path, **options)
+        override_dropout(config, dropout)
+        tokenizer = AutoTokenizer.from_pretrained(path, use_fast=True, **options)
+        if pretrained:
+            model = AutoModel.from_pretrained(
+                path,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=_safetensors(path),
+                **options,
+            )
+        else:
+            model = AutoModel.from_config(config, trust_remote_code=trust_remote_code).float()
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ConfigError(_no_model(path, error)) from error
+    if not tokenizer.is_fast:
+        raise ConfigError(
+            f"`trunk.path`: the tokenizer of '{path}' has no fast version, and character offsets "
+            "need one; choose a model with a tokenizer.json."
+        )
+    return model, tokenizer
+
+
+@BUILDERS.register("tiny")
+def build_tiny(
+    path: str | None, *, pretrained: bool, dropout: float | None, **_: Any
+) -> tuple[nn.Module, Any]:
+    """Build the bundled small decoder; `path` replaces its folder."""
+    folder = Path(path) if path else BUNDLED / "tiny"
+    has_weights = (folder / "model.safetensors").is_file()
+    if pretrained and not has_weights:
+        log.warning("trunk 'tiny' ships without pretrained weights: it starts at random.")
+    return build_hf(str(folder), pretrained=pretrained and has_weights, dropout=dropout)
+
+
+@BUILDERS.register("llama2c")
+def build_llama2c(
+    path: str | None, *, pretrained: bool, dropout: float | None, **_: Any
+) -> tuple[nn.Module, Any]:
+    """Load a folder in llama2.c format: one model ``.bin`` and a SentencePiece ``.model``."""
+    from mtl.trunk.llama2c import load_llama2c
+
+    if path is None:
+        raise ConfigError(
+            "Expected `trunk.path` to name a folder with a llama2.c model, but it is not set."
+        )
+    return load_llama2c(Path(path), pretrained=pretrained, dropout=dropout)
+
+
+def _no_model(path: str, error: Exception) -> str:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if Path(path).is_dir():
+        return (
+            f"Expected `trunk.path` to be a folder with a Hugging Face model (config.json, "
+            f"model.safetensors, tokenizer.json), but '{path}' cannot be loaded: {first}"
+        )
+    return (
+        f"Expected `trunk.path` to be a model on the Hugging Face Hub or a folder, but '{path}' "
+        f"cannot be loaded: {first}"
+    )
+
+
+def _safetensors(path: str) -> bool | None:
+    """Only safetensors from a folder, so that no pickle is opened; the Hub client prefers them."""
+    return True if Path(path).is_dir() else None
+
+
+def _capabilities(model: Any) -> Capabilities:
+    config = model.config
+    layer_types = getattr(config, "layer_types", None) or []
+    by_layer = "sliding_attention" in layer_types
+    window = getattr(config, "sliding_window", None)
+    if getattr(config, "use_sliding_window", True) is False:
+        window = None
+    if by_layer and window is None:
+        window = getattr(config, "local_attention", None)
+    padding = _position_padding(model)
+    forward = inspect.signature(
+        model.get_encoder().forward if config.is_encoder_decoder else model.forward
+    )
+    return Capabilities(
+        positions="position_ids" in forward.parameters,
+        position_offset=0 if padding is None else padding + 1,
+        window=window if isinstance(window, int) else None,
+        window_by_layer=by_layer,
+    )
+
+
+def _position_padding(model: nn.Module) -> int | None:
+    """RoBERTa's family numbers positions from its padding id plus one."""
+    embeddings = getattr(model, "embeddings", None)
+    table = getattr(embeddings, "position_embeddings", None)
+    return getattr(table, "padding_idx", None)
+
+
+class _quiet:
+    """Keep transformers' loading reports and progress bars off the terminal."""
+
+    def __enter__(self) -> None:
+        from transformers.utils import logging as hf_logging
+
+        self._level = hf_logging.get_verbosity()
+        hf_logging.set_verbosity_error()
+        hf_logging.disable_progress_bar()
+
+    def __exit__(self, *_: object) -> None:
+        from transformers.utils import logging as hf_logging
+
+        hf_logging.set_verbosity(self._level)

@@ -1,0 +1,109 @@
+"""The trunk: any transformer, seen as tokens to hidden states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mtl.trunk.masks import additive, visible
+from mtl.types import TrunkBatch
+
+Kind = Literal["decoder", "encoder", "encoder-decoder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model's forward was found to do right."""
+
+    share_rows: bool = True
+    """Several units, or several branches, may stand in one row, kept apart by the mask."""
+    positions: bool = True
+    """The forward takes `position_ids`."""
+    position_offset: int = 0
+    """First position id (RoBERTa counts from its padding id plus one)."""
+    window: int | None = None
+    """Sliding window, in tokens."""
+    window_by_layer: bool = False
+    """The model takes one mask for its full and one for its sliding layers."""
+
+
+class Trunk(nn.Module):
+    """A pretrained transformer without any task in it.
+
+    Args:
+        model: A Hugging Face base model, whose output has `last_hidden_state`.
+        kind: ``decoder``, ``encoder`` or ``encoder-decoder``.
+        capabilities: How the model wants its masks and positions.
+        attention: ``causal`` or ``bidirectional``: the default for a decoder's documents.
+        tokenizer: The model's tokenizer; kept for saving and for generation.
+
+    For encoder-decoders, a document's states are the encoder's.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        kind: Kind,
+        capabilities: Capabilities,
+        attention: str,
+        tokenizer: Any,
+    ) -> None:
+        super().__init__()
+        self.model: Any = model
+        self.kind: Kind = kind
+        self.capabilities = capabilities
+        self.attention = attention if kind == "decoder" else "bidirectional"
+        self.tokenizer = tokenizer
+
+    @property
+    def config(self) -> Any:
+        """The model's own configuration."""
+        return self.model.config
+
+    @property
+    def hidden_size(self) -> int:
+        """Size D of a hidden state."""
+        return int(self.config.hidden_size)
+
+    def forward(self, batch: TrunkBatch) -> Tensor:
+        """Return the hidden states of every token, shape (B * T, D), row after row."""
+        arguments: dict[str, Any] = {"input_ids": batch.input_ids}
+        if self.capabilities.positions:
+            arguments["position_ids"] = batch.position_ids + self.capabilities.position_offset
+        mask = self._mask(batch)
+        if mask is not None:
+            arguments["attention_mask"] = mask
+        if self.kind == "decoder":
+            arguments["use_cache"] = False
+        body = self.model.get_encoder() if self.kind == "encoder-decoder" else self.model
+        return body(**arguments).last_hidden_state.flatten(0, 1)
+
+    def _mask(self, batch: TrunkBatch) -> Tensor | dict[str, Tensor] | None:
+        """The cheapest mask that is right: none, one of shape (B, T), or (B, 1, T, T)."""
+        if batch.plain and self.kind == "decoder":
+            return None
+        if not self.capabilities.share_rows:
+            return (batch.unit >= 0).long()
+        if self.kind != "decoder" and _one_document_a_row(batch):
+            return None if bool((batch.unit >= 0).all()) else (batch.unit >= 0).long()
+        causal = self.kind == "decoder"
+        window, dtype = self.capabilities.window, self.dtype
+        full = additive(visible(batch, causal_branches=causal), dtype)
+        if window is None:
+            return full
+        sliding = additive(visible(batch, causal_branches=causal, window=window), dtype)
+        if self.capabilities.window_by_layer:
+            return {"full_attention": full, "sliding_attention": sliding}
+        return sliding
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights; masks are made in it."""
+        return next(self.model.parameters()).dtype
+
+
+def _one_document_a_row(batch: TrunkBatch) -> bool:
+    return bool((batch.unit <= 0).all()) and bool((batch.segment == 0).all())
