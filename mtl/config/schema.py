@@ -9,29 +9,32 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from mtl.config.limits import chosen, limited
+
 
 @dataclass
 class DataConfig:
     """Where a task's examples come from."""
 
     source: str | None = None
-    """Something with all splits: ``bundled:<name>``, ``hub:<dataset>[@revision][:<config>]``, a folder."""
+    """Something with all splits: ``bundled:<name>``, ``hub:<dataset>[@revision][:<config>]``, or
+    a folder."""
     train: str | None = None
     """A file or glob for this split; wins over the source."""
     validation: str | None = None
     test: str | None = None
-    format: str | None = None
+    format: str | None = chosen(None, "conll", "tsv", "csv", "jsonl", "json", "parquet")
     """``conll | tsv | csv | jsonl | json | parquet``; guessed from the ending when unset."""
     header: bool | None = None
     """Whether a TSV or CSV file starts with column names; guessed from the columns when unset."""
     encoding: str = "utf-8"
-    on_bad_row: str = "error"
+    on_bad_row: str = chosen("error", "error", "skip")
     """``error`` stops at the first bad row; ``skip`` counts them and writes ``rejected.jsonl``."""
-    validation_fraction: float = 0.1
+    validation_fraction: float = limited(0.1, above=0, below=1)
     """Share of train that becomes validation when there is no validation split."""
-    max_examples: int | None = None
+    max_examples: int | None = limited(None, min=1)
     """Use only the first so many rows of each split."""
-    max_train_examples: int | None = None
+    max_train_examples: int | None = limited(None, min=1)
     """Use only the first so many rows of train; wins over `max_examples` there."""
 
 
@@ -49,8 +52,8 @@ class TaskConfig:
     """Options of the task type; checked against the type's own dataclass."""
     metric: str | None = None
     """The task's primary metric; the task type's default when unset."""
-    weight: float = 1.0
-    attention: str | None = None
+    weight: float = limited(1.0, min=0)
+    attention: str | None = chosen(None, "causal", "bidirectional")
     """Overrides `trunk.attention` for this task."""
 
 
@@ -58,22 +61,22 @@ class TaskConfig:
 class TrunkConfig:
     """The shared pretrained transformer."""
 
-    name: str = "tiny"
+    name: str = chosen("tiny", "tiny", "hf", "llama2c")
     """``tiny | hf | llama2c``: how the trunk is built."""
     path: str | None = None
     """Hub name or folder of the model."""
     pretrained: bool = True
     """False: the architecture of `path` with random weights."""
-    attention: str = "causal"
+    attention: str = chosen("causal", "causal", "bidirectional")
     """``causal | bidirectional``, for decoders; encoders are always bidirectional."""
-    lr: float = 5e-5
-    max_length: int | None = None
+    lr: float = limited(5e-5, min=0)
+    max_length: int | None = limited(None, min=8)
     """Longest document window in tokens; the model's own limit (at most 512) when unset."""
-    stride: int = 64
+    stride: int = limited(64, min=0)
     """Tokens that neighbouring windows of a long document share."""
-    prefix_space: str = "auto"
+    prefix_space: str = chosen("auto", "auto", "true", "false")
     """``auto | true | false``: whether a byte-level tokenizer sees a space before the text."""
-    dropout: float | None = None
+    dropout: float | None = limited(None, min=0, below=1)
     """Overrides every dropout rate of the trunk's own configuration."""
     revision: str | None = None
     trust_remote_code: bool = False
@@ -84,9 +87,9 @@ class TrunkConfig:
 class TuningConfig:
     """Which parameters of the trunk learn."""
 
-    name: str = "full"
+    name: str = chosen("full", "full", "frozen", "last")
     """``full | frozen | last``."""
-    layers: int = 2
+    layers: int = limited(2, min=1)
     """For ``last``: how many of the last layers learn."""
 
 
@@ -94,22 +97,22 @@ class TuningConfig:
 class HeadConfig:
     """What all heads share."""
 
-    lr: float = 1e-3
+    lr: float = limited(1e-3, min=0)
 
 
 @dataclass
 class BatchingConfig:
     """How examples become optimiser steps and trunk passes."""
 
-    examples: int = 32
+    examples: int = limited(32, min=1)
     """Examples per optimiser step over all ranks and tasks."""
-    tokens: int = 4096
+    tokens: int = limited(4096, min=8)
     """Most tokens, padding included, in one trunk pass on one device."""
-    max_branches: int = 16
+    max_branches: int = limited(16, min=1)
     """Most branches of one document that share its encoding in a step."""
     pack: bool = True
     """Place several short documents in one row, kept apart by the mask."""
-    workers: int = 0
+    workers: int = limited(0, min=0)
     """Processes that collate batches beside training."""
 
 
@@ -117,9 +120,9 @@ class BatchingConfig:
 class MixingConfig:
     """How much of each task enters an epoch."""
 
-    name: str = "proportional"
+    name: str = chosen("proportional", "proportional", "uniform", "temperature")
     """``proportional | uniform | temperature``."""
-    temperature: float = 2.0
+    temperature: float = limited(2.0, above=0)
     """For ``temperature``: shares are size ** (1 / temperature)."""
 
 
@@ -127,25 +130,27 @@ class MixingConfig:
 class BalancingConfig:
     """How the tasks' losses become one update."""
 
-    name: str = "sum"
+    name: str = chosen("sum", "sum")
 
 
 @dataclass
 class OptimizerConfig:
     """AdamW."""
 
-    weight_decay: float = 0.01
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
-    eps: float = 1e-8
+    weight_decay: float = limited(0.01, min=0)
+    betas: list[float] = field(
+        default_factory=lambda: [0.9, 0.999], metadata={"min": 0, "below": 1, "length": 2}
+    )
+    eps: float = limited(1e-8, above=0)
 
 
 @dataclass
 class ScheduleConfig:
     """The learning rate over the run."""
 
-    name: str = "linear"
+    name: str = chosen("linear", "linear", "cosine", "constant")
     """``linear | cosine | constant``, after the warm-up."""
-    warmup: float = 0.1
+    warmup: float = limited(0.1, min=0, max=1)
     """Share of all steps in which the rate climbs from zero."""
 
 
@@ -153,28 +158,29 @@ class ScheduleConfig:
 class TrainerConfig:
     """What Lightning's Trainer is told."""
 
-    accelerator: str = "auto"
-    devices: int = 1
-    num_nodes: int = 1
-    strategy: str = "auto"
-    precision: str = "32-true"
-    max_epochs: int = 3
-    max_steps: int | None = None
+    accelerator: str = chosen("auto", "auto", "cpu", "gpu", "cuda", "mps")
+    devices: int = limited(1, min=1, also=(-1,))
+    """Processes of one machine; -1: one for every device."""
+    num_nodes: int = limited(1, min=1)
+    strategy: str = chosen("auto", "auto", "ddp")
+    precision: str = chosen("32-true", "32-true", "bf16-mixed", "16-mixed")
+    max_epochs: int = limited(3, min=1)
+    max_steps: int | None = limited(None, min=1)
     """If set, wins over `max_epochs`."""
-    val_check_interval: int | None = None
+    val_check_interval: int | None = limited(None, min=1)
     """Optimiser steps between validations, counted across epochs; once an epoch when unset."""
-    gradient_clip_val: float | None = 1.0
+    gradient_clip_val: float | None = limited(1.0, above=0)
     """Largest norm of the gradient of all parameters together."""
-    log_every_n_steps: int = 10
-    limit_val_examples: int | None = None
+    log_every_n_steps: int = limited(10, min=1)
+    limit_val_examples: int | None = limited(None, min=1)
     """Validate on the first so many examples of each task."""
     progress: bool = True
-    threads: int | None = None
+    threads: int | None = limited(None, min=1)
     """CPU threads of PyTorch; one per core when unset."""
     deterministic: bool = True
-    profiler: str | None = None
+    profiler: str | None = chosen(None, "simple", "advanced", "pytorch")
     detect_anomaly: bool = False
-    overfit_examples: int | None = None
+    overfit_examples: int | None = limited(None, min=1)
     """Train and validate on the same first so many examples of each task."""
     test: bool = True
     """Evaluate the best weights on the test splits at the end."""
@@ -184,9 +190,9 @@ class TrainerConfig:
 class CheckpointConfig:
     """Which checkpoints a run keeps."""
 
-    every_n_train_steps: int | None = None
+    every_n_train_steps: int | None = limited(None, min=1)
     """Also save after every so many steps; after every validation in any case."""
-    save_top_k: int = 1
+    save_top_k: int = limited(1, min=0, also=(-1,))
     save_last: bool = True
 
 
@@ -194,9 +200,9 @@ class CheckpointConfig:
 class EarlyStoppingConfig:
     """Stop when the monitored metric no longer improves."""
 
-    patience: int | None = None
+    patience: int | None = limited(None, min=1)
     """Validations without improvement before the run stops; never when unset."""
-    min_delta: float = 0.0
+    min_delta: float = limited(0.0, min=0)
 
 
 @dataclass
@@ -216,7 +222,7 @@ class WandbConfig:
     name: str | None = None
     group: str | None = None
     tags: list[str] = field(default_factory=list)
-    mode: str = "auto"
+    mode: str = chosen("auto", "auto", "online", "offline")
     """``auto | online | offline``; ``auto`` is online when there is a login."""
 
 
@@ -224,8 +230,13 @@ class WandbConfig:
 class LoggerConfig:
     """Where metrics go."""
 
-    names: list[str] = field(default_factory=lambda: ["wandb"])
+    names: list[str] = field(
+        default_factory=lambda: ["wandb"],
+        metadata={"choices": ("wandb", "tensorboard", "csv")},
+    )
     """Any of ``wandb``, ``tensorboard``, ``csv``; an empty list logs nowhere."""
+    use: dict[str, bool] = field(default_factory=dict)
+    """One entry for each file chosen in the ``logger`` group; `names` is read from its keys."""
     wandb: WandbConfig = field(default_factory=WandbConfig)
 
 
@@ -245,9 +256,10 @@ class Config:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
-    seed: int = 42
+    seed: int = limited(42, min=0, max=2**32 - 1)
     monitor: str = "val/score"
-    """The metric that drives checkpoints and early stopping: ``val/score`` or ``val/<task>/<metric>``."""
+    """The metric that drives checkpoints and early stopping: ``val/score``, or one task's as
+    ``val/<task>/<metric>``."""
     resume: str | None = None
     """A run's folder: continue it exactly, with its own configuration."""
     init: str | None = None

@@ -1,0 +1,166 @@
+"""Compose a command's configuration and report everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mtl.config.groups import Groups
+from mtl.config.hydra_errors import as_config_error, sentence
+from mtl.config.overrides import Overrides, read_overrides
+from mtl.config.schema import Config, TaskConfig
+from mtl.config.store import register
+from mtl.config.validate import check
+from mtl.errors import ConfigError, did_you_mean, join_problems
+
+VERSION = "1.3"  # of Hydra whose behaviour conf/ is written for
+NAME = "train"
+
+
+@dataclass
+class Composed:
+    """What a command asks for, checked."""
+
+    config: Config
+    hydra: DictConfig
+    multirun: bool
+
+
+def compose_checked(
+    overrides: Sequence[str],
+    folders: Sequence[Path],
+    multirun: bool = False,
+    task_types: Any = None,
+) -> Composed:
+    """Compose the configuration of a command without side effects.
+
+    Args:
+        overrides: What was typed, tasks joined.
+        folders: Configuration folders, the project's own first.
+        multirun: Whether it is a sweep; its varied values are left for its jobs to check.
+        task_types: The registered task types; those of :mod:`mtl.tasks` when unset.
+
+    Raises:
+        ConfigError: With a sentence for each misspelt group, choice or key and each wrong value.
+    """
+    groups = Groups(folders)
+    read = read_overrides(overrides, groups, multirun)
+    try:
+        cfg = compose_untyped([*read.groups, *read.hydra], folders)
+    except ConfigError as error:
+        raise ConfigError(join_problems([*read.problems, str(error)])) from error
+    hydra = cfg.pop("hydra")
+    sweep = multirun or hydra.mode == RunMode.MULTIRUN
+    if sweep and hydra.sweeper.get("params"):
+        _add_sweeper(read, hydra.sweeper.params, groups)
+    problems = read.problems + _apply(read, cfg)
+    config, wrong = check(cfg, task_types, {*read.broken, *read.varied})
+    problems += [problem for problem in wrong if not _for_its_job(problem, read.swept)]
+    if problems:
+        raise ConfigError(join_problems(list(dict.fromkeys(problems))))
+    return Composed(config, hydra, sweep)
+
+
+def compose_untyped(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
+    """Compose files and groups, with every default but without types, ``hydra`` included."""
+    register()
+    search = search_path(folders[1:])
+    with as_config_error(), initialize_config_dir(str(folders[0].absolute()), version_base=VERSION):
+        cfg = compose(NAME, ["schema=untyped", *search, *overrides], return_hydra_config=True)
+    OmegaConf.set_struct(cfg, False)
+    _fill_tasks(cfg)
+    return cfg
+
+
+def search_path(folders: Sequence[Path]) -> list[str]:
+    """Return the override that makes Hydra look into further folders."""
+    places = ",".join(f"'file://{folder.absolute()}'" for folder in folders)
+    return [f"hydra.searchpath=[{places}]"] if folders else []
+
+
+def _fill_tasks(cfg: DictConfig) -> None:
+    """Put the defaults of a task under what its file says."""
+    defaults = OmegaConf.to_container(OmegaConf.structured(TaskConfig))
+    if not isinstance(cfg.get("tasks"), DictConfig):
+        return
+    for name, task in cfg.tasks.items():
+        if isinstance(task, DictConfig):
+            cfg.tasks[name] = OmegaConf.merge(defaults, task)
+
+
+def _add_sweeper(read: Overrides, params: Any, groups: Groups) -> None:
+    """Check what a sweep's file varies as if it had been typed."""
+    given = {override.key_or_group for override in (*read.values, *read.swept)}
+    texts = [f"{key}={value}" for key, value in params.items() if key not in given]
+    more = read_overrides(texts, groups, multirun=True)
+    read.problems += more.problems
+    read.swept += more.swept
+    read.broken |= more.broken
+    read.varied |= more.varied
+
+
+def _for_its_job(problem: str, swept: Sequence[Override]) -> bool:
+    """Whether a problem is about a value that a sweep varies, so that only one job may have it."""
+    return any(problem.startswith(f"Expected `{override.key_or_group}`") for override in swept)
+
+
+def _apply(read: Overrides, cfg: DictConfig) -> list[str]:
+    """Put typed values into the tree; return a sentence for each that has no place there."""
+    problems = []
+    for override in [*read.values, *read.swept]:
+        key = override.key_or_group
+        if _of_task(key, read.broken.get("task", [])):
+            continue
+        if not (override.is_add() or override.is_force_add()) and (
+            problem := _unchosen(key, cfg.get("tasks"))
+        ):
+            problems.append(problem)
+            continue
+        try:
+            _set(cfg, key, override)
+        except OmegaConfBaseException as error:
+            problems.append(f"Unknown key `{key}`: {sentence(error)}")
+    return problems
+
+
+def _of_task(key: str, names: Sequence[str]) -> bool:
+    return any(key.startswith(f"tasks.{name}.") for name in names)
+
+
+def _unchosen(key: str, tasks: Any) -> str | None:
+    """Return a sentence if a key belongs to a task that the run does not have."""
+    parts = key.split(".")
+    chosen = list(tasks) if isinstance(tasks, DictConfig) else []
+    if parts[0] != "tasks" or len(parts) < 3 or parts[1] in chosen:
+        return None
+    return (
+        f"Expected `{key}` to be about a chosen task, one of {{{', '.join(map(str, chosen))}}}, but"
+        f" got '{parts[1]}'.{did_you_mean(parts[1], chosen)}"
+    )
+
+
+def _set(cfg: DictConfig, key: str, override: Override) -> None:
+    if override.is_delete():
+        node, _, leaf = key.rpartition(".")
+        parent = OmegaConf.select(cfg, node) if node else cfg
+        if isinstance(parent, DictConfig):
+            parent.pop(leaf, None)
+        return
+    OmegaConf.update(cfg, key, _one_value(override), merge=True, force_add=True)
+
+
+def _one_value(override: Override) -> Any:
+    """Return the value of an override, the first one if a sweep varies it."""
+    if not override.is_sweep_override():
+        return override.value()
+    if override.is_discrete_sweep():
+        return Override._convert_value(next(iter(override.sweep_iterator())))  # type: ignore[arg-type]
+    return getattr(override.value(), "start", None)

@@ -1,0 +1,44 @@
+"""Hydra's and OmegaConf's errors in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import yaml
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from mtl.errors import ConfigError
+
+
+@contextmanager
+def as_config_error() -> Iterator[None]:
+    """Raise what Hydra refuses as a ConfigError."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise ConfigError(sentence(error)) from error
+
+
+def sentence(error: BaseException) -> str:
+    """Return the error's own words in one line, with the key it is about if it knows one."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
+    parts = [_line(error)] if str(error) else []
+    if cause is not None and _line(cause) not in parts:
+        parts.append(_line(cause))
+    key = getattr(cause or error, "full_key", None)
+    text = ": ".join(part.rstrip(".:") for part in parts) or type(error).__name__
+    where = f"`{key}`: " if key and key not in text else ""
+    return f"{where}{text}."
+
+
+def _line(error: BaseException) -> str:
+    """Return a message without its advice, its address and OmegaConf's list of internals."""
+    lines = []
+    for line in str(error).splitlines():
+        if line.startswith(("    full_key", "    object_type", "    reference_type", "See http")):
+            break
+        if line.strip():
+            lines.append(line.strip())
+    return " ".join(lines)

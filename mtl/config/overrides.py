@@ -1,0 +1,163 @@
+"""Read the overrides of the command line before Hydra does, and note everything wrong with them.
+
+Hydra stops at the first override that it does not know and names no near one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from hydra.conf import HydraConf
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from mtl.config.groups import Groups
+from mtl.config.keys import dotted_keys, is_key
+from mtl.config.nearest import choose, suggest_key, unknown_key
+from mtl.config.schema import Config
+
+OPEN = ("columns", "head", "options")  # mappings of a task whose keys its type knows
+
+
+@dataclass
+class Overrides:
+    """The overrides of a command, sorted by what they are."""
+
+    groups: list[str] = field(default_factory=list)
+    """Choices of files, one for each group; a sweep's by its first value."""
+    values: list[Override] = field(default_factory=list)
+    """Values of single keys, without those that a sweep varies."""
+    swept: list[Override] = field(default_factory=list)
+    """Values that a sweep varies."""
+    varied: set[str] = field(default_factory=set)
+    """Groups that a sweep varies, other than the tasks."""
+    hydra: list[str] = field(default_factory=list)
+    """What is for Hydra itself."""
+    broken: dict[str, list[str]] = field(default_factory=dict)
+    """Groups whose choice is wrong, with the wrong names."""
+    problems: list[str] = field(default_factory=list)
+
+
+def read_overrides(overrides: Iterable[str], groups: Groups, multirun: bool) -> Overrides:
+    """Sort overrides and note each that cannot be right.
+
+    Args:
+        overrides: What was typed, tasks joined (:mod:`mtl.config.joint`).
+        groups: The groups that there are.
+        multirun: Whether several values of one key are a sweep.
+    """
+    out = Overrides()
+    parser = OverridesParser.create()
+    for text in overrides:
+        try:
+            override = parser.parse_override(text)
+        except HydraException as error:
+            out.problems.append(_unreadable(text, error))
+            continue
+        if override.is_sweep_override() and not multirun:
+            out.problems.append(_sweep_without_m(text, override))
+        else:
+            _sort(text, override, groups, out)
+    return out
+
+
+def open_keys(overrides: Iterable[str]) -> list[str]:
+    """Return the overrides for Hydra, with ``++`` before keys of a task's open mappings.
+
+    ``tasks.ner.head.dropout=0`` then works whether or not the YAML file has the key; which keys
+    there are, the task type knows.
+    """
+    return [f"++{text}" if _is_open(text.partition("=")[0]) else text for text in overrides]
+
+
+def _is_open(key: str) -> bool:
+    parts = key.split(".")
+    return (len(parts) > 3 and parts[0] == "tasks" and parts[2] in OPEN) or (
+        len(parts) == 3 and parts[:2] == ["logger", "use"]
+    )
+
+
+def _sort(text: str, override: Override, groups: Groups, out: Overrides) -> None:
+    key = override.key_or_group
+    if override.is_hydra_override():
+        if key.startswith("hydra/") or is_key(HydraConf, key.removeprefix("hydra.")):
+            out.hydra.append(text)
+        else:
+            out.problems.append(
+                unknown_key(key, (), [f"hydra.{k}" for k in dotted_keys(HydraConf)])
+            )
+    elif key in groups:
+        _choose(override, groups, out)
+    elif "." not in key and not is_key(Config, key):
+        out.problems.append(_unknown_name(key, groups))
+    elif override.is_sweep_override():
+        out.swept.append(override)
+    else:
+        out.values.append(override)
+
+
+def _choose(override: Override, groups: Groups, out: Overrides) -> None:
+    """Check a group's choice, and keep what is right of it."""
+    group = override.key_or_group
+    if any(text.lstrip("+~").partition("=")[0] == group for text in out.groups):
+        out.problems.append(f"Expected `{group}` to be given once, but got it twice.")
+        return
+    if override.is_delete():
+        out.groups.append(override.input_line or "")
+        return
+    known = groups.choices(group)
+    if override.is_sweep_override() and group != "task":
+        out.varied.add(group)
+    names = list(dict.fromkeys(_names(override, known)))
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        out.broken[group] = wrong
+        out.problems += [choose(group, name, known) for name in wrong]
+    right = [name for name in names if name in known]
+    if right:
+        several = isinstance(override.value(), list) or group == "task"
+        out.groups.append(f"{group}=[{','.join(right)}]" if several else f"{group}={right[0]}")
+
+
+def _names(override: Override, known: list[str]) -> list[str]:
+    """Return every file that an override chooses; for a sweep, in any of its jobs."""
+    if override.is_sweep_override():
+        if not override.is_discrete_sweep():
+            return ["a range of numbers"]
+        if hasattr(override._value, "filter"):  # glob(...)
+            return list(override._value.filter(known))  # type: ignore[union-attr]
+        texts = [Override._convert_value(v) for v in override.sweep_iterator()]  # type: ignore[arg-type]
+    else:
+        texts = [override.value()]  # type: ignore[list-item]
+    flat = [name for text in texts for name in (text if isinstance(text, list) else [text])]
+    return ["null" if name is None else str(name) for name in flat]
+
+
+def _unknown_name(key: str, groups: Groups) -> str:
+    tops = [k for k in dotted_keys(Config) if "." not in k]
+    known = [*groups.names, *tops, *dotted_keys(Config)]
+    near = suggest_key(key, known) or suggest_key(key.lower().replace("-", "_"), known)
+    advice = f" Did you mean {near}?" if near else ""
+    return f"Expected a group of {{{', '.join(groups.names)}}} or a key, but got '{key}'.{advice}"
+
+
+def _unreadable(text: str, error: HydraException) -> str:
+    if "=" not in text:
+        return f"Expected `key=value`, but got '{text}'."
+    reason = str(error).splitlines()[0].rstrip(".")
+    return (
+        f"Expected '{text}' to be `key=value` in Hydra's grammar, but found: {reason}; put quotes"
+        " around a value with special characters, such as 'key=\"a, b\"'."
+    )
+
+
+def _sweep_without_m(text: str, override: Override) -> str:
+    key, _, value = text.partition("=")
+    if not override.is_choice_sweep() or "(" in value:
+        return f"Expected one value for `{key}`, but got '{value}'; add -m to sweep over them."
+    return (
+        f"Expected one value for `{key}`, but got '{value}'; add -m to sweep over them, or write"
+        f" {key}=[{value}] for a list."
+    )

@@ -1,0 +1,144 @@
+"""What has to hold between the keys of a configuration."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Set
+from typing import TYPE_CHECKING, Any
+
+from mtl.config.build import NOT_GIVEN, build
+from mtl.config.nearest import choose, unknown_key
+from mtl.config.schema import Config, TaskConfig
+from mtl.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from mtl.registry import Registry
+
+TASK_NAME = "letters, digits, `_` and `-`"
+
+
+def broken_rules(config: Config, task_types: Registry[Any], skip: Set[str]) -> list[str]:
+    """Return a sentence for each rule that does not hold.
+
+    Args:
+        config: A configuration whose keys and types are right.
+        task_types: The registered task types.
+        skip: Groups whose choice is wrong already; their rules say nothing.
+    """
+    problems = []
+    if "task" not in skip:
+        problems += _tasks(config.tasks, task_types) + _monitor(config, task_types)
+    if "trunk" not in skip:
+        problems += _trunk(config)
+    return problems + _logger(config)
+
+
+def _tasks(tasks: dict[str, TaskConfig], task_types: Registry[Any]) -> list[str]:
+    if not tasks:
+        return ["Expected `task` to name at least one task, such as task=ner,sentiment."]
+    typed = [name for name, task in tasks.items() if task.type != NOT_GIVEN]
+    problems = []
+    for name, task in tasks.items():
+        if task.type == NOT_GIVEN:
+            problems.append(_untyped(name, typed))
+        else:
+            problems += _task(f"tasks.{name}", name, task, task_types)
+    if tasks and not any(task.weight > 0 for task in tasks.values()):
+        problems.append("Expected at least one `tasks.<name>.weight` above 0, but all are 0.")
+    return problems
+
+
+def _untyped(name: str, typed: list[str]) -> str:
+    """Return the sentence for a task that has keys but no type: most likely a misspelt name."""
+    return (
+        f"Expected `tasks.{name}` to be a chosen task, one of {{{', '.join(sorted(typed))}}}, or to"
+        f" have a `type`, but it has none.{did_you_mean(name, typed)}"
+    )
+
+
+def _task(key: str, name: str, task: TaskConfig, task_types: Registry[Any]) -> list[str]:
+    problems = _data(key, task)
+    if not name.replace("_", "").replace("-", "").isalnum():
+        problems.append(f"Expected a task's name to be {TASK_NAME}, but got '{name}'.")
+    try:
+        kind = task_types.get(task.type, f"{key}.type")
+    except ConfigError as error:
+        return [*problems, str(error)]
+    problems += build(kind.HeadOptions, task.head, f"{key}.head")[1]
+    problems += build(kind.Options, task.options, f"{key}.options")[1]
+    problems += _columns(f"{key}.columns", task.columns, [role.name for role in kind.roles()])
+    if task.metric is not None and task.metric not in kind.metric_names:
+        problems.append(choose(f"{key}.metric", task.metric, kind.metric_names))
+    return problems
+
+
+def _data(key: str, task: TaskConfig) -> list[str]:
+    problems = []
+    if task.data.source is None and task.data.train is None:
+        problems.append(
+            f"Expected `{key}.data.source` or `{key}.data.train` to say where the examples come"
+            " from, but neither is set."
+        )
+    try:
+        codecs.lookup(task.data.encoding)
+    except LookupError:
+        problems.append(
+            f"Expected `{key}.data.encoding` to be an encoding such as utf-8 or latin-1,"
+            f" but got '{task.data.encoding}'."
+        )
+    return problems
+
+
+def _columns(key: str, columns: dict[str, Any], roles: list[str]) -> list[str]:
+    wrong = [role for role in columns if role not in roles]
+    problems = [unknown_key(f"{key}.{role}", roles, ()) for role in wrong]
+    for role, column in columns.items():
+        if isinstance(column, bool | float | dict | list) or column == "":
+            problems.append(
+                f"Expected `{key}.{role}` to be a column's name or number, but got '{column}'."
+            )
+    return problems
+
+
+def _monitor(config: Config, task_types: Registry[Any]) -> list[str]:
+    """Check that `monitor` is a metric that this run will have."""
+    if config.monitor == "val/score":
+        return []
+    stage, _, rest = config.monitor.partition("/")
+    name, _, metric = rest.partition("/")
+    if stage != "val" or not metric:
+        known = ["val/score", *(f"val/{task}/<metric>" for task in config.tasks)]
+        return [choose("monitor", config.monitor, known)]
+    if name not in config.tasks:
+        return [
+            f"Expected `monitor` to name a task of {{{', '.join(sorted(config.tasks))}}}, but got"
+            f" '{config.monitor}'.{did_you_mean(name, config.tasks)}"
+        ]
+    kind = config.tasks[name].type
+    if kind in task_types and metric not in task_types.get(kind).metric_names:
+        names = [f"val/{name}/{known}" for known in task_types.get(kind).metric_names]
+        return [choose("monitor", config.monitor, ["val/score", *names])]
+    return []
+
+
+def _trunk(config: Config) -> list[str]:
+    name, path = config.trunk.name, config.trunk.path
+    if name == "tiny" and path is not None:
+        return [
+            f"Expected trunk=hf or trunk=llama2c with `trunk.path`, but got trunk=tiny with"
+            f" '{path}'."
+        ]
+    if name != "tiny" and path is None:
+        return [
+            f"Expected `trunk.path` to name a model or a folder for trunk={name}, but got null."
+        ]
+    return []
+
+
+def _logger(config: Config) -> list[str]:
+    return [
+        f"Expected `logger.use.{name}` to be true; to switch it off, choose other files of the"
+        " `logger` group, such as logger=none."
+        for name, on in config.logger.use.items()
+        if not on
+    ]

@@ -1,0 +1,25 @@
+"""The schema in Hydra's ConfigStore."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from mtl.config.schema import Config
+
+
+@cache
+def register() -> None:
+    """Store the schema twice, as the choices of the group ``schema``.
+
+    ``typed`` is what every run is composed with: Hydra refuses what does not fit. ``untyped`` holds
+    the same defaults without types; our own check composes with it, to find every problem instead
+    of the first.
+    """
+    store = ConfigStore.instance()
+    typed = OmegaConf.structured(Config)
+    plain = OmegaConf.to_container(typed)
+    store.store(group="schema", name="typed", node=typed, package="_global_", provider="mtl")
+    store.store(group="schema", name="untyped", node=plain, package="_global_", provider="mtl")

@@ -1,0 +1,77 @@
+"""Check a whole configuration and report everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import TYPE_CHECKING, Any
+
+from mtl.config.build import build
+from mtl.config.keys import dotted_keys
+from mtl.config.rules import broken_rules
+from mtl.config.schema import Config
+from mtl.errors import ConfigError, join_problems
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from mtl.registry import Registry
+
+
+def from_dictconfig(cfg: DictConfig, task_types: Registry[Any] | None = None) -> Config:
+    """Return the typed tree of a composed configuration.
+
+    Args:
+        cfg: What Hydra composed, without its own ``hydra`` node.
+        task_types: The registered task types; those of :mod:`mtl.tasks` when unset.
+
+    Raises:
+        ConfigError: With a sentence for every key, type, value and rule that is wrong.
+    """
+    config, problems = check(cfg, task_types)
+    if problems:
+        raise ConfigError(join_problems(problems))
+    return config
+
+
+def from_plain(values: Mapping[str, Any]) -> Config:
+    """Return the typed tree of plain values, such as a checkpoint keeps.
+
+    Raises:
+        ConfigError: With a sentence for every key, type and value that is wrong.
+    """
+    config, problems = build(Config, values, "", _known(values))
+    if problems:
+        raise ConfigError(join_problems(problems))
+    return config
+
+
+def check(
+    cfg: DictConfig,
+    task_types: Registry[Any] | None = None,
+    skip: Set[str] = frozenset(),
+) -> tuple[Config, list[str]]:
+    """Return the typed tree, defaults in place of what is wrong, and all problems.
+
+    Args:
+        cfg: A composed configuration.
+        task_types: The registered task types; those of :mod:`mtl.tasks` when unset.
+        skip: Groups whose choice is known to be wrong; rules about them are left out.
+    """
+    from mtl.config.resolve import to_values
+
+    values, unresolved = to_values(cfg)
+    config, problems = build(Config, values, "", _known(values))
+    problems = unresolved + problems
+    for task in config.tasks.values():
+        task.columns = {role: column for role, column in task.columns.items() if column is not None}
+    if task_types is None:
+        from mtl.tasks import TASK_TYPES
+
+        task_types = TASK_TYPES
+    return config, problems + broken_rules(config, task_types, skip)
+
+
+def _known(values: Mapping[str, Any]) -> list[str]:
+    tasks = values.get("tasks")
+    names = tuple(map(str, tasks)) if isinstance(tasks, Mapping) else ()
+    return list(dotted_keys(Config, names))
