@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -132,7 +132,7 @@ def write_rejects(path: str | Path, groups: Iterable[BadRows]) -> None:
                 out.write(json.dumps(record, ensure_ascii=False, default=repr) + "\n")
 
 
-class Rows:
+class Rows(Sequence["Row"]):
     """The rows of a split, in an Arrow table: in memory, or mapped from disk when large.
 
     Args:
@@ -157,21 +157,26 @@ class Rows:
     def __len__(self) -> int:
         return self.table.num_rows if self._indices is None else len(self._indices)
 
-    def __getitem__(self, index: int) -> Row:
-        """Return one row; roles without a value in it are absent.
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Rows: ...
+
+    def __getitem__(self, index: int | slice) -> Row | Rows:
+        """Return one row, without the roles it has no value for; of a slice, rows.
 
         Raises:
             IndexError: If `index` is outside of ``-len .. len - 1``.
         """
         size = len(self)
+        if isinstance(index, slice):
+            return self.select(range(size)[index])
         if not -size <= index < size:
             raise IndexError(f"Expected a row between 0 and {size - 1}, but got {index}")
         index = index % size
         at = index if self._indices is None else int(self._indices[index])
         return self._row(self.table.slice(at, 1).to_pylist()[0])
-
-    def __iter__(self) -> Iterator[Row]:
-        return map(self.__getitem__, range(len(self)))
 
     def __repr__(self) -> str:
         return f"Rows({len(self)} rows of {', '.join(self.roles)})"

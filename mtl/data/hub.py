@@ -1,0 +1,137 @@
+"""Datasets of the Hugging Face Hub, or folders that the ``datasets`` library understands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtl.data.readers.base import Cells, Source, check_columns, only_names
+from mtl.data.readers.features import decoder
+from mtl.errors import DataError, MtlError
+
+PARQUET = "refs/convert/parquet"
+"""The branch where the Hub keeps its own Parquet conversion of a dataset."""
+_SPEC = re.compile(r"(?P<name>[^@:]+)(?:@(?P<revision>[^:]+))?(?::(?P<config>.+))?")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A parsed ``<dataset>[@revision][:<config>]``."""
+
+    name: str
+    revision: str | None = None
+    config: str | None = None
+
+
+def parse(text: str, key: str) -> Spec:
+    """Return the parts of a Hub source; an existing folder is a name as a whole.
+
+    Raises:
+        DataError: If it is not of that form.
+    """
+    match = _SPEC.fullmatch(text)
+    if Path(text).is_dir():
+        return Spec(text)
+    if match is None:
+        raise DataError(
+            f"{key}: Expected `hub:<dataset>[@revision][:<config>]`, but got 'hub:{text}'."
+        )
+    return Spec(**match.groupdict())
+
+
+def load(text: str, key: str, notes: list[str]) -> Mapping[str, Any]:
+    """Return a dataset's splits by name; say in `notes` what was used instead of what.
+
+    Args:
+        text: ``<dataset>[@revision][:<config>]``.
+        key: The config key that holds it.
+        notes: Takes a sentence when the Hub's Parquet conversion stands in for a script.
+
+    Raises:
+        DataError: If it cannot be loaded.
+    """
+    spec = parse(text, key)
+    try:
+        try:
+            return _load(spec)
+        except RuntimeError as problem:
+            if "scripts are no longer supported" not in str(problem):
+                raise
+            converted = _conversion(spec, key)
+        found = _load(converted)
+    except MtlError:
+        raise
+    except Exception as problem:
+        reason = " ".join(f"{type(problem).__name__}: {problem}".split())[:400]
+        raise DataError(
+            f"{key}: Expected a dataset that can be loaded, but 'hub:{text}' failed. {reason}"
+        ) from problem
+    notes.append(
+        f"{key}: '{spec.name}' is a loading script, which `datasets` no longer runs; "
+        f"the Hub's Parquet conversion ({PARQUET}) is used instead."
+    )
+    return found
+
+
+def _load(spec: Spec) -> Mapping[str, Any]:
+    import datasets
+
+    if spec.revision == PARQUET:  # There, configurations are folders.
+        options: dict[str, Any] = {"data_dir": spec.config} if spec.config else {}
+    else:
+        options = {"name": spec.config}
+    loaded: Mapping[str, Any] = datasets.load_dataset(spec.name, revision=spec.revision, **options)
+    return loaded
+
+
+def _conversion(spec: Spec, key: str) -> Spec:
+    if spec.revision is not None:
+        raise DataError(
+            f"{key}: Expected data files at revision '{spec.revision}' of '{spec.name}', but it is "
+            f"a loading script. The Hub converted its newest revision only: `@{PARQUET}`."
+        )
+    if spec.config is not None:
+        return Spec(spec.name, PARQUET, spec.config)
+    configs = converted_configs(spec.name)
+    if len(configs) > 1 and "default" not in configs:
+        raise DataError(
+            f"{key}: Expected a configuration, `hub:{spec.name}:<config>`, with one of "
+            f"{{{', '.join(configs)}}}, but got none."
+        )
+    config = "default" if "default" in configs else next(iter(configs), None)
+    return Spec(spec.name, PARQUET, config)
+
+
+def converted_configs(name: str) -> list[str]:
+    """Return the configurations in the Parquet conversion of a dataset: its top folders."""
+    import huggingface_hub
+
+    files = huggingface_hub.HfApi().list_repo_files(name, repo_type="dataset", revision=PARQUET)
+    return sorted({file.split("/")[0] for file in files if "/" in file})
+
+
+def cells(source: Source, dataset: Any) -> Iterator[tuple[Source, int, Cells]]:
+    """Yield the rows of a split with their numbers from 1; classes become their names.
+
+    Raises:
+        DataError: If a needed column is not there.
+    """
+    only_names(source)
+    check_columns(source, 0, dataset.column_names)
+    names = [str(column) for column in source.wanted if column in dataset.column_names]
+    decode = {name: decoder(dataset.features[name]) for name in names}
+    for number, row in enumerate(dataset.select_columns(names), start=1):
+        yield source, number, {name: decode[name](row[name]) for name in names}
+
+
+def is_unlabelled(dataset: Any, columns: Sequence[str]) -> bool:
+    """Whether a split hides its classes: -1 everywhere in one of `columns`, as in GLUE's tests."""
+    hidden = [
+        name
+        for name in columns
+        if hasattr(dataset.features.get(name), "int2str") and dataset.unique(name) == [-1]
+    ]
+    return bool(hidden)

@@ -1,0 +1,141 @@
+"""From a task's ``data`` section to its splits.
+
+A section names something with all splits (``source``), or a file for a split, or both::
+
+    {"source": "bundled:newsroom"}
+    {"source": "hub:eriktks/conll2003", "test": "my.conll"}
+    {"train": "train.tsv", "test": "test.tsv"}          # validation is cut from train
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtl.data.origins import SPLITS, DataOptions, Task, open_splits
+from mtl.data.readers.base import Column
+from mtl.data.rows import BadRows, Role, Rows
+from mtl.errors import ConfigError, DataError
+
+
+@dataclass
+class Splits:
+    """A task's rows, and what the user should know about them."""
+
+    train: Rows | None = None
+    validation: Rows | None = None
+    test: Rows | None = None
+    notes: list[str] = field(default_factory=list)
+    bad_rows: BadRows = field(default_factory=BadRows)
+
+
+def load_splits(
+    data: Mapping[str, Any],
+    columns: Mapping[str, Column],
+    roles: Sequence[Role],
+    seed: int,
+    task_name: str,
+    base_dir: str | Path | None = None,
+    only: Sequence[str] = SPLITS,
+) -> Splits:
+    """Read a task's splits.
+
+    A file of a split wins over the source. A training file replaces a bundled source as a whole:
+    its other splits would be of another corpus. A missing validation split is cut from train.
+
+    Args:
+        data: The options of the task's ``data`` section, as in :class:`DataOptions`.
+        columns: Role to column.
+        roles: What the task wants.
+        seed: Chooses the rows of a validation split that is cut from train.
+        task_name: For messages: keys begin with ``tasks.<task_name>``.
+        base_dir: The folder that relative paths start from; the current one when ``None``.
+        only: The splits to read.
+
+    Raises:
+        ConfigError: If an option does not fit.
+        DataError: If data is missing or malformed.
+    """
+    options = DataOptions(**data)
+    section = f"tasks.{task_name}.data"
+    _check(options, section)
+    splits = Splits(bad_rows=BadRows(options.on_bad_row, section))
+    base = Path(base_dir or ".")
+    task = Task(options, columns, roles, section, base, splits.bad_rows, splits.notes)
+    found = open_splits(task)
+    cut = "validation" in only and "validation" not in found
+    for split in SPLITS:
+        if split in found and (split in only or (cut and split == "train")):
+            setattr(splits, split, found[split]())
+    if cut and splits.train is not None:
+        _cut(splits, options.validation_fraction, seed, section)
+    if "train" not in only:
+        splits.train = None
+    splits.notes.extend(_unused(splits, task))
+    if splits.bad_rows.rejects:
+        splits.notes.append(splits.bad_rows.summary())
+    return splits
+
+
+def _check(options: DataOptions, section: str) -> None:
+    if not 0 < options.validation_fraction < 1:
+        raise ConfigError(
+            f"Expected `{section}.validation_fraction` to be between 0 and 1, "
+            f"but got {options.validation_fraction}."
+        )
+    for name in ("max_examples", "max_train_examples"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"Expected `{section}.{name}` to be 1 or more, but got {value}.")
+    if options.source is None and options.train is None:
+        raise ConfigError(
+            f"Expected `{section}.source` or `{section}.train` to be set, but got neither."
+        )
+
+
+def cut_indices(size: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Return which of `size` rows stay in train, and which become validation; both sorted.
+
+    The order of raw draws of NumPy's Philox generator chooses, a pure function of the seed on
+    every platform and in every version.
+
+    Args:
+        size: Number of rows, two or more.
+        fraction: Share of them for validation; at least one row, and not all.
+        seed: Any integer.
+    """
+    draws = np.random.Philox(key=[seed % 2**64, size]).random_raw(size)
+    order = np.argsort(draws, kind="stable")
+    count = min(max(round(size * fraction), 1), size - 1)
+    return sorted(order[count:].tolist()), sorted(order[:count].tolist())
+
+
+def _cut(splits: Splits, fraction: float, seed: int, section: str) -> None:
+    train = splits.train
+    assert train is not None
+    if len(train) < 2:
+        raise DataError(
+            f"{section}.train: Expected two rows or more to cut validation from, but got 1. "
+            f"Set `{section}.validation`."
+        )
+    kept, held = cut_indices(len(train), fraction, seed)
+    splits.train, splits.validation = train.select(kept), train.select(held)
+    splits.notes.append(
+        f"{section}: there is no validation split, so {len(held):,} of {len(train):,} training "
+        f"rows serve as one (validation_fraction={fraction}, seed={seed})."
+    )
+
+
+def _unused(splits: Splits, task: Task) -> list[str]:
+    """Return a sentence for each column that no row of a split has."""
+    notes = []
+    for role, column in task.columns.items():
+        for split in SPLITS:
+            rows = getattr(splits, split)
+            if rows is not None and role not in rows.roles and role != "id":
+                notes.append(f"{task.section}: no {split} row has column {column!r} ({role}).")
+    return notes
