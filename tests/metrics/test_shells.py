@@ -5,11 +5,14 @@ import torch
 from torch import Tensor
 
 from mtl.errors import DataError
+from mtl.metrics.rouge import rouge
 from mtl.metrics.shells import (
+    AnswerMetric,
     ClassificationMetric,
     EntityMetric,
     MultiLabelMetric,
     RegressionMetric,
+    RougeMetric,
     TokenTable,
 )
 from mtl.metrics.shells.base import CountMetric
@@ -31,10 +34,14 @@ def make(name: str) -> tuple[CountMetric, list[tuple]]:
         "multi": (MultiLabelMetric(["a", "b", "c"]), [(MANY, MANY), (MANY, ~MANY)]),
         "number": (RegressionMetric(), [(REAL, REAL + 1), (REAL, REAL**2)]),
     }
+    texts = ["the cat sat", "a dog"], [["the cat sat down", "cats"], ["dogs ran"]]
+    answers = ["the cat", ""], [["cat"], []]
+    cases["text"] = (RougeMetric(), [texts, (["x"], [["x"]])])
+    cases["answer"] = (AnswerMetric(impossible=True), [answers, (["x"], [["x"]])])
     return cases[name]
 
 
-NAMES = ["entity", "token", "single", "multi", "number"]
+NAMES = ["entity", "token", "single", "multi", "number", "text", "answer"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -118,3 +125,17 @@ def test_bfloat16_numbers_are_summed_in_float64() -> None:
     metric.update(REAL.bfloat16(), REAL)
     assert metric.sums.dtype == torch.float64
     assert metric.compute() == pytest.approx({"rmse": 0.0, "pearson": 1.0})
+
+
+def test_texts_are_scored_as_the_pure_functions_do() -> None:
+    metric, batches = make("text")
+    metric.update(*batches[0])
+    best = [rouge(text, right)["rouge1"].f1 for text, right in zip(*batches[0], strict=True)]
+    assert metric.compute()["rouge1"] == pytest.approx(sum(best) / 2)
+    assert metric.table()[-1] == ("texts", 2)
+    for impossible, em in ((True, 2 / 3), (False, 1 / 2)):
+        answers = AnswerMetric(impossible)
+        answers.update(["the cat", "x"], [["cat"], ["y"]])
+        if impossible:
+            answers.update([""], [[]])
+        assert answers.compute() == pytest.approx({"em": em, "f1": em})

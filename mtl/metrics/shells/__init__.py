@@ -7,11 +7,14 @@ Every state is of fixed size, int64 or float64, and reduced by ``sum``: never lo
 from mtl.metrics.shells.classification import ClassificationMetric, MultiLabelMetric
 from mtl.metrics.shells.regression import RegressionMetric
 from mtl.metrics.shells.tagging import EntityMetric, TokenTable
+from mtl.metrics.shells.text import AnswerMetric, RougeMetric
 
 __all__ = [
+    "AnswerMetric",
     "ClassificationMetric",
     "EntityMetric",
     "MultiLabelMetric",
     "RegressionMetric",
+    "RougeMetric",
     "TokenTable",
 ]

@@ -1,0 +1,138 @@
+"""All numbers that the official SQuAD evaluators print, on 0 to 100 as they print them.
+
+A question without a prediction counts as wrong. The script of version 1.1 does the same; that of
+version 2.0 has no rule for it, and stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from mtl.metrics.rows import ratio
+from mtl.metrics.squad import AnswerScore, score_v1, score_v2
+
+Golds = Mapping[str, Sequence[str]]
+"""Each question's right answers; none where it is impossible."""
+Predictions = Mapping[str, str]
+Scores = dict[str, AnswerScore]
+FIELDS = ("exact", "f1")
+
+
+def squad_v1(golds: Golds, predictions: Predictions) -> dict[str, float]:
+    """Return ``exact``, ``f1`` and ``total`` of version 1.1.
+
+    Args:
+        golds: Right answers by question id, at least one a question.
+        predictions: Predicted answers by question id.
+    """
+    scores = _score(golds, predictions, score_v1)
+    return _means(scores, golds)
+
+
+def squad_v2(
+    golds: Golds,
+    predictions: Predictions,
+    na_probs: Mapping[str, float] | None = None,
+    threshold: float = 1.0,
+) -> dict[str, float]:
+    """Return the numbers of version 2.0, under the evaluator's own names.
+
+    Args:
+        golds: Right answers by question id.
+        predictions: Predicted answers by question id, empty for "no answer".
+        na_probs: The probability that a question has no answer, for every question; the order
+            decides between equal ones, as in the evaluator.
+        threshold: Above this probability the answer counts as empty.
+
+    Returns:
+        ``exact``, ``f1``, ``total``, the same as ``HasAns_…`` and ``NoAns_…`` where there are such
+        questions; with `na_probs` also ``best_exact``, ``best_f1``, their ``…_thresh``, and the
+        average precisions ``pr_exact_ap``, ``pr_f1_ap``, ``pr_oracle_ap``.
+    """
+    raw = _score(golds, predictions, score_v2)
+    probs = dict.fromkeys(golds, 0.0) if na_probs is None else na_probs
+    scores = {
+        qid: AnswerScore(*[float(not golds[qid])] * 2) if probs[qid] > threshold else score
+        for qid, score in raw.items()
+    }
+    result = _means(scores, golds)
+    has_answer = [qid for qid in golds if golds[qid]]
+    no_answer = [qid for qid in golds if not golds[qid]]
+    for prefix, ids in (("HasAns", has_answer), ("NoAns", no_answer)):
+        if ids:
+            part = _means(scores, ids)
+            result.update({f"{prefix}_{name}": value for name, value in part.items()})
+    if na_probs is not None:
+        ranked = sorted((q for q in na_probs if q in golds), key=lambda q: na_probs[q])
+        result.update(_best_thresholds(ranked, raw, golds, predictions, na_probs))
+        result.update(_average_precisions(ranked, raw, golds, na_probs))
+    return result
+
+
+def _score(
+    golds: Golds, predictions: Predictions, one: Callable[[str, Sequence[str]], AnswerScore]
+) -> Scores:
+    """Score every question; one without a prediction scores 0."""
+    return {
+        qid: one(predictions[qid], answers) if qid in predictions else AnswerScore(0.0, 0.0)
+        for qid, answers in golds.items()
+    }
+
+
+def _means(scores: Scores, ids: Iterable[str]) -> dict[str, float]:
+    """Return the means over some questions, in percent, and how many they are."""
+    part = [scores[qid] for qid in ids]
+    exact, f1 = (100.0 * ratio(sum(column), len(part)) for column in zip(*part, strict=True))
+    return {"exact": exact, "f1": f1, "total": len(part)}
+
+
+def _best_thresholds(
+    ranked: Sequence[str],
+    raw: Scores,
+    golds: Golds,
+    predictions: Predictions,
+    na_probs: Mapping[str, float],
+) -> dict[str, float]:
+    """Return the best scores over all thresholds, and the thresholds.
+
+    With the threshold below every probability only impossible questions score; raising it past a
+    question adds its score, or takes back the point of an impossible one that was answered.
+    """
+    result: dict[str, float] = {}
+    for field, name in enumerate(FIELDS):
+        current = best = float(sum(not answers for answers in golds.values()))
+        best_threshold = 0.0
+        for qid in ranked:
+            wrong = not golds[qid] and predictions.get(qid) != ""
+            current += raw[qid][field] if golds[qid] else -float(wrong)
+            if current > best:
+                best, best_threshold = current, na_probs[qid]
+        result[f"best_{name}"] = 100.0 * best / len(golds)
+        result[f"best_{name}_thresh"] = best_threshold
+    return result
+
+
+def _average_precisions(
+    ranked: Sequence[str], raw: Scores, golds: Golds, na_probs: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the areas under precision over recall, questions ranked by their probability."""
+    has_answer = {qid: float(bool(answers)) for qid, answers in golds.items()}
+    total = sum(has_answer.values())
+    if not total:
+        return {}
+    kinds = {
+        "pr_exact_ap": {qid: score.exact for qid, score in raw.items()},
+        "pr_f1_ap": {qid: score.f1 for qid, score in raw.items()},
+        "pr_oracle_ap": has_answer,
+    }
+    result: dict[str, float] = {}
+    for name, values in kinds.items():
+        right = recall = area = 0.0
+        for i, qid in enumerate(ranked):
+            right += values[qid] * has_answer[qid]
+            last = i + 1 == len(ranked)
+            if last or na_probs[qid] != na_probs[ranked[i + 1]]:
+                area += right / (i + 1) * (right / total - recall)
+                recall = right / total
+        result[name] = 100.0 * area
+    return result
