@@ -29,7 +29,7 @@ class EntityRow(NamedTuple):
 
 
 class ValueRow(NamedTuple):
-    """One named number."""
+    """One named number; an integer is a count."""
 
     name: str
     value: float

@@ -47,4 +47,4 @@ class RegressionMetric(CountMetric[ValueRow]):
         """Return both scores and the number of examples."""
         sums = self.counts("sums")
         scores = [ValueRow(name, value) for name, value in regression_scores(sums).items()]
-        return [*scores, ValueRow("examples", float(sums[0]))]
+        return [*scores, ValueRow("examples", int(sums[0]))]

@@ -1,0 +1,1 @@
+"""What a run shows: console tables, dashboards, reports."""
