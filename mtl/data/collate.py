@@ -53,38 +53,51 @@ class Collator:
 
     def size(self, group: Sequence[Pair]) -> int:
         """Return the tokens of a group: its document once, and all its branches."""
-        task, example = group[0]
-        first = self.stores[task].examples[example]
-        tokens = sum(map(len, first.documents))
-        for t, e in group:
-            tokens += sum(len(b.ids) for b in self.stores[t].examples[e].branches)
-        return tokens
+        tokens = sum(map(len, self._example(group[0]).documents))
+        return tokens + sum(len(b.ids) for p in group for b in self._example(p).branches)
+
+    def separate(self, groups: Sequence[Sequence[Pair]]) -> list[list[Pair]]:
+        """Split groups whose branches may not share their document's encoding."""
+        if self.share:
+            return [list(g) for g in groups]
+        found: list[list[Pair]] = []
+        for group in groups:
+            reading = [p for p in group if not self._example(p).branches]
+            if reading:
+                found.append(reading)
+            found.extend([p] for p in group if self._example(p).branches)
+        return found
+
+    def unit_sizes(self, group: Sequence[Pair]) -> list[int]:
+        """Return the tokens of each of a group's units."""
+        return [len(u) for u in self._merge(group).units]
 
     def __call__(self, groups: Sequence[Sequence[Pair]]) -> list[MicroBatch]:
         """Return the micro-batches of some groups of (task number, example index)."""
-        merged = [m for g in groups for m in self._merge(g)]
+        merged = [self._merge(g) for g in self.separate(groups)]
         if not merged:
             return []
         sizes = [[len(u) for u in m.units] for m in merged]
         passes = pack(sizes, self.budget, share=self.share)
         return [self._micro_batch(merged, rows) for rows in passes]
 
-    def _merge(self, group: Sequence[Pair]) -> list[_Group]:
+    def _example(self, pair: Pair) -> Encoded:
+        task, index = pair
+        return self.stores[task].examples[index]
+
+    def _merge(self, group: Sequence[Pair]) -> _Group:
         """Give the examples of one document its one encoding; branches follow in order."""
-        merged: list[_Group] = []
-        for task, index in group:
-            store = self.stores[task]
-            example = store.examples[index]
-            if not merged or (example.branches and not self.share):
-                units = [Unit(d, [], store.bidirectional) for d in example.documents]
-                merged.append(_Group(units))
-            into = merged[-1]
+        first = self._example(group[0])
+        both_ways = self.stores[group[0][0]].bidirectional
+        merged = _Group([Unit(d, [], both_ways) for d in first.documents])
+        for pair in group:
+            example = self._example(pair)
             parts = [(u, 0) for u in range(len(example.documents))]
             for branch in example.branches:
-                unit = into.units[branch.document]
+                unit = merged.units[branch.document]
                 parts.append((branch.document, len(unit)))
                 unit.branches.append(branch.ids)
-            into.members.append(((task, index), example, parts))
+            merged.members.append((pair, example, parts))
         return merged
 
     def _micro_batch(self, groups: list[_Group], rows: list[list[tuple[int, int]]]) -> MicroBatch:

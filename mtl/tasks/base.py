@@ -90,7 +90,9 @@ class Task(ABC):
         self.weight = weight
         self.primary_metric = metric or self.default_metric()
         if self.primary_metric not in self.metric_names:
-            raise ConfigError(one_of(f"tasks.{name}.metric", self.primary_metric, self.metric_names))
+            raise ConfigError(
+                one_of(f"tasks.{name}.metric", self.primary_metric, self.metric_names)
+            )
 
     @property
     def head_name(self) -> str:
@@ -129,7 +131,7 @@ class Task(ABC):
 
     @abstractmethod
     def shared_state(self, others: Sequence[Task]) -> dict[str, Any]:
-        """Return the state of one head that reads for this task and for `others`.
+        """Return the part of the state that one head fixes for this task and for `others`.
 
         Raises:
             ConfigError: If the tasks cannot share a head.

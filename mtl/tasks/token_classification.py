@@ -132,7 +132,7 @@ class TokenClassification(Task):
             raise ConfigError(cannot_share(self, others))
         labels = sorted({label for t in mine for label in t.labels} - {"O"}, key=_type_first)
         outside = ["O"] if any("O" in t.labels for t in mine) else []
-        return {"scheme": self.scheme, "labels": outside + labels}
+        return {"labels": outside + labels}
 
     def document(self, row: Row) -> str:
         """Return the row's text, or its words joined by spaces."""
@@ -335,5 +335,3 @@ def cannot_share(task: Task, others: Sequence[Task]) -> str:
 
 def _type_first(label: str) -> tuple[str, str]:
     return label[2:], label[:2]
-
-

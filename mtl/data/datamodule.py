@@ -1,0 +1,108 @@
+"""The LightningDataModule: encoded examples in, steps and passes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import torch
+
+from mtl.data.collate import Collator
+from mtl.data.loaders import EvalLoader, TrainLoader
+from mtl.data.mixing import Mixer
+from mtl.data.plan import Planner, TaskTable
+from mtl.data.store import ExampleStore
+
+Stores = list[ExampleStore]
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How examples become steps and passes; see the configuration's `batching`."""
+
+    examples: int
+    tokens: int
+    max_branches: int
+    share: bool
+    pad: int
+
+
+class MultiTaskData(L.LightningDataModule):
+    """Loaders over the splits of several tasks.
+
+    Args:
+        train: Training examples, a store a task.
+        validation: Validation examples.
+        test: Test examples of the tasks that have any.
+        batching: How examples become steps and passes.
+        mixer: How much of each task enters an epoch.
+        seed: Of the whole run.
+        max_epochs: Passes over the mixture.
+        max_steps: If set, wins over `max_epochs`.
+        limit_val: Validate on the first so many examples of each task.
+    """
+
+    def __init__(
+        self,
+        train: Stores,
+        validation: Stores,
+        test: Stores,
+        *,
+        batching: Batching,
+        mixer: Mixer,
+        seed: int,
+        max_epochs: int,
+        max_steps: int | None = None,
+        limit_val: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.train, self.validation, self.test = train, validation, test
+        self.batching = batching
+        self.limit_val = limit_val
+        tables = [TaskTable(s.task, s.keys) for s in train]
+        self.planner = Planner(
+            tables,
+            mixer,
+            examples=batching.examples,
+            max_branches=batching.max_branches,
+            seed=seed,
+        )
+        self.steps = max_steps or max_epochs * self.planner.steps_per_epoch
+
+    def _collator(self, stores: Stores) -> Collator:
+        b = self.batching
+        return Collator(stores, budget=b.tokens, share=b.share, pad=b.pad)
+
+    def _place(self) -> dict[str, int]:
+        trainer = self.trainer
+        if trainer is None:
+            return {"rank": 0, "world": 1}
+        return {"rank": trainer.global_rank, "world": trainer.world_size}
+
+    def train_dataloader(self) -> TrainLoader:
+        """Return the loader of this rank's steps."""
+        return TrainLoader(
+            self.planner,
+            self._collator(self.train),
+            self.train,
+            steps=self.steps,
+            **self._place(),
+        )
+
+    def val_dataloader(self) -> EvalLoader:
+        """Return the loader of this rank's validation passes."""
+        return EvalLoader(
+            self._collator(self.validation), self.validation, limit=self.limit_val, **self._place()
+        )
+
+    def test_dataloader(self) -> EvalLoader:
+        """Return the loader of this rank's test passes."""
+        return EvalLoader(self._collator(self.test), self.test, **self._place())
+
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Move a step or a pass to `device`."""
+        del dataloader_idx
+        return batch.to(device, non_blocking=True)

@@ -1,0 +1,1 @@
+"""Training: the LightningModule, checkpoints, and the composition root ``train(cfg)``."""

@@ -1,0 +1,183 @@
+"""Which checkpoints a run keeps, and how they reach the disk whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.fabric.utilities.types import _PATH
+from lightning.pytorch.callbacks import Checkpoint
+
+from mtl.errors import CheckpointError
+
+LAST = "last.ckpt"
+BEST = "best.ckpt"
+
+
+class RunCheckpoint(Checkpoint):
+    """Saves after every validation, and every so many steps; keeps the best and the last.
+
+    A save that falls on a step whose validation is due happens after that validation, so that a
+    resumed run neither repeats nor skips it.
+
+    Args:
+        folder: Where the files go.
+        monitor: Name of the metric that says which is best.
+        higher_is_better: Its direction.
+        every_n_train_steps: Also save after every so many steps.
+        save_top_k: How many of the best to keep; 0 keeps none.
+        save_last: Whether to keep the latest.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        monitor: str,
+        *,
+        higher_is_better: bool = True,
+        every_n_train_steps: int | None = None,
+        save_top_k: int = 1,
+        save_last: bool = True,
+    ) -> None:
+        self.folder = folder
+        self.monitor = monitor
+        self.sign = 1.0 if higher_is_better else -1.0
+        self.every = every_n_train_steps
+        self.save_top_k = save_top_k
+        self.save_last = save_last
+        self.kept: dict[str, float] = {}
+        """File name to the monitored metric, of the best checkpoints."""
+        self.best_score: float | None = None
+        self.validated_at = -1
+
+    @property
+    def best_path(self) -> Path | None:
+        """The best checkpoint so far."""
+        if not self.kept:
+            return None
+        return self.folder / max(self.kept, key=lambda name: self.sign * self.kept[name])
+
+    @property
+    def last_path(self) -> Path:
+        """The latest checkpoint."""
+        return self.folder / LAST
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        """Save if a save is due and no validation is."""
+        del pl_module, outputs, batch
+        due = self.every is not None and trainer.global_step % self.every == 0
+        if due and self.save_last and not self._validation_due(trainer):
+            trainer.save_checkpoint(self.last_path)
+
+    @staticmethod
+    def _validation_due(trainer: L.Trainer) -> bool:
+        interval = trainer.val_check_batch
+        return isinstance(interval, int) and trainer.global_step % interval == 0
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the state after a validation during training."""
+        del pl_module
+        if trainer.sanity_checking or not trainer.fitting:  # type: ignore[attr-defined]
+            return
+        self.validated_at = trainer.global_step
+        self.consider(trainer, float(trainer.callback_metrics[self.monitor]))
+
+    def consider(self, trainer: L.Trainer, value: float) -> None:
+        """Save the current state as the last, and as one of the best if it is."""
+        if self.best_score is None or self.sign * value > self.sign * self.best_score:
+            self.best_score = value
+        name, dropped = self._rank(trainer.global_step, value)
+        if name is not None:
+            trainer.save_checkpoint(self.folder / name)
+        if self.save_last:
+            trainer.save_checkpoint(self.last_path)
+        if dropped is not None:
+            trainer.strategy.remove_checkpoint(self.folder / dropped)
+
+    def _rank(self, step: int, value: float) -> tuple[str | None, str | None]:
+        """File the state among the best; returns its file name, and the one it displaces."""
+        worst = min(self.kept, key=lambda name: self.sign * self.kept[name], default=None)
+        if self.save_top_k == 0:
+            return None, None
+        full = len(self.kept) >= self.save_top_k
+        if full and worst is not None and self.sign * value <= self.sign * self.kept[worst]:
+            return None, None
+        name = f"best-step={step:07d}.ckpt"
+        self.kept[name] = value
+        if full and worst is not None and worst != name:
+            del self.kept[worst]
+            return name, worst
+        return name, None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was best so far."""
+        return {
+            "kept": dict(self.kept),
+            "best_score": self.best_score,
+            "validated_at": self.validated_at,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what was best, as far as the files are still there."""
+        kept = state_dict["kept"]
+        self.kept = {n: v for n, v in kept.items() if (self.folder / n).is_file()}
+        self.best_score = state_dict["best_score"]
+        self.validated_at = state_dict["validated_at"]
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the target, flushes to the disk, then renames: whole or not at all."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            CheckpointError: If the disk is full or the folder cannot be written; what was there
+                before is still there.
+        """
+        del storage_options
+        target = Path(path)
+        beside = target.with_name(target.name + ".part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(target)
+        except (OSError, RuntimeError) as error:
+            beside.unlink(missing_ok=True)
+            raise CheckpointError(
+                f"{target}: Expected to write a checkpoint, but {error}. The earlier checkpoints "
+                "are as they were; free some space and continue with resume=RUN."
+            ) from error
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Load a checkpoint onto the CPU without executing any code in it.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, or holds more than plain data.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"Expected a checkpoint at {path}, but there is no such file.")
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(
+            f"{path}: Expected a checkpoint of this program, but it cannot be read: "
+            f"{str(error).strip().splitlines()[0]}"
+        ) from error
+    if not isinstance(found, dict) or "state_dict" not in found:
+        raise CheckpointError(
+            f"{path}: Expected a checkpoint of this program, but it has no 'state_dict'."
+        )
+    return found

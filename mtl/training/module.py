@@ -1,0 +1,286 @@
+"""The LightningModule: one Lightning batch is one optimiser step.
+
+Loss of a step: for each task, the sum over all micro-batches and ranks divided by the task's
+number of targets in the whole step, times its weight; summed over tasks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from mtl.data.plan import generator
+from mtl.data.store import ExampleStore
+from mtl.metrics.names import SCORE, metric_name
+from mtl.tasks import TaskMetrics
+from mtl.training.model import MultiTaskModel
+from mtl.training.optim import OptimizerSettings, build_optimizer, build_schedule, clip
+from mtl.types import MicroBatch, Step
+
+
+class MultiTaskModule(L.LightningModule):
+    """Trains a :class:`MultiTaskModel`.
+
+    Args:
+        model: Trunk, heads and tasks.
+        settings: Optimiser and schedule.
+        steps: Optimiser steps of the whole run.
+        seed: Of the whole run; dropout of each pass follows from it and the step's number.
+        stores: By stage (``val``, ``test``): each task's examples, whose rows hold the targets.
+        log_every: Steps between training logs.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        settings: OptimizerSettings,
+        *,
+        steps: int,
+        seed: int,
+        stores: Mapping[str, list[ExampleStore]],
+        log_every: int = 10,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.settings = settings
+        self.steps = steps
+        self.seed = seed
+        self.log_every = log_every
+        self.rows = {stage: {s.task: s.rows for s in found} for stage, found in stores.items()}
+        self.scores = nn.ModuleDict(
+            {
+                stage: nn.ModuleDict({s.task: model.tasks[s.task].metrics() for s in found})
+                for stage, found in stores.items()
+            }
+        )
+        self.results: dict[str, float] = {}
+        """The latest validation and test metrics, by full name."""
+        self._running = _Running()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return AdamW and its schedule; both are stepped by hand."""
+        optimizer = build_optimizer(self.model, self.settings)
+        schedule = build_schedule(optimizer, self.settings, self.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
+
+    def training_step(self, step: Step, batch_idx: int) -> None:
+        """Take one optimiser step over all of its micro-batches."""
+        del batch_idx
+        optimizer = self.optimizers(use_pl_optimizer=True)
+        assert not isinstance(optimizer, list)
+        optimizer.zero_grad(set_to_none=True)
+        last = len(step.micro_batches) - 1
+        for number, micro_batch in enumerate(step.micro_batches):
+            self._seed(step.number, number)
+            with contextlib.nullcontext() if number == last else self._no_sync():
+                self.manual_backward(self._loss(micro_batch, step))
+        if last < 0:
+            self.manual_backward(self._nothing())
+        self._drop_idle_heads(step)
+        learning = [p for p in self.model.parameters() if p.requires_grad]
+        norm = clip(learning, self.settings.clip_norm)
+        optimizer.step()
+        schedule = self.lr_schedulers()
+        assert schedule is not None
+        assert not isinstance(schedule, list)
+        schedule.step()
+        self._running.add(step, norm)
+        if (step.number + 1) % self.log_every == 0 or step.number + 1 == self.steps:
+            self._log_training(step.number + 1, optimizer)
+
+    def _loss(self, micro_batch: MicroBatch, step: Step) -> Tensor:
+        """Return this pass's part of the step's loss; every head takes part, if only with zero."""
+        logits = self.model(micro_batch)
+        total = self._nothing()
+        for name, found in logits.items():
+            part = micro_batch.heads[name]
+            loss = self.model.head(name).loss(found, part.targets, step.denominators[name])
+            total = total + self.model.tasks[name].weight * loss
+            self._running.losses.setdefault(name, []).append(loss.detach())
+        # DDP averages gradients over ranks; the denominators already count all of them.
+        return total * self.trainer.world_size
+
+    def _nothing(self) -> Tensor:
+        """Return an exact zero; among several ranks it touches every learning parameter.
+
+        So all ranks reduce the same gradients, whichever tasks their own rows have.
+        """
+        zero = torch.zeros((), device=self.device)
+        if self.trainer.world_size > 1:
+            for parameter in self.model.parameters():
+                if parameter.requires_grad:
+                    zero = zero + 0.0 * parameter.sum()
+        return zero
+
+    def _drop_idle_heads(self, step: Step) -> None:
+        """Leave heads without rows on any rank as they are: no momentum, no decay."""
+        busy = {self.model.tasks[name].head_name for name in step.denominators}
+        for name, head in self.model.heads.items():
+            if name not in busy:
+                for parameter in head.parameters():
+                    parameter.grad = None
+
+    def _seed(self, step: int, micro_batch: int) -> None:
+        """Seed what dropout draws from, for this pass alone."""
+        random = generator(self.seed, "dropout", step, micro_batch, self.global_rank)
+        torch.manual_seed(int(random.integers(2**63 - 1)))
+
+    def _no_sync(self) -> Any:
+        block = getattr(self.trainer.strategy, "block_backward_sync", None)
+        if block is None or self.trainer.world_size == 1:
+            return contextlib.nullcontext()
+        return block()
+
+    def _log_training(self, number: int, optimizer: Any) -> None:
+        found = self._running.flush()
+        losses = self._summed(found)
+        logs = {metric_name("train", name, "loss"): loss for name, loss in losses.items()}
+        weighted = [self.model.tasks[name].weight * loss for name, loss in losses.items()]
+        logs[metric_name("train", None, "loss")] = sum(weighted)
+        logs[metric_name("train", None, "grad_norm")] = found.norm
+        logs[metric_name("train", None, "tokens_per_second")] = found.tokens / found.seconds
+        logs[metric_name("train", None, "examples_per_second")] = found.examples / found.seconds
+        for name, share in found.shares.items():
+            logs[metric_name("train", name, "share")] = share
+        for group in optimizer.param_groups:
+            logs[metric_name("train", group["name"], "lr")] = group["lr"]
+        logs["epoch"] = number / self.steps_per_epoch
+        self._write(logs, number)
+
+    def _summed(self, found: _Running) -> dict[str, float]:
+        """Return each task's mean loss over the steps that had rows of it, over all ranks."""
+        names = sorted(found.present)
+        zero = torch.zeros((), device=self.device)
+        local = torch.stack([torch.stack([zero, *found.losses.get(n, [])]).sum() for n in names])
+        total = self.trainer.strategy.reduce(local, reduce_op="sum")
+        return {n: float(loss) / found.present[n] for n, loss in zip(names, total, strict=True)}
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in one pass over the mixture."""
+        return int(self.trainer.datamodule.planner.steps_per_epoch)  # type: ignore[attr-defined]
+
+    def _write(self, logs: Mapping[str, float], step: int) -> None:
+        for logger in self.trainer.loggers:
+            logger.log_metrics(dict(logs), step=step)
+
+    def validation_step(self, batch: MicroBatch, batch_idx: int) -> None:
+        """Count one pass."""
+        del batch_idx
+        self._evaluate("val", batch)
+
+    def test_step(self, batch: MicroBatch, batch_idx: int) -> None:
+        """Count one pass."""
+        del batch_idx
+        self._evaluate("test", batch)
+
+    def _evaluate(self, stage: str, batch: MicroBatch) -> None:
+        for name, logits in self.model(batch).items():
+            part, task = batch.heads[name], self.model.tasks[name]
+            rows = [self.rows[stage][name][i] for i in part.examples]
+            self.metrics(stage, name).update(task.decode(logits, part, rows), rows)
+
+    def metrics(self, stage: str, task: str) -> TaskMetrics:
+        """Return the running scores of a task."""
+        by_stage = self.scores[stage]
+        assert isinstance(by_stage, nn.ModuleDict)
+        found = by_stage[task]
+        assert isinstance(found, TaskMetrics)
+        return found
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last validation."""
+        self._reset("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the last test."""
+        self._reset("test")
+
+    def _reset(self, stage: str) -> None:
+        for name in self.rows[stage]:
+            self.metrics(stage, name).reset()
+
+    def on_validation_epoch_end(self) -> None:
+        """Compute every task's scores and the aggregate that drives checkpoints."""
+        self._finish("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Compute every task's scores on the test splits."""
+        self._finish("test")
+
+    def _finish(self, stage: str) -> None:
+        logs = {}
+        primary = {}
+        for name in self.rows[stage]:
+            found = self.metrics(stage, name).compute()
+            task = self.model.tasks[name]
+            primary[name] = (task.weight, found[task.primary_metric], task.higher_is_better)
+            logs.update({metric_name(stage, name, metric): v for metric, v in found.items()})
+        if primary:
+            score = aggregate(primary)
+            logs[SCORE if stage == "val" else metric_name(stage, None, "score")] = score
+        self.results.update(logs)
+        if stage == "val":
+            self.log_dict({k: torch.tensor(v) for k, v in logs.items()}, logger=False)
+        if not self.trainer.sanity_checking:
+            self._write(logs, self.global_step)
+
+
+def aggregate(primary: Mapping[str, tuple[float, float, bool]]) -> float:
+    """Return the weighted mean of the tasks' primary metrics, the score of a model.
+
+    Args:
+        primary: By task: weight, value, and whether higher is better. An error (lower is
+            better) counts as 1 / (1 + value), which lies on 0 to 1 like the others.
+    """
+    total = sum(weight for weight, _, _ in primary.values())
+    if not total:
+        return 0.0
+    values = (w * (v if higher else 1.0 / (1.0 + v)) for w, v, higher in primary.values())
+    return sum(values) / total
+
+
+class _Running:
+    """Sums since the last training log."""
+
+    def __init__(self) -> None:
+        self.losses: dict[str, list[Tensor]] = {}
+        self.present: dict[str, int] = {}
+        """Steps in which any rank had rows of the task."""
+        self.norm: Any = 0.0
+        self.tokens = 0
+        self.examples = 0
+        self.read: dict[str, int] = {}
+        self.start = time.perf_counter()
+        self.seconds = 0.0
+        self.shares: dict[str, float] = {}
+
+    def add(self, step: Step, norm: Tensor) -> None:
+        """Count one step."""
+        self.norm = norm.detach()
+        for name in step.denominators:
+            self.present[name] = self.present.get(name, 0) + 1
+        self.examples += step.examples
+        for micro_batch in step.micro_batches:
+            self.tokens += micro_batch.trunk.tokens
+            for name, part in micro_batch.heads.items():
+                self.read[name] = self.read.get(name, 0) + len(part.examples)
+
+    def flush(self) -> _Running:
+        """Return the finished sums and start anew."""
+        done = _Running()
+        done.__dict__.update(self.__dict__)
+        done.norm = float(self.norm)
+        done.seconds = max(time.perf_counter() - self.start, 1e-9)
+        everything = max(1, sum(self.read.values()))
+        done.shares = {n: count / everything for n, count in self.read.items()}
+        self.__init__()  # type: ignore[misc]
+        return done

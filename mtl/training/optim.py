@@ -1,0 +1,97 @@
+"""AdamW with its parameter groups, and the learning rate over the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.optim import AdamW
+
+from mtl.registry import Registry
+from mtl.training.model import MultiTaskModel
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerSettings:
+    """What the optimiser and its schedule are told."""
+
+    trunk_lr: float = 5e-5
+    head_lr: float = 1e-3
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    schedule: str = "linear"
+    warmup: float = 0.1
+    """Share of all steps."""
+    clip_norm: float | None = 1.0
+
+
+def parameter_groups(model: MultiTaskModel, settings: OptimizerSettings) -> list[dict[str, object]]:
+    """Return AdamW's groups: trunk and heads, each with and without decay.
+
+    Biases and normalisation weights (one dimension or none) do not decay.
+    """
+    groups: list[dict[str, object]] = []
+    parts = (("trunk", model.trunk, settings.trunk_lr), ("heads", model.heads, settings.head_lr))
+    for name, module, lr in parts:
+        learning = [p for p in module.parameters() if p.requires_grad]
+        for decays in (True, False):
+            chosen = [p for p in learning if (p.ndim > 1) == decays]
+            if chosen:
+                decay = settings.weight_decay if decays else 0.0
+                groups.append({"name": name, "params": chosen, "lr": lr, "weight_decay": decay})
+    return groups
+
+
+def build_optimizer(model: MultiTaskModel, settings: OptimizerSettings) -> AdamW:
+    """Return AdamW (Loshchilov & Hutter 2019), fused into one kernel."""
+    groups = parameter_groups(model, settings)
+    return AdamW(groups, betas=settings.betas, eps=settings.eps, fused=True)
+
+
+Shape = Callable[[float], float]
+
+SCHEDULES: Registry[Shape] = Registry("schedule.name")
+"""Name to the rate after warm-up as a function of progress, both from 0 to 1."""
+
+SCHEDULES.register("constant")(lambda progress: 1.0)
+SCHEDULES.register("linear")(lambda progress: 1.0 - progress)
+SCHEDULES.register("cosine")(lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)))
+
+
+def rate(step: int, steps: int, warmup: float, shape: Shape) -> float:
+    """Return the factor on the learning rate at `step` of `steps`, counted from 0.
+
+    Args:
+        step: The step about to be taken.
+        steps: Steps of the whole run.
+        warmup: Share of the steps in which the rate climbs linearly from zero.
+        shape: The rate after warm-up.
+    """
+    climbing = math.ceil(warmup * steps)
+    if step < climbing:
+        return step / climbing
+    return shape(min(1.0, (step - climbing) / max(1, steps - climbing)))
+
+
+def build_schedule(
+    optimizer: torch.optim.Optimizer, settings: OptimizerSettings, steps: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Return the schedule of every group's rate over `steps`."""
+    shape = SCHEDULES.get(settings.schedule)
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: rate(step, steps, settings.warmup, shape)
+    )
+
+
+def clip(parameters: list[nn.Parameter], largest: float | None) -> torch.Tensor:
+    """Scale gradients so that their joint norm is at most `largest`; returns the norm before.
+
+    Our own, because Lightning refuses its clipping beside fused AdamW under bf16-mixed.
+    """
+    if largest is None:
+        return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    return torch.nn.utils.clip_grad_norm_(parameters, largest)
