@@ -1,0 +1,217 @@
+"""Labelling schemes of entities: which one a corpus is in, and from each to each other.
+
+The sentence "[Ada Bell] met [Bo] [Carol] in [Rome]", Bo and Carol being two people, in each
+scheme::
+
+    scheme  Ada     Bell    met  Bo      Carol   in  Rome
+    iob1    I-PER   I-PER   O    I-PER   B-PER   O   I-LOC     B only between two of one type
+    iob2    B-PER   I-PER   O    B-PER   B-PER   O   B-LOC     B at every beginning
+    bioes   B-PER   E-PER   O    S-PER   S-PER   O   S-LOC     E at the end, S for a single word
+    io      I-PER   I-PER   O    I-PER   I-PER   O   I-LOC     neighbours of one type run together
+
+BILOU, BMES and BMEWO are ``bioes`` with other letters: L is E, U and W are S, M is I. Labels
+without a type (``B``, ``I``, ``O``) are read too; their type is empty.
+
+Spans are read as ``conlleval`` reads them, which accepts every sequence: one begins at B and S,
+after O, E and S, and where the type changes; one ends before the next begins, before O, and after
+E and S. For sequences that their scheme allows, that is the scheme's own meaning; so the scheme
+need not be known to convert from it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from mtl.errors import ConfigError, DataError, one_of
+
+NONE = "none"
+"""What :func:`detect` says of labels that mark no spans, such as parts of speech."""
+OUTSIDE = "O"
+_LETTERS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
+
+
+class Span(NamedTuple):
+    """An entity: its type and its words, `end` exclusive."""
+
+    type: str
+    start: int
+    end: int
+
+
+class _Tag(NamedTuple):
+    letter: str
+    type: str
+
+
+@functools.lru_cache(maxsize=4096)
+def _tag(label: str) -> _Tag | None:
+    """Return a label's letter, one of B, I, E, S, O, and its type; ``None`` if it has none."""
+    if label == OUTSIDE:
+        return _Tag(OUTSIDE, "")
+    letter, dash, kind = label.partition("-")
+    if letter not in _LETTERS or (dash and not kind):
+        return None
+    return _Tag(_LETTERS[letter], kind)
+
+
+def _invalid(label: str, place: str) -> DataError:
+    where = f"{place}: " if place else ""
+    return DataError(
+        f"{where}Expected a label such as B-PER, I-PER or O, but got '{label}'. "
+        "Labels of one column are either all of this form, or none is."
+    )
+
+
+def spans(labels: Sequence[str], place: str = "") -> list[Span]:
+    """Return the spans of one sentence, in order, whichever scheme it is in.
+
+    Args:
+        labels: One label a word.
+        place: Where the sentence stands, for the message.
+
+    Raises:
+        DataError: If a label is of no scheme.
+    """
+    found: list[Span] = []
+    before, start = _Tag(OUTSIDE, ""), 0
+    for position, label in enumerate(labels):
+        tag = _tag(label)
+        if tag is None:
+            raise _invalid(label, place)
+        begins = tag.letter != OUTSIDE and (
+            tag.letter in "BS" or before.letter in "OES" or tag.type != before.type
+        )
+        if before.letter != OUTSIDE and (begins or tag.letter == OUTSIDE):
+            found.append(Span(before.type, start, position))
+        if begins:
+            start = position
+        before = tag
+    if before.letter != OUTSIDE:
+        found.append(Span(before.type, start, len(labels)))
+    return found
+
+
+def _iob1(size: int, touches: bool) -> str:
+    return "BI"[not touches] + "I" * (size - 1)
+
+
+def _iob2(size: int, touches: bool) -> str:
+    return "B" + "I" * (size - 1)
+
+
+def _bioes(size: int, touches: bool) -> str:
+    return "S" if size == 1 else "B" + "I" * (size - 2) + "E"
+
+
+def _io(size: int, touches: bool) -> str:
+    return "I" * size
+
+
+_WRITE: dict[str, Callable[[int, bool], str]] = {
+    "iob1": _iob1,
+    "iob2": _iob2,
+    "bioes": _bioes,
+    "io": _io,
+}
+SCHEMES = tuple(_WRITE)
+
+
+def write_spans(found: Iterable[Span], length: int, scheme: str) -> list[str]:
+    """Return one sentence's labels in a scheme.
+
+    Args:
+        found: Spans in order, without overlap.
+        length: Number of words.
+        scheme: ``iob1``, ``iob2``, ``bioes`` or ``io``; the last loses the border between
+            neighbours of one type.
+
+    Raises:
+        ConfigError: If the scheme is unknown.
+    """
+    if scheme not in _WRITE:
+        raise ConfigError(one_of("scheme", scheme, _WRITE))
+    labels = [OUTSIDE] * length
+    before = Span("", -1, -1)
+    for span in found:
+        touches = before.end == span.start and before.type == span.type
+        letters = _WRITE[scheme](span.end - span.start, touches)
+        dash = "-" if span.type else ""
+        labels[span.start : span.end] = [f"{letter}{dash}{span.type}" for letter in letters]
+        before = span
+    return labels
+
+
+def convert(labels: Sequence[str], to: str = "iob2", place: str = "") -> list[str]:
+    """Return one sentence's labels in another scheme; the spans stay the same.
+
+    Example:
+        >>> convert(["I-ORG", "O", "I-PER", "B-PER"])
+        ['B-ORG', 'O', 'B-PER', 'B-PER']
+        >>> convert(["B-PER", "I-PER", "O"], to="bioes")
+        ['B-PER', 'E-PER', 'O']
+
+    Raises:
+        DataError: If a label is of no scheme.
+        ConfigError: If the scheme `to` is unknown.
+    """
+    return write_spans(spans(labels, place), len(labels), to)
+
+
+def detect(sentences: Iterable[Sequence[str]], place: Callable[[int], str] | None = None) -> str:
+    """Return the scheme of a corpus: ``iob1``, ``iob2``, ``bioes``, ``io`` or ``none``.
+
+    Where some sequences break each scheme, as noisy corpora do, the one that fewer labels break
+    is returned. Without any B, I, E or S the labels are ``none``; labels that are all O are
+    ``iob2``. A corpus in ``iob1`` without neighbours of one type cannot be told from ``io``, and
+    means the same.
+
+    Args:
+        sentences: One label a word for each sentence.
+        place: Returns where a sentence stands, given its number from 0, for the message.
+
+    Raises:
+        DataError: If some labels are of a scheme and others of none.
+    """
+    pairs: Counter[tuple[str, str]] = Counter()
+    first: dict[str, int] = {}
+    for number, labels in enumerate(sentences):
+        pairs.update(pairwise([OUTSIDE, *labels]))
+        for label in set(labels) - first.keys():
+            first[label] = number
+    if not _marks_spans(first):
+        return NONE
+    for label, number in first.items():
+        if _tag(label) is None:
+            raise _invalid(label, place(number) if place else "")
+    return _scheme(pairs)
+
+
+def _marks_spans(labels: Iterable[str]) -> bool:
+    """Whether labels are of a scheme: some with a letter and a type, or nothing but letters."""
+    inside = set(labels) - {OUTSIDE}
+    tags = {label: _tag(label) for label in inside}
+    if any(tag is not None and tag.type for tag in tags.values()):
+        return True
+    return not inside or (None not in tags.values() and not inside.isdisjoint({"B", "I"}))
+
+
+def _scheme(pairs: Counter[tuple[str, str]]) -> str:
+    """Return the scheme that fewest labels break, given how often one follows another."""
+    letters: Counter[str] = Counter()
+    lonely: Counter[str] = Counter()  # Without a word of the same type before.
+    for (before, label), count in pairs.items():
+        tag, previous = _tag(label), _tag(before)
+        assert tag is not None
+        assert previous is not None
+        letters[tag.letter] += count
+        if previous.letter == OUTSIDE or previous.type != tag.type:
+            lonely[tag.letter] += count
+    if letters["E"] or letters["S"]:
+        return "bioes"
+    if letters["I"] and not letters["B"]:
+        return "io"
+    return "iob1" if lonely["B"] < lonely["I"] else "iob2"
