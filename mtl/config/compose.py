@@ -18,7 +18,7 @@ from mtl.config.hydra_errors import as_config_error, sentence
 from mtl.config.overrides import Overrides, read_overrides
 from mtl.config.schema import Config, TaskConfig
 from mtl.config.store import register
-from mtl.config.validate import check
+from mtl.config.validate import check, chosen_only
 from mtl.errors import ConfigError, did_you_mean, join_problems
 
 VERSION = "1.3"  # of Hydra whose behaviour conf/ is written for
@@ -62,6 +62,7 @@ def compose_checked(
     if sweep and hydra.sweeper.get("params"):
         _add_sweeper(read, hydra.sweeper.params, groups)
     problems = read.problems + _apply(read, cfg)
+    cfg = chosen_only(cfg, groups.choices("task"))
     config, wrong = check(cfg, task_types, {*read.broken, *read.varied})
     problems += [problem for problem in wrong if not _for_its_job(problem, read.swept)]
     if problems:
@@ -162,5 +163,5 @@ def _one_value(override: Override) -> Any:
     if not override.is_sweep_override():
         return override.value()
     if override.is_discrete_sweep():
-        return Override._convert_value(next(iter(override.sweep_iterator())))  # type: ignore[arg-type]
+        return Override._convert_value(next(iter(override.sweep_iterator())))
     return getattr(override.value(), "start", None)

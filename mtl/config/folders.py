@@ -40,14 +40,17 @@ def load_config(path: Path) -> Config:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CheckpointError(
-            f"{path}: expected a run's configuration as JSON: {error}."
+            f"{path}: expected a run's configuration as JSON, but got: {error}."
         ) from error
     return from_plain(values)
 
 
 def worker_file(run_dir: Path) -> Path:
-    """Return the file that the processes of a run on several devices are started from."""
-    return run_dir / HYDRA / "worker.json"
+    """Return the file that ``train.py --worker RUN`` reads its configuration from.
+
+    A launcher of several processes writes it with :func:`save_config` before it starts them.
+    """
+    return run_dir / ".workers.json"
 
 
 def prepare_run_dir(path: str | Path) -> Path:
@@ -97,19 +100,20 @@ def release_run_dir(folder: Path) -> None:
 
 
 def _claim(path: Path, key: str, mark: Any) -> Path:
+    if not str(path).strip(" ."):
+        raise ConfigError(f"Expected `{key}` to be a new folder, but got '{path}'.")
     folder = path.absolute()
     made = _make(folder, key)
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
+        if (folder / HYDRA).exists() or (folder / SWEEP).exists():
+            raise FileExistsError
         mark(folder)
     except FileExistsError:
         raise Occupied(
-            f"Expected `{key}` to be a new folder, but {path} holds a run already; continue it with"
-            f" resume={path}, remove it, or choose another folder."
-            if key == "hydra.run.dir"
-            else f"Expected `{key}` to be a new folder, but {path} holds a sweep already; remove it"
-            " or choose another folder."
+            f"Expected `{key}` to be a new folder, but {path} holds a run or a sweep already;"
+            f" continue a run with resume={path}, remove it, or choose another folder."
         ) from None
     except OSError as error:
         for parent in made:

@@ -18,7 +18,8 @@ from mtl.config.keys import dotted_keys, is_key
 from mtl.config.nearest import choose, suggest_key, unknown_key
 from mtl.config.schema import Config
 
-OPEN = ("columns", "head", "options")  # mappings of a task whose keys its type knows
+ONE = ("trunk", "tuning", "mixing", "balancing")  # groups of which several files make no sense
+OPEN = ("tasks.", "logger.use.")  # nodes that are mappings for Hydra
 
 
 @dataclass
@@ -64,19 +65,11 @@ def read_overrides(overrides: Iterable[str], groups: Groups, multirun: bool) -> 
 
 
 def open_keys(overrides: Iterable[str]) -> list[str]:
-    """Return the overrides for Hydra, with ``++`` before keys of a task's open mappings.
+    """Return checked overrides for Hydra, with ``++`` before keys that no YAML file need have.
 
-    ``tasks.ner.head.dropout=0`` then works whether or not the YAML file has the key; which keys
-    there are, the task type knows.
+    Hydra knows a task by what its file says; our own check knows all its keys.
     """
-    return [f"++{text}" if _is_open(text.partition("=")[0]) else text for text in overrides]
-
-
-def _is_open(key: str) -> bool:
-    parts = key.split(".")
-    return (len(parts) > 3 and parts[0] == "tasks" and parts[2] in OPEN) or (
-        len(parts) == 3 and parts[:2] == ["logger", "use"]
-    )
+    return [f"++{text}" if text.startswith(OPEN) else text for text in overrides]
 
 
 def _sort(text: str, override: Override, groups: Groups, out: Overrides) -> None:
@@ -108,6 +101,10 @@ def _choose(override: Override, groups: Groups, out: Overrides) -> None:
         out.groups.append(override.input_line or "")
         return
     known = groups.choices(group)
+    if group in ONE and isinstance(override.value(), list):
+        text = override.get_value_string()
+        out.problems.append(f"Expected `{group}` to be one name, but got {text}.")
+        return
     if override.is_sweep_override() and group != "task":
         out.varied.add(group)
     names = list(dict.fromkeys(_names(override, known)))
@@ -128,7 +125,7 @@ def _names(override: Override, known: list[str]) -> list[str]:
             return ["a range of numbers"]
         if hasattr(override._value, "filter"):  # glob(...)
             return list(override._value.filter(known))  # type: ignore[union-attr]
-        texts = [Override._convert_value(v) for v in override.sweep_iterator()]  # type: ignore[arg-type]
+        texts = [Override._convert_value(v) for v in override.sweep_iterator()]
     else:
         texts = [override.value()]  # type: ignore[list-item]
     flat = [name for text in texts for name in (text if isinstance(text, list) else [text])]

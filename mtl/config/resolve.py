@@ -28,7 +28,7 @@ def _sentence(reason: str, keys: list[str]) -> str:
 def _values(node: Any, where: str, failed: dict[str, list[str]]) -> Any:
     if isinstance(node, DictConfig):
         return {
-            str(key): _child(node, key, f"{where}.{key}" if where else str(key), failed)
+            str(key): _child(node, key, f"{where}.{key!s}" if where else str(key), failed)
             for key in node
         }
     if isinstance(node, ListConfig):
@@ -44,7 +44,7 @@ def _child(
     try:
         return _values(node[key], where, failed)
     except OmegaConfBaseException as error:
-        raw = OmegaConf.to_container(node, resolve=False)[key]  # type: ignore[call-overload]
+        raw: Any = OmegaConf.to_container(node, resolve=False)
         reason = str(error).splitlines()[0].rpartition("resolving interpolation: ")[2].strip('."')
         failed.setdefault(reason, []).append(where)
-        return Unresolved(raw)
+        return Unresolved(raw[key])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Container, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 from mtl.config.build import build
@@ -31,6 +31,28 @@ def from_dictconfig(cfg: DictConfig, task_types: Registry[Any] | None = None) ->
     if problems:
         raise ConfigError(join_problems(problems))
     return config
+
+
+def chosen_only(cfg: DictConfig, names: Container[str] | None = None) -> DictConfig:
+    """Return the configuration without the tasks that have keys but were not chosen.
+
+    An experiment may describe more tasks than a run trains; so may the overrides of a sweep over
+    sets of tasks.
+
+    Args:
+        cfg: A composed configuration.
+        names: The tasks that there are; others without a type are left, as they are misspelt.
+            All are right when unset.
+    """
+    from omegaconf import DictConfig, OmegaConf
+
+    cfg = cfg.copy()
+    OmegaConf.set_struct(cfg, False)
+    tasks = cfg.get("tasks")
+    for name in list(tasks) if isinstance(tasks, DictConfig) else []:
+        if _is_untyped(tasks[name]) and (names is None or name in names):
+            tasks.pop(name)
+    return cfg
 
 
 def from_plain(values: Mapping[str, Any]) -> Config:
@@ -69,6 +91,14 @@ def check(
 
         task_types = TASK_TYPES
     return config, problems + broken_rules(config, task_types, skip)
+
+
+def _is_untyped(task: Any) -> bool:
+    from omegaconf import DictConfig, OmegaConf
+
+    return isinstance(task, DictConfig) and (
+        "type" not in task or OmegaConf.is_missing(task, "type")
+    )
 
 
 def _known(values: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,114 @@
+"""What Hydra calls for a run or for each job of a sweep."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from mtl.config.folders import HYDRA
+from mtl.config.schema import Config
+from mtl.config.validate import chosen_only, from_dictconfig
+from mtl.errors import ConfigError, MtlError
+
+Train = Callable[[Config, Path], dict[str, float]]
+
+
+@dataclass
+class Outcome:
+    """How a job of a sweep ended."""
+
+    job: int
+    folder: str
+    overrides: list[str]
+    status: str = "interrupted"
+    """``interrupted`` until it ends: ``done``, ``error`` (the user's) or ``crash``."""
+    message: str = ""
+    score: float | None = None
+    """The monitored metric."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    monitor: str = ""
+
+
+class Run:
+    """A single run. Its error is kept, since Hydra would print it in its own way.
+
+    Args:
+        train: Trains from a configuration in a folder.
+    """
+
+    def __init__(self, train: Train) -> None:
+        self.train = train
+        self.error: Exception | None = None
+
+    def __call__(self, cfg: DictConfig) -> None:
+        """Train in the folder that Hydra made."""
+        try:
+            folder = Path(HydraConfig.get().runtime.output_dir)
+            self.train(from_dictconfig(chosen_only(cfg)), folder)
+        except Exception as error:  # shown by the process boundary
+            self.error = error
+
+
+class Job:
+    """One job of a sweep, in this process or in a launcher's.
+
+    A failure is printed and written down, not raised, so that the other jobs run.
+
+    Args:
+        train: Trains from a configuration in a folder.
+    """
+
+    def __init__(self, train: Train) -> None:
+        self.train = train
+
+    def __call__(self, cfg: DictConfig) -> float | None:
+        """Train in the folder that Hydra made; return the monitored metric, None if it failed."""
+        hydra = HydraConfig.get()
+        folder = Path(hydra.runtime.output_dir)
+        outcome = Outcome(int(hydra.job.num), str(folder), list(hydra.overrides.task))
+        print(f"job {outcome.job}: {' '.join(outcome.overrides)} -> {folder}", flush=True)
+        try:
+            self._run(cfg, folder, outcome)
+        except MtlError as error:
+            outcome.status, outcome.message = "error", str(error)
+            print(f"job {outcome.job}: error: {error}", file=sys.stderr, flush=True)
+        except Exception as error:
+            outcome.status, outcome.message = "crash", f"{type(error).__name__}: {error}"
+            traceback.print_exc()
+        finally:
+            text = json.dumps(asdict(outcome), indent=2)
+            _file(folder, outcome.job).write_text(text + "\n", encoding="utf-8")
+        return outcome.score
+
+    def _run(self, cfg: DictConfig, folder: Path, outcome: Outcome) -> None:
+        if taken := list((folder / HYDRA).glob("job-*.json")):
+            raise ConfigError(
+                f"Expected `hydra.sweep.subdir` to give each job its own folder, but {folder} has"
+                f" the results of {taken[0].stem}; put ${{hydra.job.num}} into it."
+            )
+        config = from_dictconfig(chosen_only(cfg))
+        outcome.monitor = config.monitor
+        outcome.metrics = {k: float(v) for k, v in self.train(config, folder).items()}
+        outcome.score = outcome.metrics.get(config.monitor)
+        outcome.status = "done"
+
+
+def read_outcomes(sweep_dir: Path) -> list[Outcome]:
+    """Return how the jobs below a sweep's folder ended, by number.
+
+    Jobs that wrote nothing down (killed, or not finished) are not among them.
+    """
+    files = sweep_dir.glob(f"**/{HYDRA}/job-*.json")
+    found = [Outcome(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
+    return sorted(found, key=lambda outcome: outcome.job)
+
+
+def _file(folder: Path, number: int) -> Path:
+    return folder / HYDRA / f"job-{number}.json"
