@@ -29,7 +29,7 @@ from typing import NamedTuple
 from mtl.errors import ConfigError, DataError, one_of
 
 NONE = "none"
-"""What :func:`detect` says of labels that mark no spans, such as parts of speech."""
+"""What :func:`detect_scheme` says of labels that mark no spans, such as parts of speech."""
 OUTSIDE = "O"
 _LETTERS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
 
@@ -66,7 +66,7 @@ def _invalid(label: str, place: str) -> DataError:
     )
 
 
-def spans(labels: Sequence[str], place: str = "") -> list[Span]:
+def spans_of(labels: Sequence[str], place: str = "") -> list[Span]:
     """Return the spans of one sentence, in order, whichever scheme it is in.
 
     Args:
@@ -158,10 +158,38 @@ def convert(labels: Sequence[str], to: str = "iob2", place: str = "") -> list[st
         DataError: If a label is of no scheme.
         ConfigError: If the scheme `to` is unknown.
     """
-    return write_spans(spans(labels, place), len(labels), to)
+    return write_spans(spans_of(labels, place), len(labels), to)
 
 
-def detect(sentences: Iterable[Sequence[str]], place: Callable[[int], str] | None = None) -> str:
+def to_iob2(labels: Sequence[str], scheme: str, place: str = "") -> list[str]:
+    """Return one sentence's labels in IOB2, the scheme that heads and metrics work in.
+
+    Args:
+        labels: One label a word.
+        scheme: What :func:`detect_scheme` said of the corpus; not ``none``.
+        place: Where the sentence stands, for the message.
+
+    Raises:
+        DataError: If a label is of no scheme, or has a letter that `scheme` does not know.
+        ConfigError: If the scheme is unknown.
+    """
+    if scheme not in SCHEMES:
+        raise ConfigError(one_of("scheme", scheme, SCHEMES))
+    if scheme != "bioes":
+        for label in labels:
+            tag = _tag(label)
+            if tag is not None and tag.letter in "ES":
+                where = f"{place}: " if place else ""
+                raise DataError(
+                    f"{where}Expected labels in {scheme}, as in training, but got '{label}', "
+                    "which is in bioes. Give all splits in one scheme."
+                )
+    return convert(labels, place=place)
+
+
+def detect_scheme(
+    sentences: Iterable[Sequence[str]], place: Callable[[int], str] | None = None
+) -> str:
     """Return the scheme of a corpus: ``iob1``, ``iob2``, ``bioes``, ``io`` or ``none``.
 
     Where some sequences break each scheme, as noisy corpora do, the one that fewer labels break

@@ -131,11 +131,13 @@ def _cut(splits: Splits, fraction: float, seed: int, section: str) -> None:
 
 
 def _unused(splits: Splits, task: Task) -> list[str]:
-    """Return a sentence for each column that no row of a split has."""
+    """Return a sentence for each column that was asked for by a name of its own and is nowhere.
+
+    A column that is named like its role is the role's usual place, not a wish.
+    """
     notes = []
+    found = [rows for split in SPLITS if (rows := getattr(splits, split)) is not None]
     for role, column in task.columns.items():
-        for split in SPLITS:
-            rows = getattr(splits, split)
-            if rows is not None and role not in rows.roles and role != "id":
-                notes.append(f"{task.section}: no {split} row has column {column!r} ({role}).")
+        if column != role != "id" and not any(role in rows.roles for rows in found):
+            notes.append(f"{task.section}: no row has column {column!r} (`{role}`).")
     return notes
