@@ -1,0 +1,65 @@
+"""The command ``mtl``. Its commands live in :mod:`mtl.inference.commands`, a file each."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from mtl import __version__
+from mtl.errors import EXIT_CODE, MtlError
+from mtl.inference import commands
+
+
+def build() -> typer.Typer:
+    """Return the application with every command that :mod:`mtl.inference.commands` holds."""
+    app = typer.Typer(
+        name="mtl",
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    for module in pkgutil.iter_modules(commands.__path__):
+        importlib.import_module(f"{commands.__name__}.{module.name}").register(app)
+    return app
+
+
+def _version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        typer.echo(f"mtl {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Use models trained with train.py: one trunk, one head a task, one pass for all."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``mtl`` and end the process.
+
+    The boundary where an error that a user caused becomes one line and exit code 2.
+
+    Args:
+        arguments: The command line without the program's name; the process's own when None.
+    """
+    try:
+        build()(arguments)
+    except MtlError as problem:
+        sys.stderr.write(f"error: {problem}\n")
+        sys.exit(EXIT_CODE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Scores of generated texts against references, one JSON object a line.
+
+Gold: ``{"id": "7", "text": "…"}`` or ``{"id": "7", "references": ["…", "…"]}``; predicted:
+``{"id": "7", "text": "…"}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mtl.errors import DataError
+from mtl.inference.score.files import Node, check_overlap, kind, read_jsonl
+from mtl.metrics.rouge import rouge_means, rouge_sums
+
+
+def score_texts(gold_path: Path, predicted_path: Path) -> dict[str, float]:
+    """Score generated texts.
+
+    Args:
+        gold_path: JSONL with ``id`` and ``text``, or ``references`` where several are right.
+        predicted_path: JSONL with ``id`` and ``text``.
+
+    Returns:
+        Mean F1 of ``rouge1``, ``rouge2``, ``rougeL`` and ``rougeLsum`` on 0 to 1, as
+        ``rouge-score`` gives them, the best of several references; ``total`` texts, and how many
+        of them are ``missing`` from the predictions. Each of those scores 0.
+
+    Raises:
+        DataError: If a file cannot be read or is not of that form, or the ids do not agree.
+    """
+    golds: dict[str, list[str]] = {}
+    for row in read_jsonl(gold_path):
+        key = _new_id(row, golds)
+        golds[key] = _references(row)
+    if not golds:
+        raise DataError(f"{gold_path}: expected lines of JSON, but it is empty.")
+    found: dict[str, str] = {}
+    for row in read_jsonl(predicted_path):
+        key = _new_id(row, found)
+        found[key] = row.get("text", str).value
+    missing = check_overlap(golds, found, predicted_path, "texts")
+    shared = [key for key in golds if key in found]
+    sums = rouge_sums((found[key] for key in shared), (golds[key] for key in shared))
+    return rouge_means(sums, len(golds)) | {"total": len(golds), "missing": missing}
+
+
+def _new_id(row: Node, seen: Mapping[str, object]) -> str:
+    """Return a row's id, a string or a whole number, as a string; it must be new."""
+    value = row.get("id", object).value
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise DataError(
+            f"{row.file}: expected id to be a string or a whole number, but got {kind(value)}."
+        )
+    if str(value) in seen:
+        raise DataError(f"{row.file}: expected ids to differ, but '{value}' stands there twice.")
+    return str(value)
+
+
+def _references(row: Node) -> list[str]:
+    """Return a gold row's right texts."""
+    if "references" not in row.value and "text" not in row.value:
+        raise DataError(f"{row.file}: expected 'text' or 'references', but got neither.")
+    if "references" not in row.value:
+        return [row.get("text", str).value]
+    references = [text.value for text in row.each("references", str)]
+    if not references:
+        raise DataError(f"{row.file}: expected at least one text in references, but got none.")
+    return references
