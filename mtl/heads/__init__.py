@@ -1,0 +1,1 @@
+"""Heads: modules from hidden states to logits, and their losses."""
