@@ -18,8 +18,6 @@ from packaging.version import Version
 
 ROOTS = ["mtl[dev,bench]"]
 HEADER = "# Regenerate with: .venv/bin/python scripts/pin_constraints.py > constraints.txt"
-    "# Pinned versions; regenerate: .venv/bin/python scripts/pin_constraints.py > constraints.txt"
-)
 
 
 def closure(roots: list[str]) -> dict[str, str]:
