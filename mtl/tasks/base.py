@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,9 @@ from mtl.registry import Registry
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.types import Encoded, HeadBatch, Row
 
-TASK_TYPES: Registry[type[Task]] = Registry("type")
+TaskType: TypeAlias = "type[Task]"
+
+TASK_TYPES: Registry[TaskType] = Registry("type")
 """What `type:` in a task's YAML may name."""
 
 
@@ -76,8 +78,10 @@ class Task(ABC):
     """
 
     type: ClassVar[str]
-    Options: ClassVar[type]
-    HeadOptions: ClassVar[type] = HeadOptions
+    Options: ClassVar[Any]
+    """Dataclass of the type's ``options:``."""
+    HeadOptions: ClassVar[Any] = HeadOptions
+    """Dataclass of the type's ``head:``."""
     metric_names: ClassVar[tuple[str, ...]]
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
 

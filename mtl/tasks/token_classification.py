@@ -17,7 +17,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from mtl.data.rows import Role, where
-from mtl.data.schemes import detect_scheme, spans_of, to_iob2
+from mtl.data.schemes import NONE, SCHEMES, detect_scheme, spans_of, to_iob2
 from mtl.data.words import find_words, join_words, split_words
 from mtl.errors import ConfigError, DataError, did_you_mean, one_of
 from mtl.heads.base import Head
@@ -36,7 +36,7 @@ class TokenOptions:
     """Options of `token_classification`."""
 
     scheme: str | None = None
-    """``iob1 | iob2 | bioes | none`` of the data's labels; found from them when unset."""
+    """``iob1 | iob2 | bioes | io | none`` of the data's labels; found from them when unset."""
 
 
 @dataclass
@@ -78,9 +78,12 @@ class TokenClassification(Task):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.scheme = "none"
+        self.scheme = NONE
         self.labels: list[str] = []
         self._transitions: Transitions | None = None
+        if self.options.scheme not in (None, NONE, *SCHEMES):
+            where_ = f"tasks.{self.name}.options.scheme"
+            raise ConfigError(one_of(where_, self.options.scheme, (NONE, *SCHEMES)))
         for key, choices in (("decoding", DECODINGS), ("subword", ("auto", "first", "last"))):
             value = getattr(self.head_options, key)
             if value not in choices:
@@ -97,18 +100,20 @@ class TokenClassification(Task):
 
     def learn(self, rows: Sequence[Row]) -> None:
         """Find the labels' scheme and the label set, in IOB2 where they mark spans."""
-        given = [row["labels"] for row in rows]
-        self.scheme = self.options.scheme or detect_scheme(given)
-        if self.scheme == "none":
+        everything = [rows[i] for i in range(len(rows))]
+        given = [row["labels"] for row in everything]
+        self.scheme = self.options.scheme or detect_scheme(given, lambda i: where(everything[i]))
+        if self.scheme == NONE:
             self.labels = sorted({label for labels in given for label in labels})
             return
-        kinds = {label[2:] for labels in given for label in labels if label != "O"}
+        places = map(where, everything)
+        kinds = {s.type for g, p in zip(given, places, strict=True) for s in spans_of(g, p)}
         if not kinds:
             raise DataError(
                 f"tasks.{self.name}: Expected at least one labelled entity in the training data, "
                 "but every word is labelled O."
             )
-        self.labels = ["O", *(f"{p}-{kind}" for kind in sorted(kinds) for p in "BI")]
+        self.labels = ["O", *(f"{p}-{k}" if k else p for k in sorted(kinds) for p in "BI")]
 
     def state(self) -> dict[str, Any]:
         """Return the scheme of the data and the head's labels."""
@@ -118,7 +123,7 @@ class TokenClassification(Task):
         """Take back scheme and labels."""
         self.scheme = state["scheme"]
         self.labels = list(state["labels"])
-        if self.scheme == "none" and self.primary_metric in ("f1", "precision", "recall"):
+        if self.scheme == NONE and self.primary_metric in ("f1", "precision", "recall"):
             raise ConfigError(
                 f"Expected `tasks.{self.name}.metric` to be accuracy, token_macro_f1 or "
                 f"token_weighted_f1, because the labels mark no spans, but got "
@@ -128,7 +133,7 @@ class TokenClassification(Task):
     def shared_state(self, others: Sequence[Task]) -> dict[str, Any]:
         """Return the union of labels; all must mark spans, or none."""
         mine = [self, *(t for t in others if isinstance(t, TokenClassification))]
-        if len(mine) != 1 + len(others) or len({t.scheme == "none" for t in mine}) > 1:
+        if len(mine) != 1 + len(others) or len({t.scheme == NONE for t in mine}) > 1:
             raise ConfigError(cannot_share(self, others))
         labels = sorted({label for t in mine for label in t.labels} - {"O"}, key=_type_first)
         outside = ["O"] if any("O" in t.labels for t in mine) else []
@@ -146,7 +151,7 @@ class TokenClassification(Task):
         words = np.flatnonzero(index >= 0).astype(np.int32)
         windows = encoder.windows(len(tokens))
         part, offset = read_parts(index[words], windows, encoder)
-        targets = {"words": words}
+        targets: dict[str, npt.NDArray[Any]] = {"words": words}
         mass = 0.0
         if "labels" in row:
             targets["labels"] = self.gold(row)[words]
@@ -166,7 +171,7 @@ class TokenClassification(Task):
         """
         number = {label: i for i, label in enumerate(self.labels)}
         given = row["labels"]
-        labels = given if self.scheme == "none" else to_iob2(given, self.scheme)
+        labels = given if self.scheme == NONE else to_iob2(given, self.scheme, where(row))
         for label in labels:
             if label not in number:
                 known = ", ".join(self.labels)
@@ -215,7 +220,7 @@ class TokenClassification(Task):
         return outputs
 
     def _best(self, logits: Tensor, sizes: list[int]) -> Tensor:
-        if self.head_options.decoding == "plain" or self.scheme == "none":
+        if self.head_options.decoding == "plain" or self.scheme == NONE:
             return logits.argmax(-1)
         if self._transitions is None:
             self._transitions = transition_mask(self.labels, "iob2")
@@ -228,7 +233,7 @@ class TokenClassification(Task):
     def baseline(self, rows: Sequence[Row]) -> Callable[[Row], Tags]:
         """Guess no entity; without a scheme, the commonest label of training."""
         common = 0
-        if self.scheme == "none":
+        if self.scheme == NONE:
             counts = np.zeros(len(self.labels))
             for row in rows:
                 np.add.at(counts, self.gold(row), 1)
@@ -245,7 +250,7 @@ class TokenClassification(Task):
         text = self.document(row)
         starts, ends = word_spans(row, self.name)
         labels = [self.labels[i] for i in output.labels]
-        if self.scheme == "none":
+        if self.scheme == NONE:
             words = [text[s:e] for s, e in zip(starts, ends, strict=True)]
             return {"words": [{"text": w, "label": n} for w, n in zip(words, labels, strict=True)]}
         entities = []
@@ -272,7 +277,7 @@ class TokenMetrics(TaskMetrics):
         self.labels = list(task.labels)
         self.gold = task.gold
         self.tokens = TokenTable(self.labels)
-        self.entities = EntityMetric(self.labels) if task.scheme != "none" else None
+        self.entities = EntityMetric(self.labels) if task.scheme != NONE else None
 
     def update(self, outputs: Sequence[Tags], rows: Sequence[Row]) -> None:
         """Count the words of examples."""

@@ -11,6 +11,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
 
 from mtl.errors import CheckpointError
 
@@ -83,7 +84,7 @@ class RunCheckpoint(Checkpoint):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the state after a validation during training."""
         del pl_module
-        if trainer.sanity_checking or not trainer.fitting:  # type: ignore[attr-defined]
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
         self.validated_at = trainer.global_step
         self.consider(trainer, float(trainer.callback_metrics[self.monitor]))

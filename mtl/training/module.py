@@ -63,6 +63,8 @@ class MultiTaskModule(L.LightningModule):
         )
         self.results: dict[str, float] = {}
         """The latest validation and test metrics, by full name."""
+        self.plain_config: dict[str, Any] = {}
+        """The resolved configuration, kept in every checkpoint."""
         self._running = _Running()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -70,6 +72,21 @@ class MultiTaskModule(L.LightningModule):
         optimizer = build_optimizer(self.model, self.settings)
         schedule = build_schedule(optimizer, self.settings, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the tasks learned, the configuration and the latest results; plain data."""
+        checkpoint["mtl"] = {
+            "config": self.plain_config,
+            "tasks": {name: task.state() for name, task in self.model.tasks.items()},
+            "results": dict(self.results),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take back the results; let a longer run go on where a shorter one ended."""
+        self.results.update(checkpoint["mtl"]["results"])
+        if checkpoint["global_step"] < self.steps:
+            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+            progress["is_last_batch"] = False
 
     def training_step(self, step: Step, batch_idx: int) -> None:
         """Take one optimiser step over all of its micro-batches."""

@@ -1,0 +1,274 @@
+"""``train(cfg)``: the one place where configuration becomes objects, and objects a trained model."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import Logger
+
+from mtl.config.schema import Config
+from mtl.data.datamodule import MultiTaskData
+from mtl.errors import CheckpointError, ConfigError, one_of
+from mtl.metrics.names import SCORE, metric_name, parse_metric_name
+from mtl.reporting.console import console, note
+from mtl.reporting.loggers import build_loggers, finish_loggers
+from mtl.reporting.progress import ProgressReport
+from mtl.reporting.summary import closing_table, next_steps
+from mtl.tasks import Task
+from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
+from mtl.training.model_io import save_model, start_from
+from mtl.training.module import MultiTaskModule, aggregate
+from mtl.training.setup import Prepared, optimizer_settings, prepare
+
+METRICS_FILE = "metrics.json"
+
+
+def train(cfg: Config, run_dir: Path) -> dict[str, float]:
+    """Train, keep the best weights, evaluate them, and write the run's folder.
+
+    Args:
+        cfg: The whole configuration; `resume` continues the run in `run_dir`.
+        run_dir: The run's folder.
+
+    Returns:
+        What ``metrics.json`` holds: ``test/<task>/<metric>``, ``val/…`` and ``baseline/…``.
+
+    Raises:
+        MtlError: If configuration, data, trunk or checkpoint are wrong.
+    """
+    _quiet()
+    L.seed_everything(cfg.seed, verbose=False)
+    torch.set_num_threads(cfg.trainer.threads or torch.get_num_threads())
+    _check_monitor(cfg)
+    checkpoint = _resumed(cfg, run_dir)
+    states = checkpoint["mtl"]["tasks"] if checkpoint else None
+    prepared = prepare(cfg, run_dir, states)
+    if cfg.init is not None and checkpoint is None:
+        _start_from(prepared, Path(cfg.init))
+    if checkpoint and _finished(checkpoint, prepared.data.steps, run_dir):
+        note(f"This run is finished after {checkpoint['global_step']} steps: nothing to do.")
+        found: dict[str, float] = json.loads((run_dir / METRICS_FILE).read_text("utf-8"))
+        return found
+    module = MultiTaskModule(
+        prepared.model,
+        optimizer_settings(cfg),
+        steps=prepared.data.steps,
+        seed=cfg.seed,
+        stores={"val": prepared.data.validation, "test": prepared.data.test},
+        log_every=cfg.trainer.log_every_n_steps,
+    )
+    module.plain_config = asdict(cfg)
+    loggers = _loggers(cfg, run_dir, prepared.tasks)
+    failed = True
+    try:
+        metrics = _fit_and_test(cfg, run_dir, prepared, module, loggers)
+        failed = False
+    finally:
+        finish_loggers(loggers, failed=failed)
+    return metrics
+
+
+def _fit_and_test(
+    cfg: Config, run_dir: Path, prepared: Prepared, module: MultiTaskModule, loggers: list[Logger]
+) -> dict[str, float]:
+    keeper = _keeper(cfg, run_dir, prepared.tasks)
+    trainer = _trainer(cfg, run_dir, prepared.data, keeper, loggers)
+    resume = keeper.last_path if cfg.resume is not None else None
+    trainer.fit(module, datamodule=prepared.data, ckpt_path=resume, weights_only=True)
+    if keeper.validated_at != trainer.global_step:
+        trainer.validate(module, datamodule=prepared.data, verbose=False)
+        keeper.consider(trainer, module.results[cfg.monitor])
+    if keeper.best_path is not None:
+        best = read_checkpoint(keeper.best_path)
+        module.load_state_dict(best["state_dict"])
+        module.results.update(best["mtl"]["results"])
+    if cfg.trainer.test and prepared.data.test:
+        trainer.test(module, datamodule=prepared.data, verbose=False)
+    metrics = {**module.results, **_baselines(prepared)}
+    if trainer.is_global_zero:
+        save_model(run_dir / "model", prepared.model, prepared.encoder, prepared.columns)
+        _write_json(run_dir / METRICS_FILE, metrics)
+        _show(run_dir, prepared.tasks, metrics)
+    return metrics
+
+
+def _trainer(
+    cfg: Config, run_dir: Path, data: MultiTaskData, keeper: RunCheckpoint, loggers: list[Logger]
+) -> L.Trainer:
+    options = cfg.trainer
+    callbacks: list[L.Callback] = [ProgressReport(data.steps, enabled=options.progress)]
+    patience = cfg.callbacks.early_stopping.patience
+    if patience is not None:
+        callbacks.append(
+            EarlyStopping(
+                cfg.monitor,
+                patience=patience,
+                min_delta=cfg.callbacks.early_stopping.min_delta,
+                mode="max" if keeper.sign > 0 else "min",
+                check_on_train_epoch_end=False,
+                verbose=False,
+            )
+        )
+    interval = options.val_check_interval or data.planner.steps_per_epoch
+    return L.Trainer(
+        accelerator=options.accelerator,
+        devices=options.devices,
+        num_nodes=options.num_nodes,
+        strategy=options.strategy,
+        precision=_precision(options.precision, options.accelerator),  # type: ignore[arg-type]
+        max_epochs=1,  # The loader spans the whole run; its steps end it.
+        max_steps=data.steps,
+        val_check_interval=min(interval, data.steps),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        logger=loggers or False,
+        callbacks=[*callbacks, keeper],
+        plugins=[AtomicCheckpointIO()],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        deterministic=options.deterministic,
+        profiler=options.profiler,
+        detect_anomaly=options.detect_anomaly,
+        default_root_dir=run_dir,
+    )
+
+
+def _precision(asked: str, accelerator: str) -> str:
+    """Fall back to float32, and say so, where bf16 is asked for and the GPU has none."""
+    on_gpu = torch.cuda.is_available() and accelerator in ("auto", "gpu", "cuda")
+    if "bf16" in asked and on_gpu and not torch.cuda.is_bf16_supported():
+        note(f"trainer.precision: this GPU has no {asked}; training in 32-true instead.")
+        return "32-true"
+    return asked
+
+
+def _keeper(cfg: Config, run_dir: Path, tasks: list[Task]) -> RunCheckpoint:
+    options = cfg.callbacks.checkpoint
+    return RunCheckpoint(
+        run_dir / "checkpoints",
+        cfg.monitor,
+        higher_is_better=_higher_is_better(cfg.monitor, tasks),
+        every_n_train_steps=options.every_n_train_steps,
+        save_top_k=options.save_top_k,
+        save_last=options.save_last,
+    )
+
+
+def _higher_is_better(monitor: str, tasks: list[Task]) -> bool:
+    name = parse_metric_name(monitor)
+    return all(name.metric not in t.lower_is_better for t in tasks if t.name == name.task)
+
+
+def _check_monitor(cfg: Config) -> None:
+    """Refuse a monitor that no validation will produce, before anything is loaded."""
+    from mtl.tasks import TASK_TYPES
+
+    names = [SCORE]
+    for name, spec in cfg.tasks.items():
+        metrics = TASK_TYPES.get(spec.type, f"tasks.{name}.type").metric_names
+        names += [metric_name("val", name, metric) for metric in metrics]
+    if cfg.monitor not in names:
+        raise ConfigError(one_of("monitor", cfg.monitor, names))
+
+
+def _resumed(cfg: Config, run_dir: Path) -> dict[str, Any] | None:
+    """Return the checkpoint to continue from, if the run is to be resumed."""
+    if cfg.resume is None:
+        return None
+    path = run_dir / "checkpoints" / "last.ckpt"
+    checkpoint = read_checkpoint(path)
+    ours = checkpoint.get("mtl", {}).get("tasks")
+    if not isinstance(ours, dict) or set(ours) != set(cfg.tasks):
+        there = ", ".join(sorted(ours)) if isinstance(ours, dict) and ours else "none"
+        raise CheckpointError(
+            f"{path}: Expected a checkpoint of the tasks {{{', '.join(sorted(cfg.tasks))}}}, but "
+            f"it has {{{there}}}; it belongs to another run."
+        )
+    return checkpoint
+
+
+def _finished(checkpoint: Mapping[str, Any], steps: int, run_dir: Path) -> bool:
+    stopping = [s for s in checkpoint["callbacks"].values() if "wait_count" in s]
+    stopped = any(s["wait_count"] >= s["patience"] for s in stopping)
+    trained = checkpoint["global_step"] >= steps or stopped
+    return trained and (run_dir / METRICS_FILE).is_file()
+
+
+def _start_from(prepared: Prepared, folder: Path) -> None:
+    copied = start_from(prepared.model, folder)
+    fresh = [t.name for t in prepared.tasks if t.name not in copied]
+    note(
+        f"init: the trunk and the heads of {{{', '.join(copied)}}} come from {folder}; "
+        f"new heads: {{{', '.join(fresh)}}}."
+    )
+
+
+def _baselines(prepared: Prepared) -> dict[str, float]:
+    """Score each task's constant guess on the split that the closing table shows."""
+    found: dict[str, float] = {}
+    primary = {}
+    for task in prepared.tasks:
+        splits = prepared.splits[task.name]
+        rows = splits.test or splits.validation
+        assert splits.train is not None
+        assert rows is not None
+        guess = task.baseline(splits.train)
+        everything = [rows[i] for i in range(len(rows))]
+        scores = task.metrics()
+        scores.update([guess(row) for row in everything], everything)
+        values = scores.compute()
+        primary[task.name] = (
+            task.weight,
+            values[task.primary_metric],
+            task.higher_is_better,
+        )
+        found.update({metric_name("baseline", task.name, m): v for m, v in values.items()})
+    found[metric_name("baseline", None, "score")] = aggregate(primary)
+    return found
+
+
+def _loggers(cfg: Config, run_dir: Path, tasks: list[Task]) -> list[Logger]:
+    return build_loggers(
+        cfg.logger.names,
+        run_dir,
+        config=asdict(cfg),
+        tasks={t.name: (list(t.metric_names), set(t.lower_is_better)) for t in tasks},
+        wandb=asdict(cfg.logger.wandb),
+        sweep=None,
+        job=None,
+    )
+
+
+def _show(run_dir: Path, tasks: list[Task], metrics: Mapping[str, float]) -> None:
+    out = console()
+    others = [(t.name, t.primary_metric, list(t.metric_names)) for t in tasks]
+    out.print(closing_table(metrics, metrics, others))
+    for line in next_steps(run_dir, [t.name for t in tasks]):
+        out.print(line, soft_wrap=True)
+
+
+def _write_json(path: Path, values: Mapping[str, float]) -> None:
+    beside = path.with_suffix(".part")
+    text = json.dumps({k: float(values[k]) for k in sorted(values)}, indent=2)
+    beside.write_text(text + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def _quiet() -> None:
+    """Keep libraries' advice off the terminal; errors still show."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "transformers"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\..*")

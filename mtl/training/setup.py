@@ -1,0 +1,197 @@
+"""Build the parts of a run from its configuration: tasks, data, model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mtl.config.build import build
+from mtl.config.schema import Config, TaskConfig
+from mtl.data.datamodule import Batching, MultiTaskData
+from mtl.data.mixing import MIXERS
+from mtl.data.rows import Rows, write_rejects
+from mtl.data.sources import Splits, load_splits
+from mtl.data.store import ExampleStore
+from mtl.errors import ConfigError, DataError, join_problems
+from mtl.reporting.console import note
+from mtl.reporting.progress import track
+from mtl.tasks import TASK_TYPES, Task
+from mtl.tasks.encode import encode_split
+from mtl.training.model import MultiTaskModel, build_heads
+from mtl.training.optim import OptimizerSettings
+from mtl.trunk import TextEncoder, Trunk
+from mtl.trunk.load import document_limit, load_trunk
+from mtl.trunk.text import byte_level, pad_id
+from mtl.trunk.tuning import TUNINGS
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass
+class Prepared:
+    """Everything a run needs before it trains."""
+
+    model: MultiTaskModel
+    encoder: TextEncoder
+    data: MultiTaskData
+    splits: dict[str, Splits]
+    columns: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The run's tasks, in order."""
+        return list(self.model.tasks.values())
+
+
+def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None) -> Prepared:
+    """Read the data, learn the labels, load the trunk and encode every example.
+
+    Args:
+        cfg: The run's configuration.
+        run_dir: Where rejected rows are written.
+        states: What the tasks learned, from a checkpoint; learned from the data when None.
+
+    Raises:
+        MtlError: If configuration, data or trunk are wrong.
+    """
+    tasks = [build_task(name, spec) for name, spec in cfg.tasks.items()]
+    splits = {t.name: _read(t, cfg.tasks[t.name], cfg.seed) for t in tasks}
+    write_rejected(splits, run_dir)
+    for task in tasks:
+        if states is None:
+            train = splits[task.name].train
+            assert train is not None
+            task.learn(train)
+            task.load_state(task.state())
+        else:
+            task.load_state(states[task.name])
+    trunk = build_trunk(cfg)
+    encoder = build_encoder(cfg, trunk)
+    heads = build_heads(tasks, trunk.hidden_size, cfg.seed)
+    model = MultiTaskModel(trunk, tasks, heads)
+    stores = _encode(cfg, model, encoder, splits)
+    columns = {name: dict(spec.columns) for name, spec in cfg.tasks.items()}
+    return Prepared(model, encoder, _data(cfg, trunk, stores), splits, columns)
+
+
+def build_task(name: str, spec: TaskConfig) -> Task:
+    """Return a task from its configuration.
+
+    Raises:
+        ConfigError: If its type is unknown or an option is wrong.
+    """
+    kind = TASK_TYPES.get(spec.type, f"tasks.{name}.type")
+    options, problems = build(kind.Options, spec.options, f"tasks.{name}.options")
+    head, more = build(kind.HeadOptions, spec.head, f"tasks.{name}.head")
+    if problems or more:
+        raise ConfigError(join_problems([*problems, *more]))
+    return kind(name, options, head, spec.metric, spec.weight)
+
+
+def _read(task: Task, spec: TaskConfig, seed: int) -> Splits:
+    splits = load_splits(asdict(spec.data), spec.columns, task.roles(), seed, task.name)
+    for line in splits.notes:
+        note(line)
+    for split, key in (("train", "train"), ("validation", "validation")):
+        rows = getattr(splits, split)
+        if rows is None or not len(rows):
+            raise DataError(
+                f"Expected `tasks.{task.name}.data` to give at least one example of {key}, but "
+                "there is none."
+            )
+    return splits
+
+
+def write_rejected(splits: Mapping[str, Splits], run_dir: Path) -> None:
+    """Write rows that were left out to ``rejected.jsonl``, if there are any."""
+    bad = [s.bad_rows for s in splits.values() if len(s.bad_rows)]
+    if bad:
+        write_rejects(run_dir / "rejected.jsonl", bad)
+
+
+def build_trunk(cfg: Config) -> Trunk:
+    """Load the trunk and mark which of its parameters learn."""
+    options = asdict(cfg.trunk)
+    for key in ("lr", "max_length", "stride", "prefix_space"):
+        del options[key]
+    torch.manual_seed(cfg.seed)
+    trunk = load_trunk(**options)
+    TUNINGS.get(cfg.tuning.name, "tuning.name")(trunk, cfg.tuning.layers)
+    return trunk
+
+
+def build_encoder(cfg: Config, trunk: Trunk) -> TextEncoder:
+    """Return the trunk's text encoder."""
+    wish = {"true": True, "false": False}.get(cfg.trunk.prefix_space)
+    prefix = byte_level(trunk.tokenizer) if wish is None else wish
+    limit = document_limit(trunk, cfg.trunk.max_length)
+    return TextEncoder(trunk.tokenizer, limit, cfg.trunk.stride, prefix_space=prefix)
+
+
+def attention_of(cfg: Config, task: str, trunk: Trunk) -> str:
+    """Return how a task's documents are read: its own wish on decoders, else the trunk's."""
+    wish = cfg.tasks[task].attention
+    return wish if wish is not None and trunk.kind == "decoder" else trunk.attention
+
+
+def _encode(
+    cfg: Config, model: MultiTaskModel, encoder: TextEncoder, splits: Mapping[str, Splits]
+) -> dict[str, list[ExampleStore]]:
+    stores: dict[str, list[ExampleStore]] = {split: [] for split in SPLITS}
+    overfit = cfg.trainer.overfit_examples
+    todo: list[tuple[str, Task, Rows]] = []
+    for name, task in model.tasks.items():
+        found = splits[name]
+        for split in SPLITS:
+            rows = getattr(found, split if overfit is None else "train")
+            if rows is not None and len(rows):
+                todo.append((split, task, rows if overfit is None else _first(rows, overfit)))
+    with track("Encoding", sum(len(rows) for *_, rows in todo)) as advance:
+        for split, task, rows in todo:
+            how = attention_of(cfg, task.name, model.trunk)
+            stores[split].append(encode_split(task, rows, encoder, how, advance))
+    return stores
+
+
+def _first(rows: Rows, count: int) -> Rows:
+    return rows.select(range(min(count, len(rows))))
+
+
+def _data(cfg: Config, trunk: Trunk, stores: dict[str, list[ExampleStore]]) -> MultiTaskData:
+    batching = Batching(
+        examples=cfg.batching.examples,
+        tokens=cfg.batching.tokens,
+        max_branches=cfg.batching.max_branches,
+        share=trunk.capabilities.share_rows and cfg.batching.pack,
+        pad=pad_id(trunk.tokenizer),
+    )
+    mixer = MIXERS.get(cfg.mixing.name, "mixing.name")(cfg.mixing.temperature)
+    return MultiTaskData(
+        stores["train"],
+        stores["validation"],
+        stores["test"],
+        batching=batching,
+        mixer=mixer,
+        seed=cfg.seed,
+        max_epochs=cfg.trainer.max_epochs,
+        max_steps=cfg.trainer.max_steps,
+        limit_val=cfg.trainer.limit_val_examples,
+    )
+
+
+def optimizer_settings(cfg: Config) -> OptimizerSettings:
+    """Return the optimiser's part of the configuration."""
+    return OptimizerSettings(
+        trunk_lr=cfg.trunk.lr,
+        head_lr=cfg.head.lr,
+        weight_decay=cfg.optimizer.weight_decay,
+        betas=(cfg.optimizer.betas[0], cfg.optimizer.betas[1]),
+        eps=cfg.optimizer.eps,
+        schedule=cfg.schedule.name,
+        warmup=cfg.schedule.warmup,
+        clip_norm=cfg.trainer.gradient_clip_val,
+    )
