@@ -108,7 +108,8 @@ def cut_indices(size: int, fraction: float, seed: int) -> tuple[list[int], list[
         fraction: Share of them for validation; at least one row, and not all.
         seed: Any integer.
     """
-    draws = np.random.Philox(key=[seed % 2**64, size]).random_raw(size)
+    key = np.array([seed % 2**64, size], dtype=np.uint64)
+    draws = np.random.Philox(key=key).random_raw(size)
     order = np.argsort(draws, kind="stable")
     count = min(max(round(size * fraction), 1), size - 1)
     return sorted(order[count:].tolist()), sorted(order[:count].tolist())
@@ -138,6 +139,6 @@ def _unused(splits: Splits, task: Task) -> list[str]:
     notes = []
     found = [rows for split in SPLITS if (rows := getattr(splits, split)) is not None]
     for role, column in task.columns.items():
-        if column != role != "id" and not any(role in rows.roles for rows in found):
+        if role != "id" and column != role and not any(role in rows.roles for rows in found):
             notes.append(f"{task.section}: no row has column {column!r} (`{role}`).")
     return notes

@@ -59,7 +59,7 @@ def read_split(
         DataError: If a file is missing, empty, malformed, or has no rows.
         ConfigError: If an option does not fit.
     """
-    bad_rows = bad_rows or BadRows()
+    bad_rows = BadRows() if bad_rows is None else bad_rows
     key = key or f"{bad_rows.section}.{split}"
     chosen = choose_roles(roles, columns, require, bad_rows.section)
     mapped = {role.name: columns[role.name] for role in chosen}

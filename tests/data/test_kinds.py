@@ -1,0 +1,87 @@
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtl.data.kinds import KINDS
+from mtl.data.rows import Role
+from mtl.errors import ConfigError
+
+
+def convert(kind: str, cell: Any) -> Any:
+    return KINDS.get(kind).convert(cell)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "value"),
+    [
+        ("text", " as is\n", " as is\n"),
+        ("text", " \n", None),
+        ("label", " pos ", "pos"),
+        ("label", 3, "3"),
+        ("label", 3.0, "3"),
+        ("label", True, "true"),
+        ("label", "", None),
+        ("number", "1e-3", 0.001),
+        ("number", 4, 4.0),
+        ("number", " ", None),
+        ("tokens", "a  b\tc", ["a", "b", "c"]),
+        ("tokens", '["a b", "c"]', ["a b", "c"]),
+        ("tokens", "[ Applause ]", ["[", "Applause", "]"]),
+        ("tokens", ["a", "\u00a0"], ["a", "\u00a0"]),
+        ("tokens", [], None),
+        ("tags", [0, 1.0, "B-X"], ["0", "1", "B-X"]),
+        ("tags", "[0, 1]", ["0", "1"]),
+        ("labels", "a | b,c | a", ["a", "b,c"]),
+        ("labels", "a, b", ["a", "b"]),
+        ("labels", "", []),
+        ("labels", [2, 1], ["2", "1"]),
+        ("texts", "one, text", ["one, text"]),
+        ("texts", '["one", "two"]', ["one", "two"]),
+        ("texts", "[one]", ["[one]"]),
+        ("texts", " ", None),
+        ("texts", [], None),
+        ("record", {"a": [1, None]}, {"a": [1, None]}),
+    ],
+)
+def test_values(kind: str, cell: Any, value: Any) -> None:
+    assert convert(kind, cell) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "message"),
+    [
+        ("text", 3, "Expected text, but got 3"),
+        ("text", ["a"], r"Expected text, but got \['a'\]"),
+        ("label", 0.5, "Expected a label"),
+        ("label", ["a"], "Expected a label"),
+        ("number", "much", "Expected a finite number, but got 'much'"),
+        ("number", math.nan, "Expected a finite number, but got nan"),
+        ("number", "inf", "Expected a finite number"),
+        ("number", True, "Expected a finite number, but got True"),
+        ("number", [1], "Expected a finite number"),
+        ("tokens", 3, "Expected a list of words, but got 3"),
+        ("tokens", {"a": 1}, "Expected a list of words"),
+        ("tokens", ["a", 3], "Expected a word, but got 3 as item 2 of 2"),
+        ("tokens", ["a", ""], "Expected a list of words, but item 2 of 2 is empty"),
+        ("tokens", "['a', 'b']", "Expected a list in JSON"),
+        ("tags", ["a", None], "as item 2 of 2"),
+        ("texts", ["a", " "], "Expected a list of texts, but item 2 of 2 is empty"),
+        ("texts", 3, "Expected a list of texts, but got 3"),
+    ],
+)
+def test_wrong_kinds(kind: str, cell: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        convert(kind, cell)
+
+
+@given(st.lists(st.text("abc|,[", min_size=1).filter(lambda w: not w.startswith("[")), min_size=1))
+def test_words_survive_joining(words: list[str]) -> None:
+    assert convert("tokens", " ".join(words)) == words
+
+
+def test_unknown_kind() -> None:
+    with pytest.raises(ConfigError, match=r"kind of role x.*'token'.*Did you mean 'tokens'"):
+        Role("x", "token")
