@@ -91,7 +91,7 @@ def _resume(arguments: Arguments, train: Train) -> bool:
 def _compose_and_run(arguments: Arguments, train: Train, folders: list[Path]) -> int:
     import yaml
 
-    from mtl.config.compose import compose_checked, search_path
+    from mtl.config.compose import compose_checked, run_folder, search_path
     from mtl.config.folders import to_plain
     from mtl.config.overrides import open_keys
 
@@ -108,8 +108,8 @@ def _compose_and_run(arguments: Arguments, train: Train, folders: list[Path]) ->
         _call_hydra([*shown, *typed], lambda cfg: None, folders[0])
         return 0
     if composed.multirun:
-        return _sweep(composed.hydra.sweep.dir, typed, train, folders[0])
-    _run(composed.hydra.run.dir, typed, train, folders[0])
+        return _sweep(composed.sweep_dir, typed, train, folders[0])
+    _run(run_folder(typed, folders[0]), typed, train, folders[0])
     return 0
 
 

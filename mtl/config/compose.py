@@ -30,8 +30,8 @@ class Composed:
     """What a command asks for, checked."""
 
     config: Config
-    hydra: DictConfig
     multirun: bool
+    sweep_dir: str
 
 
 def compose_checked(
@@ -57,28 +57,47 @@ def compose_checked(
         cfg = compose_untyped([*read.groups, *read.hydra], folders)
     except ConfigError as error:
         raise ConfigError(join_problems([*read.problems, str(error)])) from error
-    hydra = cfg.pop("hydra")
-    sweep = multirun or hydra.mode == RunMode.MULTIRUN
-    if sweep and hydra.sweeper.get("params"):
-        _add_sweeper(read, hydra.sweeper.params, groups)
+    sweep = multirun or cfg.hydra.mode == RunMode.MULTIRUN
+    if sweep and cfg.hydra.sweeper.get("params"):
+        _add_sweeper(read, cfg.hydra.sweeper.params, groups)
     problems = read.problems + _apply(read, cfg)
-    cfg = chosen_only(cfg, groups.choices("task"))
-    config, wrong = check(cfg, task_types, {*read.broken, *read.varied})
+    own = chosen_only(cfg, groups.choices("task"))
+    del own["hydra"]
+    config, wrong = check(own, task_types, {*read.broken, *read.varied})
     problems += [problem for problem in wrong if not _for_its_job(problem, read.swept)]
     if problems:
         raise ConfigError(join_problems(list(dict.fromkeys(problems))))
-    return Composed(config, hydra, sweep)
+    with as_config_error():
+        return Composed(config, sweep, str(cfg.hydra.sweep.dir))
 
 
 def compose_untyped(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
     """Compose files and groups, with every default but without types, ``hydra`` included."""
-    register()
-    search = search_path(folders[1:])
-    with as_config_error(), initialize_config_dir(str(folders[0].absolute()), version_base=VERSION):
-        cfg = compose(NAME, ["schema=untyped", *search, *overrides], return_hydra_config=True)
+    cfg = _compose(["schema=untyped", *search_path(folders[1:]), *overrides], folders[0])
     OmegaConf.set_struct(cfg, False)
     _fill_tasks(cfg)
     return cfg
+
+
+def run_folder(overrides: Sequence[str], conf: Path) -> str:
+    """Return the folder of a run as Hydra would name it.
+
+    Args:
+        overrides: What Hydra is to be called with.
+        conf: The project's configuration folder.
+
+    Raises:
+        ConfigError: If Hydra refuses an override.
+    """
+    cfg = _compose(overrides, conf)
+    with as_config_error():
+        return str(cfg.hydra.run.dir)
+
+
+def _compose(overrides: Sequence[str], conf: Path) -> DictConfig:
+    register()
+    with as_config_error(), initialize_config_dir(str(conf.absolute()), version_base=VERSION):
+        return compose(NAME, list(overrides), return_hydra_config=True)
 
 
 def search_path(folders: Sequence[Path]) -> list[str]:

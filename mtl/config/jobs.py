@@ -72,7 +72,8 @@ class Job:
         """Train in the folder that Hydra made; return the monitored metric, None if it failed."""
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
-        outcome = Outcome(int(hydra.job.num), str(folder), list(hydra.overrides.task))
+        typed = [text.removeprefix("++") for text in hydra.overrides.task]
+        outcome = Outcome(int(hydra.job.num), str(folder), typed)
         print(f"job {outcome.job}: {' '.join(outcome.overrides)} -> {folder}", flush=True)
         try:
             self._run(cfg, folder, outcome)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override, ValueType
 from hydra.errors import HydraException
 
 from mtl.config.groups import Groups
@@ -85,6 +85,8 @@ def _sort(text: str, override: Override, groups: Groups, out: Overrides) -> None
         _choose(override, groups, out)
     elif "." not in key and not is_key(Config, key):
         out.problems.append(_unknown_name(key, groups))
+    elif override.value_type == ValueType.GLOB_CHOICE_SWEEP:
+        out.problems.append(f"Expected values for `{key}`, but got '{text}', which is for groups.")
     elif override.is_sweep_override():
         out.swept.append(override)
     else:
@@ -123,8 +125,8 @@ def _names(override: Override, known: list[str]) -> list[str]:
     if override.is_sweep_override():
         if not override.is_discrete_sweep():
             return ["a range of numbers"]
-        if hasattr(override._value, "filter"):  # glob(...)
-            return list(override._value.filter(known))  # type: ignore[union-attr]
+        if isinstance(override._value, Glob):
+            return override._value.filter(known)
         texts = [Override._convert_value(v) for v in override.sweep_iterator()]
     else:
         texts = [override.value()]  # type: ignore[list-item]

@@ -129,9 +129,7 @@ def _trunk(config: Config) -> list[str]:
             f" '{path}'."
         ]
     if name != "tiny" and path is None:
-        return [
-            f"Expected `trunk.path` to name a model or a folder for trunk={name}, but got null."
-        ]
+        return [f"Expected `trunk.path` to be a model or a folder for trunk={name}, but got null."]
     return []
 
 

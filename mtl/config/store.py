@@ -22,7 +22,7 @@ def register() -> None:
     dataclasses from the command line; only our own check knows their keys.
     """
     store = ConfigStore.instance()
-    tasks = ("tasks", dict[str, Any], field(default_factory=dict))
+    tasks: Any = ("tasks", dict[str, Any], field(default_factory=dict))
     typed = OmegaConf.structured(make_dataclass("Typed", [tasks], bases=(Config,)))
     plain = OmegaConf.to_container(typed)
     store.store(group="schema", name="typed", node=typed, package="_global_", provider="mtl")

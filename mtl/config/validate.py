@@ -90,7 +90,18 @@ def check(
         from mtl.tasks import TASK_TYPES
 
         task_types = TASK_TYPES
-    return config, problems + broken_rules(config, task_types, skip)
+    wrong = [_key(problem) for problem in problems]
+    rules = broken_rules(config, task_types, skip)
+    return config, problems + [rule for rule in rules if not _follows(_key(rule), wrong)]
+
+
+def _key(problem: str) -> str:
+    return problem.partition("`")[2].partition("`")[0]
+
+
+def _follows(key: str, wrong: list[str]) -> bool:
+    """Whether a rule only fails since a key that it reads is wrong."""
+    return any(key == w or key.startswith(f"{w}.") or w == f"{key}.type" for w in wrong)
 
 
 def _is_untyped(task: Any) -> bool:

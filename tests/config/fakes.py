@@ -1,0 +1,45 @@
+"""Task types without torch, for checks of configurations."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from mtl.registry import Registry
+
+TASK_TYPES: Registry[Any] = Registry("type")
+
+
+@dataclass(frozen=True)
+class Role:
+    name: str
+
+
+@dataclass
+class HeadOptions:
+    name: str | None = None
+    dropout: float = 0.1
+    decoding: str = "plain"
+
+
+@dataclass
+class Options:
+    label_smoothing: float = 0.0
+
+
+@TASK_TYPES.register("token_classification")
+class Tokens:
+    Options = Options
+    HeadOptions = HeadOptions
+    metric_names: ClassVar[tuple[str, ...]] = ("f1", "accuracy")
+
+    @classmethod
+    def roles(cls) -> list[Role]:
+        return [Role("text"), Role("tokens"), Role("labels")]
+
+
+@TASK_TYPES.register("text_classification")
+class Text(Tokens):
+    metric_names = ("accuracy", "macro_f1")
+
+    @classmethod
+    def roles(cls) -> list[Role]:
+        return [Role("text"), Role("label")]

@@ -1,0 +1,80 @@
+"""A key with one wrong character is refused and named, wherever it stands."""
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from omegaconf import DictConfig, OmegaConf
+
+from mtl.config.compose import compose_untyped
+from mtl.config.keys import dotted_keys
+from mtl.config.schema import Config
+from mtl.config.validate import check
+from mtl.errors import ConfigError
+from tests.config.conftest import CONF, compose
+from tests.config.fakes import TASK_TYPES
+
+KNOWN = set(dotted_keys(Config, ("ner", "sentiment")))
+OPEN = (".columns", ".head", ".options", ".use")
+LEAVES = sorted(
+    key
+    for key in KNOWN
+    if not any(other.startswith(f"{key}.") for other in KNOWN) and not key.endswith(OPEN)
+)
+LETTERS = st.sampled_from("abcdefghijklmnopqrstuvwxyz_0")
+
+
+@st.composite
+def misspellings(draw: st.DrawFn) -> tuple[str, str]:
+    """Draw a known key and the same with one edit."""
+    key = draw(st.sampled_from(LEAVES))
+    at = draw(st.integers(0, len(key) - 1))
+    letter = draw(LETTERS)
+    wrong = draw(
+        st.sampled_from(
+            [
+                key[:at] + key[at + 1 :],
+                key[:at] + letter + key[at:],
+                key[:at] + letter + key[at + 1 :],
+                key[:at] + key[at : at + 2][::-1] + key[at + 2 :],
+            ]
+        )
+    )
+    assume(wrong not in KNOWN and all(wrong.split(".")) and not wrong[:1].isdigit())
+    return key, wrong
+
+
+@pytest.fixture(scope="module")
+def composed() -> DictConfig:
+    cfg = compose_untyped([], [CONF])
+    del cfg["hydra"]
+    return cfg
+
+
+def named(wrong: str, messages: list[str]) -> bool:
+    """Whether a message has the wrong key, or the part of it that is wrong."""
+    parts = wrong.split(".")
+    prefixes = {".".join(parts[: i + 1]) for i in range(len(parts))} - KNOWN
+    return any(
+        f"`{prefix}`" in text or f"'{prefix}'" in text for prefix in prefixes for text in messages
+    )
+
+
+@given(misspellings())
+@settings(max_examples=100, deadline=None)
+def test_in_a_composed_tree(composed: DictConfig, pair: tuple[str, str]) -> None:
+    _, wrong = pair
+    cfg = composed.copy()
+    OmegaConf.update(cfg, wrong, 1, force_add=True)
+    _, problems = check(cfg, TASK_TYPES)
+    assert named(wrong, problems), (wrong, problems)
+
+
+@given(misspellings(), st.sampled_from(["", "+", "++"]))
+@settings(max_examples=15, deadline=None)
+def test_on_the_command_line(pair: tuple[str, str], prefix: str) -> None:
+    key, wrong = pair
+    with pytest.raises(ConfigError) as error:
+        compose(f"{prefix}{wrong}=1")
+    message = str(error.value)
+    assert named(wrong, [message]) or f"'{wrong.split('.')[1]}'" in message
+    assert "Did you mean" in message or key.split(".")[-1] in message
