@@ -94,13 +94,13 @@ def _shares(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {n} ({n / total:.0%})" for name, n in sorted(counts.items()))
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Check, and write unless told not to; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="Build or check the bundled corpus.")
     parser.add_argument("--check", action="store_true", help="write nothing")
     parser.add_argument("--sources", type=Path, default=SOURCES)
     parser.add_argument("--target", type=Path, default=TARGET)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     splits, findings = read(options.sources)
     for split, documents in splits.items():
         print(describe(split, documents))
