@@ -58,6 +58,7 @@ def build_rows(rows: Sequence[Sequence[Unit]], pad: int, *, bidirectional: bool)
     segment = np.zeros(shape, dtype=np.int64)
     ahead = np.zeros(shape, dtype=bool)
     starts: list[list[int]] = []
+    plain = all(_is_plain(row, bidirectional) for row in rows)
     for r, row in enumerate(rows):
         column = 0
         starts.append([])
@@ -65,14 +66,11 @@ def build_rows(rows: Sequence[Sequence[Unit]], pad: int, *, bidirectional: bool)
             end = column + len(item)
             starts[-1].append(r * width + column)
             unit[r, column:end] = u
-            ahead[r, column:end] = (
-                bidirectional if item.bidirectional is None else item.bidirectional
-            )
+            ahead[r, column:end] = _reads_ahead(item, bidirectional)
             _fill(item, ids[r, column:end], position[r, column:end], segment[r, column:end])
             column = end
-        if len(row) == 1:  # Positions run on through the padding, so that no reset is inferred.
+        if plain:  # Positions run on through the padding, so that no reset is inferred.
             position[r, column:] = np.arange(column, width)
-    plain = all(len(row) == 1 and len(row[0].branches) <= 1 for row in rows) and not ahead.any()
     batch = TrunkBatch(
         input_ids=torch.from_numpy(ids),
         position_ids=torch.from_numpy(position),
@@ -82,6 +80,14 @@ def build_rows(rows: Sequence[Sequence[Unit]], pad: int, *, bidirectional: bool)
         plain=plain,
     )
     return Rows(batch, starts)
+
+
+def _reads_ahead(item: Unit, default: bool) -> bool:
+    return default if item.bidirectional is None else item.bidirectional
+
+
+def _is_plain(row: Sequence[Unit], bidirectional: bool) -> bool:
+    return len(row) == 1 and len(row[0].branches) <= 1 and not _reads_ahead(row[0], bidirectional)
 
 
 def _fill(item: Unit, ids: _Slice, position: _Slice, segment: _Slice) -> None:
