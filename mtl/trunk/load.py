@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def load_trunk(
         gradient_checkpointing: Trade computation for activation memory.
 
     Raises:
-        ConfigError: If there is no such trunk, or the folder is no model.
+        ConfigError: If there is no such trunk, the folder is no model, or the model can only
+            read causally and is asked to do otherwise.
     """
     build = BUILDERS.get(name, "trunk.name")
     if attention not in ("causal", "bidirectional"):
@@ -67,6 +69,11 @@ def load_trunk(
         model.gradient_checkpointing_enable()
     trunk = Trunk(model, kind, _capabilities(model), attention, tokenizer)
     trunk.capabilities = probe(trunk)
+    if trunk.attention == "bidirectional" and not trunk.capabilities.look_ahead:
+        raise ConfigError(
+            f"Expected `trunk.attention` to be causal, but got bidirectional: '{path}' is a "
+            f"{model.config.model_type} model, whose tokens cannot see what comes after them."
+        )
     return trunk
 
 
@@ -203,12 +210,6 @@ def _safetensors(path: str) -> bool | None:
 def _capabilities(model: Any) -> Capabilities:
     config = model.config
     layer_types = getattr(config, "layer_types", None) or []
-    by_layer = "sliding_attention" in layer_types
-    window = getattr(config, "sliding_window", None)
-    if getattr(config, "use_sliding_window", True) is False:
-        window = None
-    if by_layer and window is None:
-        window = getattr(config, "local_attention", None)
     padding = _position_padding(model)
     forward = inspect.signature(
         model.get_encoder().forward if config.is_encoder_decoder else model.forward
@@ -216,9 +217,21 @@ def _capabilities(model: Any) -> Capabilities:
     return Capabilities(
         positions="position_ids" in forward.parameters,
         position_offset=0 if padding is None else padding + 1,
-        window=window if isinstance(window, int) else None,
-        window_by_layer=by_layer,
+        window=_window(config, layer_types),
+        window_by_layer="sliding_attention" in layer_types,
     )
+
+
+def _window(config: Any, layer_types: Sequence[str]) -> int | None:
+    """The sliding window, in tokens: one sees less than this many positions away."""
+    window = getattr(config, "sliding_window", None)
+    unused = getattr(config, "use_sliding_window", True) is False or (
+        layer_types and "sliding_attention" not in layer_types
+    )
+    if not isinstance(window, int) or unused:
+        return None
+    # Encoders count the last position of the window in (ModernBERT: local_attention / 2).
+    return window + 1 if kind_of(config) == "encoder" else window
 
 
 def _position_padding(model: nn.Module) -> int | None:

@@ -1,17 +1,20 @@
-"""Find out, on the model itself, whether rows can be shared.
+"""Find out, on the model itself, what its attention can do.
 
-Not every architecture honours a 4-D mask and position ids: some take positions from the token
-index (ALiBi, T5's bias), some carry recurrent state. Two short passes tell.
+Not every architecture honours a 4-D mask and position ids: some take positions or windows from
+the token index (ALiBi, BART, GPT-Neo), some carry recurrent state. A few short passes tell.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 
+from mtl.errors import ConfigError
 from mtl.rows import Unit, build_rows
 from mtl.trunk.trunk import Capabilities, Trunk
 from mtl.types import IntArray
@@ -19,57 +22,79 @@ from mtl.types import IntArray
 log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-3
+LONGEST_WINDOW = 256
+"""Windows up to this length are filled, so that one measured in the wrong unit shows."""
 
 
 def probe(trunk: Trunk) -> Capabilities:
-    """Return the trunk's capabilities, with `share_rows` as measured.
-
-    A row with two units, one of them with two branches where the trunk can have branches, is
-    compared with the same parts run alone.
-    """
-    branches = trunk.kind == "decoder"
-    if not trunk.capabilities.positions:
-        return replace(trunk.capabilities, share_rows=False)
+    """Return the trunk's capabilities, with `share_rows` and `look_ahead` as measured."""
+    known = trunk.capabilities
     was_training = trunk.training
     trunk.eval()
-    try:
-        with torch.no_grad():
-            right = _agrees(trunk, branches=branches)
-    except (ValueError, RuntimeError, TypeError, AttributeError, NotImplementedError, KeyError):
-        right = False
-    finally:
-        trunk.train(was_training)
-    if not right:
+    look_ahead = trunk.kind != "decoder" or _holds(_looks_ahead, trunk)
+    share_rows = _holds(_shares_rows, trunk)
+    trunk.train(was_training)
+    if not share_rows:
         log.warning(
             "The trunk %s cannot hold several documents in one row: each gets a row of its own.",
             trunk.config.model_type,
         )
-    return replace(trunk.capabilities, share_rows=right)
+    return replace(known, share_rows=share_rows, look_ahead=look_ahead)
 
 
-def _agrees(trunk: Trunk, *, branches: bool) -> bool:
+def _holds(check: Callable[[Trunk], bool], trunk: Trunk) -> bool:
+    """Run a check; a model that refuses the mask does not pass it."""
+    refusals = (ValueError, RuntimeError, TypeError, AttributeError, LookupError, ConfigError)
+    try:
+        with torch.no_grad():
+            return check(trunk)
+    except refusals:
+        return False
+
+
+def _looks_ahead(trunk: Trunk) -> bool:
+    """Whether the last token of a document read both ways changes the states before it."""
+    ids = _some_ids(trunk, 8)
+    first = _run(trunk, [Unit(ids[:7], bidirectional=True)])[:6]
+    other = _run(trunk, [Unit(np.append(ids[:6], ids[7]), bidirectional=True)])[:6]
+    return bool((first - other).abs().max() > 1e-5 * first.abs().mean())
+
+
+def _shares_rows(trunk: Trunk) -> bool:
+    """Compare a row of two units, one with two branches, with the same parts run alone.
+
+    Only decoders have branches.
+    """
+    window = _window(trunk.config)
+    sizes = [max(7, window + 3), 5, max(3, window // 2), 4]
+    ids = np.split(_some_ids(trunk, sum(sizes)), np.cumsum(sizes)[:-1])
+    document, second, one, two = ids
+    if trunk.kind == "decoder":
+        alone = [_run(trunk, [Unit(document, [branch])]) for branch in (one, two)]
+        parts = [alone[0], alone[1][len(document) :]]
+        packed = _run(trunk, [Unit(document, [one, two]), Unit(second)])
+    else:
+        parts = [_run(trunk, [Unit(document)])]
+        packed = _run(trunk, [Unit(document), Unit(second)])
+    wanted = torch.cat([*parts, _run(trunk, [Unit(second)])])
+    scale = wanted.abs().mean().clamp_min(1.0)
+    return bool((packed - wanted).abs().max() <= TOLERANCE * scale)
+
+
+def _run(trunk: Trunk, row: list[Unit]) -> torch.Tensor:
     both_ways = trunk.attention == "bidirectional"
-    ids = _some_ids(trunk)
-    first, second, one, two = ids[:7], ids[7:12], ids[12:15], ids[15:19]
-    together = [Unit(first, [one, two] if branches else []), Unit(second, [])]
-    alone = [[Unit(first, [one])], [Unit(first, [two])]] if branches else [[Unit(first, [])]]
-    alone.append([Unit(second, [])])
-    packed = build_rows([together], 0, bidirectional=both_ways)
-    states = trunk(packed.batch)
-    wanted = [_alone(trunk, row, both_ways) for row in alone]
-    if branches:
-        wanted = [wanted[0], wanted[1][len(first) :], wanted[2]]
-    expected = torch.cat(wanted)
-    scale = expected.abs().mean().clamp_min(1e-6)
-    return bool((states[: len(expected)] - expected).abs().max() <= TOLERANCE * scale.clamp_min(1))
-
-
-def _alone(trunk: Trunk, row: list[Unit], both_ways: bool) -> torch.Tensor:
     return trunk(build_rows([row], 0, bidirectional=both_ways).batch)
 
 
-def _some_ids(trunk: Trunk) -> IntArray:
-    count = 19
+def _window(config: Any) -> int:
+    """The longest window, of those short enough to fill, that the configuration speaks of."""
+    limit = getattr(config, "max_position_embeddings", None)
+    longest = min(LONGEST_WINDOW, limit // 2 if isinstance(limit, int) else LONGEST_WINDOW)
+    sizes = [v for k, v in vars(config).items() if "window" in k or "local_attention" in k]
+    return max([v for v in sizes if type(v) is int and 0 < v <= longest], default=0)
+
+
+def _some_ids(trunk: Trunk, count: int) -> IntArray:
     size = int(getattr(trunk.config, "vocab_size", 64))
     special = set(trunk.tokenizer.all_special_ids) if trunk.tokenizer is not None else set()
     usual = [i for i in range(size // 2, size) if i not in special] or list(range(size))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from mtl.errors import ConfigError
 from mtl.trunk.masks import additive, visible
 from mtl.types import TrunkBatch
 
@@ -20,6 +21,8 @@ class Capabilities:
 
     share_rows: bool = True
     """Several units, or several branches, may stand in one row, kept apart by the mask."""
+    look_ahead: bool = True
+    """A mask can let a decoder's document see all of itself."""
     positions: bool = True
     """The forward takes `position_ids`."""
     position_offset: int = 0
@@ -69,7 +72,11 @@ class Trunk(nn.Module):
         return int(self.config.hidden_size)
 
     def forward(self, batch: TrunkBatch) -> Tensor:
-        """Return the hidden states of every token, shape (B * T, D), row after row."""
+        """Return the hidden states of every token, shape (B * T, D), row after row.
+
+        Raises:
+            ConfigError: If a document is to be read both ways and the model cannot.
+        """
         arguments: dict[str, Any] = {"input_ids": batch.input_ids}
         if self.capabilities.positions:
             arguments["position_ids"] = batch.position_ids + self.capabilities.position_offset
@@ -85,9 +92,9 @@ class Trunk(nn.Module):
         """The cheapest mask that is right: none, one of shape (B, T), or (B, 1, T, T)."""
         if batch.plain and self.kind == "decoder":
             return None
-        if not self.capabilities.share_rows:
-            return (batch.unit >= 0).long()
-        if self.kind != "decoder" and _one_document_a_row(batch):
+        if self.kind == "decoder":
+            self._check_direction(batch)
+        elif not self.capabilities.share_rows or _one_document_a_row(batch):
             return None if bool((batch.unit >= 0).all()) else (batch.unit >= 0).long()
         causal = self.kind == "decoder"
         window, dtype = self.capabilities.window, self.dtype
@@ -98,6 +105,13 @@ class Trunk(nn.Module):
         if self.capabilities.window_by_layer:
             return {"full_attention": full, "sliding_attention": sliding}
         return sliding
+
+    def _check_direction(self, batch: TrunkBatch) -> None:
+        if not self.capabilities.look_ahead and bool(batch.bidirectional.any()):
+            raise ConfigError(
+                f"Expected the attention of every task to be causal, but got bidirectional: the "
+                f"tokens of a {self.config.model_type} model cannot see what comes after them."
+            )
 
     @property
     def dtype(self) -> torch.dtype:
