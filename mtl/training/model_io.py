@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -25,6 +26,7 @@ from mtl.trunk.load import load_trunk
 
 FORMAT = 1
 DESCRIPTION = "mtl.json"
+ABOUT_TRUNK = ("attention", "max_length", "stride", "prefix_space")
 
 
 @dataclass
@@ -35,9 +37,17 @@ class LoadedModel:
     encoder: TextEncoder
     description: dict[str, Any]
 
+    def attention(self, task: str) -> str:
+        """Return how a task's documents are read: ``causal`` or ``bidirectional``."""
+        return str(self.description["tasks"][task].get("attention", self.model.trunk.attention))
+
 
 def save_model(
-    folder: Path, model: MultiTaskModel, encoder: TextEncoder, columns: Mapping[str, Any]
+    folder: Path,
+    model: MultiTaskModel,
+    encoder: TextEncoder,
+    columns: Mapping[str, Any],
+    attention: Mapping[str, str] | None = None,
 ) -> None:
     """Write a model folder.
 
@@ -46,6 +56,7 @@ def save_model(
         model: What to save.
         encoder: Its window size and prefix are kept.
         columns: By task: the columns of its data, for `mtl evaluate` on files of the same shape.
+        attention: By task: how its documents are read; the trunk's own way where not named.
     """
     folder.mkdir(parents=True, exist_ok=True)
     trunk = model.trunk
@@ -54,7 +65,9 @@ def save_model(
     for name, head in model.heads.items():
         state = {k: v.detach().cpu().contiguous() for k, v in head.state_dict().items()}
         save_file(state, folder / head_file(name))
-    text = json.dumps(describe(model, encoder, columns), indent=2, ensure_ascii=False)
+    text = json.dumps(
+        describe(model, encoder, columns, attention or {}), indent=2, ensure_ascii=False
+    )
     (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
 
 
@@ -64,7 +77,10 @@ def head_file(name: str) -> str:
 
 
 def describe(
-    model: MultiTaskModel, encoder: TextEncoder, columns: Mapping[str, Any]
+    model: MultiTaskModel,
+    encoder: TextEncoder,
+    columns: Mapping[str, Any],
+    attention: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return what ``mtl.json`` holds."""
     return {
@@ -85,6 +101,7 @@ def describe(
                 "weight": task.weight,
                 "state": task.state(),
                 "columns": dict(columns.get(name, {})),
+                "attention": attention.get(name, model.trunk.attention),
             }
             for name, task in model.tasks.items()
         },
@@ -100,11 +117,11 @@ def load_model(folder: Path) -> LoadedModel:
     folder = folder / "model" if (folder / "model" / DESCRIPTION).is_file() else folder
     description = read_description(folder)
     about = description["trunk"]
+    tasks = restore_tasks(description, folder / DESCRIPTION)
     try:
         trunk = load_trunk("hf", str(folder), attention=about["attention"])
-    except ConfigError as error:
+    except (ConfigError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: the trunk cannot be loaded: {error}") from error
-    tasks = [restore_task(name, spec) for name, spec in description["tasks"].items()]
     heads = build_heads(tasks, trunk.hidden_size, seed=0)
     for name, head in heads.items():
         load_head(head, folder / head_file(name))
@@ -130,16 +147,38 @@ def read_description(folder: Path) -> dict[str, Any]:
         )
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
-        newer = description["format"] > FORMAT
-        complete = isinstance(description["trunk"], dict) and isinstance(description["tasks"], dict)
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: Expected a model's description: {error}.") from error
-    if newer or not complete:
+        written = description["format"]
+        known = isinstance(written, int) and written <= FORMAT
+        missing = [key for key in ABOUT_TRUNK if key not in description["trunk"]]
+        missing += [] if description["tasks"].items() else ["tasks"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        found = f"it has no {error}" if isinstance(error, KeyError) else f"got: {error}"
         raise CheckpointError(
-            f"{path}: Expected format {FORMAT}, but got {description['format']}; it was written by "
-            "another version of mtl."
+            f"{path}: Expected a model's description in JSON, but {found}."
+        ) from error
+    if not known:
+        raise CheckpointError(
+            f"{path}: Expected format {FORMAT}, but got {written}; it was written by another "
+            "version of mtl."
         )
+    if missing:
+        raise CheckpointError(f"{path}: Expected a model's description with {missing[0]}.")
     return dict(description)
+
+
+def restore_tasks(description: Mapping[str, Any], path: Path) -> list[Task]:
+    """Build all tasks of a description.
+
+    Raises:
+        CheckpointError: If an entry is missing or unknown, with the file's `path`.
+    """
+    try:
+        return [restore_task(name, spec) for name, spec in description["tasks"].items()]
+    except (KeyError, TypeError, AttributeError, ValueError, ConfigError) as error:
+        found = f"one has no {error}." if isinstance(error, KeyError) else f"got: {error}"
+        raise CheckpointError(
+            f"{path}: Expected tasks as this version of mtl writes them, but {found}"
+        ) from error
 
 
 def restore_task(name: str, spec: Mapping[str, Any]) -> Task:
