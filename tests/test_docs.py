@@ -1,0 +1,107 @@
+"""The examples of docs/ work, and what docs/ and the top-level pages name exists."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import train as script
+from mtl.config.compose import compose_checked
+from mtl.tasks import TASK_TYPES
+from mtl.trunk.text import TextEncoder
+from mtl.types import HeadBatch
+
+ROOT = Path(__file__).resolve().parents[1]
+GUIDE = ROOT / "docs" / "adding-a-task.md"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("mtl/**/*.md")])
+
+
+def block(page: Path, language: str) -> str:
+    """Return the first code block of a language."""
+    found = re.search(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8"))
+    missing = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_files_that_are_named_exist(page: Path) -> None:
+    inline = re.findall(r"`((?:mtl|conf|docs|scripts|tests)/[\w./*-]+)`", page.read_text("utf-8"))
+    made_by_the_reader = {"mtl/tasks/count.py", "conf/task/intent.yaml"}
+    missing = [n for n in inline if n not in made_by_the_reader and not list(ROOT.glob(n))]
+    assert missing == []
+
+
+def test_yaml_of_a_new_task_composes(tmp_path: Path) -> None:
+    text = block(GUIDE, "yaml")
+    assert text.startswith("# @package tasks.intent\n")
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "intent.yaml").write_text(text)
+    cfg = compose_checked(["task=[ner,intent]"], [script.CONF, tmp_path]).config
+    assert list(cfg.tasks) == ["ner", "intent"]
+    assert cfg.tasks["intent"].columns == {"text": "message", "label": "intent"}
+
+
+@pytest.fixture
+def count(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The guide's task type, registered for one test."""
+    module = ModuleType("mtl.tasks.count")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    code = compile(block(GUIDE, "python"), str(GUIDE), "exec")
+    exec(code, module.__dict__)
+    yield TASK_TYPES.get("count")
+    del TASK_TYPES._entries["count"]
+
+
+def test_new_task_type_keeps_the_contract(count: Any, tokenizers: dict[str, Any]) -> None:
+    rows = [{"text": "two boats " * n, "count": float(n)} for n in (1, 2, 9)]
+    task = count("boats", count.Options(), count.HeadOptions(dropout=0.0))
+    task.learn(rows)
+    task.load_state(task.state())
+    encoder = TextEncoder(tokenizers["bpe"], 16, 4)
+    tokens = encoder.tokenize([task.document(row) for row in rows])
+    examples = [task.encode(r, t, encoder, "causal") for r, t in zip(rows, tokens, strict=True)]
+    assert [e.outputs for e in examples] == [1, 1, 1]
+    assert len(examples[2].documents) > 1
+    head = task.build_head(8)
+    targets = {"counts": torch.from_numpy(np.concatenate([e.targets["counts"] for e in examples]))}
+    assert head.mass(targets) == sum(e.mass for e in examples) == 3
+    logits = head(torch.randn(3, 8, generator=torch.Generator().manual_seed(0)))
+    expected = sum((logits[i, 0].exp() - n * logits[i, 0]) for i, n in enumerate((1, 2, 9)))
+    assert torch.isclose(head.loss_sum(logits, targets), expected)
+    batch = HeadBatch(torch.arange(3), targets, [0, 1, 2], [1, 1, 1])
+    assert len(task.decode(logits, batch, rows)) == 3
+    assert task.present(1.6, rows[0]) == {"count": 2, "mean": 1.6}
+
+
+def test_new_task_type_scores(count: Any) -> None:
+    rows = [{"text": "", "count": n} for n in (1.0, 2.0, 9.0)]
+    task = count("boats", count.Options(), count.HeadOptions())
+    guess = task.baseline(rows)
+    scores = task.metrics()
+    scores.update([guess(row) for row in rows], rows)
+    assert scores.compute() == {"exact": pytest.approx(1 / 3), "mae": pytest.approx(8 / 3)}
+    assert not task.higher_is_better or task.primary_metric == "exact"
+
+
+def test_new_task_type_without_targets(count: Any, tokenizers: dict[str, Any]) -> None:
+    task = count("boats", count.Options(), count.HeadOptions())
+    encoder = TextEncoder(tokenizers["bpe"], 16, 4)
+    row = {"text": "two boats"}
+    encoded = task.encode(row, encoder.tokenize([row["text"]])[0], encoder, "causal")
+    assert encoded.targets == {}
+    assert encoded.mass == 0
