@@ -109,7 +109,7 @@ def _compose_and_run(arguments: Arguments, train: Train, folders: list[Path]) ->
         return 0
     if composed.multirun:
         return _sweep(composed.sweep_dir, typed, train, folders[0])
-    _run(run_folder(typed, folders[0]), typed, train, folders[0])
+    _run(composed.run_dir or run_folder(typed, folders[0]), typed, train, folders[0])
     return 0
 
 

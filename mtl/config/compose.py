@@ -32,6 +32,8 @@ class Composed:
     config: Config
     multirun: bool
     sweep_dir: str
+    run_dir: str | None
+    """None if only Hydra knows it, since it is named after the job."""
 
 
 def compose_checked(
@@ -68,7 +70,9 @@ def compose_checked(
     if problems:
         raise ConfigError(join_problems(list(dict.fromkeys(problems))))
     with as_config_error():
-        return Composed(config, sweep, str(cfg.hydra.sweep.dir))
+        named = "${hydra" in str(OmegaConf.to_container(cfg.hydra.run, resolve=False))
+        run_dir = None if named else str(cfg.hydra.run.dir)
+        return Composed(config, sweep, str(cfg.hydra.sweep.dir), run_dir)
 
 
 def compose_untyped(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:

@@ -76,6 +76,12 @@ class Training:
         return self.calls[-1][1]
 
 
+@pytest.fixture(autouse=True)
+def _mode_from_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare Hydra one more composition, which would find the mode that `-m` says already."""
+    monkeypatch.setattr("hydra._internal.hydra.Hydra.get_mode", lambda *args, **kwargs: None)
+
+
 @pytest.fixture
 def training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Training:
     """Replace what trains, and work in an empty folder."""
