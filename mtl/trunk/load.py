@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def load_trunk(
     if hasattr(model, "pooler"):
         model.pooler = None  # Feeds no head; unused parameters break DDP.
     if gradient_checkpointing:
-        model.gradient_checkpointing_enable()
+        _checkpoint_activations(model)
     trunk = Trunk(model, kind, _capabilities(model), attention, tokenizer)
     trunk.capabilities = probe(trunk)
     if trunk.attention == "bidirectional" and not trunk.capabilities.look_ahead:
@@ -75,6 +75,17 @@ def load_trunk(
             f"{model.config.model_type} model, whose tokens cannot see what comes after them."
         )
     return trunk
+
+
+def _checkpoint_activations(model: Any) -> None:
+    if not model.supports_gradient_checkpointing:
+        raise ConfigError(
+            f"Expected `trunk.gradient_checkpointing` to be false, but got true: "
+            f"{type(model).__name__} does not support it."
+        )
+    # transformers before 5.23 knows the older name only.
+    newer = getattr(model, "activation_checkpointing_enable", None)
+    (newer or model.gradient_checkpointing_enable)()
 
 
 def kind_of(config: Any) -> Kind:
@@ -131,6 +142,7 @@ def build_hf(
     trust_remote_code: bool = False,
 ) -> tuple[nn.Module, Any]:
     """Load any model that AutoModel knows, from the Hub or a folder."""
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     if path is None:
@@ -144,16 +156,18 @@ def build_hf(
         override_dropout(config, dropout)
         tokenizer = AutoTokenizer.from_pretrained(path, use_fast=True, **options)
         if pretrained:
-            model = AutoModel.from_pretrained(
+            model, loading = AutoModel.from_pretrained(
                 path,
                 config=config,
                 dtype=torch.float32,
                 use_safetensors=_safetensors(path),
+                output_loading_info=True,
                 **options,
             )
+            _say_what_is_missing(path, loading["missing_keys"])
         else:
             model = AutoModel.from_config(config, trust_remote_code=trust_remote_code).float()
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise ConfigError(_no_model(path, error)) from error
     if not tokenizer.is_fast:
         raise ConfigError(
@@ -200,6 +214,13 @@ def _no_model(path: str, error: Exception) -> str:
         f"Expected `trunk.path` to be a model on the Hugging Face Hub or a folder, but '{path}' "
         f"cannot be loaded: {first}"
     )
+
+
+def _say_what_is_missing(path: str, keys: Iterable[str]) -> None:
+    missing = sorted(k for k in keys if "pooler" not in k)
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        log.warning("'%s' has no weights for %s%s: they start at random.", path, missing[0], more)
 
 
 def _safetensors(path: str) -> bool | None:
