@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mtl.errors import ConfigError
 from mtl.types import IntArray
 
 
@@ -57,6 +58,9 @@ class TextEncoder:
         stride: Tokens that neighbouring windows share.
         prefix_space: Show byte-level tokenizers a space before the text, so that its first word
             gets the token it has in the middle of a sentence.
+
+    Raises:
+        ConfigError: If `max_length` leaves no room for text.
     """
 
     def __init__(
@@ -67,7 +71,12 @@ class TextEncoder:
         self.prefix_space = prefix_space
         self.prefix, self.suffix = special_tokens(tokenizer)
         self.room = max_length - len(self.prefix) - len(self.suffix)
-        assert self.room > 0, "max_length leaves no room for text"
+        if self.room < 1:
+            least = max_length - self.room + 1
+            raise ConfigError(
+                f"Expected `trunk.max_length` to be at least {least}, room for one token between "
+                f"the special ones, but got {max_length}."
+            )
         self.stride = min(stride, self.room // 2)
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
