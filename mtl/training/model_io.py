@@ -108,13 +108,19 @@ def describe(
     }
 
 
+def model_folder(folder: Path) -> Path:
+    """Return the `model/` folder of a run; a folder that is no finished run as it is."""
+    inner = folder / "model"
+    return inner if (inner / DESCRIPTION).is_file() else folder
+
+
 def load_model(folder: Path) -> LoadedModel:
     """Load a run's folder, or the `model/` folder in it.
 
     Raises:
         CheckpointError: If the folder holds no model, or its parts do not fit together.
     """
-    folder = folder / "model" if (folder / "model" / DESCRIPTION).is_file() else folder
+    folder = model_folder(folder)
     description = read_description(folder)
     about = description["trunk"]
     tasks = restore_tasks(description, folder / DESCRIPTION)
@@ -216,7 +222,7 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
     Raises:
         CheckpointError: If the trunk is another one, or no model is there.
     """
-    folder = folder / "model" if (folder / "model" / DESCRIPTION).is_file() else folder
+    folder = model_folder(folder)
     description = read_description(folder)
     weights = _trunk_weights(folder)
     missing = model.trunk.model.load_state_dict(weights, strict=False)
