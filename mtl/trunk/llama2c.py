@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.errors import ConfigError
+from mtl.trunk.spm import sentencepiece_bpe
 
 HEADER = struct.Struct("7i")
 
@@ -31,13 +32,19 @@ def load_llama2c(
         dropout: Attention dropout, the only one Llama has.
 
     Raises:
-        ConfigError: If a file is missing or its size does not fit its header.
+        ConfigError: If a file is missing, its size does not fit its header, or the tokenizer has
+            more pieces than the model has embeddings.
     """
     from transformers import LlamaModel
 
     tokenizer = sentencepiece_bpe(_only(folder, "*.model"))
     weights = _find_weights(folder)
     config, arrays = _read(weights)
+    if len(tokenizer) > config.vocab_size:
+        raise ConfigError(
+            f"Expected `trunk.path` to hold a model and its own tokenizer, but in '{folder}' the "
+            f"tokenizer has {len(tokenizer)} pieces and {weights.name} has {config.vocab_size}."
+        )
     config.attention_dropout = dropout or 0.0
     model = LlamaModel(config).float()
     if pretrained:
@@ -58,18 +65,28 @@ def _only(folder: Path, pattern: str) -> Path:
 def _find_weights(folder: Path) -> Path:
     """The one ``.bin`` whose size fits its own header; a tokenizer's ``.bin`` does not."""
     candidates = sorted(folder.glob("*.bin"))
-    for path in candidates:
-        with path.open("rb") as file:
-            head = file.read(HEADER.size)
-        if len(head) < HEADER.size:
-            continue
-        shape = HEADER.unpack(head)
-        if min(shape[:5]) > 0 and path.stat().st_size == HEADER.size + 4 * _count(shape):
-            return path
-    raise ConfigError(
-        f"Expected `trunk.path` to be a folder with a llama2.c model, but none of the "
-        f"{len(candidates)} .bin files in '{folder}' has the size that its header states."
-    )
+    found = [path for path in candidates if _fits_its_header(path)]
+    if not found:
+        raise ConfigError(
+            f"Expected `trunk.path` to be a folder with a llama2.c model, but none of the "
+            f"{len(candidates)} .bin files in '{folder}' has the size that its header states."
+        )
+    if len(found) > 1:
+        names = ", ".join(p.name for p in found)
+        raise ConfigError(
+            f"Expected `trunk.path` to be a folder with one llama2.c model, but '{folder}' has "
+            f"{len(found)}: {names}; move all but one of them elsewhere."
+        )
+    return found[0]
+
+
+def _fits_its_header(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(HEADER.size)
+    if len(head) < HEADER.size:
+        return False
+    shape = HEADER.unpack(head)
+    return min(shape[:5]) > 0 and path.stat().st_size == HEADER.size + 4 * _count(shape)
 
 
 def _sizes(shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
@@ -150,76 +167,3 @@ def _split_halves(weight: Tensor, heads: int) -> Tensor:
     rows, columns = weight.shape
     pairs = weight.reshape(heads, rows // heads // 2, 2, columns)
     return pairs.transpose(1, 2).reshape(rows, columns)
-
-
-def sentencepiece_bpe(path: Path) -> Any:
-    """Return a fast tokenizer for a SentencePiece BPE model with byte fallback.
-
-    Raises:
-        ConfigError: If the file is no SentencePiece model.
-    """
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    pieces = _pieces(path)
-    vocabulary = {piece: i for i, (piece, _) in enumerate(pieces)}
-    model = models.BPE(
-        vocab=vocabulary,
-        merges=_merges(pieces, vocabulary),
-        unk_token="<unk>",
-        fuse_unk=True,
-        byte_fallback=True,
-    )
-    tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.Sequence(
-        [
-            normalizers.Strip(),
-            normalizers.Replace(Regex(" {2,}"), " "),
-            normalizers.Prepend("▁"),
-            normalizers.Replace(" ", "▁"),
-        ]
-    )
-    tokenizer.decoder = decoders.Sequence(
-        [
-            decoders.Replace("▁", " "),
-            decoders.ByteFallback(),
-            decoders.Fuse(),
-            decoders.Strip(" ", 1, 0),
-        ]
-    )
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", vocabulary["<s>"])]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
-    )
-
-
-def _pieces(path: Path) -> list[tuple[str, float]]:
-    try:
-        from sentencepiece import SentencePieceProcessor
-    except ImportError as error:
-        raise ConfigError(
-            "Reading SentencePiece models needs another package: pip install 'mtl[sentencepiece]'."
-        ) from error
-    try:
-        processor = SentencePieceProcessor(model_file=str(path))
-    except (RuntimeError, OSError) as error:
-        raise ConfigError(
-            f"Expected `trunk.path` to hold a SentencePiece model, but '{path}' is none."
-        ) from error
-    size = processor.get_piece_size()
-    return [(processor.id_to_piece(i), processor.get_score(i)) for i in range(size)]
-
-
-def _merges(pieces: list[tuple[str, float]], vocabulary: dict[str, int]) -> list[tuple[str, str]]:
-    """Every split of a piece into two pieces, the best-scored pieces first."""
-    merges = []
-    for piece, score in pieces:
-        if piece.startswith("<") and piece.endswith(">"):
-            continue
-        for cut in range(1, len(piece)):
-            left, right = piece[:cut], piece[cut:]
-            if left in vocabulary and right in vocabulary:
-                merges.append((-score, vocabulary[left], vocabulary[right], left, right))
-    return [(left, right) for *_, left, right in sorted(merges)]
