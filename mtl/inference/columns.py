@@ -1,0 +1,113 @@
+"""Which columns of a file a model's tasks read: the run's own, else those named like the role."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mtl.data.readers.base import Column, Source
+from mtl.data.readers.text import lines, whole
+from mtl.data.rows import Role
+from mtl.errors import ConfigError
+
+Columns = dict[str, Column]
+
+
+def merged_roles(roles: Iterable[Role]) -> dict[str, Role]:
+    """Return roles by name; of several tasks' equal ones the first."""
+    merged: dict[str, Role] = {}
+    for role in roles:
+        merged.setdefault(role.name, role)
+    return merged
+
+
+def fit(
+    names: Sequence[str], roles: Iterable[str], columns: Mapping[str, Mapping[str, Column]]
+) -> Columns:
+    """Return the column of each role.
+
+    Args:
+        names: The columns that the file has; empty where its columns have no names.
+        roles: The roles' names.
+        columns: By task: role to column, as in training.
+
+    Returns:
+        By role: the run's own column if the file has it, else the one that is named like the role
+        if it has that; else the run's own, so that reading says what is missing.
+
+    Raises:
+        ConfigError: If the tasks read different columns and the file has both.
+    """
+    chosen: Columns = {}
+    for role in roles:
+        own = {task: mapped[role] for task, mapped in columns.items() if role in mapped}
+        here = {task: column for task, column in own.items() if column in names}
+        if len(set(here.values())) > 1:
+            said = " and ".join(f"'{column}' ({task})" for task, column in here.items())
+            raise ConfigError(
+                f"Expected the tasks to read one column for `{role}`, but they read {said}; "
+                "choose one task with `--task`."
+            )
+        alike = [role] if role in names else []
+        candidates = [*here.values(), *alike, *own.values()]
+        if candidates:
+            chosen[role] = candidates[0]
+    return chosen
+
+
+def header(path: Path, format: str, encoding: str) -> list[str]:
+    """Return the names of a file's columns as its beginning tells; none if it cannot be read so.
+
+    Args:
+        path: The file.
+        format: A name in :data:`mtl.data.readers.base.FORMATS`.
+        encoding: Of text files.
+    """
+    peek = _PEEKS.get(format)
+    return peek(Source(path, (), {}, encoding=encoding)) if peek else []
+
+
+def _first(source: Source) -> str:
+    return next((line for _, line in lines(source) if line.strip()), "")
+
+
+def _cells(separator: str) -> Callable[[Source], list[str]]:
+    def peek(source: Source) -> list[str]:
+        row = next(csv.reader([_first(source)], delimiter=separator), [])
+        return [cell.strip() for cell in row]
+
+    return peek
+
+
+def _keys(text: str) -> list[str]:
+    try:
+        value: Any = json.loads(text)
+    except json.JSONDecodeError:
+        return []
+    while isinstance(value, dict) and isinstance(value.get("data"), list):
+        value = value["data"]
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return list(value) if isinstance(value, dict) else []
+
+
+def _parquet(source: Source) -> list[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return list(pq.read_schema(source.path).names)
+    except (pa.ArrowInvalid, OSError):
+        return []
+
+
+_PEEKS: dict[str, Callable[[Source], list[str]]] = {
+    "csv": _cells(","),
+    "tsv": _cells("\t"),
+    "jsonl": lambda source: _keys(_first(source)),
+    "json": lambda source: _keys(_first(source)) or _keys(whole(source)),
+    "parquet": _parquet,
+}

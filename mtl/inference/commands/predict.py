@@ -1,0 +1,150 @@
+"""``mtl predict``: all heads of a run on texts, in one pass of its trunk, as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from mtl.errors import ConfigError
+from mtl.inference.output import atomic, pretty
+
+if TYPE_CHECKING:
+    from mtl.inference.predictor import Predictor
+    from mtl.types import Row
+
+ENDING = ".jsonl"
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``mtl predict``."""
+    app.command("predict")(predict)
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    text: Annotated[
+        list[str] | None, typer.Option("--text", metavar="TEXT", help="May be repeated.")
+    ] = None,
+    input: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="A text a line (.txt), or .jsonl, .csv, .tsv with a column `text` or the run's "
+            "own columns; - is standard input.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON lines go here (.jsonl), else to the terminal."),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME", help="Only these tasks; all when unset.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the input, if its ending does not tell.")
+    ] = None,
+    encoding: Annotated[str, typer.Option(metavar="NAME", help="Of the input.")] = "utf-8",
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
+    tokens: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Most tokens in one pass of the trunk.")
+    ] = 4096,
+) -> None:
+    """Answer texts with all heads of a run at once, as JSON.
+
+    One text gives one object; several, or a file, give one a line, in their order. Characters
+    are counted from 0 in the text as it stands.
+    """
+    _check(text, input, output)
+    with _destination(output) as out:
+        from mtl.inference.predictor import Predictor
+
+        predictor = Predictor(run, device, tokens)
+        names = predictor.choose(split_names(task))
+        rows = (
+            [{"text": t, "_file": "--text", "_line": 0} for t in text]
+            if text
+            else _read(predictor, names, str(input), format, encoding)
+        )
+        spread = output is None and text is not None and len(text) == 1
+        shown = output is None and sys.stdout.isatty()
+        for answer in _answers(predictor, rows, names, bar=not text and not shown):
+            out.write((pretty(answer) if spread else _line(answer, out)) + "\n")
+
+
+def _check(text: list[str] | None, input: str | None, output: Path | None) -> None:
+    """Refuse what does not go together, before anything is loaded."""
+    if bool(text) == (input is not None):
+        found = "both" if text else "neither"
+        raise ConfigError(f"Expected either `--text` or `--input`, but got {found}.")
+    if output is not None and output.suffix.lower() != ENDING:
+        raise ConfigError(
+            f"Expected `--output` to be a file of JSON lines that ends in {ENDING}, but got "
+            f"'{output}'."
+        )
+    if output is not None and input is not None and output.resolve() == Path(input).resolve():
+        raise ConfigError(f"Expected `--output` to be another file than `--input` '{input}'.")
+
+
+@contextmanager
+def _destination(output: Path | None) -> Iterator[TextIO]:
+    """Yield where the answers go: a file that is there at the end, or standard output."""
+    if output is None:
+        yield sys.stdout
+        return
+    with atomic(output, "`--output`") as file:
+        yield file
+
+
+def split_names(task: str | None) -> list[str] | None:
+    """Return the tasks that ``--task`` names; None for all.
+
+    Raises:
+        ConfigError: If it is empty.
+    """
+    if task is None:
+        return None
+    names = [name.strip() for name in task.split(",") if name.strip()]
+    if not names:
+        raise ConfigError("Expected `--task` to name a task, but got nothing.")
+    return names
+
+
+def _read(
+    predictor: Predictor, names: list[str], input: str, format: str | None, encoding: str
+) -> Sequence[Row]:
+    from mtl.inference.inputs import File, read_inputs
+    from mtl.reporting.console import note
+
+    file = File(input, "--input", format, encoding)
+    tasks = [predictor.tasks[name] for name in names]
+    columns = {name: predictor.loaded.description["tasks"][name]["columns"] for name in names}
+    rows = read_inputs(file, tasks, columns)
+    for line in file.notes:
+        note(line)
+    return rows
+
+
+def _answers(
+    predictor: Predictor, rows: Sequence[Row], names: list[str], *, bar: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield what is printed of each row."""
+    from mtl.inference.predictor import prepare
+    from mtl.reporting.tracking import track
+
+    with track("Predicting", len(rows), enabled=bar) as advance:
+        found = predictor.predict(rows, names, advance)
+        for number, (row, answer) in enumerate(zip(rows, found, strict=True), start=1):
+            key = {"id": row["key"]} if "key" in row else {}
+            yield {**key, "text": prepare(row, number)["text"], **answer}
+
+
+def _line(answer: dict[str, Any], out: TextIO) -> str:
+    """Return JSON on one line, in ASCII where the terminal knows nothing else."""
+    unicode = "utf" in (out.encoding or "").lower()
+    return json.dumps(answer, ensure_ascii=not unicode)

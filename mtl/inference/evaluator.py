@@ -1,0 +1,241 @@
+"""Scores of a trained run: on its own splits, or on a file.
+
+Rows become passes exactly as they did in training, so that the numbers are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mtl.config.folders import HYDRA
+from mtl.config.schema import Config
+from mtl.data.rows import Rows
+from mtl.data.sources import load_splits
+from mtl.errors import CheckpointError, ConfigError, DataError, one_of
+from mtl.inference.inputs import File, read_labelled
+from mtl.inference.predictor import Predictor
+from mtl.tasks.encode import encode_split
+
+SPLITS = ("test", "validation")
+
+Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Shows progress: ``(what, total)``; yields what is called with how many more are done."""
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """What one task scores."""
+
+    task: str
+    type: str
+    metric: str
+    """The primary one."""
+    examples: int
+    scores: dict[str, float]
+    """On 0 to 1 where the metric has such a scale."""
+    tables: dict[str, list[Any]]
+    """By name: rows of one type of :mod:`mtl.metrics.rows`."""
+
+    @property
+    def value(self) -> float:
+        """The primary metric's value."""
+        return self.scores[self.metric]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        tables = {name: [row._asdict() for row in rows] for name, rows in self.tables.items()}
+        return {**asdict(self), "tables": tables}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Reports of some tasks on one split or file."""
+
+    data: str
+    """``test``, ``validation`` or a file."""
+    tasks: dict[str, TaskReport]
+    score: float | None
+    """The weighted mean of the primary metrics, as in training; None on a file."""
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        tasks = {name: report.as_dict() for name, report in self.tasks.items()}
+        found = {"data": self.data, "tasks": tasks}
+        return found if self.score is None else {**found, "score": self.score}
+
+
+def evaluate_split(
+    run: Path,
+    tasks: Sequence[str] | None = None,
+    split: str = "test",
+    device: str = "auto",
+    track: Track | None = None,
+) -> Evaluation:
+    """Score a run on its own data.
+
+    Args:
+        run: The run's folder.
+        tasks: The tasks to score; all that have the split when None.
+        split: ``test`` or ``validation``.
+        device: As for :class:`Predictor`.
+        track: Shows progress.
+
+    Raises:
+        MtlError: If run, configuration or data cannot be used.
+    """
+    if split not in SPLITS:
+        raise ConfigError(one_of("--split", split, SPLITS))
+    folder = run_folder(run)
+    cfg = run_config(folder)
+    predictor = _predictor(run, cfg, device)
+    names = predictor.choose(tasks)
+    notes: list[str] = []
+    found = {name: _split(cfg, name, predictor, split, folder, notes) for name in names}
+    rows = {name: part for name, part in found.items() if part is not None}
+    missing = [name for name in names if name not in rows]
+    if missing and (tasks is not None or not rows):
+        raise DataError(
+            f"Expected tasks.{missing[0]}.data to have a {split} split, but it has none; choose "
+            "another with `--split`, or give `--data FILE`."
+        )
+    notes += [f"tasks.{name}.data has no {split} split: it is left out." for name in missing]
+    reports = score(predictor, rows, track)
+    return Evaluation(split, reports, _aggregate(predictor, reports), notes)
+
+
+def evaluate_file(
+    run: Path, task: str, file: File, device: str = "auto", track: Track | None = None
+) -> Evaluation:
+    """Score one task of a run on a file of the shape of its training data.
+
+    Args:
+        run: The folder of a run or a model.
+        task: Which of its tasks.
+        file: What to read.
+        device: As for :class:`Predictor`.
+        track: Shows progress.
+
+    Raises:
+        MtlError: If run or file cannot be used.
+    """
+    folder = run_folder(run)
+    cfg = run_config(folder) if (folder / HYDRA).is_dir() else Config()
+    predictor = _predictor(run, cfg, device)
+    predictor.choose([task])
+    columns = predictor.loaded.description["tasks"][task]["columns"]
+    rows = read_labelled(file, predictor.tasks[task], columns)
+    return Evaluation(file.pattern, score(predictor, {task: rows}, track), None, file.notes)
+
+
+def score(
+    predictor: Predictor, rows: Mapping[str, Rows], track: Track | None = None
+) -> dict[str, TaskReport]:
+    """Return each task's report on its rows, all of them answered in the same trunk passes.
+
+    Raises:
+        DataError: If a target is not one that training had.
+    """
+    show = track or (lambda what, total: nullcontext(lambda count: None))
+    tasks = {name: predictor.tasks[name] for name in rows}
+    total = sum(map(len, rows.values()))
+    encoder = predictor.loaded.encoder
+    with show("Encoding", total) as advance:
+        stores = [
+            encode_split(tasks[n], part, encoder, predictor.loaded.attention(n), advance)
+            for n, part in rows.items()
+        ]
+    metrics = {name: task.metrics() for name, task in tasks.items()}
+    with show("Evaluating", total) as advance:
+        for name, examples, outputs in predictor.outputs(stores):
+            metrics[name].update(outputs, [rows[name][i] for i in examples])
+            advance(len(examples))
+    return {
+        name: TaskReport(
+            task=name,
+            type=task.type,
+            metric=task.primary_metric,
+            examples=len(rows[name]),
+            scores=metrics[name].compute(),
+            tables=metrics[name].tables(),
+        )
+        for name, task in tasks.items()
+    }
+
+
+def run_folder(folder: Path) -> Path:
+    """Return the run's folder, also where its ``model`` folder is named."""
+    return folder.parent if folder.name == "model" and not (folder / HYDRA).is_dir() else folder
+
+
+def run_config(folder: Path) -> Config:
+    """Return the configuration of a run.
+
+    Raises:
+        CheckpointError: If it is missing or cannot be read.
+    """
+    from mtl.config.resume import load_run
+
+    file = folder / HYDRA / "config.yaml"
+    if folder.is_dir() and not file.is_file():
+        raise CheckpointError(
+            f"Expected '{folder}' to be a run with {HYDRA}/config.yaml, which names its data, but "
+            "it has none; give `--task NAME --data FILE`."
+        )
+    if not folder.is_dir():
+        raise CheckpointError(f"Expected '{folder}' to be a run, but there is no such folder.")
+    try:
+        return load_run(str(folder), [])[0]
+    except ConfigError as error:
+        raise CheckpointError(f"{file}: {error}") from error
+
+
+def _predictor(run: Path, cfg: Config, device: str) -> Predictor:
+    batching = cfg.batching
+    return Predictor(
+        run, device, batching.tokens, pack=batching.pack, precision=cfg.trainer.precision
+    )
+
+
+def _split(
+    cfg: Config, name: str, predictor: Predictor, split: str, folder: Path, notes: list[str]
+) -> Rows | None:
+    """Return a task's rows of a split, read as training read them."""
+    if name not in cfg.tasks:
+        raise CheckpointError(
+            f"{folder / HYDRA / 'config.yaml'}: Expected task '{name}' of the run's model, but "
+            f"found {{{', '.join(cfg.tasks)}}}; it belongs to another run."
+        )
+    spec, task = cfg.tasks[name], predictor.tasks[name]
+    base = started_in(folder)
+    found = load_splits(
+        asdict(spec.data), spec.columns, task.roles(), cfg.seed, name, base, only=(split,)
+    )
+    notes += found.notes
+    rows: Rows | None = getattr(found, split)
+    return rows if rows is not None and len(rows) else None
+
+
+def started_in(folder: Path) -> Path | None:
+    """Return the folder that the run's relative paths start from, if it is known and there."""
+    import yaml
+
+    try:
+        saved = yaml.safe_load((folder / HYDRA / "hydra.yaml").read_text(encoding="utf-8"))
+        start = Path(saved["hydra"]["runtime"]["cwd"])
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return None
+    return start if start.is_dir() else None
+
+
+def _aggregate(predictor: Predictor, reports: Mapping[str, TaskReport]) -> float:
+    from mtl.training.module import aggregate
+
+    tasks = predictor.tasks
+    return aggregate(
+        {n: (tasks[n].weight, r.value, tasks[n].higher_is_better) for n, r in reports.items()}
+    )

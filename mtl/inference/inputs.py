@@ -1,0 +1,217 @@
+"""What ``mtl predict`` and ``mtl evaluate --data`` read: files in any format of training.
+
+For predictions a ``.txt`` file is a text a line; standard input is that too, or JSON lines.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mtl.data.readers import FORMATS, read_split
+from mtl.data.readers.base import Column, Source
+from mtl.data.readers.files import find, format_of
+from mtl.data.readers.table import make_rows
+from mtl.data.readers.text import lines
+from mtl.data.rows import BadRows, Role, Rows, place
+from mtl.errors import ConfigError, DataError, MtlError, one_of
+from mtl.inference.columns import fit, header, merged_roles
+from mtl.tasks import Task
+from mtl.types import Row
+
+STDIN = "-"
+LINES = "txt"
+"""The format of a text a line."""
+
+USUAL = (Role("text", "text", help="the text"), Role("tokens", "tokens", help="the words"))
+KEY = Role("key", "record", required=False, help="what the user calls the row")
+"""Column ``id`` of an input, handed through to the output as it stands."""
+
+ByTask = Mapping[str, Mapping[str, Column]]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that the command line names.
+
+    Args:
+        pattern: A path or glob.
+        option: The option that named it, for messages.
+        format: A name in :data:`mtl.data.readers.base.FORMATS`; guessed when None.
+        encoding: Of text files.
+        notes: What the user should know of it is added here.
+    """
+
+    pattern: str
+    option: str
+    format: str | None = None
+    encoding: str = "utf-8"
+    notes: list[str] = field(default_factory=list)
+
+    def source(self, path: Path, roles: Sequence[Role] = (), columns: Any = None) -> Source:
+        """Return one of its files as readers take it."""
+        return Source(path, tuple(roles), dict(columns or {}), encoding=self.encoding)
+
+    def read(self, columns: Mapping[str, Column], roles: Sequence[Role], format: str) -> Rows:
+        """Return its rows."""
+        return read_split(
+            self.pattern,
+            columns=columns,
+            roles=roles,
+            bad_rows=Strict(),
+            split=self.option.strip("-"),
+            format=format,
+            encoding=self.encoding,
+            key=self.option,
+        )
+
+
+class Strict(BadRows):
+    """Stops at the first bad row; there is no configuration that could say otherwise."""
+
+    def reject(self, file: str | Path, line: int, reason: str, raw: Any) -> None:
+        """Raise DataError with the row's place."""
+        raise DataError(f"{place(file, line)}: {reason}. Mend the row, or take it out.")
+
+
+def read_labelled(file: File, task: Task, own: Mapping[str, Column]) -> Rows:
+    """Read a file with targets for one task.
+
+    Args:
+        file: What to read.
+        task: Whose roles are read.
+        own: Role to column, as in training.
+
+    Raises:
+        MtlError: If the file cannot be read, or has not what the task needs.
+    """
+    roles = task.roles()
+    with as_options():
+        first = find(file.pattern, file.option)[0]
+        known = {role.name: own[role.name] for role in roles if role.name in own}
+        format = format_of(file.source(first, roles, known), file.format)
+        names = header(first, format, file.encoding)
+        columns = fit(names, [role.name for role in roles], {task.name: own})
+        return file.read(columns, roles, format)
+
+
+def read_inputs(file: File, tasks: Sequence[Task], columns: ByTask) -> Rows:
+    """Read what is to be predicted; all of it, so that a fault shows before the first answer.
+
+    Args:
+        file: What to read; ``-`` is standard input.
+        tasks: Whose inputs are read.
+        columns: By task: role to column, as in training.
+
+    Returns:
+        Rows with ``text`` or ``tokens`` or both, and ``key`` where there is a column ``id``.
+
+    Raises:
+        MtlError: If the file cannot be read, or has no text.
+    """
+    if file.pattern != STDIN:
+        with as_options():
+            return _read_inputs(file, file.format or _by_ending(file), tasks, columns)
+    with tempfile.TemporaryDirectory(prefix="mtl-stdin-") as folder:
+        spool = Path(folder) / "stdin"
+        with spool.open("wb") as out:
+            shutil.copyfileobj(sys.stdin.buffer, out)
+        copy = replace(file, pattern=str(spool))
+        with as_options({str(spool): "stdin"}):
+            return _read_inputs(copy, file.format or _by_content(copy), tasks, columns)
+
+
+def _read_inputs(file: File, format: str, tasks: Sequence[Task], columns: ByTask) -> Rows:
+    if format != LINES and format not in FORMATS:
+        raise ConfigError(one_of("--format", format, [LINES, *FORMATS]))
+    paths = find(file.pattern, file.option)
+    if format == LINES:
+        return _text_lines(file, paths)
+    wanted = merged_roles(role for task in tasks for role in task.roles() if not role.target)
+    roles = merged_roles([*wanted.values(), *USUAL])
+    names = header(paths[0], format, file.encoding)
+    chosen = fit(names, roles, columns)
+    if format == "tsv" and not set(chosen.values()) & set(names):
+        format = format_of(file.source(paths[0], list(roles.values()), chosen), None)
+    main = _main(names, chosen, format)
+    by_number = format == "conll" or isinstance(chosen.get(main), int)
+    others = {r: c for r, c in chosen.items() if r in wanted and (by_number or isinstance(c, str))}
+    return file.read(
+        others | {main: chosen.get(main, main), KEY.name: "id"},
+        [*(replace(role, required=role.name == main) for role in roles.values()), KEY],
+        format,
+    )
+
+
+def _main(names: Sequence[str], chosen: Mapping[str, Column], format: str) -> str:
+    """Return the role that every row must have: the text, or the words where there is none."""
+    if format == "conll":
+        return "tokens"
+    return next((role.name for role in USUAL if chosen.get(role.name) in names), "text")
+
+
+def _text_lines(file: File, paths: Sequence[Path]) -> Rows:
+    """Read a text a line; empty lines are left out, and counted in the file's notes."""
+    blank = 0
+
+    def texts() -> Iterator[Row]:
+        nonlocal blank
+        for path in paths:
+            for number, line in lines(file.source(path)):
+                if line.strip():
+                    text = line.rstrip("\r\n")
+                    yield {"text": text, "_file": str(path), "_line": number, "_id": str(number)}
+                else:
+                    blank += 1
+
+    rows = make_rows(texts(), USUAL[:1])
+    if not len(rows):
+        raise DataError(f"{paths[0]}: Expected a text a line, but got empty lines only.")
+    if blank:
+        file.notes.append(f"{file.pattern}: {blank:,} empty lines are left out.")
+    return rows
+
+
+def _by_ending(file: File) -> str:
+    ending = Path(file.pattern).suffix.lower()
+    known = {e: name for name in FORMATS for e in FORMATS.get(name).endings} | {".txt": LINES}
+    if ending not in known:
+        raise ConfigError(
+            f"Expected `{file.option}` to end in one of {{{', '.join(sorted(known))}}}, but got "
+            f"'{file.pattern}'; say what it is with `--format`."
+        )
+    return known[ending]
+
+
+def _by_content(file: File) -> str:
+    """Return ``jsonl`` if the first line is a JSON object, else ``txt``."""
+    found = lines(file.source(Path(file.pattern)))
+    first = next((line for _, line in found if line.strip()), "")
+    try:
+        return "jsonl" if isinstance(json.loads(first), dict) else LINES
+    except json.JSONDecodeError:
+        return LINES
+
+
+@contextmanager
+def as_options(names: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Say options of the command line where readers speak of a configuration's ``data`` section.
+
+    Args:
+        names: Further texts to say otherwise.
+    """
+    spoken = {f"`data.{key}`": f"`--{key}`" for key in ("encoding", "format")} | dict(names or {})
+    try:
+        yield
+    except MtlError as error:
+        text = str(error)
+        for said, meant in spoken.items():
+            text = text.replace(said, meant)
+        raise type(error)(text) from error

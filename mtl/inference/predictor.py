@@ -1,0 +1,215 @@
+"""All heads of a trained model on rows, in one pass of its trunk.
+
+What goes in and what comes out, for a model of two tasks::
+
+    {"text": "Ines Talbot liked the soup."}
+
+    {"ner": {"entities": [{"text": "Ines Talbot", "label": "PER",
+                           "start": 0, "end": 11, "score": 0.97}]},
+     "sentiment": {"label": "positive", "probabilities": {"negative": 0.1, "positive": 0.9}}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mtl.data.collate import Collator
+from mtl.data.loaders import EvalLoader
+from mtl.data.rows import where
+from mtl.data.store import ExampleStore, build_store
+from mtl.errors import ConfigError, DataError, one_of
+from mtl.tasks import Task
+from mtl.training.model_io import LoadedModel, check_head_names, load_model
+from mtl.trunk.text import Tokens, pad_id
+from mtl.types import Encoded, MicroBatch, Row
+
+CHUNK = 2000
+"""Rows that are encoded, sorted by length and answered together."""
+
+HALVES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
+
+class Answers(NamedTuple):
+    """One task's outputs of one trunk pass."""
+
+    task: str
+    examples: list[int]
+    """Index of each in its store."""
+    outputs: list[Any]
+
+
+class Predictor:
+    """A model on a device.
+
+    Args:
+        model: A loaded model, or the folder of a run or a model.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        tokens: Most tokens, padding included, in one trunk pass.
+        pack: Whether several short documents may stand in one row.
+        precision: As `trainer.precision`; half precision only where the device has it.
+
+    Raises:
+        CheckpointError: If the folder holds no model.
+        ConfigError: If there is no such device.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel | str | Path,
+        device: str = "auto",
+        tokens: int = 4096,
+        *,
+        pack: bool = True,
+        precision: str = "32-true",
+    ) -> None:
+        self.device = pick_device(device)
+        self.loaded = model if isinstance(model, LoadedModel) else load_model(Path(model))
+        self.model = self.loaded.model.to(self.device).eval()
+        self.tokens = tokens
+        self.share = pack and self.model.trunk.capabilities.share_rows
+        self.half = HALVES.get(precision) if self._has(precision) else None
+
+    def _has(self, precision: str) -> bool:
+        if self.device.type == "cuda":
+            return precision != "bf16-mixed" or torch.cuda.is_bf16_supported()
+        return precision == "bf16-mixed" and self.device.type == "cpu"
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """The model's tasks by name."""
+        return self.model.tasks
+
+    def choose(self, names: Sequence[str] | None) -> list[str]:
+        """Return the tasks to answer, each once: those named, or all.
+
+        Raises:
+            ConfigError: If the model has no such task.
+        """
+        chosen = list(self.tasks) if names is None else list(dict.fromkeys(names))
+        check_head_names(self.tasks, chosen)
+        return chosen
+
+    def predict(
+        self,
+        rows: Iterable[Row],
+        tasks: Sequence[str] | None = None,
+        advance: Callable[[int], None] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Answer rows in their order, some thousand at a time.
+
+        Args:
+            rows: Each with ``text``, or ``tokens``, or both; targets are not looked at.
+            tasks: The tasks to answer; all when None.
+            advance: Called with how many more rows are answered, for a progress bar.
+
+        Returns:
+            By task, what :meth:`mtl.tasks.Task.present` says of each row.
+
+        Raises:
+            ConfigError: If the model has no such task.
+            DataError: If a row has no text.
+        """
+        return self._predict(rows, self.choose(tasks), advance or (lambda count: None))
+
+    def _predict(
+        self, rows: Iterable[Row], names: list[str], advance: Callable[[int], None]
+    ) -> Iterator[dict[str, Any]]:
+        numbered = (prepare(row, number) for number, row in enumerate(rows, start=1))
+        while chunk := list(islice(numbered, CHUNK)):
+            yield from self._answer(chunk, names, advance)
+
+    def _answer(
+        self, rows: list[Row], names: list[str], advance: Callable[[int], None]
+    ) -> list[dict[str, Any]]:
+        known: dict[str, Tokens] = {}
+        stores = {name: self._encode(self.tasks[name], rows, known) for name in names}
+        found: list[dict[str, Any]] = [dict.fromkeys(names) for _ in rows]
+        for name, examples, outputs in self.outputs(list(stores.values())):
+            task, given = self.tasks[name], stores[name].rows
+            for example, output in zip(examples, outputs, strict=True):
+                found[example][name] = task.present(output, given[example])
+            advance(sum(None not in found[example].values() for example in examples))
+        return found
+
+    def _encode(self, task: Task, rows: list[Row], known: dict[str, Tokens]) -> ExampleStore:
+        """Encode rows for one task; a text that several tasks read is tokenised once."""
+        targets = {role.name for role in task.roles() if role.target}
+        inputs = [{k: v for k, v in row.items() if k not in targets} for row in rows]
+        texts = [task.document(row) for row in inputs]
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        known.update(zip(new, self.loaded.encoder.tokenize(new), strict=True))
+        kind = self.loaded.attention(task.name)
+
+        def encoded() -> Iterator[Encoded]:
+            for row, text in zip(inputs, texts, strict=True):
+                example = task.encode(row, known[text], self.loaded.encoder, kind)
+                if not example.length:
+                    raise DataError(f"{where(row)}: Expected text, but the tokenizer finds none.")
+                yield example
+
+        return build_store(task.name, inputs, encoded(), bidirectional=kind == "bidirectional")
+
+    def outputs(self, stores: Sequence[ExampleStore]) -> Iterator[Answers]:
+        """Answer every example of some stores once, longest first, a trunk pass at a time."""
+        pad = pad_id(self.loaded.encoder.tokenizer)
+        collator = Collator(stores, budget=self.tokens, share=self.share, pad=pad)
+        rows = {store.task: store.rows for store in stores}
+        for batch in EvalLoader(collator, stores):
+            for name, logits in self._logits(batch).items():
+                part = batch.heads[name]
+                given = [rows[name][i] for i in part.examples]
+                yield Answers(name, part.examples, self.tasks[name].decode(logits, part, given))
+
+    def _logits(self, batch: MicroBatch) -> dict[str, Tensor]:
+        """Return (G, C) logits by task, after one pass of the trunk."""
+        half = self.half
+        mixed = torch.autocast(self.device.type, dtype=half, enabled=half is not None)
+        with torch.inference_mode(), mixed:
+            found: dict[str, Tensor] = self.model(batch.to(self.device))
+        return found
+
+
+def prepare(row: Row, number: int) -> Row:
+    """Return a row with its place and a text.
+
+    Args:
+        row: As the user gives it.
+        number: Its number, counted from 1, for messages where the row has no place of its own.
+
+    Raises:
+        DataError: If it has neither text nor words, or they are empty.
+    """
+    whole = {"_file": "row", "_line": number, **row}
+    if "text" not in row and row.get("tokens"):
+        whole["text"] = " ".join(row["tokens"])
+    text = whole.get("text")
+    if not isinstance(text, str) or not text.strip():
+        found = "an empty one" if isinstance(text, str) else f"{text!r}"
+        raise DataError(f"{where(whole)}: Expected a text, but got {found}.")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError(f"{where(whole)}: Expected Unicode text, but half a character.") from None
+    return whole
+
+
+def pick_device(name: str) -> torch.device:
+    """Return a device of this machine; ``auto`` is the fastest kind.
+
+    Raises:
+        ConfigError: If there is no such device.
+    """
+    found = [
+        *(["cuda"] if torch.cuda.is_available() else []),
+        *(["mps"] if torch.backends.mps.is_available() else []),
+        "cpu",
+    ]
+    if name not in ("auto", *found):
+        raise ConfigError(one_of("--device", name, ["auto", *found]))
+    return torch.device(found[0] if name == "auto" else name)
