@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mtl.types import IntArray
+if TYPE_CHECKING:  # It brings torch, which scripts that only split words can do without.
+    from mtl.types import IntArray
 
 # Words with inner apostrophes, hyphens or points; numbers with inner punctuation; the possessive
 # 's apart; any other visible character alone.
