@@ -20,6 +20,11 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def tokenizers() -> dict[str, Any]:
     """Tiny tokenizers by kind: ``bpe``, ``wordpiece`` and ``metaspace``."""
