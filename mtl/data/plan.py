@@ -169,7 +169,8 @@ def split_ranks(sizes: Sequence[int], world: int) -> list[list[int]]:
 
 
 def masses(
-    groups: Sequence[Sequence[tuple[int, int]]], tables: Mapping[int, tuple[str, npt.NDArray[np.float64]]]
+    groups: Sequence[Sequence[tuple[int, int]]],
+    tables: Mapping[int, tuple[str, npt.NDArray[np.float64]]],
 ) -> dict[str, float]:
     """Sum each task's loss denominator over the groups of a step.
 

@@ -117,6 +117,10 @@ class Task(ABC):
     def roles(cls) -> list[Role]:
         """Return what the type reads from a row."""
 
+    def own_roles(self) -> list[Role]:
+        """Return what this task, with its options, reads from a row."""
+        return self.roles()
+
     @abstractmethod
     def learn(self, rows: Sequence[Row]) -> None:
         """Take labels and the like from the training rows, once; they are kept in the checkpoint.

@@ -8,7 +8,7 @@ One row of the bundled corpus::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,11 @@ class TextClassification(Task):
             Role("text", "text", help="the text"),
             Role("label", "record", help="its label, list of labels, or number", target=True),
         ]
+
+    def own_roles(self) -> list[Role]:
+        """Return the roles, with the label's kind as the problem has it."""
+        text, label = self.roles()
+        return [text, replace(label, kind=self.problem.kind)]
 
     def default_metric(self) -> str:
         """Return the problem's own first metric."""

@@ -63,6 +63,8 @@ class MultiTaskModule(L.LightningModule):
         )
         self.results: dict[str, float] = {}
         """The latest validation and test metrics, by full name."""
+        self.training_logs: dict[str, float] = {}
+        """The latest training metrics, by full name."""
         self.plain_config: dict[str, Any] = {}
         """The resolved configuration, kept in every checkpoint."""
         self._running = _Running()
@@ -170,6 +172,7 @@ class MultiTaskModule(L.LightningModule):
         for group in optimizer.param_groups:
             logs[metric_name("train", group["name"], "lr")] = group["lr"]
         logs["epoch"] = number / self.steps_per_epoch
+        self.training_logs = logs
         self._write(logs, number)
 
     def _summed(self, found: _Running) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""``train(cfg)``: the one place where configuration becomes objects, and objects a trained model."""
+"""``train(cfg)``: the one place where configuration becomes objects, and objects a model."""
 
 from __future__ import annotations
 
@@ -106,7 +106,13 @@ def _trainer(
     cfg: Config, run_dir: Path, data: MultiTaskData, keeper: RunCheckpoint, loggers: list[Logger]
 ) -> L.Trainer:
     options = cfg.trainer
-    callbacks: list[L.Callback] = [ProgressReport(data.steps, enabled=options.progress)]
+    progress = ProgressReport(
+        data.steps,
+        enabled=options.progress,
+        monitor=cfg.monitor,
+        higher_is_better=keeper.sign > 0,
+    )
+    callbacks: list[L.Callback] = [progress]
     patience = cfg.callbacks.early_stopping.patience
     if patience is not None:
         callbacks.append(
@@ -240,21 +246,36 @@ def _baselines(prepared: Prepared) -> dict[str, float]:
 
 
 def _loggers(cfg: Config, run_dir: Path, tasks: list[Task]) -> list[Logger]:
+    sweep, job = _sweep()
     return build_loggers(
         cfg.logger.names,
         run_dir,
         config=asdict(cfg),
         tasks={t.name: (list(t.metric_names), set(t.lower_is_better)) for t in tasks},
         wandb=asdict(cfg.logger.wandb),
-        sweep=None,
-        job=None,
+        sweep=sweep,
+        job=job,
     )
+
+
+def _sweep() -> tuple[str | None, str | None]:
+    """Return the sweep's name and the job's number, if this run is a job of one."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if not HydraConfig.initialized():
+        return None, None
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return None, None
+    return Path(hydra.sweep.dir).name, str(hydra.job.num)
 
 
 def _show(run_dir: Path, tasks: list[Task], metrics: Mapping[str, float]) -> None:
     out = console()
     others = [(t.name, t.primary_metric, list(t.metric_names)) for t in tasks]
-    out.print(closing_table(metrics, metrics, others))
+    lower = {t.name: t.lower_is_better for t in tasks}
+    out.print(closing_table(metrics, metrics, others, lower_is_better=lower))
     for line in next_steps(run_dir, [t.name for t in tasks]):
         out.print(line, soft_wrap=True)
 

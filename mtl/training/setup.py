@@ -93,7 +93,7 @@ def build_task(name: str, spec: TaskConfig) -> Task:
 
 
 def _read(task: Task, spec: TaskConfig, seed: int) -> Splits:
-    splits = load_splits(asdict(spec.data), spec.columns, task.roles(), seed, task.name)
+    splits = load_splits(asdict(spec.data), spec.columns, task.own_roles(), seed, task.name)
     for line in splits.notes:
         note(line)
     for split, key in (("train", "train"), ("validation", "validation")):
