@@ -1,0 +1,119 @@
+"""What a finished run says: its numbers beside a baseline's, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from mtl.metrics.names import metric_name
+from mtl.reporting.console import short_path
+
+TaskMetrics = tuple[str, str, Sequence[str]]
+"""A task's name, its primary metric, and others to show."""
+EXAMPLE = "Maria Lopez loved Oslo."
+
+
+def closing_table(
+    results: Mapping[str, float],
+    baseline: Mapping[str, float],
+    tasks: Sequence[TaskMetrics],
+    *,
+    lower_is_better: Mapping[str, Collection[str]] | None = None,
+) -> Table:
+    """Return each task's metrics on the test split beside those of an honest constant guess.
+
+    A task without a test split shows its validation metrics, marked so.
+
+    Args:
+        results: Metrics by full name: ``test/ner/f1``, ``val/score``.
+        baseline: The guess's metrics by full name: ``baseline/ner/f1``.
+        tasks: Rows, in order.
+        lower_is_better: For each task the metrics whose direction is not up.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("task", overflow="fold")
+    table.add_column("metric", overflow="fold")
+    for name in ("baseline", "test", "difference"):
+        table.add_column(name, justify="right", no_wrap=True)
+    rows = _Rows(table, results, baseline)
+    lower_is_better = lower_is_better or {}
+    for task, primary, others in tasks:
+        for metric in dict.fromkeys([primary, *others]):
+            lower = metric in lower_is_better.get(task, ())
+            rows.add(task, metric, primary=metric == primary, lower=lower)
+        table.add_section()
+    if len(tasks) > 1:
+        rows.add(None, "score", primary=True, lower=False)
+    table.caption = rows.caption()
+    table.caption_justify = "left"
+    return table
+
+
+class _Rows:
+    """Adds rows to the closing table and remembers which marks need explaining."""
+
+    def __init__(
+        self, table: Table, results: Mapping[str, float], baseline: Mapping[str, float]
+    ) -> None:
+        self.table = table
+        self.results = results
+        self.baseline = baseline
+        self.notes = dict.fromkeys(["* primary metric"])
+        self.last: str | None = ""
+
+    def add(self, task: str | None, metric: str, *, primary: bool, lower: bool) -> None:
+        """Add a metric, if the run has it."""
+        stage = "test" if metric_name("test", task, metric) in self.results else "val"
+        found = self.results.get(metric_name(stage, task, metric))
+        if found is None:
+            return
+        guess = self.baseline.get(metric_name("baseline", task, metric))
+        marks = {
+            " *": primary and task is not None,
+            " ↓": lower,
+            " †": stage == "val",
+        }
+        self.notes |= {"↓ lower is better": None} if lower else {}
+        self.notes |= {"† on validation: there is no test split": None} if stage == "val" else {}
+        style = "bold" if primary else ""
+        self.table.add_row(
+            Text("" if task == self.last else task or "all tasks", style=style),
+            Text(metric + "".join(mark for mark, wanted in marks.items() if wanted), style=style),
+            "-" if guess is None else f"{guess:.4f}",
+            Text(f"{found:.4f}", style=style),
+            Text("-") if guess is None else _difference(found - guess, lower),
+        )
+        self.last = task
+
+    def caption(self) -> str:
+        """Return what the marks mean."""
+        return "; ".join(self.notes)
+
+
+def _difference(value: float, lower: bool) -> Text:
+    """Return a signed difference: green where it is an improvement, red where it is none."""
+    improved = value < 0 if lower else value > 0
+    return Text(f"{value:+.4f}", style="green" if improved else "red")
+
+
+def next_steps(run_dir: Path, tasks: Sequence[str]) -> list[str]:
+    """Return what to type next, a line each.
+
+    Args:
+        run_dir: The run's folder.
+        tasks: Names of the run's tasks.
+    """
+    run = shlex.quote(short_path(run_dir))
+    steps = [f"mtl evaluate {run}"]
+    steps += [f"mtl evaluate {run} --task {shlex.quote(task)} --data FILE" for task in tasks[:1]]
+    steps.append(f"mtl predict {run} --text {shlex.quote(EXAMPLE)}")
+    if any((run_dir / "wandb").glob("*run-*")):
+        steps.append(f"wandb leet {run}/wandb")
+    if (run_dir / "tensorboard").is_dir():
+        steps.append(f"tensorboard --logdir {run}/tensorboard")
+    return ["Next:", *(f"  {command}" for command in steps)]

@@ -1,0 +1,50 @@
+"""The progress of a loop, such as reading and encoding a corpus."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+
+from mtl.reporting.bars import Work, make_bars
+from mtl.reporting.console import console, is_rank_zero
+
+DELAY = 0.5
+"""Seconds before there is a bar; what is quicker needs none."""
+
+
+@contextlib.contextmanager
+def track(
+    description: str, total: int, *, enabled: bool = True, target: Console | None = None
+) -> Iterator[Callable[[int], None]]:
+    """Show how far a loop is, on standard error; nothing for what is done at once.
+
+    Args:
+        description: What is done, such as ``Encoding``.
+        total: How often `advance` will be called, or the sum of its counts.
+        enabled: False shows nothing.
+        target: Where to write; standard error when None.
+
+    Yields:
+        `advance`, to be called with how many more are done.
+    """
+    if not enabled or not is_rank_zero():
+        yield lambda count: None
+        return
+    bars = make_bars(target or console(stderr=True))
+    began = time.monotonic()
+    done = 0
+
+    def advance(count: int = 1) -> None:
+        nonlocal done
+        done += count
+        if bars.due() and (elapsed := time.monotonic() - began) > DELAY:
+            work = Work(description, done, total, elapsed)
+            bars.show([work], [], work.line())
+
+    try:
+        yield advance
+    finally:
+        bars.stop()
