@@ -96,9 +96,12 @@ class _Rows:
 
 
 def _difference(value: float, lower: bool) -> Text:
-    """Return a signed difference: green where it is an improvement, red where it is none."""
+    """Return a signed difference: green where it is an improvement, red where it is a loss."""
+    text = f"{value:+.4f}"
+    if not float(text):
+        return Text("0.0000")
     improved = value < 0 if lower else value > 0
-    return Text(f"{value:+.4f}", style="green" if improved else "red")
+    return Text(text, style="green" if improved else "red")
 
 
 def next_steps(run_dir: Path, tasks: Sequence[str]) -> list[str]:

@@ -59,6 +59,8 @@ def test_colours_say_what_is_an_improvement() -> None:
     assert f"{green}   +0.7500" in styled
     assert f"{red}   -0.1250" in styled
     assert f"{green}   -2.5000" in styled
+    same = {"test/ner/f1": 0.5}, {"baseline/ner/f1": 0.50001}
+    assert show(closing_table(*same, [("ner", "f1", [])]))[0].split().count("0.0000") == 1
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "[red]a[red]"])
