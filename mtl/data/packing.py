@@ -11,20 +11,28 @@ from dataclasses import dataclass, field
 Place = tuple[int, int]
 """(group, unit inside the group)."""
 
+OPEN = 8
+"""How many passes short units may still fall into; more pack little better and take longer."""
+
 
 @dataclass(slots=True)
 class _Pass:
     width: int
+    budget: int
     free: list[int] = field(default_factory=list)
+    """Room left in each row."""
+    room: int = 0
+    """The most that any row has left."""
     rows: list[list[Place]] = field(default_factory=list)
 
 
 def pack(groups: Sequence[Sequence[int]], budget: int, *, share: bool) -> list[list[list[Place]]]:
     """Return passes of rows of places.
 
-    Longest first, each unit goes into the first row with room for it (first-fit decreasing); a
-    row is as wide as the pass's longest unit. A pass is closed when one more row would take it
-    over `budget`; a group that alone is over it has a pass of its own.
+    Longest first, each unit goes into the first row with room for it (first-fit decreasing), in
+    the first of the last few passes that has such a row or may have one more without going over
+    `budget`. A row is as wide as its pass's longest unit; a group that alone is over the budget
+    has a pass of its own.
 
     Args:
         groups: Token counts of each group's units.
@@ -35,17 +43,21 @@ def pack(groups: Sequence[Sequence[int]], budget: int, *, share: bool) -> list[l
     passes: list[_Pass] = []
     for group in order:
         units = groups[group]
-        if not passes or not _place(passes[-1], group, units, budget, share):
-            passes.append(_Pass(width=max(units)))
-            fits = _place(passes[-1], group, units, None, share)
+        if not any(_place(p, group, units, share) for p in passes[-OPEN:]):
+            passes.append(_Pass(width=max(units), budget=budget))
+            fits = _place(passes[-1], group, units, share)
             assert fits
     return [p.rows for p in passes]
 
 
-def _place(into: _Pass, group: int, units: Sequence[int], budget: int | None, share: bool) -> bool:
+def _place(into: _Pass, group: int, units: Sequence[int], share: bool) -> bool:
     """Place all units of a group, or none of them; True if they were placed."""
-    if not share and max(units) * 2 < into.width:
+    longest = max(units)
+    if not share and longest * 2 < into.width:
         return False  # Rows of very different lengths would be mostly padding.
+    full = (len(into.free) + 1) * into.width > into.budget
+    if into.rows and full and (not share or longest > into.room):
+        return False
     free = list(into.free)
     chosen = []
     for unit, size in enumerate(units):
@@ -55,9 +67,9 @@ def _place(into: _Pass, group: int, units: Sequence[int], budget: int | None, sh
             free.append(into.width)
         free[row] -= size
         chosen.append((row, (group, unit)))
-    if budget is not None and into.rows and len(free) * into.width > budget:
+    if into.rows and len(free) * into.width > into.budget:
         return False
-    into.free = free
+    into.free, into.room = free, max(free)
     into.rows.extend([] for _ in range(len(free) - len(into.rows)))
     for row, place in chosen:
         into.rows[row].append(place)
