@@ -1,0 +1,68 @@
+"""Encoded examples without text: random ids, one or more windows, branches, places to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mtl.data.plan import TaskTable
+from mtl.data.store import ExampleStore, build_store
+from mtl.types import Branch, Encoded
+
+Random = np.random.Generator
+
+
+def example(
+    rng: Random,
+    windows: Sequence[int],
+    branches: Sequence[tuple[int, int]] = (),
+    *,
+    pooled: bool = False,
+    mass: float | None = None,
+) -> Encoded:
+    """Return an example with windows and (window, length) branches of random ids.
+
+    Every token of every part is read; pooled, all of them into one output. Its targets are the
+    ids themselves, so that a misplaced read shows.
+    """
+    documents = [ids(rng, n) for n in windows]
+    tails = [Branch(w, ids(rng, n)) for w, n in branches]
+    parts = [*documents, *[b.ids for b in tails]]
+    part = np.repeat(np.arange(len(parts)), [len(p) for p in parts]).astype(np.int32)
+    offset = np.concatenate([np.arange(len(p)) for p in parts]).astype(np.int32)
+    read = np.concatenate(parts)
+    count = 1 if pooled else len(read)
+    return Encoded(
+        documents=documents,
+        part=part,
+        offset=offset,
+        targets={"ids": read[:1] if pooled else read},
+        mass=float(count) if mass is None else mass,
+        branches=tails,
+        group=np.zeros(len(read), dtype=np.int32) if pooled else None,
+    )
+
+
+def ids(rng: Random, count: int) -> np.ndarray:
+    return rng.integers(5, 10**6, count).astype(np.int32)
+
+
+def store(name: str, examples: Sequence[Encoded], *, bidirectional: bool = False) -> ExampleStore:
+    """Return a store of `examples`; its rows are their numbers."""
+    rows = [{"number": i} for i in range(len(examples))]
+    return build_store(name, rows, examples, bidirectional=bidirectional)
+
+
+def table(name: str, count: int, *, documents: int | None = None, seed: int = 0) -> TaskTable:
+    """Return `count` examples over `documents` documents (as many as examples when unset)."""
+    if documents is None:
+        keys = np.arange(count, dtype=np.uint64) + np.uint64(hash_of(name))
+    else:
+        keys = np.random.default_rng(seed).integers(0, documents, count).astype(np.uint64)
+    return TaskTable(name, keys)
+
+
+def hash_of(name: str) -> int:
+    """A number far from other names' numbers, the same in every process."""
+    return int.from_bytes(name.encode()[:4].ljust(4, b"\0"), "big") << 24
