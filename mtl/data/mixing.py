@@ -23,7 +23,7 @@ def proportional(temperature: float = 1.0) -> Mixer:
 def uniform(temperature: float = 1.0) -> Mixer:
     """The same number of examples of every task; small tasks repeat, large ones take turns."""
     del temperature
-    return lambda sizes: _share(sizes, dict.fromkeys(sizes, 1.0))
+    return lambda sizes: _share(sizes, {t: float(n > 0) for t, n in sizes.items()})
 
 
 @MIXERS.register("temperature")
@@ -38,5 +38,5 @@ def by_temperature(temperature: float = 2.0) -> Mixer:
 
 def _share(sizes: Mapping[str, int], weights: Mapping[str, float]) -> dict[str, int]:
     """Split the sum of `sizes` by `weights`; at least one example of every task that has any."""
-    total, whole = sum(sizes.values()), sum(weights.values())
+    total, whole = sum(sizes.values()), sum(weights.values()) or 1.0
     return {t: max(1, round(total * weights[t] / whole)) if sizes[t] else 0 for t in sizes}

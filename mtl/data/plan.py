@@ -90,7 +90,7 @@ class Planner:
     def epoch(self, epoch: int) -> EpochPlan:
         """Return the plan of an epoch, counted from 0."""
         task, example, turn, key = self._chosen(epoch)
-        group = self._groups(task, turn, key, epoch)
+        group = self._groups(turn, key, epoch)
         order = self._order(group, task, epoch)
         return EpochPlan(task[order], example[order], group[order], self.examples)
 
@@ -117,9 +117,11 @@ class Planner:
             np.concatenate([p[3] for p in parts]),
         )
 
-    def _groups(self, task: npt.NDArray[np.int16], turn: Array, key: Array, epoch: int) -> Array:
+    def _groups(self, turn: Array, key: Array, epoch: int) -> Array:
         """Number the groups: equal documents of one turn, at most `max_branches` at a time."""
-        shuffle = self._random("branches", "", epoch).permutation(len(key))
+        shuffle = np.concatenate(
+            [self._random("branches", t, epoch).random(n) for t, n in self.quota.items()]
+        )
         order = np.lexsort((shuffle, turn, key))
         key, turn = key[order], turn[order]
         new = np.ones(len(key), dtype=bool)
@@ -136,10 +138,12 @@ class Planner:
         count = int(group.max()) + 1
         kind = np.zeros(count, dtype=np.uint64)
         np.bitwise_or.at(kind, group, np.uint64(1) << (task % 64).astype(np.uint64))
-        random = self._random("steps", "", epoch)
         place = np.empty(count)
         for each in np.unique(kind):
             here = np.flatnonzero(kind == each)
+            names = sorted(t.name for i, t in enumerate(self.tables) if int(each) >> i % 64 & 1)
+            # By name, so that a task beside these changes nothing in their order.
+            random = self._random("steps", ",".join(names), epoch)
             place[here] = (random.permutation(len(here)) + random.random(len(here))) / len(here)
         return np.lexsort((task, group, place[group]))
 
