@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mtl.data.plan import TaskTable
 from mtl.data.store import ExampleStore, build_store
 from mtl.types import Branch, Encoded
 
@@ -52,17 +51,3 @@ def store(name: str, examples: Sequence[Encoded], *, bidirectional: bool = False
     """Return a store of `examples`; its rows are their numbers."""
     rows = [{"number": i} for i in range(len(examples))]
     return build_store(name, rows, examples, bidirectional=bidirectional)
-
-
-def table(name: str, count: int, *, documents: int | None = None, seed: int = 0) -> TaskTable:
-    """Return `count` examples over `documents` documents (as many as examples when unset)."""
-    if documents is None:
-        keys = np.arange(count, dtype=np.uint64) + np.uint64(hash_of(name))
-    else:
-        keys = np.random.default_rng(seed).integers(0, documents, count).astype(np.uint64)
-    return TaskTable(name, keys)
-
-
-def hash_of(name: str) -> int:
-    """A number far from other names' numbers, the same in every process."""
-    return int.from_bytes(name.encode()[:4].ljust(4, b"\0"), "big") << 24
