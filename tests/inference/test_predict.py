@@ -1,0 +1,230 @@
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtl.inference.predictor import Predictor
+from tests.inference.conftest import Run, check_error, rows, write_jsonl
+
+TEXTS = ["Ines Talbot liked the soup.", "Nobody at the Lantern asked why, “Zoë” said."]
+
+
+def answers(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def wanted(trained: Path) -> list[dict[str, Any]]:
+    found = Predictor(trained, "cpu").predict([{"text": text} for text in TEXTS])
+    return [{"text": t, **answer} for t, answer in zip(TEXTS, found, strict=True)]
+
+
+def test_one_text_is_one_object_for_people(
+    mtl: Run, trained: Path, wanted: list[dict[str, Any]]
+) -> None:
+    code, out, err = mtl("predict", trained, "--text", TEXTS[1])
+    assert (code, err) == (0, "")
+    assert json.loads(out) == wanted[1]
+    assert max(map(len, out.splitlines())) <= 80
+    assert "“Zoë”" in out
+
+
+def test_several_texts_are_a_line_each(
+    mtl: Run, trained: Path, wanted: list[dict[str, Any]]
+) -> None:
+    code, out, _ = mtl("predict", trained, "--text", TEXTS[0], "--text", TEXTS[1])
+    assert code == 0
+    assert answers(out) == wanted
+
+
+def test_some_tasks_in_the_order_asked_for(mtl: Run, trained: Path) -> None:
+    code, out, _ = mtl("predict", trained, "--text", "a", "--task", "rating, ner")
+    assert code == 0
+    assert list(json.loads(out)) == ["text", "rating", "ner"]
+
+
+def test_the_model_folder_alone_will_do(mtl: Run, trained: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(trained / "model", tmp_path / "exported")
+    assert mtl("predict", folder, "--text", "a") == mtl("predict", trained, "--text", "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", "\n".join(TEXTS)),
+        ("a.txt", "\ufeff" + "\r\n".join(TEXTS) + "\r\n"),
+        ("a.jsonl", "".join(json.dumps({"text": t, "label": "?"}) + "\n" for t in TEXTS)),
+        ("a.jsonl", "".join(json.dumps({"body": t}) + "\n" for t in TEXTS)),
+        ("a.json", json.dumps([{"text": t} for t in TEXTS], indent=1)),
+        ("a.tsv", "n\tbody\n" + "".join(f"{i}\t{t}\n" for i, t in enumerate(TEXTS))),
+        ("a.csv", "text,n\n" + "".join(f'"{t}",1\n' for t in TEXTS)),
+    ],
+)
+def test_files_of_all_kinds(
+    mtl: Run, trained: Path, tmp_path: Path, wanted: list[dict[str, Any]], name: str, content: str
+) -> None:
+    file = tmp_path / name
+    file.write_text(content, encoding="utf-8", newline="")
+    code, out, err = mtl("predict", trained, "--input", file)
+    assert (code, err) == (0, "")
+    assert answers(out) == wanted
+
+
+def test_columns_of_words_and_the_runs_own_columns(mtl: Run, trained: Path, tmp_path: Path) -> None:
+    part = rows(4)
+    own = mtl("predict", trained, "--input", write_jsonl(tmp_path / "own.jsonl", part))[1]
+    assert [a["id"] for a in answers(own)] == ["r0", "r1", "r2", "r3"]
+    conll = tmp_path / "words.conll"
+    conll.write_text("\n\n".join("\n".join(f"{w} X" for w in row["words"]) for row in part))
+    code, out, _ = mtl("predict", trained, "--input", conll)
+    assert code == 0
+    for one, other in zip(answers(own), answers(out), strict=True):
+        assert one == {"id": one["id"], **other}
+
+
+def test_both_columns_and_the_runs_own_wins(mtl: Run, trained: Path, tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "a.jsonl", [{"id": 7, "text": "no", "body": "yes"}])
+    answer = json.loads(mtl("predict", trained, "--input", file)[1])
+    assert (answer["id"], answer["text"]) == (7, "yes")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_standard_input(
+    mtl: Run,
+    trained: Path,
+    wanted: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    as_json: bool,
+) -> None:
+    texts = [json.dumps({"text": t}) for t in TEXTS] if as_json else TEXTS
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(texts).encode())))
+    code, out, _ = mtl("predict", trained, "--input", "-")
+    assert code == 0
+    assert answers(out) == wanted
+
+
+def test_a_fault_in_standard_input_is_said_of_it(
+    mtl: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"text": "a"}\n{"b": 1}')))
+    check_error(mtl("predict", trained, "--input", "-"), "stdin:2: Expected a column 'text'")
+
+
+def test_an_output_file(
+    mtl: Run, trained: Path, tmp_path: Path, wanted: list[dict[str, Any]]
+) -> None:
+    source, target = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("\n".join([TEXTS[0], "", TEXTS[1], ""]), encoding="utf-8")
+    target.write_text("old")
+    code, out, err = mtl("predict", trained, "--input", source, "--output", target)
+    assert (code, out) == (0, "")
+    assert "1 empty lines are left out" in err
+    assert answers(target.read_text(encoding="utf-8")) == wanted
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.txt", "out.jsonl"]
+
+
+def test_an_error_leaves_the_output_as_it_was(mtl: Run, trained: Path, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"text": "a b", "words": ["c"]}\n')
+    arguments = ["predict", trained, "--input", source, "--output", target]
+    check_error(mtl(*arguments), f"{source}:1: Expected the tokens of task 'ner' to stand in")
+    assert [p.name for p in tmp_path.iterdir()] == ["in.jsonl"]
+    target.write_text("old")
+    assert mtl(*arguments)[0] == 2
+    assert target.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", "", "--input: Expected rows, but the file "),
+        ("a.txt", "\n \n", "a.txt: Expected a text a line, but got empty lines only"),
+        ("a.jsonl", "", "--input: Expected rows, but the file "),
+        ("a.jsonl", "\n\n", "--input: Expected rows, but found none"),
+        ("a.jsonl", '{"text": ""}', "a.jsonl:1: Expected text in column 'text', but got ''"),
+        ("a.jsonl", '{"text": 3}', "a.jsonl:1: Expected text, but got 3 in column 'text'"),
+        ("a.jsonl", '{"text": "a"}\n{"text"', "a.jsonl:2: Expected a JSON object"),
+        ("a.jsonl", '{"txt": "a"}', "a.jsonl:1: Expected a column 'text', but found txt (did you"),
+        ("a.csv", "review\nfine\n", "a.csv:1: Expected a column 'text', but found review"),
+        ("a.tsv", "a b\n", "a.tsv:1: Expected a column 'text', but found a b"),
+        ("a.dat", "a\n", "Expected `--input` to end in one of {.conll, .csv, .json"),
+        (
+            "a.txt",
+            b"a\n\xff\n",
+            "a.txt:2: Expected utf-8 text, but found bytes that are not. Set `--enc",
+        ),
+    ],
+)
+def test_bad_inputs(
+    mtl: Run, trained: Path, tmp_path: Path, name: str, content: str | bytes, message: str
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    check_error(mtl("predict", trained, "--input", file), message)
+
+
+def test_an_encoding_and_a_format(mtl: Run, trained: Path, tmp_path: Path) -> None:
+    file = tmp_path / "a.dat"
+    file.write_bytes("Zoë".encode("latin-1"))
+    arguments = ["predict", trained, "--input", file, "--encoding", "latin-1", "--format"]
+    assert json.loads(mtl(*arguments, "txt")[1])["text"] == "Zoë"
+    check_error(mtl(*arguments, "text"), "Expected `--format` to be one of {", "'text'")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Expected either `--text` or `--input`, but got neither."),
+        (["--text", "a", "--input", "b.txt"], "but got both."),
+        (["--text", ""], "--text: Expected a text, but got an empty one."),
+        (["--text", "a", "--task", "qa"], "`--task` to be one of {ner, rating, sentiment}"),
+        (["--text", "a", "--task", " ,"], "Expected `--task` to name a task, but got nothing."),
+        (["--text", "a", "--device", "gpu"], "Expected `--device` to be one of {auto"),
+        (["--text", "a", "--output", "x.csv"], "that ends in .jsonl, but got 'x.csv'"),
+        (["--input", "no.txt"], "--input: Expected a file at 'no.txt', but there is none."),
+        (["--input", "a.jsonl", "--output", "a.jsonl"], "to be another file than `--input`"),
+        (["--text", "a", "--output", "no/such/x.jsonl"], "'no/such/x.jsonl': No such file"),
+    ],
+)
+def test_bad_options(mtl: Run, trained: Path, options: list[str], message: str) -> None:
+    check_error(mtl("predict", trained, *options), message)
+
+
+def test_an_output_that_is_no_file(mtl: Run, trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").mkdir()
+    result = mtl("predict", trained, "--text", "a", "--output", tmp_path / "x.jsonl")
+    check_error(result, "Expected `--output` to be a file, but")
+    assert [p.name for p in tmp_path.iterdir()] == ["x.jsonl"]
+
+
+def test_tasks_that_read_different_columns(mtl: Run, run: Path, tmp_path: Path) -> None:
+    file = run / "model" / "mtl.json"
+    about = json.loads(file.read_text())
+    about["tasks"]["rating"]["columns"]["text"] = "title"
+    file.write_text(json.dumps(about))
+    source = write_jsonl(tmp_path / "a.jsonl", [{"body": "a", "title": "b"}])
+    message = "read one column for `text`, but they read 'body' (ner) and 'title' (rating)"
+    check_error(mtl("predict", run, "--input", source, "--task", "ner,rating"), message)
+    answer = json.loads(mtl("predict", run, "--input", source, "--task", "rating")[1])
+    assert answer["text"] == "b"
+
+
+def test_a_run_on_numbered_columns_reads_texts_by_name(mtl: Run, run: Path, tmp_path: Path) -> None:
+    file = run / "model" / "mtl.json"
+    about = json.loads(file.read_text())
+    about["tasks"]["ner"]["columns"] = {"tokens": 0, "labels": -1}
+    about["tasks"]["rating"]["columns"] = {"text": 1, "label": 0}
+    file.write_text(json.dumps(about))
+    source = write_jsonl(tmp_path / "a.jsonl", [{"text": "Ines Talbot"}])
+    named = json.loads(mtl("predict", run, "--input", source)[1])
+    assert named == json.loads(mtl("predict", run, "--text", "Ines Talbot")[1])
+    table = tmp_path / "a.tsv"
+    table.write_text("4.5\tInes Talbot\n")
+    code, out, _ = mtl("predict", run, "--input", table, "--task", "rating")
+    assert code == 0
+    assert json.loads(out)["rating"] == named["rating"]

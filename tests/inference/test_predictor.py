@@ -1,0 +1,223 @@
+from collections.abc import Iterator
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mtl.errors import ConfigError, DataError
+from mtl.inference import predictor as module
+from mtl.inference.predictor import Predictor
+from mtl.rows import Unit, build_rows
+from mtl.training.model_io import describe, load_model
+from tests.inference.conftest import SENTENCES, rows
+
+TEXTS = [
+    "We loved Skerrow and its harbour!",
+    "Nobody asked.",
+    "Ines Talbot left Brackwater before the rain; the Lantern had closed, and so had Okonkwo.",
+    "x",
+    "  Tea\tand\n\nbread, 1,204 of them — for 🙂 Zoë O'Neill’s café in 日本.  ",
+]
+LONG = " ".join(text for text, *_ in SENTENCES * 4)
+
+
+@pytest.fixture(scope="module")
+def predictor(trained: Path) -> Predictor:
+    return Predictor(trained, "cpu")
+
+
+def given(texts: list[str]) -> list[dict[str, Any]]:
+    return [{"text": text} for text in texts]
+
+
+def entities(answer: dict[str, Any]) -> set[tuple[int, int, str]]:
+    return {(e["start"], e["end"], e["label"]) for e in answer["ner"]["entities"]}
+
+
+def assert_alike(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Equal but for the last digit of rounded numbers."""
+    assert one.keys() == other.keys()
+    if "ner" in one:
+        assert entities(one) == entities(other)
+        scores = [[e["score"] for e in a["ner"]["entities"]] for a in (one, other)]
+        assert scores[0] == pytest.approx(scores[1], abs=2e-4)
+    if "sentiment" in one:
+        a, b = one["sentiment"], other["sentiment"]
+        assert a["label"] == b["label"]
+        assert a["probabilities"] == pytest.approx(b["probabilities"], abs=2e-4)
+    if "rating" in one:
+        assert one["rating"]["value"] == pytest.approx(other["rating"]["value"], abs=1e-4)
+
+
+def test_all_heads_in_one_pass_equal_each_head_alone(predictor: Predictor) -> None:
+    together = list(predictor.predict(given([*TEXTS, LONG])))
+    assert list(together[0]) == ["ner", "sentiment", "rating"]
+    for name in together[0]:
+        alone = list(predictor.predict(given([*TEXTS, LONG]), [name]))
+        for whole, part in zip(together, alone, strict=True):
+            assert_alike({name: whole[name]}, part)
+
+
+def test_the_trunk_runs_as_often_for_three_heads_as_for_one(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    forward = predictor.model.trunk.forward
+
+    def counted(batch: Any) -> torch.Tensor:
+        calls.append(batch.tokens)
+        return forward(batch)
+
+    monkeypatch.setattr(predictor.model.trunk, "forward", counted)
+    list(predictor.predict(given(TEXTS), ["sentiment"]))
+    one_head, calls[:] = calls[:], []
+    list(predictor.predict(given(TEXTS)))
+    assert calls == one_head
+    assert len(calls) == 1
+
+
+def test_unequal_texts_in_one_batch_equal_one_at_a_time(trained: Path) -> None:
+    loaded = load_model(trained)
+    texts = [*TEXTS, LONG, *TEXTS]
+    alone = [next(Predictor(loaded, "cpu").predict(given([text]))) for text in texts]
+    for options in ({}, {"tokens": 40}, {"pack": False}):
+        batched = Predictor(loaded, "cpu", **options).predict(given(texts))
+        for one, other in zip(batched, alone, strict=True):
+            assert_alike(one, other)
+
+
+def test_spans_index_the_text(predictor: Predictor) -> None:
+    texts = [*TEXTS, LONG, *(text for text, *_ in SENTENCES)]
+    found = list(predictor.predict(given(texts), ["ner"]))
+    assert sum(len(answer["ner"]["entities"]) for answer in found) > 5
+    for text, answer in zip(texts, found, strict=True):
+        for entity in answer["ner"]["entities"]:
+            assert text[entity["start"] : entity["end"]] == entity["text"] != ""
+            assert 0 < entity["score"] <= 1
+
+
+def test_a_long_text_has_the_mean_of_its_windows_as_states(predictor: Predictor) -> None:
+    loaded = predictor.loaded
+    (tokens,) = loaded.encoder.tokenize([LONG])
+    windows = loaded.encoder.windows(len(tokens))
+    assert len(windows) >= 3
+    last = []
+    for window in windows:
+        unit = Unit(loaded.encoder.document(tokens, window))
+        with torch.no_grad():
+            last.append(loaded.model.trunk(build_rows([[unit]], 0, bidirectional=False).batch)[-1])
+    weights = loaded.model.heads["sentiment"].state_dict()
+    logits = weights["linear.weight"] @ torch.stack(last).mean(0) + weights["linear.bias"]
+    wanted = logits.softmax(0)
+    answer = next(predictor.predict(given([LONG]), ["sentiment"]))
+    found = list(answer["sentiment"]["probabilities"].values())
+    np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
+
+
+def test_a_long_text_has_entities_beyond_its_first_window(predictor: Predictor) -> None:
+    answer = next(predictor.predict(given([LONG]), ["ner"]))
+    last = max(start for start, *_ in entities(answer))
+    assert last > len(LONG) / 2
+
+
+def test_rows_come_in_their_order_across_chunks(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [text * (1 + number % 3) for number, text in enumerate(TEXTS * 3)]
+    whole = list(predictor.predict(given(texts)))
+    monkeypatch.setattr(module, "CHUNK", 4)
+    done: list[int] = []
+    chunked = list(predictor.predict(given(texts), advance=done.append))
+    for one, other in zip(whole, chunked, strict=True):
+        assert_alike(one, other)
+    assert sum(done) == len(texts)
+
+
+def test_an_endless_input_is_read_as_it_is_needed(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHUNK", 3)
+    read = 0
+
+    def endless() -> Iterator[dict[str, Any]]:
+        nonlocal read
+        for text in repeat("The pump ran."):
+            read += 1
+            yield {"text": text}
+
+    answers = predictor.predict(endless())
+    for _ in range(4):
+        next(answers)
+    assert read == 6
+
+
+def test_words_alone_are_joined_and_given_words_are_kept(predictor: Predictor) -> None:
+    words = ["Ines", "Talbot", "has", "soup"]
+    joined = next(predictor.predict([{"tokens": words}]))
+    assert_alike(joined, next(predictor.predict([{"text": " ".join(words), "tokens": words}])))
+    whole = next(predictor.predict([{"text": "Ines-Talbot", "tokens": ["Ines", "-", "Talbot"]}]))
+    ends = {0, 4, 5, 11}
+    assert all({start, end} <= ends for start, end, _ in entities(whole))
+
+
+def test_targets_are_not_looked_at(predictor: Predictor) -> None:
+    labelled = {"text": "a b", "labels": ["B-X"], "label": "no such label"}
+    assert_alike(*predictor.predict([{"text": "a b"}, labelled]))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"text": ""}, "row:2: Expected a text, but got an empty one."),
+        ({"text": " \n"}, "row:2: Expected a text, but got an empty one."),
+        ({}, "row:2: Expected a text, but got None."),
+        ({"text": 3, "_file": "a.csv", "_line": 7}, "a.csv:7: Expected a text, but got 3."),
+        ({"tokens": []}, "row:2: Expected a text"),
+        ({"text": "\ud800"}, "row:2: Expected Unicode text"),
+        ({"text": "one two", "tokens": ["three"]}, "row:2: Expected the tokens of task 'ner'"),
+    ],
+)
+def test_rows_without_text(predictor: Predictor, row: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        list(predictor.predict([{"text": "fine"}, row]))
+
+
+def test_unknown_tasks_and_devices(predictor: Predictor) -> None:
+    with pytest.raises(ConfigError, match=r"one of \{ner, rating, sentiment\}, but got 'nerr'"):
+        predictor.predict([], ["nerr"])
+    with pytest.raises(ConfigError, match=r"Expected `--device` to be one of \{.*cpu.*\}"):
+        Predictor(predictor.loaded, "gpu")
+
+
+def test_nothing_in_nothing_out(predictor: Predictor) -> None:
+    assert list(predictor.predict([])) == []
+    assert next(predictor.predict([{"text": "a"}], ["ner", "ner"])).keys() == {"ner"}
+
+
+def test_each_task_reads_its_documents_as_in_training(trained: Path) -> None:
+    loaded = load_model(trained)
+    causal = next(Predictor(loaded, "cpu").predict(given(TEXTS[:1])))
+    ways = {"sentiment": "bidirectional"}
+    loaded.description = describe(loaded.model, loaded.encoder, {}, ways)
+    assert [loaded.attention(n) for n in ("ner", "sentiment")] == ["causal", "bidirectional"]
+    mixed = Predictor(loaded, "cpu")
+    both = next(mixed.predict(given(TEXTS[:1])))
+    assert_alike({"ner": both["ner"]}, {"ner": causal["ner"]})
+    assert both["sentiment"]["probabilities"] != causal["sentiment"]["probabilities"]
+    assert_alike(
+        {"sentiment": both["sentiment"]}, next(mixed.predict(given(TEXTS[:1]), ["sentiment"]))
+    )
+
+
+def test_an_old_description_means_the_trunks_own_attention(trained: Path) -> None:
+    loaded = load_model(trained)
+    del loaded.description["tasks"]["ner"]["attention"]
+    assert loaded.attention("ner") == "causal"
+
+
+def test_rows_of_a_reader_are_rows(predictor: Predictor) -> None:
+    read = [{"text": row["body"], "tokens": row["words"]} for row in rows(3)]
+    assert len(list(predictor.predict(iter(read)))) == 3
