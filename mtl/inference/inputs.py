@@ -68,9 +68,15 @@ class File:
             bad_rows=Strict(),
             split=self.option.strip("-"),
             format=format,
+            header=self._header(columns, roles) if format in ("csv", "tsv") else None,
             encoding=self.encoding,
             key=self.option,
         )
+
+    def _header(self, columns: Mapping[str, Column], roles: Sequence[Role]) -> bool | None:
+        """Return whether columns have names, so that no advice on numbers is given."""
+        needed = [columns.get(role.name) for role in roles if role.required]
+        return True if any(isinstance(column, str) for column in needed) else None
 
 
 class Strict(BadRows):
@@ -92,7 +98,7 @@ def read_labelled(file: File, task: Task, own: Mapping[str, Column]) -> Rows:
     Raises:
         MtlError: If the file cannot be read, or has not what the task needs.
     """
-    roles = task.roles()
+    roles = task.own_roles()
     with as_options():
         first = find(file.pattern, file.option)[0]
         known = {role.name: own[role.name] for role in roles if role.name in own}
@@ -134,17 +140,18 @@ def _read_inputs(file: File, format: str, tasks: Sequence[Task], columns: ByTask
     paths = find(file.pattern, file.option)
     if format == LINES:
         return _text_lines(file, paths)
-    wanted = merged_roles(role for task in tasks for role in task.roles() if not role.target)
+    wanted = merged_roles(role for task in tasks for role in task.own_roles() if not role.target)
     roles = merged_roles([*wanted.values(), *USUAL])
     names = header(paths[0], format, file.encoding)
     chosen = fit(names, roles, columns)
-    if format == "tsv" and not set(chosen.values()) & set(names):
-        format = format_of(file.source(paths[0], list(roles.values()), chosen), None)
     main = _main(names, chosen, format)
-    by_number = format == "conll" or isinstance(chosen.get(main), int)
+    column = chosen.get(main, main)
+    by_number = format == "conll" or isinstance(column, int)
+    if not by_number and column not in names:
+        column = main  # The message names the column that every run reads.
     others = {r: c for r, c in chosen.items() if r in wanted and (by_number or isinstance(c, str))}
     return file.read(
-        others | {main: chosen.get(main, main), KEY.name: "id"},
+        others | {main: column, KEY.name: "id"},
         [*(replace(role, required=role.name == main) for role in roles.values()), KEY],
         format,
     )

@@ -139,7 +139,7 @@ class Predictor:
 
     def _encode(self, task: Task, rows: list[Row], known: dict[str, Tokens]) -> ExampleStore:
         """Encode rows for one task; a text that several tasks read is tokenised once."""
-        targets = {role.name for role in task.roles() if role.target}
+        targets = {role.name for role in task.own_roles() if role.target}
         inputs = [{k: v for k, v in row.items() if k not in targets} for row in rows]
         texts = [task.document(row) for row in inputs]
         new = [text for text in dict.fromkeys(texts) if text not in known]
