@@ -6,13 +6,16 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from mtl import __version__
 from mtl.errors import EXIT_CODE, MtlError
 from mtl.inference import commands
+
+# Recent Typers have click inside, older ones beside them; both export this child of its error.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def build() -> typer.Typer:
@@ -55,10 +58,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The command line without the program's name; the process's own when None.
     """
     try:
-        build()(arguments)
+        code = build()(arguments, prog_name="mtl", standalone_mode=False)
     except MtlError as problem:
-        sys.stderr.write(f"error: {problem}\n")
-        sys.exit(EXIT_CODE)
+        _fail(str(problem))
+    except UsageError as problem:
+        _fail(usage_sentence(problem))
+    except typer.Abort:
+        sys.exit(1)
+    sys.exit(code or 0)
+
+
+def usage_sentence(problem: Any) -> str:
+    """Return what is wrong with a command line in one sentence; empty if its help was shown."""
+    if type(problem).__name__ == "NoArgsIsHelpError":
+        return ""
+    command = problem.ctx.command_path if problem.ctx else "mtl"
+    text = problem.format_message().strip().rstrip(".")
+    return f"{text}{' See' if text.endswith('?') else '; see'} `{command} --help`."
+
+
+def _fail(sentence: str) -> NoReturn:
+    if sentence:
+        sys.stderr.write(f"error: {sentence}\n")
+    sys.exit(EXIT_CODE)
 
 
 if __name__ == "__main__":
