@@ -29,7 +29,6 @@ class _Group:
 @dataclass(slots=True)
 class _Reads:
     positions: list[np.ndarray] = field(default_factory=list)
-    groups: list[np.ndarray] = field(default_factory=list)
     examples: list[tuple[int, Encoded]] = field(default_factory=list)
 
 
