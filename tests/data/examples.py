@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mtl.data.store import ExampleStore, build_store
-from mtl.types import Branch, Encoded
+from mtl.types import Branch, Encoded, IntArray
 
 Random = np.random.Generator
 
@@ -19,14 +19,15 @@ def example(
     *,
     pooled: bool = False,
     mass: float | None = None,
+    top: int = 10**6,
 ) -> Encoded:
-    """Return an example with windows and (window, length) branches of random ids.
+    """Return an example with windows and (window, length) branches of random ids below `top`.
 
     Every token of every part is read; pooled, all of them into one output. Its targets are the
     ids themselves, so that a misplaced read shows.
     """
-    documents = [ids(rng, n) for n in windows]
-    tails = [Branch(w, ids(rng, n)) for w, n in branches]
+    documents = [ids(rng, n, top) for n in windows]
+    tails = [Branch(w, ids(rng, n, top)) for w, n in branches]
     parts = [*documents, *[b.ids for b in tails]]
     part = np.repeat(np.arange(len(parts)), [len(p) for p in parts]).astype(np.int32)
     offset = np.concatenate([np.arange(len(p)) for p in parts]).astype(np.int32)
@@ -43,8 +44,9 @@ def example(
     )
 
 
-def ids(rng: Random, count: int) -> np.ndarray:
-    return rng.integers(5, 10**6, count).astype(np.int32)
+def ids(rng: Random, count: int, top: int = 10**6) -> IntArray:
+    """Return random ids, few of them equal."""
+    return rng.integers(5, top, count).astype(np.int32)
 
 
 def store(name: str, examples: Sequence[Encoded], *, bidirectional: bool = False) -> ExampleStore:
