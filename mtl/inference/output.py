@@ -12,6 +12,8 @@ from typing import Any, TextIO
 from mtl.errors import ConfigError
 
 WIDTH = 80
+OVER = 30
+"""A list's item may be longer by so much: on two lines it reads better than on ten."""
 
 
 @contextmanager
@@ -44,23 +46,30 @@ def atomic(path: Path, what: str) -> Iterator[TextIO]:
         beside.unlink(missing_ok=True)
 
 
-def pretty(value: Any, indent: int = 0, used: int = 0) -> str:
+def plain(value: Any, out: TextIO) -> str:
+    """Return JSON on one line, escaped to ASCII where `out` knows nothing else."""
+    unicode = "utf" in (out.encoding or "").lower()
+    return json.dumps(value, ensure_ascii=not unicode)
+
+
+def pretty(value: Any, out: TextIO, indent: int = 0, used: int = 0) -> str:
     """Return JSON with one member a line, and whatever fits into a line on one.
 
     Args:
         value: Anything that JSON can hold.
+        out: Where it is to be written.
         indent: Spaces before the value's further lines; at 0 the value itself is spread out.
         used: Characters that stand before it on its first line.
     """
-    line = json.dumps(value, ensure_ascii=False)
+    line = plain(value, out)
     fits = indent > 0 and indent + used + len(line) < WIDTH
     if fits or not value or not isinstance(value, dict | list):
         return line
     deeper = indent + 2
     if isinstance(value, dict):
-        keys = [json.dumps(key, ensure_ascii=False) + ": " for key in value]
-        parts = [k + pretty(v, deeper, len(k)) for k, v in zip(keys, value.values(), strict=True)]
+        members = [(f"{plain(key, out)}: ", item) for key, item in value.items()]
+        parts = [key + pretty(item, out, deeper, len(key)) for key, item in members]
     else:
-        parts = [pretty(item, deeper) for item in value]
+        parts = [pretty(item, out, deeper, -OVER) for item in value]
     inner = (",\n" + " " * deeper).join(parts)
     return f"{line[0]}\n{' ' * deeper}{inner}\n{' ' * indent}{line[-1]}"

@@ -12,7 +12,7 @@ import typer
 
 from mtl.errors import ConfigError
 from mtl.inference.commands.predict import split_names
-from mtl.inference.output import atomic
+from mtl.inference.output import atomic, plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -66,7 +66,7 @@ def evaluate(
     for line in found.notes:
         note(line)
     if as_json:
-        sys.stdout.write(json.dumps(found.as_dict(), ensure_ascii=True) + "\n")
+        sys.stdout.write(plain(found.as_dict(), sys.stdout) + "\n")
     else:
         show(found)
     path = run_folder(run) / report_name(names, data, split)

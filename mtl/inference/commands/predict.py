@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from mtl.errors import ConfigError
-from mtl.inference.output import atomic, pretty
+from mtl.inference.output import atomic, plain, pretty
 
 if TYPE_CHECKING:
     from mtl.inference.predictor import Predictor
@@ -74,7 +73,7 @@ def predict(
         spread = output is None and text is not None and len(text) == 1
         shown = output is None and sys.stdout.isatty()
         for answer in _answers(predictor, rows, names, bar=not text and not shown):
-            out.write((pretty(answer) if spread else _line(answer, out)) + "\n")
+            out.write((pretty if spread else plain)(answer, out) + "\n")
 
 
 def _check(text: list[str] | None, input: str | None, output: Path | None) -> None:
@@ -142,9 +141,3 @@ def _answers(
         for number, (row, answer) in enumerate(zip(rows, found, strict=True), start=1):
             key = {"id": row["key"]} if "key" in row else {}
             yield {**key, "text": prepare(row, number)["text"], **answer}
-
-
-def _line(answer: dict[str, Any], out: TextIO) -> str:
-    """Return JSON on one line, in ASCII where the terminal knows nothing else."""
-    unicode = "utf" in (out.encoding or "").lower()
-    return json.dumps(answer, ensure_ascii=not unicode)
