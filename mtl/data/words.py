@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,20 @@ WORD = re.compile(
 
 def split_words(text: str) -> tuple[IntArray, IntArray]:
     """Return the starts and ends (W,) of the words of `text`, in characters."""
-    spans = [m.span() for m in WORD.finditer(text)]
+    spans = [m.span() for m in WORD.finditer(_marks_as_letters(text))]
     array = np.asarray(spans, dtype=np.int32).reshape(-1, 2)
     return array[:, 0], array[:, 1]
+
+
+def _marks_as_letters(text: str) -> str:
+    """Put a letter for each accent, vowel sign and joiner, so that it stays in its word."""
+    if text.isascii():
+        return text
+    return "".join("x" if _joins(c) else c for c in text)
+
+
+def _joins(character: str) -> bool:
+    return character in "\u200c\u200d" or unicodedata.category(character).startswith("M")
 
 
 def find_words(text: str, words: Sequence[str]) -> tuple[IntArray, IntArray] | None:
