@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
 import torch
@@ -34,7 +34,7 @@ class HeadOptions:
 
     name: str | None = None
     """Tasks that give the same name share one head; the task's own name when unset."""
-    dropout: float = 0.1
+    dropout: float = field(default=0.1, metadata={"min": 0, "below": 1})
     """Share of the states' elements set to zero in training."""
 
 
@@ -93,15 +93,18 @@ class Task(ABC):
         self.head_options = head
         self.weight = weight
         self.primary_metric = metric or self.default_metric()
-        if self.primary_metric not in self.metric_names:
-            raise ConfigError(
-                one_of(f"tasks.{name}.metric", self.primary_metric, self.metric_names)
-            )
+        if self.primary_metric not in self.own_metrics:
+            raise ConfigError(one_of(f"tasks.{name}.metric", self.primary_metric, self.own_metrics))
 
     @property
     def head_name(self) -> str:
         """The head's name; tasks with the same one share it."""
         return str(self.head_options.name or self.name)
+
+    @property
+    def own_metrics(self) -> tuple[str, ...]:
+        """The metrics that this task, with its options, has."""
+        return self.metric_names
 
     @property
     def higher_is_better(self) -> bool:
@@ -110,7 +113,7 @@ class Task(ABC):
 
     def default_metric(self) -> str:
         """Return the primary metric used when the YAML names none."""
-        return self.metric_names[0]
+        return self.own_metrics[0]
 
     @classmethod
     @abstractmethod

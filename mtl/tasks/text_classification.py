@@ -8,7 +8,7 @@ One row of the bundled corpus::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ POOLINGS = ("auto", "first", "last", "mean")
 class TextOptions:
     """Options of `text_classification`."""
 
-    problem: str = "single"
+    problem: str = field(default="single", metadata={"choices": tuple(PROBLEMS)})
     """``single`` (one label of several), ``multi`` (any number of labels) or ``regression``."""
 
 
@@ -37,10 +37,10 @@ class TextOptions:
 class TextHeadOptions(HeadOptions):
     """Options of the classification head."""
 
-    label_smoothing: float = 0.0
-    class_weights: dict[str, float] | None = None
+    label_smoothing: float = field(default=0.0, metadata={"min": 0, "below": 1})
+    class_weights: dict[str, float] | None = field(default=None, metadata={"min": 0})
     """Weight of each label in the loss; labels not named weigh 1. For `single` only."""
-    pooling: str = "auto"
+    pooling: str = field(default="auto", metadata={"choices": POOLINGS})
     """Which states are averaged: ``first``, ``last`` or all (``mean``) of the document's; ``auto``
     is the last under causal attention and all otherwise. Windows of a long text are averaged."""
 
@@ -69,9 +69,6 @@ class TextClassification(Task):
         kind = PROBLEMS.get(options.problem, f"tasks.{name}.options.problem")
         self.problem: Problem = kind(name, head)
         super().__init__(name, options, head, metric, weight)
-        if self.primary_metric not in self.problem.metric_names:
-            where = f"tasks.{name}.metric"
-            raise ConfigError(one_of(where, self.primary_metric, self.problem.metric_names))
         if head.pooling not in POOLINGS:
             raise ConfigError(one_of(f"tasks.{name}.head.pooling", head.pooling, POOLINGS))
 
@@ -88,9 +85,10 @@ class TextClassification(Task):
         text, label = self.roles()
         return [text, replace(label, kind=self.problem.kind)]
 
-    def default_metric(self) -> str:
-        """Return the problem's own first metric."""
-        return self.problem.metric_names[0]
+    @property
+    def own_metrics(self) -> tuple[str, ...]:
+        """The problem's metrics."""
+        return self.problem.metric_names
 
     def learn(self, rows: Sequence[Row]) -> None:
         """Take the label set, or the mean and spread of the numbers."""

@@ -9,7 +9,7 @@ One row of the bundled corpus::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,13 +29,14 @@ from mtl.trunk.text import TextEncoder, Tokens
 from mtl.types import Encoded, HeadBatch, IntArray, Row
 
 DECODINGS = ("plain", "constrained")
+SUBWORDS = ("auto", "first", "last")
 
 
 @dataclass
 class TokenOptions:
     """Options of `token_classification`."""
 
-    scheme: str | None = None
+    scheme: str | None = field(default=None, metadata={"choices": (NONE, *SCHEMES)})
     """``iob1 | iob2 | bioes | io | none`` of the data's labels; found from them when unset."""
 
 
@@ -43,12 +44,12 @@ class TokenOptions:
 class TokenHeadOptions(HeadOptions):
     """Options of the tagging head."""
 
-    label_smoothing: float = 0.0
-    class_weights: dict[str, float] | None = None
+    label_smoothing: float = field(default=0.0, metadata={"min": 0, "below": 1})
+    class_weights: dict[str, float] | None = field(default=None, metadata={"min": 0})
     """Weight of each label in the loss; labels not named weigh 1."""
-    decoding: str = "constrained"
+    decoding: str = field(default="constrained", metadata={"choices": DECODINGS})
     """``plain`` takes each word's best label; ``constrained`` the best sequence that is valid."""
-    subword: str = "auto"
+    subword: str = field(default="auto", metadata={"choices": SUBWORDS})
     """Which sub-word speaks for its word: ``first | last``; ``auto`` is the last under causal
     attention, where only it has seen the whole word."""
 
@@ -84,7 +85,7 @@ class TokenClassification(Task):
         if self.options.scheme not in (None, NONE, *SCHEMES):
             where_ = f"tasks.{self.name}.options.scheme"
             raise ConfigError(one_of(where_, self.options.scheme, (NONE, *SCHEMES)))
-        for key, choices in (("decoding", DECODINGS), ("subword", ("auto", "first", "last"))):
+        for key, choices in (("decoding", DECODINGS), ("subword", SUBWORDS)):
             value = getattr(self.head_options, key)
             if value not in choices:
                 raise ConfigError(one_of(f"tasks.{self.name}.head.{key}", value, choices))

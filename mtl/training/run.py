@@ -28,7 +28,7 @@ from mtl.tasks import Task
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
 from mtl.training.model_io import save_model, start_from
 from mtl.training.module import MultiTaskModule, aggregate
-from mtl.training.setup import Prepared, optimizer_settings, prepare
+from mtl.training.setup import Prepared, build_task, optimizer_settings, prepare
 
 METRICS_FILE = "metrics.json"
 
@@ -68,10 +68,13 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
         log_every=cfg.trainer.log_every_n_steps,
     )
     module.plain_config = asdict(cfg)
+    last_step = prepared.data.steps
+    if checkpoint and _stopped_early(checkpoint):
+        last_step = checkpoint["global_step"]
     loggers = _loggers(cfg, run_dir, prepared.tasks)
     failed = True
     try:
-        metrics = _fit_and_test(cfg, run_dir, prepared, module, loggers)
+        metrics = _fit_and_test(cfg, run_dir, prepared, module, loggers, last_step)
         failed = False
     finally:
         finish_loggers(loggers, failed=failed)
@@ -79,10 +82,15 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
 
 
 def _fit_and_test(
-    cfg: Config, run_dir: Path, prepared: Prepared, module: MultiTaskModule, loggers: list[Logger]
+    cfg: Config,
+    run_dir: Path,
+    prepared: Prepared,
+    module: MultiTaskModule,
+    loggers: list[Logger],
+    last_step: int,
 ) -> dict[str, float]:
     keeper = _keeper(cfg, run_dir, prepared.tasks)
-    trainer = _trainer(cfg, run_dir, prepared.data, keeper, loggers)
+    trainer = _trainer(cfg, run_dir, prepared.data, keeper, loggers, last_step)
     resume = keeper.last_path if cfg.resume is not None else None
     trainer.fit(module, datamodule=prepared.data, ckpt_path=resume, weights_only=True)
     if keeper.validated_at != trainer.global_step:
@@ -103,7 +111,12 @@ def _fit_and_test(
 
 
 def _trainer(
-    cfg: Config, run_dir: Path, data: MultiTaskData, keeper: RunCheckpoint, loggers: list[Logger]
+    cfg: Config,
+    run_dir: Path,
+    data: MultiTaskData,
+    keeper: RunCheckpoint,
+    loggers: list[Logger],
+    last_step: int,
 ) -> L.Trainer:
     options = cfg.trainer
     progress = ProgressReport(
@@ -133,7 +146,7 @@ def _trainer(
         strategy=options.strategy,
         precision=_precision(options.precision, options.accelerator),  # type: ignore[arg-type]
         max_epochs=1,  # The loader spans the whole run; its steps end it.
-        max_steps=data.steps,
+        max_steps=last_step,
         val_check_interval=min(interval, data.steps),
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
@@ -179,11 +192,9 @@ def _higher_is_better(monitor: str, tasks: list[Task]) -> bool:
 
 def _check_monitor(cfg: Config) -> None:
     """Refuse a monitor that no validation will produce, before anything is loaded."""
-    from mtl.tasks import TASK_TYPES
-
     names = [SCORE]
     for name, spec in cfg.tasks.items():
-        metrics = TASK_TYPES.get(spec.type, f"tasks.{name}.type").metric_names
+        metrics = build_task(name, spec).own_metrics
         names += [metric_name("val", name, metric) for metric in metrics]
     if cfg.monitor not in names:
         raise ConfigError(one_of("monitor", cfg.monitor, names))
@@ -206,10 +217,13 @@ def _resumed(cfg: Config, run_dir: Path) -> dict[str, Any] | None:
 
 
 def _finished(checkpoint: Mapping[str, Any], steps: int, run_dir: Path) -> bool:
-    stopping = [s for s in checkpoint["callbacks"].values() if "wait_count" in s]
-    stopped = any(s["wait_count"] >= s["patience"] for s in stopping)
-    trained = checkpoint["global_step"] >= steps or stopped
+    trained = checkpoint["global_step"] >= steps or _stopped_early(checkpoint)
     return trained and (run_dir / METRICS_FILE).is_file()
+
+
+def _stopped_early(checkpoint: Mapping[str, Any]) -> bool:
+    stopping = [s for s in checkpoint["callbacks"].values() if "wait_count" in s]
+    return any(s["wait_count"] >= s["patience"] for s in stopping)
 
 
 def _start_from(prepared: Prepared, folder: Path) -> None:
@@ -251,7 +265,7 @@ def _loggers(cfg: Config, run_dir: Path, tasks: list[Task]) -> list[Logger]:
         cfg.logger.names,
         run_dir,
         config=asdict(cfg),
-        tasks={t.name: (list(t.metric_names), set(t.lower_is_better)) for t in tasks},
+        tasks={t.name: (list(t.own_metrics), set(t.lower_is_better)) for t in tasks},
         wandb=asdict(cfg.logger.wandb),
         sweep=sweep,
         job=job,
@@ -273,7 +287,7 @@ def _sweep() -> tuple[str | None, str | None]:
 
 def _show(run_dir: Path, tasks: list[Task], metrics: Mapping[str, float]) -> None:
     out = console()
-    others = [(t.name, t.primary_metric, list(t.metric_names)) for t in tasks]
+    others = [(t.name, t.primary_metric, list(t.own_metrics)) for t in tasks]
     lower = {t.name: t.lower_is_better for t in tasks}
     out.print(closing_table(metrics, metrics, others, lower_is_better=lower))
     for line in next_steps(run_dir, [t.name for t in tasks]):
