@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from mtl.errors import CheckpointError
 
 LAST = "last.ckpt"
-BEST = "best.ckpt"
+BEST = "best-step={}.ckpt"
 
 
 class RunCheckpoint(Checkpoint):
@@ -30,7 +31,7 @@ class RunCheckpoint(Checkpoint):
         monitor: Name of the metric that says which is best.
         higher_is_better: Its direction.
         every_n_train_steps: Also save after every so many steps.
-        save_top_k: How many of the best to keep; 0 keeps none.
+        save_top_k: How many of the best to keep; 0 keeps none, -1 all.
         save_last: Whether to keep the latest.
     """
 
@@ -66,6 +67,15 @@ class RunCheckpoint(Checkpoint):
     def last_path(self) -> Path:
         """The latest checkpoint."""
         return self.folder / LAST
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Remove what an interrupted run was about to replace, or had not yet filed."""
+        del pl_module
+        if trainer.ckpt_path is None:
+            return
+        for path in self.folder.glob(BEST.format("*")):
+            if path.name not in self.kept:
+                trainer.strategy.remove_checkpoint(path)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
@@ -106,10 +116,10 @@ class RunCheckpoint(Checkpoint):
         worst = min(self.kept, key=lambda name: self.sign * self.kept[name], default=None)
         if self.save_top_k == 0:
             return None, None
-        full = len(self.kept) >= self.save_top_k
+        full = 0 < self.save_top_k <= len(self.kept)
         if full and worst is not None and self.sign * value <= self.sign * self.kept[worst]:
             return None, None
-        name = f"best-step={step:07d}.ckpt"
+        name = BEST.format(f"{step:07d}")
         self.kept[name] = value
         if full and worst is not None and worst != name:
             del self.kept[worst]
@@ -155,11 +165,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 os.fsync(file.fileno())
             beside.replace(target)
         except (OSError, RuntimeError) as error:
-            beside.unlink(missing_ok=True)
             raise CheckpointError(
                 f"{target}: Expected to write a checkpoint, but {error}. The earlier checkpoints "
                 "are as they were; free some space and continue with resume=RUN."
             ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -1,0 +1,232 @@
+"""A run that is killed anywhere and resumed ends as one that was never stopped, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightning.pytorch.strategies import Strategy
+
+import mtl.training.run as training
+from mtl.config.schema import Config
+from mtl.errors import CheckpointError
+from mtl.training.checkpoint import AtomicCheckpointIO
+from mtl.training.module import MultiTaskModule
+from mtl.training.run import train
+from tests.training.site import Site, change, differing, last_weights, metrics, saved
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing catches it."""
+
+
+def die() -> None:
+    raise Killed
+
+
+def kill_at(
+    patch: pytest.MonkeyPatch,
+    owner: Any,
+    name: str,
+    call: int,
+    *,
+    after: bool = False,
+    end: Callable[[], None] = die,
+) -> None:
+    """End the process before (or after) the given call of a function, counted from 1."""
+    original = getattr(owner, name)
+    calls = 0
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call and not after:
+            end()
+        result = original(*args, **kwargs)
+        if calls == call:
+            end()
+        return result
+
+    patch.setattr(owner, name, counting)
+
+
+def run_config(site: Site, **changes: Any) -> Config:
+    """Seven steps; checkpoints after 2 and 4 and at the validations after 3, 6 (the best) and 7."""
+    options = {
+        "head__lr": 0.1,
+        "monitor": "val/rating/rmse",
+        "batching__tokens": 24,
+        "trainer__max_steps": 7,
+        "trainer__val_check_interval": 3,
+        "callbacks__checkpoint__every_n_train_steps": 2,
+        "callbacks__early_stopping__patience": 5,
+    }
+    return site.config("ner", "rating", **{**options, **changes})
+
+
+def resumed(cfg: Config, run: Path) -> Config:
+    return replace(cfg, resume=str(run))
+
+
+def check_equal(run: Path, other: Path) -> None:
+    """Same weights, metrics and checkpoints."""
+    assert differing(saved(run), saved(other)) == []
+    assert differing(last_weights(run), last_weights(other)) == []
+    assert metrics(run) == metrics(other)
+    assert names(run) == names(other)
+
+
+def names(run: Path) -> list[str]:
+    return sorted(p.name for p in (run / "checkpoints").iterdir())
+
+
+@pytest.fixture(scope="module")
+def whole(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(run_config(site), folder)
+    return folder
+
+
+def test_the_run_is_worth_resuming(site: Site, whole: Path, tmp_path: Path) -> None:
+    """Dropout, several passes a step, a best that is not the last."""
+    assert names(whole) == ["best-step=0000006.ckpt", "last.ckpt"]
+    without = run_config(site)
+    for task in without.tasks.values():
+        task.head["dropout"] = 0.0
+    change(without, "trunk.dropout", 0.0)
+    train(without, tmp_path)
+    assert differing(last_weights(whole), last_weights(tmp_path))
+
+
+STEP = (MultiTaskModule, "training_step")
+VALIDATION = (MultiTaskModule, "validation_step")
+SAVE = (AtomicCheckpointIO, "save_checkpoint")
+POINTS = {
+    "the first step after a checkpoint": (*STEP, 3),
+    "the first step after a validation": (*STEP, 4),
+    "a step after a checkpoint between validations": (*STEP, 5),
+    "the first step after a checkpoint at a validation": (*STEP, 7),
+    "the first validation": (*VALIDATION, 2),
+    "a validation at which a checkpoint is due": (*VALIDATION, 5),
+    "before the first validation's best is written": (*SAVE, 2),
+    "between the best and the last checkpoint": (*SAVE, 3),
+    "before a better best is written": (*SAVE, 5),
+    "between a better best and the last checkpoint": (*SAVE, 6),
+    "before the former best is removed": (Strategy, "remove_checkpoint", 1),
+    "before the final checkpoint": (*SAVE, 7),
+    "the test": (MultiTaskModule, "test_step", 1),
+    "before the model is saved": (training, "save_model", 1),
+    "before the metrics are written": (training, "_write_json", 1),
+}
+
+
+@pytest.mark.parametrize("where", POINTS)
+def test_killed_and_resumed(
+    site: Site, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    cfg = run_config(site)
+    owner, name, call = POINTS[where]
+    with monkeypatch.context() as patch:
+        kill_at(patch, owner, name, call)
+        with pytest.raises(Killed):
+            train(cfg, tmp_path)
+    assert not (tmp_path / "metrics.json").exists()
+    train(resumed(cfg, tmp_path), tmp_path)
+    check_equal(tmp_path, whole)
+
+
+def test_killed_again_and_again(
+    site: Site, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = run_config(site)
+    for call in (4, 2, 2, 1):
+        with monkeypatch.context() as patch:
+            kill_at(patch, *STEP, call)
+            with pytest.raises(Killed):
+                train(cfg, tmp_path)
+        cfg = resumed(cfg, tmp_path)
+    train(cfg, tmp_path)
+    check_equal(tmp_path, whole)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("point", [(*STEP, 5), (*VALIDATION, 5)], ids=["step", "validation"])
+def test_a_process_that_is_really_gone(
+    site: Site, whole: Path, tmp_path: Path, point: tuple[Any, str, int]
+) -> None:
+    cfg = run_config(site)
+    child = os.fork()
+    if not child:  # Nothing of pytest may run on in the child.
+        signal.alarm(60)
+        kill_at(pytest.MonkeyPatch(), *point, end=lambda: os.kill(os.getpid(), signal.SIGKILL))
+        try:
+            train(cfg, tmp_path)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    train(resumed(cfg, tmp_path), tmp_path)
+    check_equal(tmp_path, whole)
+
+
+STOPS_EARLY = {"callbacks__early_stopping__patience": 1, "trainer__max_steps": 12}
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        (*STEP, 6),
+        (*VALIDATION, 5),
+        (MultiTaskModule, "test_step", 1),
+        (training, "save_model", 1),
+    ],
+    ids=["last step", "last validation", "test", "saving"],
+)
+def test_early_stopping_stops_at_the_same_step(
+    site: Site,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    point: tuple[Any, str, int],
+) -> None:
+    cfg = run_config(site, **STOPS_EARLY)
+    train(cfg, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        kill_at(patch, *point)
+        with pytest.raises(Killed):
+            train(cfg, tmp_path / "killed")
+    train(resumed(cfg, tmp_path / "killed"), tmp_path / "killed")
+    check_equal(tmp_path / "killed", tmp_path / "whole")
+
+
+def test_nothing_to_resume_from(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = run_config(site)
+    kill_at(monkeypatch, *STEP, 2)
+    with pytest.raises(Killed):
+        train(cfg, tmp_path)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt"):
+        train(resumed(cfg, tmp_path), tmp_path)
+
+
+def test_a_checkpoint_of_other_tasks(site: Site, whole: Path) -> None:
+    cfg = resumed(run_config(site), whole)
+    del cfg.tasks["ner"]
+    with pytest.raises(CheckpointError, match=r"last\.ckpt.*\{rating\}.*\{ner, rating\}"):
+        train(cfg, whole)
+
+
+def test_a_finished_run_says_so_and_changes_nothing(
+    site: Site, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {p: p.read_bytes() for p in whole.rglob("*") if p.is_file()}
+    capsys.readouterr()
+    found = train(resumed(run_config(site), whole), whole)
+    assert "finished after 7 steps" in "".join(capsys.readouterr())
+    assert found == metrics(whole)
+    assert {p: p.read_bytes() for p in whole.rglob("*") if p.is_file()} == before
