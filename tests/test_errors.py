@@ -1,0 +1,53 @@
+"""The sentences of errors."""
+
+from __future__ import annotations
+
+import pytest
+
+from mtl.errors import (
+    EXIT_CODE,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    MtlError,
+    did_you_mean,
+    join_problems,
+    one_of,
+)
+
+
+def test_one_small_family() -> None:
+    assert {ConfigError, DataError, CheckpointError} == set(MtlError.__subclasses__())
+    assert not issubclass(MtlError, ValueError)
+    assert EXIT_CODE == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("sentimnt", " Did you mean 'sentiment'?"),
+        ("nre", " Did you mean 'ner'?"),
+        ("zzz", ""),
+        ("", ""),
+    ],
+)
+def test_the_nearest_name(name: str, hint: str) -> None:
+    assert did_you_mean(name, ["ner", "sentiment", "qa"]) == hint
+
+
+def test_one_of_is_a_sentence_with_all_names() -> None:
+    assert one_of("trunk.name", "hff", ["tiny", "hf"]) == (
+        "Expected `trunk.name` to be one of {hf, tiny}, but got 'hff'. Did you mean 'hf'?"
+    )
+    assert one_of("key", "x", iter(["only"])) == "Expected `key` to be one of {only}, but got 'x'."
+
+
+def test_names_need_not_be_text() -> None:
+    assert one_of("column", "4", [1, 2]) == (  # type: ignore[list-item]
+        "Expected `column` to be one of {1, 2}, but got '4'."
+    )
+
+
+def test_several_problems_are_told_at_once() -> None:
+    assert join_problems(["one is wrong."]) == "one is wrong."
+    assert join_problems(["a.", "b."]) == "2 problems:\n  - a.\n  - b."

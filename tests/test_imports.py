@@ -1,0 +1,160 @@
+"""Imports point one way: the layers of docs/design.md, held by a walk over the source."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "mtl"
+
+FOUNDATION = {"errors", "types", "registry", "rows"}
+BELOW: dict[str, set[str]] = {
+    "errors": set(),
+    "registry": {"errors"},
+    "types": set(),
+    "rows": {"types"},
+    "trunk": FOUNDATION,
+    "heads": FOUNDATION,
+    "metrics": FOUNDATION,
+    "data": FOUNDATION,
+    "config": {"errors", "registry"},
+    "tasks": FOUNDATION | {"trunk", "heads", "metrics", "data"},
+}
+BELOW["reporting"] = BELOW["tasks"] | {"tasks"}
+BELOW["training"] = BELOW["reporting"] | {"reporting", "config"}
+BELOW["inference"] = BELOW["training"] | {"training"}
+BELOW["cli"] = BELOW["inference"] | {"inference"}
+BELOW["train.py"] = BELOW["inference"] | {"inference"}
+"""What each part may import, besides itself."""
+
+LAZY = {"config": {"tasks"}}
+"""What a part may import inside functions only, to check names against what is registered."""
+
+HEAVY = ("wandb", "hydra", "peft", "transformers", "datasets", "lightning")
+
+
+def sources() -> list[Path]:
+    return [*sorted(PACKAGE.rglob("*.py")), ROOT / "train.py"]
+
+
+def part_of(path: Path) -> str:
+    inside = path.relative_to(ROOT).parts
+    return inside[1].removesuffix(".py") if inside[0] == "mtl" else inside[0]
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path, *, top_level: bool | None = None) -> Iterator[tuple[int, str]]:
+    """Yield (line, dotted module) of each import; those for the type checker are left out."""
+    tops = set(_outside_functions(tree(path)))
+    hidden = set(_for_type_checkers(tree(path)))
+    for node in ast.walk(tree(path)):
+        if node in hidden or (top_level is not None and (node in tops) != top_level):
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            module = node.module or ""
+            names = [f"{module}.{a.name}" for a in node.names] if module == "mtl" else [module]
+            yield from ((node.lineno, name) for name in names)
+
+
+def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield child
+            yield from _outside_functions(child)
+
+
+def _for_type_checkers(module: ast.Module) -> Iterator[ast.AST]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            for child in node.body:
+                yield from ast.walk(child)
+
+
+def own(path: Path, *, top_level: bool | None = None) -> list[tuple[str, str]]:
+    """Return (place, part) of each of the package's own imports."""
+    return [
+        (f"{path.relative_to(ROOT)}:{line}", name.split(".")[1])
+        for line, name in imports(path, top_level=top_level)
+        if name.startswith("mtl.") and name != "mtl.__version__"
+    ]
+
+
+def test_every_part_has_a_place() -> None:
+    found = {part_of(p) for p in sources()} - {"__init__"}
+    assert found <= set(BELOW), "say in BELOW what the new part may import"
+
+
+@pytest.mark.parametrize("part", BELOW)
+def test_imports_point_one_way(part: str) -> None:
+    allowed = BELOW[part] | {part}
+    wrong = [
+        f"{place} imports {target}"
+        for path in sources()
+        if part_of(path) == part
+        for place, target in own(path)
+        if target not in allowed | LAZY.get(part, set())
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("part", LAZY)
+def test_some_imports_are_lazy(part: str) -> None:
+    wrong = [
+        f"{place} imports {target} at the top"
+        for path in sources()
+        if part_of(path) == part
+        for place, target in own(path, top_level=True)
+        if target not in BELOW[part] | {part}
+    ]
+    assert not wrong
+
+
+def test_the_walk_sees_what_it_should(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text(
+        "import mtl.data.plan\n"
+        "from mtl import tasks\n"
+        "if TYPE_CHECKING:\n"
+        "    from mtl.cli import main\n"
+        "def f():\n"
+        "    from mtl.trunk.load import load_trunk\n",
+        encoding="utf-8",
+    )
+    assert [name for _, name in imports(file, top_level=True)] == ["mtl.data.plan", "mtl.tasks"]
+    assert [name for _, name in imports(file, top_level=False)] == ["mtl.trunk.load"]
+
+
+def test_the_foundation_is_light() -> None:
+    """errors and registry bring nothing heavy; the plan, no torch."""
+    code = (
+        "import sys, mtl.errors, mtl.registry, mtl.data.plan, mtl.data.words; "
+        f"print(sorted({ {'torch', *HEAVY} } & {{m.split('.')[0] for m in sys.modules}}))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("part", ["errors", "types", "registry", "rows", "trunk", "heads"])
+def test_heavy_libraries_are_imported_late(part: str) -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {name} at the top"
+        for path in sources()
+        if part_of(path) == part
+        for line, name in imports(path, top_level=True)
+        if name.split(".")[0] in HEAVY
+    ]
+    assert not wrong
