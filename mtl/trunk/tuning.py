@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from torch import nn
 
@@ -35,7 +36,7 @@ def last(trunk: Trunk, layers: int) -> None:
     Raises:
         ConfigError: If the trunk has fewer layers.
     """
-    found = layer_list(trunk.model)
+    owner, found = layer_list(trunk.model)
     if layers > len(found):
         raise ConfigError(
             f"Expected `tuning.layers` to be at most {len(found)}, the layers of the trunk, but "
@@ -44,21 +45,32 @@ def last(trunk: Trunk, layers: int) -> None:
     trunk.requires_grad_(False)
     for layer in found[len(found) - layers :]:
         layer.requires_grad_(True)
-    for name, module in trunk.model.named_children():
-        if "norm" in name or name.startswith("ln_f"):
+    for name, module in owner.named_children():
+        if ("norm" in name or name.startswith("ln_f")) and "embed" not in name:
             module.requires_grad_(True)
 
 
-def layer_list(model: nn.Module) -> nn.ModuleList:
-    """Return a transformer's layers: its longest list of modules (the encoder's, if it has one).
+def layer_list(model: Any) -> tuple[nn.Module, nn.ModuleList]:
+    """Return a transformer's layers, the encoder's if it has one, and the module that owns them.
+
+    They are its longest list of modules, of those that stand in no other list.
 
     Raises:
         ConfigError: If it has none.
     """
-    lists = [m for m in model.modules() if isinstance(m, nn.ModuleList)]
+    two = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+    lists = list(_outermost_lists(model.get_encoder() if two else model))
     if not lists:
         raise ConfigError(
             "Expected `tuning.name` to be full or frozen for this trunk, whose layers cannot be "
             "told apart."
         )
-    return max(lists, key=len)
+    return max(lists, key=lambda pair: len(pair[1]))
+
+
+def _outermost_lists(module: nn.Module) -> Iterator[tuple[nn.Module, nn.ModuleList]]:
+    for child in module.children():
+        if isinstance(child, nn.ModuleList):
+            yield module, child
+        else:
+            yield from _outermost_lists(child)
