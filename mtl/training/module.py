@@ -15,13 +15,20 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from mtl.data.plan import generator
 from mtl.data.store import ExampleStore
 from mtl.metrics.names import SCORE, metric_name
 from mtl.tasks import TaskMetrics
 from mtl.training.model import MultiTaskModel
-from mtl.training.optim import OptimizerSettings, build_optimizer, build_schedule, clip
+from mtl.training.optim import (
+    OptimizerSettings,
+    build_optimizer,
+    build_schedule,
+    clip,
+    set_rates,
+)
 from mtl.types import MicroBatch, Step
 
 
@@ -87,8 +94,13 @@ class MultiTaskModule(L.LightningModule):
         """Take back the results; let a longer run go on where a shorter one ended."""
         self.results.update(checkpoint["mtl"]["results"])
         if checkpoint["global_step"] < self.steps:
-            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-            progress["is_last_batch"] = False
+            _reopen(checkpoint["loops"]["fit_loop"], checkpoint["global_step"])
+
+    def on_train_start(self) -> None:
+        """Start from the rates of this run's schedule, not of the shorter one that it continues."""
+        schedule = self.lr_schedulers()
+        assert isinstance(schedule, LambdaLR)
+        set_rates(schedule)
 
     def training_step(self, step: Step, batch_idx: int) -> None:
         """Take one optimiser step over all of its micro-batches."""
@@ -252,6 +264,14 @@ class MultiTaskModule(L.LightningModule):
             self.log_dict({k: torch.tensor(v) for k, v in logs.items()}, logger=False)
         if not self.trainer.sanity_checking:
             self._write(logs, self.global_step)
+
+
+def _reopen(fit_loop: dict[str, Any], step: int) -> None:
+    """Make the end of a shorter run look like any other of its steps to Lightning's loops."""
+    fit_loop["epoch_loop.batch_progress"]["is_last_batch"] = False
+    for count in fit_loop["epoch_progress"].values():
+        count.update(processed=0, completed=0)
+    fit_loop["state_dict"]["combined_loader"] = [{"step": step}]
 
 
 def aggregate(primary: Mapping[str, tuple[float, float, bool]]) -> float:

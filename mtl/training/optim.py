@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
 
 from mtl.registry import Registry
 from mtl.training.model import MultiTaskModel
@@ -79,12 +80,17 @@ def rate(step: int, steps: int, warmup: float, shape: Shape) -> float:
 
 def build_schedule(
     optimizer: torch.optim.Optimizer, settings: OptimizerSettings, steps: int
-) -> torch.optim.lr_scheduler.LambdaLR:
+) -> LambdaLR:
     """Return the schedule of every group's rate over `steps`."""
     shape = SCHEDULES.get(settings.schedule)
-    return torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: rate(step, steps, settings.warmup, shape)
-    )
+    return LambdaLR(optimizer, lambda step: rate(step, steps, settings.warmup, shape))
+
+
+def set_rates(schedule: LambdaLR) -> None:
+    """Give every group its rate at the schedule's step, whatever rate it was left with."""
+    groups = schedule.optimizer.param_groups
+    for group, base, factor in zip(groups, schedule.base_lrs, schedule.lr_lambdas, strict=True):
+        group["lr"] = base * factor(schedule.last_epoch)
 
 
 def clip(parameters: list[nn.Parameter], largest: float | None) -> torch.Tensor:
