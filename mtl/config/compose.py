@@ -18,7 +18,7 @@ from mtl.config.hydra_errors import as_config_error, sentence
 from mtl.config.overrides import Overrides, read_overrides
 from mtl.config.schema import Config, TaskConfig
 from mtl.config.store import register
-from mtl.config.validate import check, chosen_only
+from mtl.config.validate import check, chosen_only, is_untyped
 from mtl.errors import ConfigError, did_you_mean, join_problems
 
 VERSION = "1.3"  # of Hydra whose behaviour conf/ is written for
@@ -62,11 +62,15 @@ def compose_checked(
     sweep = multirun or cfg.hydra.mode == RunMode.MULTIRUN
     if sweep and cfg.hydra.sweeper.get("params"):
         _add_sweeper(read, cfg.hydra.sweeper.params, groups)
+    typed = _typed_tasks(read.groups)
+    files = _misplaced(typed, cfg)
     problems = read.problems + _apply(read, cfg)
+    files += _without_type(typed, cfg)
     own = chosen_only(cfg, groups.choices("task"))
     del own["hydra"]
-    config, wrong = check(own, task_types, {*read.broken, *read.varied})
-    problems += [problem for problem in wrong if not _for_its_job(problem, read.swept)]
+    skip = {*read.broken, *read.varied, *(["task"] if files else [])}
+    config, wrong = check(own, task_types, skip)
+    problems += files + [problem for problem in wrong if not _for_its_job(problem, read.swept)]
     if problems:
         raise ConfigError(join_problems(list(dict.fromkeys(problems))))
     with as_config_error():
@@ -118,6 +122,35 @@ def _fill_tasks(cfg: DictConfig) -> None:
     for name, task in cfg.tasks.items():
         if isinstance(task, DictConfig):
             cfg.tasks[name] = OmegaConf.merge(defaults, task)
+
+
+def _typed_tasks(groups: Sequence[str]) -> list[str]:
+    """Return the tasks that a command chooses by name."""
+    chosen = next((text for text in groups if text.startswith("task=")), "")
+    return [name for name in chosen.partition("=")[2].strip("[]").split(",") if name]
+
+
+def _misplaced(typed: Sequence[str], cfg: DictConfig) -> list[str]:
+    """Take out what task files without a package line gave; return a sentence for each file."""
+    if cfg.pop("task", None) is None:
+        return []
+    return [
+        f"Expected task/{name}.yaml to begin with the line `# @package tasks.{name}`, but its keys "
+        "are not there."
+        for name in typed
+        if name not in (cfg.get("tasks") or {})
+    ]
+
+
+def _without_type(typed: Sequence[str], cfg: DictConfig) -> list[str]:
+    """Return a sentence for each chosen task that has keys, but no type."""
+    tasks = cfg.get("tasks")
+    return [
+        f"Expected `tasks.{name}.type` to be given in task/{name}.yaml, such as "
+        "text_classification, but it is missing."
+        for name in typed
+        if isinstance(tasks, DictConfig) and name in tasks and is_untyped(tasks[name])
+    ]
 
 
 def _add_sweeper(read: Overrides, params: Any, groups: Groups) -> None:

@@ -21,8 +21,19 @@ def as_config_error() -> Iterator[None]:
         raise ConfigError(sentence(error)) from error
 
 
+def yaml_sentence(error: yaml.YAMLError) -> str:
+    """Return where a YAML file is broken, and how."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return f"Expected YAML, but got: {_line(error).rstrip('.')}."
+    what = str(getattr(error, "problem", None) or "a mistake").rstrip(".")
+    return f"{mark.name}:{mark.line + 1}: Expected YAML, but reading stopped: {what}."
+
+
 def sentence(error: BaseException) -> str:
     """Return the error's own words in one line, with the key it is about if it knows one."""
+    if isinstance(error, yaml.YAMLError):
+        return yaml_sentence(error)
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
     parts = [_line(error)] if str(error) else []
     if cause is not None and _line(cause) not in parts:

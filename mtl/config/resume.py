@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl.config.folders import HYDRA
+from mtl.config.hydra_errors import yaml_sentence
 from mtl.config.schema import Config
 from mtl.config.validate import chosen_only, from_dictconfig
 from mtl.errors import CheckpointError, ConfigError
@@ -45,7 +46,7 @@ def load_run(run: str, overrides: Sequence[str]) -> tuple[Config, Path]:
 
     Raises:
         CheckpointError: If there is no run.
-        ConfigError: If anything else is to change.
+        ConfigError: If anything else is to change, or the end is to be earlier.
     """
     folder = Path(run).absolute()
     if others := [text for text in overrides if _key(text) not in ALLOWED]:
@@ -53,15 +54,31 @@ def load_run(run: str, overrides: Sequence[str]) -> tuple[Config, Path]:
             f"Expected only `{ALLOWED[0]}` and `{ALLOWED[1]}` beside resume={run}, which continues"
             f" with its own configuration, but got {', '.join(f'`{text}`' for text in others)}."
         )
-    cfg = _load(run, folder / HYDRA / "config.yaml")
+    file = folder / HYDRA / "config.yaml"
+    cfg = _load(run, file)
+    try:
+        own = from_dictconfig(chosen_only(cfg))
+    except ConfigError as error:
+        raise CheckpointError(f"{file}: {error}") from error
     try:
         for override in OverridesParser.create().parse_overrides(list(overrides)):
             OmegaConf.update(cfg, override.key_or_group, override.value())
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"Cannot read {' '.join(overrides)}: {error}.") from error
     config = from_dictconfig(chosen_only(cfg))
+    _check_end(own, config)
     config.resume = str(folder)
     return config, folder
+
+
+def _check_end(own: Config, config: Config) -> None:
+    """Refuse an earlier end than the run's own."""
+    for name in ("max_steps", "max_epochs"):
+        before, now = getattr(own.trainer, name), getattr(config.trainer, name)
+        if before is not None and now is not None and now < before:
+            raise ConfigError(
+                f"Expected `trainer.{name}` to be at least the run's own {before}, but got {now}."
+            )
 
 
 def _load(run: str, file: Path) -> DictConfig:
@@ -73,10 +90,13 @@ def _load(run: str, file: Path) -> DictConfig:
         )
     try:
         cfg = OmegaConf.load(file)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except yaml.YAMLError as error:
+        raise CheckpointError(yaml_sentence(error)) from error
+    except (UnicodeDecodeError, OSError) as error:
         raise CheckpointError(f"{file}: expected a run's configuration, but: {error}.") from error
-    if not isinstance(cfg, DictConfig):
-        raise CheckpointError(f"{file}: expected a run's configuration, but got a list.")
+    if not isinstance(cfg, DictConfig) or not cfg:
+        found = "it is empty" if not cfg else "got a list"
+        raise CheckpointError(f"{file}: expected a run's configuration, but {found}.")
     return cfg
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mtl.registry import Registry
 
 TASK_NAME = "letters, digits, `_` and `-`"
+ID = "id"  # the column of a row's own name, which every task may have
 
 
 def broken_rules(config: Config, task_types: Registry[Any], skip: Set[str]) -> list[str]:
@@ -58,7 +59,7 @@ def _untyped(name: str, typed: list[str]) -> str:
 
 def _task(key: str, name: str, task: TaskConfig, task_types: Registry[Any]) -> list[str]:
     problems = _data(key, task)
-    if not name.replace("_", "").replace("-", "").isalnum():
+    if not _is_name(name):
         problems.append(f"Expected a task's name to be {TASK_NAME}, but got '{name}'.")
     try:
         kind = task_types.get(task.type, f"{key}.type")
@@ -66,10 +67,18 @@ def _task(key: str, name: str, task: TaskConfig, task_types: Registry[Any]) -> l
         return [*problems, str(error)]
     problems += build(kind.HeadOptions, task.head, f"{key}.head")[1]
     problems += build(kind.Options, task.options, f"{key}.options")[1]
-    problems += _columns(f"{key}.columns", task.columns, [role.name for role in kind.roles()])
+    roles = [*(role.name for role in kind.roles()), ID]
+    problems += _columns(f"{key}.columns", task.columns, roles)
+    head = task.head.get("name")
+    if isinstance(head, str) and not _is_name(head):
+        problems.append(f"Expected `{key}.head.name` to be {TASK_NAME}, but got '{head}'.")
     if task.metric is not None and task.metric not in kind.metric_names:
         problems.append(choose(f"{key}.metric", task.metric, kind.metric_names))
     return problems
+
+
+def _is_name(text: str) -> bool:
+    return text.replace("_", "").replace("-", "").isalnum()
 
 
 def _data(key: str, task: TaskConfig) -> list[str]:

@@ -50,7 +50,7 @@ def chosen_only(cfg: DictConfig, names: Container[str] | None = None) -> DictCon
     OmegaConf.set_struct(cfg, False)
     tasks = cfg.get("tasks")
     for name in list(tasks) if isinstance(tasks, DictConfig) else []:
-        if _is_untyped(tasks[name]) and (names is None or name in names):
+        if is_untyped(tasks[name]) and (names is None or name in names):
             tasks.pop(name)
     return cfg
 
@@ -104,7 +104,8 @@ def _follows(key: str, wrong: list[str]) -> bool:
     return any(key == w or key.startswith(f"{w}.") or w == f"{key}.type" for w in wrong)
 
 
-def _is_untyped(task: Any) -> bool:
+def is_untyped(task: Any) -> bool:
+    """Whether a task has keys, but its type is missing."""
     from omegaconf import DictConfig, OmegaConf
 
     return isinstance(task, DictConfig) and (
