@@ -104,7 +104,14 @@ def _fit_and_test(
         trainer.test(module, datamodule=prepared.data, verbose=False)
     metrics = {**module.results, **_baselines(prepared)}
     if trainer.is_global_zero:
-        save_model(run_dir / "model", prepared.model, prepared.encoder, prepared.columns)
+        trunk = prepared.model.trunk
+        save_model(
+            run_dir / "model",
+            prepared.model,
+            prepared.encoder,
+            prepared.columns,
+            attention={t.name: attention_of(cfg, t.name, trunk) for t in prepared.tasks},
+        )
         _write_json(run_dir / METRICS_FILE, metrics)
         _show(run_dir, prepared.tasks, metrics)
     return metrics
