@@ -28,7 +28,7 @@ from mtl.tasks import Task
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
 from mtl.training.model_io import save_model, start_from
 from mtl.training.module import MultiTaskModule, aggregate
-from mtl.training.setup import Prepared, build_task, optimizer_settings, prepare
+from mtl.training.setup import Prepared, attention_of, build_task, optimizer_settings, prepare
 
 METRICS_FILE = "metrics.json"
 
