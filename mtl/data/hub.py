@@ -67,7 +67,8 @@ def load(text: str, key: str, notes: list[str]) -> Mapping[str, Any]:
     except Exception as problem:
         reason = " ".join(f"{type(problem).__name__}: {problem}".split())[:400]
         raise DataError(
-            f"{key}: Expected a dataset that can be loaded, but 'hub:{text}' failed. {reason}"
+            f"{key}: Expected a dataset that can be loaded, but 'hub:{text}' failed: "
+            f"{reason.rstrip('.')}."
         ) from problem
     notes.append(
         f"{key}: '{spec.name}' is a loading script, which `datasets` no longer runs; "

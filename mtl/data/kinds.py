@@ -53,7 +53,18 @@ def to_text(cell: Any) -> str | None:
     """Return a string as it stands; white space alone is empty."""
     if not isinstance(cell, str):
         raise _unexpected("text", cell)
-    return cell if cell.strip() else None
+    return _whole(cell) if cell.strip() else None
+
+
+def _whole(text: str) -> str:
+    r"""Return a text without halves of characters, which JSON's ``\ud83d`` can stand for."""
+    if text.isascii():
+        return text
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise _unexpected("Unicode text without half a character", text) from None
+    return text
 
 
 @_kind("label", "string")
@@ -67,7 +78,7 @@ def to_label(cell: Any) -> str | None:
         return str(cell)
     if not isinstance(cell, str):
         raise _unexpected("a label (text or a whole number)", cell)
-    return cell.strip() or None
+    return _whole(cell.strip()) or None
 
 
 @_kind("number", "number")
@@ -77,7 +88,7 @@ def to_number(cell: Any) -> float | None:
         return None
     try:
         value = math.nan if isinstance(cell, bool) else float(cell)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value):
         raise _unexpected("a finite number", cell)
@@ -87,7 +98,7 @@ def to_number(cell: Any) -> float | None:
 def _json_list(cell: str) -> list[Any] | None:
     try:
         value = json.loads(cell)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, list) else None
 
@@ -122,7 +133,7 @@ def _word(cell: Any) -> str | None:
     # A word of white space (a no-break space, say) does occur in real corpora; "" does not.
     if not isinstance(cell, str):
         raise _unexpected("a word", cell)
-    return cell or None
+    return _whole(cell) or None
 
 
 @_kind("tokens", "strings")

@@ -14,7 +14,7 @@ from mtl.data.readers import read_split
 from mtl.data.readers.base import Column, Source
 from mtl.data.readers.split import choose_roles, collect
 from mtl.data.rows import BadRows, Role, Rows
-from mtl.errors import ConfigError, DataError, one_of
+from mtl.errors import ConfigError, DataError, did_you_mean, one_of
 from mtl.registry import Registry
 
 SPLITS = ("train", "validation", "test")
@@ -88,7 +88,7 @@ def open_splits(task: Task) -> Opened:
     if "train" not in found and "train" not in given:
         raise DataError(
             f"{task.section}.source: Expected a training split in '{source}', "
-            f"but found {', '.join(found) or 'no split'}."
+            f"but found {', '.join(found) or 'no split'}. Name its file in `{task.section}.train`."
         )
     return {**found, **given}
 
@@ -139,10 +139,18 @@ def open_folder(task: Task, name: str) -> Opened:
     if not folder.is_dir():
         raise DataError(
             f"{task.section}.source: Expected a folder, `bundled:<name>` or `hub:<dataset>`, "
-            f"but got '{name}'."
+            f"but got '{name}'{_instead(folder, task.section)}"
         )
     found = {split: split_file(folder, split, task.section) for split in SPLITS}
     return {s: partial(_read_file, task, s, f, "source") for s, f in found.items() if f}
+
+
+def _instead(folder: Path, section: str) -> str:
+    if folder.is_file():
+        return f", a file; name it in `{section}.train`."
+    beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
+    near = did_you_mean(folder.name, (path.name for path in beside if path.is_dir()))
+    return f", which does not exist.{near}"
 
 
 def split_file(folder: Path, split: str, section: str) -> Path | None:
@@ -199,4 +207,5 @@ def _read_hub(task: Task, split: str, title: str, dataset: Any) -> Rows:
         limit=task.options.limit(split),
         bad_rows=task.bad_rows,
         key=f"{task.section}.source",
+        name=title,
     )

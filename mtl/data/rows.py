@@ -125,7 +125,8 @@ class BadRows:
 
 def write_rejects(path: str | Path, groups: Iterable[BadRows]) -> None:
     """Write the rejects of several sections into one file, as :meth:`BadRows.write` does."""
-    with Path(path).open("w", encoding="utf-8") as out:
+    # Half a character, which UTF-8 has no bytes for, becomes JSON's escape of it.
+    with Path(path).open("w", encoding="utf-8", errors="backslashreplace") as out:
         for group in groups:
             for reject in group.rejects:
                 record = {**vars(reject), "section": group.section}

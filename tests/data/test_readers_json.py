@@ -37,6 +37,8 @@ def test_lines_lists_and_data(tmp_path: Path, name: str, content: str, lines: li
     ("content", "message"),
     [
         ('{"text": "good"', r"a\.jsonl:1: Expected a JSON object, but found .* \(column 16\)"),
+        ("[" * 99_999, r"a\.jsonl:1: Expected a JSON object, but found values nested too deeply"),
+        ('{"text": ' + "9" * 9_999, r"Expected a JSON object, but found a number of too many"),
         ('["good"]', r"a\.jsonl:1: Expected a JSON object, but got \['good'\]"),
         ("[\n{}]", r"a\.jsonl:1: .*if it is one list, set `data\.format=json`"),
         (
@@ -68,7 +70,7 @@ def test_bad_lines(tmp_path: Path, content: str, message: str) -> None:
         ("7", 1, "Expected a list of objects, or an object with a list under `data`"),
         ('{"version": 1,\n "rows": []\n}', 1, "or an object with a list under `data`"),
         ('[{"text": "a", "label": 1},\n {"text": }]', 2, r"Expected JSON, but found .*column 11"),
-        ('[{"text": "a", "label": 1}\n {}]', 2, "Expected JSON, but found no ','"),
+        ('[{"text": "a", "label": 1}\n {}]', 2, "Expected JSON, but found broken JSON: no ','"),
         ('[{"text": "a", "label": 1}]\n\n7', 3, "more after the list"),
         ('[\n{"text": "a", "label": 1},\n3]', 3, "Expected a JSON object, but got 3"),
     ],

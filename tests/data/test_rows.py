@@ -130,6 +130,16 @@ def test_rejects_are_counted_and_written(tmp_path: Path) -> None:
     assert len((tmp_path / "both.jsonl").read_text().splitlines()) == 4
 
 
+def test_half_a_character_can_be_rejected(tmp_path: Path) -> None:
+    good = '{"text": "a", "label": 1}\n'
+    path = write(tmp_path / "a.jsonl", good + '{"text": "\\ud83d", "label": 1}\n')
+    bad_rows = skipping()
+    assert len(read_classes(path, bad_rows=bad_rows)) == 1
+    bad_rows.write(tmp_path / "rejected.jsonl")
+    found = json.loads((tmp_path / "rejected.jsonl").read_text())
+    assert found["raw"]["text"] == "\ud83d"
+
+
 def test_all_rows_rejected(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "text,label\n,1\n")
     with pytest.raises(

@@ -300,9 +300,7 @@ def test_what_the_hub_says_becomes_one_sentence(monkeypatch: pytest.MonkeyPatch)
         raise ConnectionError(f"Couldn't reach\n '{path}' on the Hub")
 
     monkeypatch.setattr(datasets, "load_dataset", fail)
-    expected = (
-        r"tasks\.x\.data\.source: .*'hub:me/set' failed\. ConnectionError: Couldn't reach 'me"
-    )
+    expected = r"tasks\.x\.data\.source: .*'hub:me/set' failed: ConnectionError: Couldn't reach 'me"
     with pytest.raises(DataError, match=expected):
         load(source="hub:me/set")
     with pytest.raises(DataError, match=r"Expected `hub:<dataset>\[@revision\]\[:<config>\]`"):

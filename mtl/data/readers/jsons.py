@@ -16,6 +16,8 @@ from mtl.data.readers.base import FORMATS, Cells, Format, Source, missing_column
 from mtl.data.readers.text import lines, whole
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+BROKEN = (ValueError, RecursionError)
+"""What the json module raises: also for numbers of thousands of digits, and for deep nesting."""
 
 
 def read_jsonl(source: Source) -> Iterator[tuple[int, Cells]]:
@@ -26,7 +28,7 @@ def read_jsonl(source: Source) -> Iterator[tuple[int, Cells]]:
             continue
         try:
             value = json.loads(text)
-        except json.JSONDecodeError as problem:
+        except BROKEN as problem:
             hint = ""
             if number == 1 and text[0] == "[":
                 hint = f"; if it is one list, set `{source.section}.format=json`"
@@ -46,14 +48,16 @@ def read_json(source: Source) -> Iterator[tuple[int, Cells]]:
         return
     try:
         yield from _rows(source, whole(source))
-    except json.JSONDecodeError as problem:
-        raise source.fail(
-            problem.lineno, f"Expected JSON, but found {_problem(problem)}."
-        ) from None
+    except BROKEN as problem:
+        line = getattr(problem, "lineno", 0)
+        raise source.fail(line, f"Expected JSON, but found {_problem(problem)}.") from None
 
 
-def _problem(problem: json.JSONDecodeError) -> str:
-    return f"{problem.msg} (column {problem.colno})"
+def _problem(problem: Exception) -> str:
+    if isinstance(problem, json.JSONDecodeError):
+        return f"broken JSON: {problem.msg} (column {problem.colno})"
+    deep = isinstance(problem, RecursionError)
+    return "values nested too deeply" if deep else "a number of too many digits"
 
 
 def _is_lines(source: Source) -> bool:
@@ -61,7 +65,7 @@ def _is_lines(source: Source) -> bool:
         if line.strip():
             try:
                 value = json.loads(line)
-            except json.JSONDecodeError:
+            except BROKEN:
                 return False
             return isinstance(value, dict) and not isinstance(value.get("data"), list)
     return False

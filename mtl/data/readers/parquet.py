@@ -18,7 +18,10 @@ def read_parquet(source: Source) -> Iterator[tuple[int, Cells]]:
     try:
         file = pq.ParquetFile(source.path)
     except pa.ArrowInvalid as problem:
-        raise source.fail(0, f"Expected a Parquet file, but found {problem}.") from None
+        reason = str(problem).partition(". ")[0].rstrip(".")
+        raise source.fail(
+            0, f"Expected a Parquet file, but found one that cannot be read: {reason}."
+        ) from None
     names = file.schema_arrow.names
     check_columns(source, 0, names)
     wanted = [str(column) for column in source.wanted if column in names]

@@ -68,7 +68,9 @@ def read_split(
         for file in find(pattern, key, base)
     ]
     found = (item for source in sources for item in _read(source, format))
-    return collect(found, chosen, split=split, limit=limit, bad_rows=bad_rows, key=key)
+    return collect(
+        found, chosen, split=split, limit=limit, bad_rows=bad_rows, key=key, name=str(pattern)
+    )
 
 
 def choose_roles(
@@ -95,8 +97,8 @@ def choose_roles(
     for role in chosen:
         if role.required and role.name not in columns:
             raise ConfigError(
-                f"{where}.{role.name}: Expected the column of the task's {role.help or role.name}, "
-                "but got none."
+                f"{where}.{role.name}: Expected the column of the task's {role.name}"
+                f"{role.help and f' ({role.help})'}, but got none."
             )
     return [role for role in chosen if role.name in columns]
 
@@ -116,8 +118,9 @@ def collect(
     limit: int | None,
     bad_rows: BadRows,
     key: str,
+    name: str,
 ) -> Rows:
-    """Convert what readers found and return it as rows.
+    """Convert what readers found and return it as rows; `name` says what they read.
 
     Raises:
         DataError: If there is none.
@@ -128,7 +131,7 @@ def collect(
         return rows
     rejected = bad_rows.rejects[before:]
     if not rejected:
-        raise DataError(f"{key}: Expected rows, but found none in what it names.")
+        raise DataError(f"{key}: Expected rows, but found none in '{name}'.")
     first = rejected[0]
     raise DataError(
         f"{key}: Expected rows, but all {len(rejected):,} were skipped, "

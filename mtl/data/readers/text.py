@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mtl.data.readers.base import Source
+from mtl.errors import DataError
 
 _MARK = "\udfff"  # A lone surrogate: no decoder of a Unicode encoding returns one.
 _BOMS = (
@@ -51,15 +52,23 @@ def lines(source: Source, newline: str = "\n") -> Iterator[tuple[int, str]]:
         DataError: At the first line with bytes that are not of the encoding.
         ConfigError: If the encoding is unknown.
     """
+    number = 0
     with _open(source, newline) as file:
-        for number, line in enumerate(file, start=1):
-            if _MARK in line or (number == 1 and "\0" in line):
-                raise source.fail(
-                    number,
-                    f"Expected {source.encoding} text, but found bytes that are not. "
-                    f"Set `{source.section}.encoding` to the file's encoding, such as latin-1.",
-                )
-            yield number, line.lstrip("\ufeff") if number == 1 else line
+        try:
+            for number, line in enumerate(file, start=1):
+                if _MARK in line or (number == 1 and "\0" in line):
+                    raise _undecodable(source, number)
+                yield number, line.lstrip("\ufeff") if number == 1 else line
+        except UnicodeError:  # UTF-16 without a byte-order mark
+            raise _undecodable(source, number + 1) from None
+
+
+def _undecodable(source: Source, line: int) -> DataError:
+    return source.fail(
+        line,
+        f"Expected {source.encoding} text, but found bytes that are not. "
+        f"Set `{source.section}.encoding` to the file's encoding, such as latin-1.",
+    )
 
 
 def whole(source: Source) -> str:
