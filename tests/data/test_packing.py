@@ -88,3 +88,9 @@ def test_packed_rows_are_mostly_real_tokens() -> None:
 
 def test_nothing_to_pack() -> None:
     assert pack([], 10, share=True) == []
+
+
+def test_the_budget_holds_for_groups_of_several_rows() -> None:
+    groups = [[5, 5], [5, 5]]
+    assert [len(rows) for rows in pack(groups, 20, share=True)] == [4]
+    assert [len(rows) for rows in pack(groups, 19, share=True)] == [2, 2]
