@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ def fit(
     data: MultiTaskData,
     *,
     steps: int = 1,
-    callbacks: list[L.Callback] | None = None,
+    callbacks: Sequence[L.Callback] = (),
     **options: Any,
 ) -> L.Trainer:
     """Train some steps, with neither validation nor files."""
@@ -114,7 +114,7 @@ def fit(
         limit_val_batches=0,
         num_sanity_val_steps=0,
         logger=False,
-        callbacks=callbacks,
+        callbacks=list(callbacks),
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
