@@ -62,6 +62,7 @@ def load_trunk(
             revision=revision,
             trust_remote_code=trust_remote_code,
         )
+    _check_vocabulary(path, model.config, tokenizer)
     kind = kind_of(model.config)
     if hasattr(model, "pooler"):
         model.pooler = None  # Feeds no head; unused parameters break DDP.
@@ -75,6 +76,16 @@ def load_trunk(
             f"{model.config.model_type} model, whose tokens cannot see what comes after them."
         )
     return trunk
+
+
+def _check_vocabulary(path: str | None, config: Any, tokenizer: Any) -> None:
+    """Refuse a tokenizer of another model; tokens that were added to it later may be unknown."""
+    rows, pieces = getattr(config, "vocab_size", None), tokenizer.vocab_size
+    if isinstance(rows, int) and pieces > rows:
+        raise ConfigError(
+            f"Expected `trunk.path` to hold a model and its own tokenizer, but in '{path}' the "
+            f"tokenizer has {pieces} pieces and the model has {rows}."
+        )
 
 
 def _checkpoint_activations(model: Any) -> None:
@@ -142,6 +153,7 @@ def build_hf(
     trust_remote_code: bool = False,
 ) -> tuple[nn.Module, Any]:
     """Load any model that AutoModel knows, from the Hub or a folder."""
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
@@ -151,6 +163,7 @@ def build_hf(
             "not set; for example trunk.path=Qwen/Qwen3-0.6B-Base."
         )
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
+    wrong = (OSError, ValueError, KeyError, ImportError, RuntimeError)
     try:
         config = AutoConfig.from_pretrained(path, **options)
         override_dropout(config, dropout)
@@ -162,12 +175,14 @@ def build_hf(
                 dtype=torch.float32,
                 use_safetensors=_safetensors(path),
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,
                 **options,
             )
+            _refuse_other_shapes(loading["mismatched_keys"])
             _say_what_is_missing(path, loading["missing_keys"])
         else:
             model = AutoModel.from_config(config, trust_remote_code=trust_remote_code).float()
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+    except (*wrong, SafetensorError, StrictDataclassError) as error:
         raise ConfigError(_no_model(path, error)) from error
     if not tokenizer.is_fast:
         raise ConfigError(
@@ -204,16 +219,33 @@ def build_llama2c(
 
 
 def _no_model(path: str, error: Exception) -> str:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    first = _reason(error)
     if Path(path).is_dir():
         return (
             f"Expected `trunk.path` to be a folder with a Hugging Face model (config.json, "
-            f"model.safetensors, tokenizer.json), but '{path}' cannot be loaded: {first}"
+            f"model.safetensors, tokenizer.json), but '{path}' cannot be loaded: {first}."
         )
     return (
         f"Expected `trunk.path` to be a model on the Hugging Face Hub or a folder, but '{path}' "
-        f"cannot be loaded: {first}"
+        f"cannot be loaded: {first}."
     )
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says first, in one line without a full stop."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = lines or [type(error).__name__]
+    whole = lines[0] if not lines[0].endswith(":") else " ".join(lines)[:300]
+    return whole.rstrip(".!")
+
+
+def _refuse_other_shapes(keys: Iterable[Any]) -> None:
+    """Raise ValueError for the first weight whose shape is not the configuration's."""
+    for name, found, wanted in sorted(keys):
+        raise ValueError(
+            f"its weight {name} has shape {tuple(found)}, but its config.json asks for "
+            f"{tuple(wanted)}"
+        )
 
 
 def _say_what_is_missing(path: str, keys: Iterable[str]) -> None:

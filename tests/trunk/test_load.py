@@ -209,7 +209,23 @@ def test_weights_of_another_shape(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["hidden_size"] = 32
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    assert f"'{folder}' cannot be loaded" in fails("hf", folder)
+    message = fails("hf", folder)
+    assert f"'{folder}' cannot be loaded: its weight " in message
+    assert message.endswith(" has shape (400, 16), but its config.json asks for (400, 32).")
+
+
+def test_a_tokenizer_of_another_model(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["vocab_size"] = 100
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert "pieces and the model has 100" in fails("hf", folder, pretrained=False)
+
+
+def test_a_shape_that_cannot_be(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["num_attention_heads"] = 5
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert "not a multiple of the number of attention heads" in fails("hf", folder)
 
 
 def test_a_tokenizer_that_is_not_json(folder: Path) -> None:
