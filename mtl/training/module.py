@@ -116,6 +116,7 @@ class MultiTaskModule(L.LightningModule):
         if last < 0:
             self.manual_backward(self._nothing())
         self._drop_idle_heads(step)
+        self._unscale(optimizer)
         learning = [p for p in self.model.parameters() if p.requires_grad]
         norm = clip(learning, self.settings.clip_norm)
         optimizer.step()
@@ -158,6 +159,12 @@ class MultiTaskModule(L.LightningModule):
             if name not in busy:
                 for parameter in head.parameters():
                     parameter.grad = None
+
+    def _unscale(self, optimizer: Any) -> None:
+        """Undo the scale of float16 losses, so that the gradients' true norm is clipped."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None:
+            scaler.unscale_(optimizer.optimizer)
 
     def _seed(self, step: int, micro_batch: int) -> None:
         """Seed what dropout draws from, for this pass alone."""
