@@ -112,8 +112,12 @@ class RunCheckpoint(Checkpoint):
             trainer.strategy.remove_checkpoint(self.folder / dropped)
 
     def _rank(self, step: int, value: float) -> tuple[str | None, str | None]:
-        """File the state among the best; returns its file name, and the one it displaces."""
-        worst = min(self.kept, key=lambda name: self.sign * self.kept[name], default=None)
+        """File the state among the best; returns its file name, and the one it displaces.
+
+        Among equals, the earliest is the best.
+        """
+        latest_first = reversed(self.kept)
+        worst = min(latest_first, key=lambda name: self.sign * self.kept[name], default=None)
         if self.save_top_k == 0:
             return None, None
         full = 0 < self.save_top_k <= len(self.kept)
@@ -185,9 +189,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"{path}: Expected a checkpoint of this program, but it cannot be read: "
-            f"{str(error).strip().splitlines()[0]}"
+            f"{path}: Expected a checkpoint of this program, but it cannot be read: {reason}"
         ) from error
     if not isinstance(found, dict) or "state_dict" not in found:
         raise CheckpointError(
