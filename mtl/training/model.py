@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mtl.config.build import build
 from mtl.data.plan import generator
+from mtl.errors import ConfigError, join_problems
 from mtl.heads.base import Head
-from mtl.tasks import Task
+from mtl.tasks import TASK_TYPES, Task
 from mtl.trunk import Trunk
 from mtl.types import MicroBatch
+
+_EMPTY = nn.ModuleDict()
+"""Heads and scores lie in such a dictionary, whose own attributes cannot be their names."""
 
 
 class MultiTaskModel(nn.Module):
@@ -39,6 +45,46 @@ class MultiTaskModel(nn.Module):
         """Return logits (G, C) of every task in the batch, after one pass of the trunk."""
         hidden = self.trunk(batch.trunk)
         return {name: self.head(name)(part.read(hidden)) for name, part in batch.heads.items()}
+
+
+def make_task(
+    name: str,
+    type: str,
+    *,
+    options: Mapping[str, Any],
+    head: Mapping[str, Any],
+    metric: str | None = None,
+    weight: float = 1.0,
+) -> Task:
+    """Return a task from plain values, as a configuration or a model folder has them.
+
+    Raises:
+        ConfigError: If its type is unknown, an option is wrong, or its name cannot be a module's.
+    """
+    kind = TASK_TYPES.get(type, f"tasks.{name}.type")
+    its_options, problems = build(kind.Options, options, f"tasks.{name}.options")
+    its_head, more = build(kind.HeadOptions, head, f"tasks.{name}.head")
+    if problems or more:
+        raise ConfigError(join_problems([*problems, *more]))
+    task = kind(name, its_options, its_head, metric, weight)
+    for key, given in ((f"tasks.{name}", name), (f"tasks.{name}.head.name", task.head_name)):
+        if hasattr(_EMPTY, given):
+            raise ConfigError(
+                f"Expected `{key}` to have another name than '{given}', which PyTorch's modules "
+                f"keep for themselves; '{given}_1' would do."
+            )
+    return task
+
+
+def first_difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str | None:
+    """Return how weights in a file differ from a model's, in a few words; None if they fit."""
+    for name, tensor in wanted.items():
+        if name not in found:
+            return f"'{name}' is missing"
+        if found[name].shape != tensor.shape:
+            shape, ours = tuple(found[name].shape), tuple(tensor.shape)
+            return f"'{name}' has shape {shape} instead of {ours}"
+    return next((f"'{name}' is one too many" for name in found if name not in wanted), None)
 
 
 def build_heads(tasks: Sequence[Task], hidden_size: int, seed: int) -> nn.ModuleDict:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,49 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mtl.errors import CheckpointError, ConfigError, one_of
-from mtl.tasks import TASK_TYPES, Task
-from mtl.training.model import MultiTaskModel, build_heads
+from mtl.config.build import build
+from mtl.errors import CheckpointError, ConfigError, join_problems, one_of
+from mtl.tasks import Task
+from mtl.training.model import MultiTaskModel, build_heads, first_difference, make_task
 from mtl.trunk import TextEncoder
 from mtl.trunk.load import load_trunk
 
 FORMAT = 1
 DESCRIPTION = "mtl.json"
-ABOUT_TRUNK = ("attention", "max_length", "stride", "prefix_space")
+
+
+@dataclass
+class TrunkAbout:
+    """What ``mtl.json`` says about the trunk."""
+
+    kind: str
+    attention: str = field(metadata={"choices": ("causal", "bidirectional")})
+    max_length: int = field(metadata={"min": 1})
+    stride: int = field(metadata={"min": 0})
+    prefix_space: bool
+
+
+@dataclass
+class TaskAbout:
+    """What ``mtl.json`` says about a task."""
+
+    type: str
+    options: dict[str, Any]
+    head: dict[str, Any]
+    metric: str
+    weight: float = field(metadata={"min": 0})
+    state: dict[str, Any]
+    columns: dict[str, Any]
+    attention: str | None = None
+
+
+@dataclass
+class Description:
+    """What ``mtl.json`` says."""
+
+    format: int
+    trunk: TrunkAbout
+    tasks: dict[str, TaskAbout]
 
 
 @dataclass
@@ -127,7 +161,11 @@ def load_model(folder: Path) -> LoadedModel:
     try:
         trunk = load_trunk("hf", str(folder), attention=about["attention"])
     except (ConfigError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: the trunk cannot be loaded: {error}") from error
+        reason = str(error).rpartition("cannot be loaded: ")[2]
+        raise CheckpointError(
+            f"{folder}: the trunk cannot be loaded: {reason.rstrip('.')}. Copy the folder again, "
+            "or train anew."
+        ) from error
     heads = build_heads(tasks, trunk.hidden_size, seed=0)
     for name, head in heads.items():
         load_head(head, folder / head_file(name))
@@ -146,30 +184,35 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     path = folder / DESCRIPTION
     if not path.is_file():
-        found = "there is no such folder" if not folder.is_dir() else f"it has no {DESCRIPTION}"
-        raise CheckpointError(
-            f"Expected '{folder}' to be a run or a model folder of mtl, but {found}; a run that "
-            "ended early has its checkpoints only: continue it with resume=RUN."
-        )
+        raise CheckpointError(_no_model(folder))
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
         written = description["format"]
-        known = isinstance(written, int) and written <= FORMAT
-        missing = [key for key in ABOUT_TRUNK if key not in description["trunk"]]
-        missing += [] if description["tasks"].items() else ["tasks"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         found = f"it has no {error}" if isinstance(error, KeyError) else f"got: {error}"
         raise CheckpointError(
             f"{path}: Expected a model's description in JSON, but {found}."
         ) from error
-    if not known:
+    if not isinstance(written, int) or written > FORMAT:
         raise CheckpointError(
             f"{path}: Expected format {FORMAT}, but got {written}; it was written by another "
             "version of mtl."
         )
-    if missing:
-        raise CheckpointError(f"{path}: Expected a model's description with {missing[0]}.")
+    problems = build(Description, description)[1]
+    if not problems and not description["tasks"]:
+        problems = ["Expected `tasks` to have one or more, but there is none."]
+    if problems:
+        raise CheckpointError(f"{path}: {join_problems(problems)}")
     return dict(description)
+
+
+def _no_model(folder: Path) -> str:
+    expected = f"Expected '{folder}' to be a run or a model folder of mtl, but"
+    if not folder.is_dir():
+        return f"{expected} there is no such folder."
+    if (folder / "checkpoints").is_dir():
+        return f"{expected} it ended early and has checkpoints only; continue it with resume=RUN."
+    return f"{expected} it has no {DESCRIPTION}; train.py writes one at the end of a run."
 
 
 def restore_tasks(description: Mapping[str, Any], path: Path) -> list[Task]:
@@ -180,23 +223,19 @@ def restore_tasks(description: Mapping[str, Any], path: Path) -> list[Task]:
     """
     try:
         return [restore_task(name, spec) for name, spec in description["tasks"].items()]
-    except (KeyError, TypeError, AttributeError, ValueError, ConfigError) as error:
-        found = f"one has no {error}." if isinstance(error, KeyError) else f"got: {error}"
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        found = f"one has no {error}" if isinstance(error, KeyError) else f"got: {error}"
         raise CheckpointError(
-            f"{path}: Expected tasks as this version of mtl writes them, but {found}"
+            f"{path}: Expected tasks as this version of mtl writes them, but {found}."
         ) from error
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def restore_task(name: str, spec: Mapping[str, Any]) -> Task:
     """Build a task from its part of the description."""
-    kind = TASK_TYPES.get(spec["type"], f"tasks.{name}.type")
-    task = kind(
-        name,
-        kind.Options(**spec["options"]),
-        kind.HeadOptions(**spec["head"]),
-        spec["metric"],
-        spec["weight"],
-    )
+    parts = ("type", "options", "head", "metric", "weight")
+    task = make_task(name, **{part: spec[part] for part in parts})
     task.load_state(spec["state"])
     return task
 
@@ -207,13 +246,15 @@ def load_head(head: nn.Module, path: Path) -> None:
     Raises:
         CheckpointError: If the file is missing or of another shape.
     """
-    try:
-        head.load_state_dict(load_file(path), strict=True)
-    except (OSError, RuntimeError, ValueError) as error:
-        first = str(error).strip().splitlines()[-1].strip()
-        raise CheckpointError(f"{path}: the head's weights do not fit: {first}") from error
-    except Exception as error:  # safetensors raises its own class for a damaged header
-        raise CheckpointError(f"{path}: Expected a safetensors file: {error}.") from error
+    if not path.is_file():
+        raise CheckpointError(f"{path}: the head's weights are missing; copy the folder again.")
+    weights = _read_weights(path)
+    if odd := first_difference(weights, head.state_dict()):
+        raise CheckpointError(
+            f"{path}: the head's weights do not fit: {odd}; {DESCRIPTION} beside it is another "
+            "run's."
+        )
+    head.load_state_dict(weights, strict=True)
 
 
 def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
@@ -224,14 +265,14 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
     """
     folder = model_folder(folder)
     description = read_description(folder)
-    weights = _trunk_weights(folder)
-    missing = model.trunk.model.load_state_dict(weights, strict=False)
-    if missing.missing_keys or missing.unexpected_keys:
-        odd = (missing.missing_keys + missing.unexpected_keys)[0]
+    weights = _read_weights(folder / "model.safetensors")
+    trunk = model.trunk.model
+    if odd := first_difference(weights, _untied(trunk, weights)):
         raise CheckpointError(
-            f"Expected `init` to be a run with the same trunk, but the weights in '{folder}' are "
-            f"another model's (first difference: {odd})."
+            f"Expected `init` to be a run with the same trunk, but in '{folder}' {odd}; choose "
+            "its trunk, or another run."
         )
+    trunk.load_state_dict(weights, strict=False)
     copied = []
     for name, task in model.tasks.items():
         there = description["tasks"].get(name)
@@ -242,12 +283,21 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
     return copied
 
 
-def _trunk_weights(folder: Path) -> dict[str, torch.Tensor]:
-    path = folder / "model.safetensors"
+def _untied(model: nn.Module, found: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a model's weights without those that a file has under another name (T5's)."""
+    state = model.state_dict()
+    there = {state[name].data_ptr() for name in found if name in state}
+    return {n: v for n, v in state.items() if n in found or v.data_ptr() not in there}
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         return dict(load_file(path))
-    except Exception as error:
-        raise CheckpointError(f"{path}: Expected the trunk's weights: {error}.") from error
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().rstrip(".")
+        raise CheckpointError(
+            f"{path}: Expected a safetensors file, but it cannot be read: {reason}."
+        ) from error
 
 
 def check_head_names(tasks: Mapping[str, Task], asked: list[str]) -> None:

@@ -9,19 +9,18 @@ from typing import Any
 
 import torch
 
-from mtl.config.build import build
 from mtl.config.schema import Config, TaskConfig
 from mtl.data.datamodule import Batching, MultiTaskData
 from mtl.data.mixing import MIXERS
 from mtl.data.rows import Rows, write_rejects
 from mtl.data.sources import Splits, load_splits
 from mtl.data.store import ExampleStore
-from mtl.errors import ConfigError, DataError, join_problems
+from mtl.errors import DataError
 from mtl.reporting.console import note
 from mtl.reporting.progress import track
-from mtl.tasks import TASK_TYPES, Task
+from mtl.tasks import Task
 from mtl.tasks.encode import encode_split
-from mtl.training.model import MultiTaskModel, build_heads
+from mtl.training.model import MultiTaskModel, build_heads, make_task
 from mtl.training.optim import OptimizerSettings
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
@@ -60,7 +59,6 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
     """
     tasks = [build_task(name, spec) for name, spec in cfg.tasks.items()]
     splits = {t.name: _read(t, cfg.tasks[t.name], cfg.seed) for t in tasks}
-    write_rejected(splits, run_dir)
     for task in tasks:
         if states is None:
             train = splits[task.name].train
@@ -75,6 +73,7 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
     model = MultiTaskModel(trunk, tasks, heads)
     stores = _encode(cfg, model, encoder, splits)
     columns = {name: dict(spec.columns) for name, spec in cfg.tasks.items()}
+    write_rejected(splits, run_dir)
     return Prepared(model, encoder, _data(cfg, trunk, stores), splits, columns)
 
 
@@ -84,12 +83,14 @@ def build_task(name: str, spec: TaskConfig) -> Task:
     Raises:
         ConfigError: If its type is unknown or an option is wrong.
     """
-    kind = TASK_TYPES.get(spec.type, f"tasks.{name}.type")
-    options, problems = build(kind.Options, spec.options, f"tasks.{name}.options")
-    head, more = build(kind.HeadOptions, spec.head, f"tasks.{name}.head")
-    if problems or more:
-        raise ConfigError(join_problems([*problems, *more]))
-    return kind(name, options, head, spec.metric, spec.weight)
+    return make_task(
+        name,
+        spec.type,
+        options=spec.options,
+        head=spec.head,
+        metric=spec.metric,
+        weight=spec.weight,
+    )
 
 
 def _read(task: Task, spec: TaskConfig, seed: int) -> Splits:
