@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,49 +18,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mtl.config.build import build
-from mtl.errors import CheckpointError, ConfigError, join_problems, one_of
+from mtl.errors import CheckpointError, ConfigError, one_of
 from mtl.tasks import Task
-from mtl.training.model import MultiTaskModel, build_heads, first_difference, make_task
+from mtl.training.description import (
+    DESCRIPTION,
+    FORMAT,
+    model_folder,
+    read_description,
+    restore_tasks,
+)
+from mtl.training.model import MultiTaskModel, build_heads, first_difference
 from mtl.trunk import TextEncoder
 from mtl.trunk.load import load_trunk
-
-FORMAT = 1
-DESCRIPTION = "mtl.json"
-
-
-@dataclass
-class TrunkAbout:
-    """What ``mtl.json`` says about the trunk."""
-
-    kind: str
-    attention: str = field(metadata={"choices": ("causal", "bidirectional")})
-    max_length: int = field(metadata={"min": 1})
-    stride: int = field(metadata={"min": 0})
-    prefix_space: bool
-
-
-@dataclass
-class TaskAbout:
-    """What ``mtl.json`` says about a task."""
-
-    type: str
-    options: dict[str, Any]
-    head: dict[str, Any]
-    metric: str
-    weight: float = field(metadata={"min": 0})
-    state: dict[str, Any]
-    columns: dict[str, Any]
-    attention: str | None = None
-
-
-@dataclass
-class Description:
-    """What ``mtl.json`` says."""
-
-    format: int
-    trunk: TrunkAbout
-    tasks: dict[str, TaskAbout]
 
 
 @dataclass
@@ -142,12 +111,6 @@ def describe(
     }
 
 
-def model_folder(folder: Path) -> Path:
-    """Return the `model/` folder of a run; a folder that is no finished run as it is."""
-    inner = folder / "model"
-    return inner if (inner / DESCRIPTION).is_file() else folder
-
-
 def load_model(folder: Path) -> LoadedModel:
     """Load a run's folder, or the `model/` folder in it.
 
@@ -174,70 +137,6 @@ def load_model(folder: Path) -> LoadedModel:
     )
     model = MultiTaskModel(trunk, tasks, heads).eval()
     return LoadedModel(model, encoder, description)
-
-
-def read_description(folder: Path) -> dict[str, Any]:
-    """Read ``mtl.json``.
-
-    Raises:
-        CheckpointError: If it is missing, malformed, or of a newer format.
-    """
-    path = folder / DESCRIPTION
-    if not path.is_file():
-        raise CheckpointError(_no_model(folder))
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        written = description["format"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        found = f"it has no {error}" if isinstance(error, KeyError) else f"got: {error}"
-        raise CheckpointError(
-            f"{path}: Expected a model's description in JSON, but {found}."
-        ) from error
-    if not isinstance(written, int) or written > FORMAT:
-        raise CheckpointError(
-            f"{path}: Expected format {FORMAT}, but got {written}; it was written by another "
-            "version of mtl."
-        )
-    problems = build(Description, description)[1]
-    if not problems and not description["tasks"]:
-        problems = ["Expected `tasks` to have one or more, but there is none."]
-    if problems:
-        raise CheckpointError(f"{path}: {join_problems(problems)}")
-    return dict(description)
-
-
-def _no_model(folder: Path) -> str:
-    expected = f"Expected '{folder}' to be a run or a model folder of mtl, but"
-    if not folder.is_dir():
-        return f"{expected} there is no such folder."
-    if (folder / "checkpoints").is_dir():
-        return f"{expected} it ended early and has checkpoints only; continue it with resume=RUN."
-    return f"{expected} it has no {DESCRIPTION}; train.py writes one at the end of a run."
-
-
-def restore_tasks(description: Mapping[str, Any], path: Path) -> list[Task]:
-    """Build all tasks of a description.
-
-    Raises:
-        CheckpointError: If an entry is missing or unknown, with the file's `path`.
-    """
-    try:
-        return [restore_task(name, spec) for name, spec in description["tasks"].items()]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        found = f"one has no {error}" if isinstance(error, KeyError) else f"got: {error}"
-        raise CheckpointError(
-            f"{path}: Expected tasks as this version of mtl writes them, but {found}."
-        ) from error
-    except ConfigError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-
-
-def restore_task(name: str, spec: Mapping[str, Any]) -> Task:
-    """Build a task from its part of the description."""
-    parts = ("type", "options", "head", "metric", "weight")
-    task = make_task(name, **{part: spec[part] for part in parts})
-    task.load_state(spec["state"])
-    return task
 
 
 def load_head(head: nn.Module, path: Path) -> None:
@@ -273,14 +172,23 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
             "its trunk, or another run."
         )
     trunk.load_state_dict(weights, strict=False)
+    others = {t.name: t for t in restore_tasks(description, folder / DESCRIPTION)}
     copied = []
     for name, task in model.tasks.items():
-        there = description["tasks"].get(name)
-        same = there is not None and there["state"] == task.state()
-        if same and (folder / head_file(task.head_name)).is_file():
-            load_head(model.head(name), folder / head_file(task.head_name))
+        path = folder / head_file(task.head_name)
+        if name in others and path.is_file() and _same_outputs(task, others[name]):
+            load_head(model.head(name), path)
             copied.append(name)
     return copied
+
+
+def _same_outputs(task: Task, other: Task) -> bool:
+    """Whether two tasks could share a head without changing it; their data may differ."""
+    try:
+        shared = task.shared_state([other])
+    except ConfigError:
+        return False
+    return all(task.state()[key] == other.state()[key] for key in shared)
 
 
 def _untied(model: nn.Module, found: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -82,7 +82,7 @@ def one_task(run: Path, names: list[str] | None) -> str:
         ConfigError: If it is not clear.
         CheckpointError: If there is no run.
     """
-    from mtl.training.model_io import model_folder, read_description
+    from mtl.training.description import model_folder, read_description
 
     known = list(read_description(model_folder(run))["tasks"]) if names is None else names
     if len(known) != 1:
