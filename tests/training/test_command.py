@@ -1,0 +1,67 @@
+"""``train.py`` itself, in this process: joint runs, sweeps, and resuming by command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.training.site import Site, differing, last_weights, metrics
+from train import main
+
+
+def arguments(site: Site, *more: str) -> list[str]:
+    """Return a command line that trains two steps."""
+    return [
+        *(f"tasks.{name}.data.source={site.data}" for name in ("ner", "sentiment")),
+        "trunk=hf",
+        f"trunk.path={site.trunk}",
+        "batching.examples=6",
+        "trainer.max_steps=2",
+        "trainer.threads=1",
+        "trainer.progress=false",
+        "trainer.accelerator=cpu",
+        "schedule.name=constant",
+        "logger=none",
+        *more,
+    ]
+
+
+def test_two_tasks_train_jointly_and_go_on(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(["task=ner,sentiment", *arguments(site, f"hydra.run.dir={run}")]) == 0
+    shown = capsys.readouterr().out
+    assert "ner" in shown
+    assert "mtl predict" in shown
+    assert {name.split("/")[1] for name in metrics(run)} == {"ner", "sentiment", "score"}
+    assert {p.name for p in run.iterdir()} == {".hydra", "checkpoints", "metrics.json", "model"}
+    hydra = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (run / ".hydra").iterdir()}
+    before = last_weights(run)
+
+    assert main([f"resume={run}"]) == 0
+    assert "finished after 2 steps" in "".join(capsys.readouterr())
+    assert differing(last_weights(run), before) == []
+
+    assert main([f"resume={run}", "trainer.max_steps=4"]) == 0
+    assert len(differing(last_weights(run), before)) == len(before)
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (run / ".hydra").iterdir()} == hydra
+
+
+def test_a_failing_job_leaves_the_rest_of_a_sweep(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = tmp_path / "sweep"
+    line = arguments(site, f"hydra.sweep.dir={sweep}", "trainer.test=false")
+    sources = f"tasks.sentiment.data.source=/nowhere,{site.data}"
+    line = [sources if text.startswith("tasks.sentiment") else text for text in line]
+    assert main(["-m", "task=[ner,sentiment]", *line]) == 2
+    error = capsys.readouterr().err
+    assert "job 0: error: " in error
+    assert "/nowhere" in error
+    files = [sweep / f"job-{n}" / ".hydra" / f"job-{n}.json" for n in range(2)]
+    assert [json.loads(file.read_text())["status"] for file in files] == ["error", "done"]
+    assert not (sweep / "job-0" / "metrics.json").exists()
+    assert {"val/ner/f1", "val/sentiment/mcc"} <= metrics(sweep / "job-1").keys()
