@@ -28,6 +28,7 @@ from mtl.tasks.base import TASK_TYPES, HeadOptions, Task, TaskMetrics, read_part
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.types import Encoded, HeadBatch, IntArray, Row
 
+ENTITY_METRICS = ("f1", "precision", "recall")
 DECODINGS = ("plain", "constrained")
 SUBWORDS = ("auto", "first", "last")
 
@@ -68,19 +69,12 @@ class TokenClassification(Task):
     type = "token_classification"
     Options = TokenOptions
     HeadOptions = TokenHeadOptions
-    metric_names = (
-        "f1",
-        "precision",
-        "recall",
-        "accuracy",
-        "token_macro_f1",
-        "token_weighted_f1",
-    )
+    metric_names = (*ENTITY_METRICS, "accuracy", "token_macro_f1", "token_weighted_f1")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
         self.scheme = NONE
         self.labels: list[str] = []
+        super().__init__(*args, **kwargs)
         self._transitions: Transitions | None = None
         if self.options.scheme not in (None, NONE, *SCHEMES):
             where_ = f"tasks.{self.name}.options.scheme"
@@ -89,6 +83,13 @@ class TokenClassification(Task):
             value = getattr(self.head_options, key)
             if value not in choices:
                 raise ConfigError(one_of(f"tasks.{self.name}.head.{key}", value, choices))
+
+    @property
+    def own_metrics(self) -> tuple[str, ...]:
+        """Without those of entities where the learned labels mark none."""
+        if not self.labels or self.scheme != NONE:
+            return self.metric_names
+        return tuple(m for m in self.metric_names if m not in ENTITY_METRICS)
 
     @classmethod
     def roles(cls) -> list[Role]:
@@ -124,10 +125,10 @@ class TokenClassification(Task):
         """Take back scheme and labels."""
         self.scheme = state["scheme"]
         self.labels = list(state["labels"])
-        if self.scheme == NONE and self.primary_metric in ("f1", "precision", "recall"):
+        if self.primary_metric not in self.own_metrics:
             raise ConfigError(
-                f"Expected `tasks.{self.name}.metric` to be accuracy, token_macro_f1 or "
-                f"token_weighted_f1, because the labels mark no spans, but got "
+                f"Expected `tasks.{self.name}.metric` to be one of "
+                f"{{{', '.join(self.own_metrics)}}}, because the labels mark no spans, but got "
                 f"'{self.primary_metric}'."
             )
 

@@ -1,0 +1,120 @@
+"""A few rows for every registered task type, and what turns them into a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtl.data.collate import Collator
+from mtl.tasks import Task
+from mtl.tasks.encode import encode_split
+from mtl.training.model import make_task
+from mtl.trunk import TextEncoder
+from mtl.types import HeadBatch, Row
+from tests import helpers
+
+HIDDEN = 48
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows that a task of some type, with some options, can learn from."""
+
+    type: str
+    rows: Sequence[Mapping[str, Any]]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    head: Mapping[str, Any] = field(default_factory=dict)
+    metric: str | None = None
+
+    def task(self, name: str = "sample", *, learned: bool = True) -> Task:
+        """Return the task."""
+        task = make_task(name, self.type, options=self.options, head=self.head, metric=self.metric)
+        if learned:
+            task.learn(self.placed())
+            task.load_state(task.state())
+        return task
+
+    def placed(self) -> list[Row]:
+        """Return the rows as a reader gives them."""
+        return place(self.rows)
+
+
+def place(rows: Sequence[Mapping[str, Any]], file: str = "data.jsonl") -> list[Row]:
+    """Return rows with the line that each stands on."""
+    return [
+        {**row, "_file": file, "_line": line, "_id": f"{file}-{line}"}
+        for line, row in enumerate(rows, start=1)
+    ]
+
+
+TAGGED = [
+    {"tokens": ["Ines", "Talbot", "left", "."], "labels": ["B-PER", "I-PER", "O", "O"]},
+    {"tokens": ["The", "Lantern", "in", "Brackwater"], "labels": ["O", "B-ORG", "O", "B-LOC"]},
+    {"tokens": ["Nobody", "asked"], "labels": ["O", "O"]},
+    {"tokens": ["Okonkwo"], "labels": ["B-ORG"]},
+]
+SPEECH = [
+    {"tokens": ["Nobody", "asked", "why"], "labels": ["PRON", "VERB", "ADV"]},
+    {"tokens": ["Rain", "fell"], "labels": ["NOUN", "VERB"]},
+]
+TEXTS = ["Nobody asked why.", "The garden was lovely.", "The pump ran.", "Tea and bread.", "Rain."]
+
+
+def labelled(labels: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return texts with labels."""
+    return [{"text": text, "label": label} for text, label in zip(TEXTS, labels, strict=True)]
+
+
+SAMPLES = {
+    "entities": Sample("token_classification", TAGGED),
+    "parts of speech": Sample("token_classification", SPEECH, metric="accuracy"),
+    "entities in a text": Sample(
+        "token_classification", [{**row, "text": "  ".join(row["tokens"])} for row in TAGGED]
+    ),
+    "two classes": Sample("text_classification", labelled(["no", "yes", "no", "yes", "no"])),
+    "three classes": Sample("text_classification", labelled(["a", "b", "c", "a", "b"])),
+    "several labels": Sample(
+        "text_classification",
+        labelled([["a"], [], ["a", "b"], ["b"], ["c", "a"]]),
+        options={"problem": "multi"},
+    ),
+    "a number": Sample(
+        "text_classification",
+        labelled([1.0, 2.5, 4.0, 3.0, -2.0]),
+        options={"problem": "regression"},
+    ),
+}
+
+
+def encoder(max_length: int = 64, stride: int = 16, tokenizer: Any = None) -> TextEncoder:
+    """Return an encoder with GPT-2's kind of tokenizer."""
+    return TextEncoder(tokenizer or TOKENIZER, max_length, stride, prefix_space=True)
+
+
+TOKENIZER = helpers.bpe_tokenizer()
+
+
+def one_pass(
+    task: Task, rows: Sequence[Row], by: TextEncoder | None = None, kind: str = "causal"
+) -> tuple[HeadBatch, Tensor]:
+    """Return what the task reads from one pass over rows, and the pass's token ids, flattened."""
+    store = encode_split(task, rows, by or encoder(), kind)
+    collator = Collator([store], budget=10**6, share=True, pad=0)
+    (batch,) = collator([[(0, number)] for number in range(len(rows))])
+    part = batch.heads[task.name]
+    assert sorted(part.examples) == list(range(len(rows)))
+    return part, batch.trunk.input_ids.flatten()
+
+
+def in_order(part: HeadBatch, rows: Sequence[Row]) -> list[Row]:
+    """Return rows in the order in which a pass holds them."""
+    return [rows[number] for number in part.examples]
+
+
+def states(ids: Tensor, seed: int = 0) -> Tensor:
+    """Return random hidden states for a pass."""
+    return torch.randn(len(ids), HIDDEN, generator=torch.Generator().manual_seed(seed))

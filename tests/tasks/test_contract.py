@@ -1,0 +1,207 @@
+"""What every registered task type promises; a new type needs a sample and nothing else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch.optim import Adam
+
+from mtl.errors import ConfigError
+from mtl.tasks import TASK_TYPES
+from mtl.types import Encoded
+from tests.tasks.samples import HIDDEN, SAMPLES, Sample, encoder, in_order, one_pass, states
+
+samples = pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+
+
+def test_every_type_has_a_sample() -> None:
+    assert {sample.type for sample in SAMPLES.values()} == set(TASK_TYPES)
+
+
+@pytest.mark.parametrize("name", TASK_TYPES)
+def test_roles_and_metrics_are_declared(name: str) -> None:
+    kind = TASK_TYPES.get(name)
+    roles = kind.roles()
+    assert kind.type == name
+    assert len({role.name for role in roles}) == len(roles)
+    assert any(role.target for role in roles)
+    assert any(not role.target and role.required for role in roles)
+    assert all(role.help for role in roles)
+    assert len(set(kind.metric_names)) == len(kind.metric_names)
+    assert kind.lower_is_better <= set(kind.metric_names)
+    assert kind.__doc__
+
+
+@samples
+def test_own_roles_are_roles(sample: Sample) -> None:
+    task = sample.task()
+    own, roles = task.own_roles(), task.roles()
+    assert [role.name for role in own] == [role.name for role in roles]
+    given = set().union(*sample.rows)
+    assert {role.name for role in own if role.required} <= given
+
+
+@samples
+def test_state_is_json_and_comes_back(sample: Sample) -> None:
+    task, other = sample.task(), sample.task(learned=False)
+    state = json.loads(json.dumps(task.state()))
+    assert state == task.state()
+    other.load_state(state)
+    assert other.state() == task.state()
+    before, after = task.build_head(HIDDEN), other.build_head(HIDDEN)
+    assert [p.shape for p in before.parameters()] == [p.shape for p in after.parameters()]
+
+
+@samples
+def test_learning_twice_is_learning_once(sample: Sample) -> None:
+    task = sample.task()
+    state = task.state()
+    task.learn(sample.placed()[::-1])
+    assert task.state() == state
+
+
+@samples
+def test_an_unknown_metric_names_the_right_ones(sample: Sample) -> None:
+    wrong = Sample(sample.type, sample.rows, sample.options, sample.head, metric="f2")
+    with pytest.raises(ConfigError, match=r"`?tasks\.sample\.metric`?.*'f2'"):
+        wrong.task()
+
+
+def check_places(example: Encoded) -> None:
+    parts = [*example.documents, *(branch.ids for branch in example.branches)]
+    assert len(example.part) == len(example.offset)
+    for part, offset in zip(example.part.tolist(), example.offset.tolist(), strict=True):
+        assert 0 <= offset < len(parts[part])
+
+
+@samples
+@pytest.mark.parametrize("kind", ["causal", "bidirectional"])
+def test_encoded_places_are_inside(sample: Sample, kind: str) -> None:
+    """In one window and in several; the targets and their mass are the same."""
+    task, rows = sample.task(), sample.placed()
+    by = {length: encoder(length, stride=2) for length in (64, 6)}
+    for row in rows:
+        found = {}
+        for length, at in by.items():
+            (tokens,) = at.tokenize([task.document(row)])
+            found[length] = task.encode(row, tokens, at, kind)
+            check_places(found[length])
+            assert all(len(document) <= length for document in found[length].documents)
+        whole, cut = found[64], found[6]
+        assert len(cut.documents) >= len(whole.documents) == 1
+        assert cut.mass == whole.mass > 0
+        assert cut.outputs == whole.outputs
+        for name, target in whole.targets.items():
+            assert target.tolist() == cut.targets[name].tolist()
+
+
+@samples
+def test_rows_without_targets_are_encoded_alike(sample: Sample) -> None:
+    task, at = sample.task(), encoder()
+    targets = {role.name for role in task.own_roles() if role.target}
+    for row in sample.placed():
+        bare = {key: value for key, value in row.items() if key not in targets}
+        (tokens,) = at.tokenize([task.document(row)])
+        full, found = (task.encode(r, tokens, at, "causal") for r in (row, bare))
+        assert [d.tolist() for d in found.documents] == [d.tolist() for d in full.documents]
+        assert found.part.tolist() == full.part.tolist()
+        assert found.offset.tolist() == full.offset.tolist()
+        assert found.mass == 0.0
+        assert set(found.targets) < set(full.targets)
+
+
+@samples
+def test_loss_is_a_mean_over_the_encoded_mass(sample: Sample) -> None:
+    task, rows, at = sample.task(), sample.placed(), encoder()
+    part, ids = one_pass(task, rows)
+    head = task.build_head(HIDDEN)
+    logits = head(part.read(states(ids)))
+    assert len(logits) == sum(part.sizes)
+    tokens = at.tokenize([task.document(row) for row in rows])
+    mass = sum(task.encode(r, t, at, "causal").mass for r, t in zip(rows, tokens, strict=True))
+    assert head.mass(part.targets) == pytest.approx(mass)
+    loss = head.loss(logits, part.targets)
+    assert float(loss.detach()) == pytest.approx(
+        float(head.loss_sum(logits, part.targets).detach()) / mass
+    )
+    loss.backward()
+    assert all(p.grad is not None and p.grad.any() for p in head.parameters())
+
+
+def learned_by_heart(sample: Sample) -> dict[str, float]:
+    """Fit a head to random states; returns the scores on the same rows."""
+    torch.manual_seed(0)
+    task, rows = sample.task(), sample.placed()
+    part, ids = one_pass(task, rows)
+    read, head = part.read(states(ids)), task.build_head(HIDDEN).eval()
+    optimizer = Adam(head.parameters(), lr=0.05)
+    for _ in range(150):
+        optimizer.zero_grad()
+        head.loss(head(read), part.targets).backward()
+        optimizer.step()
+    scores = task.metrics()
+    chosen = in_order(part, rows)
+    outputs = task.decode(head(read), part, chosen)
+    assert len(outputs) == len(rows)
+    scores.update(outputs, chosen)
+    return scores.compute()
+
+
+@samples
+def test_what_is_learned_by_heart_scores_best(sample: Sample) -> None:
+    task = sample.task()
+    found = learned_by_heart(sample)
+    assert set(found) <= set(task.metric_names)
+    assert set(found) == set(task.own_metrics)
+    assert task.primary_metric in found
+    for name, value in found.items():
+        best = 0.0 if name in task.lower_is_better else 1.0
+        assert value == pytest.approx(best, abs=0.02), name
+
+
+@samples
+def test_scores_add_up_and_are_forgotten(sample: Sample) -> None:
+    """Any split of the examples gives the same scores."""
+    task, rows = sample.task(), sample.placed()
+    guess = task.baseline(rows)
+    whole, parts = task.metrics(), task.metrics()
+    whole.update([guess(row) for row in rows], rows)
+    for row in rows:
+        parts.update([guess(row)], [row])
+    found = whole.compute()
+    assert parts.compute() == pytest.approx(found)
+    assert whole.tables()
+    assert all(whole.tables().values())
+    parts.reset()
+    parts.update([guess(rows[0])], rows[:1])
+    once = task.metrics()
+    once.update([guess(rows[0])], rows[:1])
+    assert parts.compute() == once.compute()
+
+
+@samples
+def test_the_baseline_is_worse_than_learning_by_heart(sample: Sample) -> None:
+    task, rows = sample.task(), sample.placed()
+    guess, scores = task.baseline(rows), task.metrics()
+    scores.update([guess(row) for row in rows], rows)
+    found = scores.compute()
+    assert set(found) == set(task.own_metrics)
+    assert all(isinstance(value, float) for value in found.values())
+    assert found[task.primary_metric] < 1.0
+
+
+@samples
+def test_outputs_are_shown_as_json(sample: Sample) -> None:
+    """Of rows without targets, as predictions have them; words may have to be found first."""
+    task = sample.task()
+    targets = {role.name for role in task.own_roles() if role.target}
+    rows = [{k: v for k, v in row.items() if k not in targets} for row in sample.placed()]
+    part, ids = one_pass(task, rows)
+    chosen = in_order(part, rows)
+    outputs = task.decode(task.build_head(HIDDEN)(part.read(states(ids))), part, chosen)
+    for output, row in zip(outputs, chosen, strict=True):
+        shown = json.loads(json.dumps(task.present(output, row)))
+        assert isinstance(shown, dict)
+        assert shown
