@@ -185,16 +185,27 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         CheckpointError: If the file is missing, damaged, or holds more than plain data.
     """
     if not path.is_file():
-        raise CheckpointError(f"Expected a checkpoint at {path}, but there is no such file.")
+        raise CheckpointError(
+            f"Expected a checkpoint at {path}, but there is no such file; the run has not saved "
+            "any. Train anew."
+        )
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"{path}: Expected a checkpoint of this program, but it cannot be read: {reason}"
+            f"{path}: Expected a checkpoint of this program, but it cannot be read: "
+            f"{_why(error)}. Copy another checkpoint of the run over it, or train anew."
         ) from error
     if not isinstance(found, dict) or "state_dict" not in found:
         raise CheckpointError(
             f"{path}: Expected a checkpoint of this program, but it has no 'state_dict'."
         )
     return found
+
+
+def _why(error: Exception) -> str:
+    """Return why a file could not be loaded; PyTorch's own words speak to programmers."""
+    code = ("Unsupported", "not an allowed", "unrecognized function")
+    if any(words in str(error) for words in code):
+        return "it holds more than plain data, which could run code"
+    return "it is damaged or cut short"

@@ -9,16 +9,16 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from mtl.config.schema import Config
 from mtl.data.datamodule import MultiTaskData
-from mtl.errors import CheckpointError, ConfigError, one_of
+from mtl.errors import ConfigError, one_of
 from mtl.metrics.names import SCORE, metric_name, parse_metric_name
 from mtl.reporting.console import console, note
 from mtl.reporting.loggers import build_loggers, finish_loggers
@@ -28,9 +28,14 @@ from mtl.tasks import Task
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
 from mtl.training.model_io import save_model, start_from
 from mtl.training.module import MultiTaskModule, aggregate
+from mtl.training.resumed import (
+    METRICS_FILE,
+    check_weights,
+    is_finished,
+    last_checkpoint,
+    stopped_early,
+)
 from mtl.training.setup import Prepared, attention_of, build_task, optimizer_settings, prepare
-
-METRICS_FILE = "metrics.json"
 
 
 def train(cfg: Config, run_dir: Path) -> dict[str, float]:
@@ -50,12 +55,15 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     L.seed_everything(cfg.seed, verbose=False)
     torch.set_num_threads(cfg.trainer.threads or torch.get_num_threads())
     _check_monitor(cfg)
-    checkpoint = _resumed(cfg, run_dir)
+    _check_device(cfg.trainer.accelerator)
+    checkpoint = last_checkpoint(run_dir, list(cfg.tasks)) if cfg.resume is not None else None
     states = checkpoint["mtl"]["tasks"] if checkpoint else None
     prepared = prepare(cfg, run_dir, states)
-    if cfg.init is not None and checkpoint is None:
+    if checkpoint:
+        check_weights(checkpoint, prepared.model, run_dir)
+    elif cfg.init is not None:
         _start_from(prepared, Path(cfg.init))
-    if checkpoint and _finished(checkpoint, prepared.data.steps, run_dir):
+    if checkpoint and is_finished(checkpoint, prepared.data.steps, run_dir):
         note(f"This run is finished after {checkpoint['global_step']} steps: nothing to do.")
         found: dict[str, float] = json.loads((run_dir / METRICS_FILE).read_text("utf-8"))
         return found
@@ -69,7 +77,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     )
     module.plain_config = asdict(cfg)
     last_step = prepared.data.steps
-    if checkpoint and _stopped_early(checkpoint):
+    if checkpoint and stopped_early(checkpoint):
         last_step = checkpoint["global_step"]
     loggers = _loggers(cfg, run_dir, prepared.tasks)
     failed = True
@@ -90,7 +98,14 @@ def _fit_and_test(
     last_step: int,
 ) -> dict[str, float]:
     keeper = _keeper(cfg, run_dir, prepared.tasks)
-    trainer = _trainer(cfg, run_dir, prepared.data, keeper, loggers, last_step)
+    try:
+        trainer = _trainer(cfg, run_dir, prepared.data, keeper, loggers, last_step)
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ConfigError(
+            f"Expected the settings of `trainer` to fit each other and this machine, but Lightning "
+            f"refuses them: {reason}."
+        ) from error
     resume = keeper.last_path if cfg.resume is not None else None
     trainer.fit(module, datamodule=prepared.data, ckpt_path=resume, weights_only=True)
     if keeper.validated_at != trainer.global_step:
@@ -207,30 +222,12 @@ def _check_monitor(cfg: Config) -> None:
         raise ConfigError(one_of("monitor", cfg.monitor, names))
 
 
-def _resumed(cfg: Config, run_dir: Path) -> dict[str, Any] | None:
-    """Return the checkpoint to continue from, if the run is to be resumed."""
-    if cfg.resume is None:
-        return None
-    path = run_dir / "checkpoints" / "last.ckpt"
-    checkpoint = read_checkpoint(path)
-    ours = checkpoint.get("mtl", {}).get("tasks")
-    if not isinstance(ours, dict) or set(ours) != set(cfg.tasks):
-        there = ", ".join(sorted(ours)) if isinstance(ours, dict) and ours else "none"
-        raise CheckpointError(
-            f"{path}: Expected a checkpoint of the tasks {{{', '.join(sorted(cfg.tasks))}}}, but "
-            f"it has {{{there}}}; it belongs to another run."
-        )
-    return checkpoint
-
-
-def _finished(checkpoint: Mapping[str, Any], steps: int, run_dir: Path) -> bool:
-    trained = checkpoint["global_step"] >= steps or _stopped_early(checkpoint)
-    return trained and (run_dir / METRICS_FILE).is_file()
-
-
-def _stopped_early(checkpoint: Mapping[str, Any]) -> bool:
-    stopping = [s for s in checkpoint["callbacks"].values() if "wait_count" in s]
-    return any(s["wait_count"] >= s["patience"] for s in stopping)
+def _check_device(asked: str) -> None:
+    """Refuse an accelerator that this machine does not have."""
+    gpus = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    found = ["auto", "cpu", *(name for name, there in gpus.items() if there)]
+    if asked not in found and not (asked == "gpu" and any(gpus.values())):
+        raise ConfigError(one_of("trainer.accelerator", asked, found))
 
 
 def _start_from(prepared: Prepared, folder: Path) -> None:

@@ -15,7 +15,7 @@ from mtl.data.mixing import MIXERS
 from mtl.data.rows import Rows, write_rejects
 from mtl.data.sources import Splits, load_splits
 from mtl.data.store import ExampleStore
-from mtl.errors import DataError
+from mtl.errors import CheckpointError, DataError
 from mtl.reporting.console import note
 from mtl.reporting.progress import track
 from mtl.tasks import Task
@@ -66,7 +66,7 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
             task.learn(train)
             task.load_state(task.state())
         else:
-            task.load_state(states[task.name])
+            _load_state(task, states[task.name])
     trunk = build_trunk(cfg)
     encoder = build_encoder(cfg, trunk)
     heads = build_heads(tasks, trunk.hidden_size, cfg.seed)
@@ -75,6 +75,17 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
     columns = {name: dict(spec.columns) for name, spec in cfg.tasks.items()}
     write_rejected(splits, run_dir)
     return Prepared(model, encoder, _data(cfg, trunk, stores), splits, columns)
+
+
+def _load_state(task: Task, state: Any) -> None:
+    """Take back what a task learned, from a checkpoint."""
+    try:
+        task.load_state(state)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"Expected the checkpoint to hold what task '{task.name}' learned, but got {state!r}; "
+            "copy another checkpoint of the run over it, or train anew."
+        ) from error
 
 
 def build_task(name: str, spec: TaskConfig) -> Task:
