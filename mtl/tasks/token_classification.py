@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from mtl.data.rows import Role, where
@@ -24,13 +25,15 @@ from mtl.heads.base import Head
 from mtl.heads.classification import ClassificationHead
 from mtl.heads.decoding import Transitions, transition_mask, viterbi_packed
 from mtl.metrics.shells import EntityMetric, TokenTable
-from mtl.tasks.base import TASK_TYPES, HeadOptions, Task, TaskMetrics, read_parts, split_outputs
+from mtl.tasks.base import TASK_TYPES, HeadOptions, Task, TaskMetrics, read_parts
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.types import Encoded, HeadBatch, IntArray, Row
 
 ENTITY_METRICS = ("f1", "precision", "recall")
 DECODINGS = ("plain", "constrained")
 SUBWORDS = ("auto", "first", "last")
+NEVER = -1e9
+"""Logit of a label that a word cannot have."""
 
 
 @dataclass
@@ -205,21 +208,20 @@ class TokenClassification(Task):
 
     def decode(self, logits: Tensor, batch: HeadBatch, rows: Sequence[Row]) -> list[Any]:
         """Return :class:`Tags` for every example; words without a token are O, or label 0."""
-        logits = logits.detach().float()
-        probabilities = logits.softmax(-1)
-        best = self._best(logits, batch.sizes)
-        chosen = probabilities.gather(1, best[:, None])[:, 0].cpu()
-        words = split_outputs(batch.targets["words"].cpu(), batch)
-        labels, scores = split_outputs(best.cpu(), batch), split_outputs(chosen, batch)
-        outputs = []
-        for row, word, label, score in zip(rows, words, labels, scores, strict=True):
-            count = len(word_spans(row, self.name)[0])
-            full = np.zeros(count, dtype=np.int64)
-            sure = np.zeros(count, dtype=np.float32)
-            full[word.numpy()] = label.numpy()
-            sure[word.numpy()] = score.numpy()
-            outputs.append(Tags(full, sure))
-        return outputs
+        counts = [len(word_spans(row, self.name)[0]) for row in rows]
+        place = _places(batch, counts)
+        full = logits.new_full((sum(counts), logits.shape[1]), NEVER, dtype=torch.float32)
+        full[:, 0] = 0.0
+        full[place] = logits.detach().float()
+        best = self._best(full, counts)
+        scores = torch.zeros(len(full), device=full.device)
+        scores[place] = full.softmax(-1).gather(1, best[:, None])[place, 0]
+        return [
+            Tags(label.numpy(), score.numpy())
+            for label, score in zip(
+                best.cpu().split(counts), scores.cpu().split(counts), strict=True
+            )
+        ]
 
     def _best(self, logits: Tensor, sizes: list[int]) -> Tensor:
         if self.head_options.decoding == "plain" or self.scheme == NONE:
@@ -329,6 +331,13 @@ def word_spans(row: Row, task: str) -> tuple[IntArray, IntArray]:
             "order, but one does not; mend the row, or leave the column `text` unmapped."
         )
     return found
+
+
+def _places(batch: HeadBatch, counts: Sequence[int]) -> Tensor:
+    """Return (N,) the place of each word that was read among all words of all examples."""
+    words = batch.targets["words"]
+    first = np.repeat(np.cumsum([0, *counts[:-1]]), batch.sizes)
+    return words + torch.from_numpy(first).to(words.device)
 
 
 def cannot_share(task: Task, others: Sequence[Task]) -> str:

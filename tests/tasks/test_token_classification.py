@@ -1,0 +1,314 @@
+"""Where words are read, what their labels mean, and what comes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from mtl.errors import ConfigError, DataError
+from mtl.tasks.token_classification import Tags, TokenClassification
+from mtl.types import Encoded, HeadBatch, Row
+from tests import helpers
+from tests.metrics.conlleval_reference import score
+from tests.tasks.samples import HIDDEN, TAGGED, Sample, encoder, in_order, one_pass, place, states
+
+
+def task_of(rows: Any = TAGGED, **changes: Any) -> TokenClassification:
+    task = Sample("token_classification", rows, **changes).task()
+    assert isinstance(task, TokenClassification)
+    return task
+
+
+def encode(task: TokenClassification, row: Row, at: Any, kind: str = "causal") -> Encoded:
+    (tokens,) = at.tokenize([task.document(row)])
+    return task.encode(row, tokens, at, kind)
+
+
+WORDS = ["Okonkwo", "&", "Sons", "unbelievably", "won't", "1,204", "café", "Straße", "I", "."]
+
+
+@pytest.mark.parametrize("kind", ["causal", "bidirectional"])
+@pytest.mark.parametrize("name", helpers.TOKENIZERS)
+@pytest.mark.parametrize("asked", ["auto", "first", "last"])
+def test_which_sub_word_speaks(
+    tokenizers: dict[str, Any], name: str, kind: str, asked: str
+) -> None:
+    """The one that no other sub-word of the word comes after, or before."""
+    tokenizer = tokenizers[name]
+    at = encoder(128, tokenizer=tokenizer)
+    task = task_of(head={"subword": asked})
+    (row,) = place([{"tokens": WORDS}])
+    found = encode(task, row, at, kind)
+    text = " " + " ".join(WORDS)
+    given_ids = tokenizer(text, return_offsets_mapping=True)
+    assert found.documents[0].tolist() == given_ids["input_ids"]
+    last = asked == "last" or (asked == "auto" and kind == "causal")
+    start = 1
+    expected = []
+    for word in WORDS:
+        inside = [
+            n
+            for n, (a, b) in enumerate(given_ids["offset_mapping"])
+            if a < start + len(word) and b > start and b > a
+        ]
+        expected.append(inside[-1] if last else inside[0])
+        start += len(word) + 1
+    assert found.offset.tolist() == expected
+    assert found.targets["words"].tolist() == list(range(len(WORDS)))
+    assert len({len(w) for w in WORDS}) > 3
+
+
+def test_the_state_read_is_that_of_the_sub_word() -> None:
+    """Through packing and gathering: every hidden state says which token it is."""
+    rows = place([{"tokens": WORDS[:4]}, {"tokens": WORDS[3:6]}, {"tokens": ["Nobody"]}])
+    task = task_of()
+    part, ids = one_pass(task, rows)
+    read = part.read(torch.arange(len(ids), dtype=torch.float32)[:, None])[:, 0].long()
+    pieces = [encoder().tokenizer.decode([token]) for token in ids[read].tolist()]
+    words = [word for row in in_order(part, rows) for word in row["tokens"]]
+    assert len(pieces) == len(words)
+    assert all(word.endswith(piece.strip()) for word, piece in zip(words, pieces, strict=True))
+    assert [w for w, p in zip(words, pieces, strict=True) if w != p.strip()]
+
+
+@given(st.integers(1, 60), st.integers(6, 20), st.integers(0, 8), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_every_word_of_a_long_text_is_read_once_farthest_from_an_edge(
+    count: int, length: int, stride: int, last: bool
+) -> None:
+    at = encoder(length, stride)
+    task = task_of(head={"subword": "last" if last else "first"})
+    (row,) = place([{"tokens": [WORDS[n * 7 % len(WORDS)] for n in range(count)]}])
+    (tokens,) = at.tokenize([task.document(row)])
+    found = task.encode(row, tokens, at, "causal")
+    assert found.targets["words"].tolist() == list(range(count))
+    whole = encode(task, row, encoder(10**6)).offset.tolist()
+    windows = at.windows(len(tokens))
+    for token, part, offset in zip(whole, found.part.tolist(), found.offset.tolist(), strict=True):
+        assert windows[part][0] + offset == token
+        assert found.documents[part][offset] == tokens.ids[token]
+        distances = [
+            min(
+                token - start if start > 0 else 10**6,
+                end - 1 - token if end < len(tokens) else 10**6,
+            )
+            if start <= token < end
+            else -1
+            for start, end in windows
+        ]
+        assert distances[part] == max(distances)
+
+
+IOB1 = [
+    {"tokens": list("abcd"), "labels": ["I-PER", "I-PER", "B-PER", "O"]},
+    {"tokens": list("efg"), "labels": ["O", "I-ORG", "I-PER"]},
+]
+IOB2 = [["B-PER", "I-PER", "B-PER", "O"], ["O", "B-ORG", "B-PER"]]
+
+
+def test_labels_in_iob1_become_iob2() -> None:
+    task = task_of(IOB1)
+    assert task.state() == {
+        "scheme": "iob1",
+        "labels": ["O", "B-ORG", "I-ORG", "B-PER", "I-PER"],
+    }
+    for row, expected in zip(place(IOB1), IOB2, strict=True):
+        assert [task.labels[n] for n in task.gold(row)] == expected
+        targets = encode(task, row, encoder()).targets["labels"]
+        assert [task.labels[n] for n in targets] == expected
+
+
+def test_the_scheme_of_training_holds_for_rows_that_show_none() -> None:
+    """Alone, these labels would be `io`; beside the training data they are IOB1 still."""
+    task = task_of(IOB1)
+    (row,) = place([{"tokens": ["a", "b"], "labels": ["I-ORG", "I-PER"]}])
+    assert [task.labels[n] for n in task.gold(row)] == ["B-ORG", "B-PER"]
+
+
+def test_a_scheme_can_be_said() -> None:
+    assert task_of(TAGGED, options={"scheme": "none"}, metric="accuracy").labels == [
+        "B-LOC", "B-ORG", "B-PER", "I-PER", "O",
+    ]  # fmt: skip
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None)
+def test_scores_are_conllevals(seed: int) -> None:
+    task, rows = task_of(), place(TAGGED)
+    random = np.random.default_rng(seed)
+    outputs = [
+        Tags(random.integers(0, len(task.labels), len(row["tokens"])), np.ones(1, np.float32))
+        for row in rows
+    ]
+    scores = task.metrics()
+    scores.update(outputs, rows)
+    predicted = [[task.labels[n] for n in output.labels] for output in outputs]
+    counts = np.sum(list(score(predicted, [row["labels"] for row in rows]).values()), axis=0)
+    correct, guessed, gold = counts.tolist()
+    found = scores.compute()
+    assert found["precision"] == pytest.approx(correct / guessed if guessed else 0.0)
+    assert found["recall"] == pytest.approx(correct / gold)
+    assert found["f1"] == pytest.approx(2 * correct / (guessed + gold))
+    same = [
+        p == g
+        for o, r in zip(predicted, rows, strict=True)
+        for p, g in zip(o, r["labels"], strict=True)
+    ]
+    assert found["accuracy"] == pytest.approx(np.mean(same))
+
+
+def invalid(labels: list[str]) -> list[str]:
+    """Return the I- that continue nothing."""
+    return [
+        f"{before} {label}"
+        for before, label in zip(["O", *labels], labels, strict=False)
+        if label.startswith("I-") and before not in (f"B{label[1:]}", label)
+    ]
+
+
+MARK = "\u0000"  # WordPiece drops control characters: a word of one has no token.
+
+
+def decoded(task: TokenClassification, rows: list[Row], seed: int, at: Any) -> list[list[str]]:
+    """Decode random logits."""
+    part, _ = one_pass(task, rows, at)
+    logits = 3 * torch.randn(
+        sum(part.sizes), len(task.labels), generator=torch.Generator().manual_seed(seed)
+    )
+    outputs = task.decode(logits, part, in_order(part, rows))
+    return [[task.labels[n] for n in output.labels] for output in outputs]
+
+
+@pytest.mark.parametrize("length", [8, 512])
+def test_constrained_decoding_gives_valid_sequences(
+    tokenizers: dict[str, Any], length: int
+) -> None:
+    """Across windows, and across words that have no token and so no logits."""
+    at = encoder(length, 3, tokenizers["wordpiece"])
+    words = ["Ines", MARK, "Talbot", "left", MARK, MARK, "early", "."]
+    rows = place([{"tokens": words}, {"tokens": words[::-1] * 3}, {"tokens": [MARK, "a"]}])
+    plain, constrained = (task_of(head={"decoding": how}) for how in ("plain", "constrained"))
+    broken = 0
+    for seed in range(30):
+        broken += sum(bool(invalid(labels)) for labels in decoded(plain, rows, seed, at))
+        for labels, row in zip(decoded(constrained, rows, seed, at), rows, strict=True):
+            assert len(labels) == len(row["tokens"])
+            assert invalid(labels) == []
+    assert broken > 20
+
+
+def test_words_without_a_token_are_outside(tokenizers: dict[str, Any]) -> None:
+    at = encoder(64, tokenizer=tokenizers["wordpiece"])
+    task = task_of()
+    (row,) = place([{"tokens": ["Ines", MARK, "left"], "labels": ["B-PER", "I-PER", "O"]}])
+    found = encode(task, row, at)
+    assert found.targets["words"].tolist() == [0, 2]
+    assert found.mass == 2.0
+    part, _ = one_pass(task, [row], at)
+    logits = torch.zeros(2, len(task.labels))
+    logits[:, task.labels.index("B-PER")] = 9.0
+    (output,) = task.decode(logits, part, [row])
+    assert [task.labels[n] for n in output.labels] == ["B-PER", "O", "B-PER"]
+    scores = task.metrics()
+    scores.update([output], [row])  # All three words count.
+    assert scores.compute()["accuracy"] == pytest.approx(1 / 3)
+
+
+def test_probabilities_are_those_of_the_chosen_labels() -> None:
+    task, rows = task_of(head={"decoding": "plain"}), place(TAGGED[:1])
+    part, ids = one_pass(task, rows)
+    logits = task.build_head(HIDDEN)(part.read(states(ids)))
+    (output,) = task.decode(logits, part, rows)
+    best = logits.softmax(-1).max(-1)
+    assert output.labels.tolist() == best.indices.tolist()
+    assert output.scores.tolist() == pytest.approx(best.values.tolist())
+
+
+@pytest.mark.parametrize(
+    ("label", "near"), [("B-LOK", "Did you mean 'B-LOC'?"), ("I-MISC", "Add examples")]
+)
+def test_a_label_that_training_never_had(label: str, near: str) -> None:
+    task = task_of()
+    rows = place([TAGGED[0], {"tokens": ["a", "b"], "labels": ["O", label]}], "dev.conll")
+    shown = "B-" + label[2:]
+    with pytest.raises(DataError) as error:
+        one_pass(task, rows)
+    assert str(error.value).startswith("dev.conll:2: ")
+    assert f"but got '{shown}'" in str(error.value)
+    assert near in str(error.value)
+
+
+def test_nothing_but_o_is_an_error() -> None:
+    with pytest.raises(DataError, match=r"tasks\.sample: Expected at least one labelled entity"):
+        task_of([{"tokens": ["a"], "labels": ["O"]}])
+
+
+def test_labels_that_mark_no_spans_need_another_metric() -> None:
+    speech = [{"tokens": ["Rain", "fell"], "labels": ["NOUN", "VERB"]}]
+    for metric in (None, "f1", "recall"):
+        with pytest.raises(ConfigError, match=r"`tasks\.sample\.metric`.*accuracy.*no spans"):
+            task_of(speech, metric=metric)
+    task = task_of(speech, metric="token_macro_f1")
+    assert task.labels == ["NOUN", "VERB"]
+    assert task.primary_metric == "token_macro_f1"
+    (row,) = place(speech)
+    part, _ = one_pass(task, [row])
+    logits = torch.tensor([[0.0, 1.0], [0.0, 2.0]])
+    (output,) = task.decode(logits, part, [row])
+    shown = {"words": [{"text": "Rain", "label": "VERB"}, {"text": "fell", "label": "VERB"}]}
+    assert task.present(output, row) == shown
+
+
+def loss_of(task: TokenClassification, part: HeadBatch, logits: torch.Tensor) -> float:
+    return float(task.build_head(HIDDEN).loss(logits, part.targets))
+
+
+def test_class_weights_and_smoothing_reach_the_head() -> None:
+    head = {"class_weights": {"O": 0.25, "B-PER": 3.0}, "label_smoothing": 0.2}
+    task, rows = task_of(head=head), place(TAGGED)
+    part, _ = one_pass(task, rows)
+    logits = torch.randn(sum(part.sizes), len(task.labels))
+    weight = torch.tensor([{"O": 0.25, "B-PER": 3.0}.get(n, 1.0) for n in task.labels])
+    expected = F.cross_entropy(
+        logits, part.targets["labels"], weight, label_smoothing=0.2, reduction="mean"
+    )
+    assert loss_of(task, part, logits) == pytest.approx(float(expected), rel=1e-5)
+    mass = sum(encode(task, row, encoder()).mass for row in rows)
+    assert mass == pytest.approx(float(weight[part.targets["labels"]].sum()))
+
+
+def test_a_weight_for_no_label() -> None:
+    task = task_of(head={"class_weights": {"B-LOK": 2.0}})
+    with pytest.raises(ConfigError, match=r"tasks\.sample\.head\.class_weights.*B-LOK.*B-LOC"):
+        task.build_head(HIDDEN)
+
+
+def test_a_text_and_its_words() -> None:
+    """Words are found in the text in their order; spans index the text."""
+    text = "«Ines  Talbot» left-Brackwater."
+    rows = place([{"text": text, "tokens": ["Ines", "Talbot", "left", "Brackwater"]}])
+    task = task_of()
+    part, _ = one_pass(task, rows)
+    logits = torch.zeros(4, len(task.labels))
+    for word, label in enumerate(["B-PER", "I-PER", "O", "B-LOC"]):
+        logits[word, task.labels.index(label)] = 20.0
+    (output,) = task.decode(logits, part, rows)
+    found = task.present(output, rows[0])["entities"]
+    assert [(e["label"], e["text"]) for e in found] == [
+        ("PER", "Ines  Talbot"),
+        ("LOC", "Brackwater"),
+    ]
+    assert all(text[e["start"] : e["end"]] == e["text"] for e in found)
+    assert all(e["score"] == pytest.approx(1.0, abs=1e-3) for e in found)
+
+
+def test_words_that_are_not_in_the_text() -> None:
+    rows = place([{"text": "Ines left.", "tokens": ["left", "Ines"]}], "a.jsonl")
+    with pytest.raises(DataError, match=r"a\.jsonl:1: .*stand in the text in their order"):
+        one_pass(task_of(), rows)
