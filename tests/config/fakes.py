@@ -18,6 +18,7 @@ class HeadOptions:
     name: str | None = None
     dropout: float = 0.1
     decoding: str = "plain"
+    subword: str = "auto"
 
 
 @dataclass
