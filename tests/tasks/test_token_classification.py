@@ -266,7 +266,7 @@ def test_labels_that_mark_no_spans_need_another_metric() -> None:
 
 
 def loss_of(task: TokenClassification, part: HeadBatch, logits: torch.Tensor) -> float:
-    return float(task.build_head(HIDDEN).loss(logits, part.targets))
+    return float(task.build_head(HIDDEN).loss(logits, part.targets).detach())
 
 
 def test_class_weights_and_smoothing_reach_the_head() -> None:
