@@ -68,6 +68,8 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise CheckpointError(_no_model(folder))
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(description, dict):
+            raise TypeError("no group of keys")
         written = description["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         found = f"it has no {error}" if isinstance(error, KeyError) else f"got: {error}"

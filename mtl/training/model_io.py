@@ -163,7 +163,10 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
         CheckpointError: If the trunk is another one, or no model is there.
     """
     folder = model_folder(folder)
-    description = read_description(folder)
+    try:
+        description = read_description(folder)
+    except CheckpointError as error:
+        raise CheckpointError(f"`init`: {error}") from error
     weights = _read_weights(folder / "model.safetensors")
     trunk = model.trunk.model
     if odd := first_difference(weights, _untied(trunk, weights)):

@@ -227,7 +227,10 @@ def _check_device(asked: str) -> None:
     gpus = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     found = ["auto", "cpu", *(name for name, there in gpus.items() if there)]
     if asked not in found and not (asked == "gpu" and any(gpus.values())):
-        raise ConfigError(one_of("trainer.accelerator", asked, found))
+        raise ConfigError(
+            f"Expected `trainer.accelerator` to be one of {{{', '.join(found)}}}, which this "
+            f"machine has, but got '{asked}'."
+        )
 
 
 def _start_from(prepared: Prepared, folder: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from mtl.config.schema import Config, TaskConfig
 from mtl.data.datamodule import Batching, MultiTaskData
+from mtl.data.kinds import show
 from mtl.data.mixing import MIXERS
 from mtl.data.rows import Rows, write_rejects
 from mtl.data.sources import Splits, load_splits
@@ -22,6 +23,7 @@ from mtl.tasks import Task
 from mtl.tasks.encode import encode_split
 from mtl.training.model import MultiTaskModel, build_heads, make_task
 from mtl.training.optim import OptimizerSettings
+from mtl.training.resumed import last_path
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
 from mtl.trunk.text import byte_level, pad_id
@@ -66,7 +68,7 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
             task.learn(train)
             task.load_state(task.state())
         else:
-            _load_state(task, states[task.name])
+            _load_state(task, states[task.name], last_path(run_dir))
     trunk = build_trunk(cfg)
     encoder = build_encoder(cfg, trunk)
     heads = build_heads(tasks, trunk.hidden_size, cfg.seed)
@@ -77,14 +79,14 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
     return Prepared(model, encoder, _data(cfg, trunk, stores), splits, columns)
 
 
-def _load_state(task: Task, state: Any) -> None:
+def _load_state(task: Task, state: Any, path: Path) -> None:
     """Take back what a task learned, from a checkpoint."""
     try:
         task.load_state(state)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
-            f"Expected the checkpoint to hold what task '{task.name}' learned, but got {state!r}; "
-            "copy another checkpoint of the run over it, or train anew."
+            f"{path}: Expected what task '{task.name}' learned, but got {show(state)}; copy "
+            "another checkpoint of the run over it, or train anew."
         ) from error
 
 

@@ -235,7 +235,7 @@ def _reason(error: Exception) -> str:
     """Return what an error says first, in one line without a full stop."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     lines = lines or [type(error).__name__]
-    whole = lines[0] if not lines[0].endswith(":") else " ".join(lines)[:300]
+    whole = " ".join(lines).partition(". ")[0] if lines[0].endswith(":") else lines[0]
     return whole.rstrip(".!")
 
 
