@@ -82,6 +82,8 @@ class Task(ABC):
     """Dataclass of the type's ``options:``."""
     HeadOptions: ClassVar[Any] = HeadOptions
     """Dataclass of the type's ``head:``."""
+    own_options: ClassVar[tuple[str, ...]] = ("dropout",)
+    """The options under ``head:`` that are the head's own: tasks that share one agree on them."""
     metric_names: ClassVar[tuple[str, ...]]
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
 

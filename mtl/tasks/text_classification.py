@@ -52,6 +52,7 @@ class TextClassification(Task):
     type = "text_classification"
     Options = TextOptions
     HeadOptions = TextHeadOptions
+    own_options = ("dropout", "label_smoothing", "class_weights")
     metric_names = (
         "accuracy",
         "macro_f1",

@@ -72,6 +72,7 @@ class TokenClassification(Task):
     type = "token_classification"
     Options = TokenOptions
     HeadOptions = TokenHeadOptions
+    own_options = ("dropout", "label_smoothing", "class_weights")
     metric_names = (*ENTITY_METRICS, "accuracy", "token_macro_f1", "token_weighted_f1")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

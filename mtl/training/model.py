@@ -103,9 +103,23 @@ def build_heads(tasks: Sequence[Task], hidden_size: int, seed: int) -> nn.Module
     for name, (first, *others) in users.items():
         if others:
             state = first.shared_state(others)
+            _check_options(first, others)
             for task in (first, *others):
                 task.load_state({**task.state(), **state})
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(generator(seed, "head", name).integers(2**63 - 1)))
             heads[name] = first.build_head(hidden_size)
     return heads
+
+
+def _check_options(first: Task, others: Sequence[Task]) -> None:
+    """Refuse options of a shared head on which its tasks differ: one of them would not hold."""
+    for task in others:
+        for key in first.own_options:
+            wanted, found = (getattr(t.head_options, key) for t in (first, task))
+            if wanted != found:
+                raise ConfigError(
+                    f"Expected `tasks.{task.name}.head.{key}` to be {wanted}, as in "
+                    f"`tasks.{first.name}`, because they share head '{first.head_name}', but got "
+                    f"{found}."
+                )
