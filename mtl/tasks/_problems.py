@@ -38,10 +38,18 @@ class Problem(ABC):
     metric_names: ClassVar[tuple[str, ...]]
     kind: ClassVar[str]
     """The kind of role, as data readers know it, that the label's cell is converted to."""
+    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "class_weights")
+    """Options of the head that mean nothing here."""
 
     def __init__(self, name: str, head: Any) -> None:
         self.name = name
         self.head = head
+        for key in self.unused:
+            if getattr(head, key):
+                raise ConfigError(
+                    f"Expected `tasks.{name}.head.{key}` to be unset, because it is for texts with "
+                    f"one label of several (options.problem=single), but got {getattr(head, key)}."
+                )
 
     def value(self, row: Row) -> Any:
         """Return the row's converted label.
@@ -141,6 +149,7 @@ class Single(_Labelled):
 
     metric_names = ("accuracy", "macro_f1", "mcc")
     kind = "label"
+    unused = ()
 
     def learn(self, rows: Sequence[Row]) -> None:
         self.labels = sorted({self.value(row) for row in rows}, key=_natural)

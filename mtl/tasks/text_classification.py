@@ -38,6 +38,7 @@ class TextHeadOptions(HeadOptions):
     """Options of the classification head."""
 
     label_smoothing: float = field(default=0.0, metadata={"min": 0, "below": 1})
+    """Share of the target that is spread evenly over all labels. For `single` only."""
     class_weights: dict[str, float] | None = field(default=None, metadata={"min": 0})
     """Weight of each label in the loss; labels not named weigh 1. For `single` only."""
     pooling: str = field(default="auto", metadata={"choices": POOLINGS})

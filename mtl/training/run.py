@@ -54,11 +54,12 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     _quiet()
     L.seed_everything(cfg.seed, verbose=False)
     torch.set_num_threads(cfg.trainer.threads or torch.get_num_threads())
-    _check_monitor(cfg)
+    _check_monitor(cfg.monitor, [build_task(name, spec) for name, spec in cfg.tasks.items()])
     _check_device(cfg.trainer.accelerator)
     checkpoint = last_checkpoint(run_dir, list(cfg.tasks)) if cfg.resume is not None else None
     states = checkpoint["mtl"]["tasks"] if checkpoint else None
     prepared = prepare(cfg, run_dir, states)
+    _check_monitor(cfg.monitor, prepared.tasks)
     if checkpoint:
         check_weights(checkpoint, prepared.model, run_dir)
     elif cfg.init is not None:
@@ -212,14 +213,11 @@ def _higher_is_better(monitor: str, tasks: list[Task]) -> bool:
     return all(name.metric not in t.lower_is_better for t in tasks if t.name == name.task)
 
 
-def _check_monitor(cfg: Config) -> None:
-    """Refuse a monitor that no validation will produce, before anything is loaded."""
-    names = [SCORE]
-    for name, spec in cfg.tasks.items():
-        metrics = build_task(name, spec).own_metrics
-        names += [metric_name("val", name, metric) for metric in metrics]
-    if cfg.monitor not in names:
-        raise ConfigError(one_of("monitor", cfg.monitor, names))
+def _check_monitor(monitor: str, tasks: list[Task]) -> None:
+    """Refuse a monitor that no validation will produce: before data is read, and after."""
+    names = [metric_name("val", task.name, metric) for task in tasks for metric in task.own_metrics]
+    if monitor not in (SCORE, *names):
+        raise ConfigError(one_of("monitor", monitor, [SCORE, *names]))
 
 
 def _check_device(asked: str) -> None:

@@ -198,6 +198,16 @@ def test_options_that_do_not_fit(changes: dict[str, Any], message: str) -> None:
         sample.task().build_head(HIDDEN)
 
 
+@pytest.mark.parametrize("problem", ["multi", "regression"])
+@pytest.mark.parametrize(
+    "head", [{"label_smoothing": 0.1}, {"class_weights": {"a": 2.0}}], ids=lambda h: next(iter(h))
+)
+def test_options_that_would_be_left_out_in_silence(problem: str, head: dict[str, Any]) -> None:
+    (key,) = head
+    with pytest.raises(ConfigError, match=rf"`tasks\.sample\.head\.{key}` to be unset.*single"):
+        task_of([1.0] * 5, problem, head=head)
+
+
 def test_the_commonest_guess_of_several_labels_is_never_none() -> None:
     labels = [["a"], ["b"], ["a", "c"], [], ["d"]]
     task = task_of(labels, "multi")
