@@ -88,6 +88,7 @@ class TextEncoder:
         batch = self.tokenizer(
             given,
             add_special_tokens=False,
+            split_special_tokens=True,  # "<|eos|>" typed in a text is text.
             return_offsets_mapping=True,
             return_attention_mask=False,
             return_token_type_ids=False,

@@ -189,3 +189,13 @@ def test_the_padding_side_changes_nothing(
     assert (left[:, -1] == pad_id(tokenizers[kind])).any(), "something was padded"
     assert torch.equal(left, right)
     assert torch.equal(left_states, right_states)
+
+
+@pytest.mark.parametrize("name", ["bpe", "wordpiece"])
+def test_special_tokens_in_a_text_are_text(tokenizers: dict[str, Any], name: str) -> None:
+    tokenizer = tokenizers[name]
+    encoder = TextEncoder(tokenizer, 64)
+    for special in tokenizer.all_special_tokens:
+        (tokens,) = encoder.tokenize([f"so {special} is a word"])
+        written = set(tokens.ids.tolist()) & set(tokenizer.all_special_ids)
+        assert written <= {tokenizer.unk_token_id}
