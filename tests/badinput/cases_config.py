@@ -1,0 +1,169 @@
+"""Commands and configurations that cannot be right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.badinput.harness import Case, mtl, train
+
+MOOD = "type: text_classification\ndata: {source: data}\ncolumns: {text: text, label: sentiment}\n"
+TWO = "tasks.ner.head.name=one", "tasks.sentiment.head.name=one"
+
+
+def own(content: str, file: str = "task/mood.yaml", *more: str, task: str = "mood") -> Any:
+    """Return the command and the file of a configuration beside the project's own."""
+    argv = train("--config-dir=conf", *more, task=task)
+    return {"argv": argv, "files": {f"conf/{file}": content}}
+
+
+TASKS = [
+    Case("no task", ("train", "task="), ("`task`", "write for example task=ner,sentiment")),
+    Case("empty task", ("train", "task=ner,"), ("`task`", "'ner,'", "write task=ner.")),
+    Case("unknown task", train(task="nerr"), ("`task`", "'nerr'", "Did you mean 'ner'?")),
+    Case("one unknown task", train(task="ner,sentimnt"), ("Did you mean 'sentiment'?",)),
+    Case("sweep over an unknown task", train("-m", task="[ner],[nerr]"), ("`task`", "'nerr'")),
+    Case(
+        "key of no task", train("tasks.sentiment.weight=2"), ("`tasks.sentiment.weight`", "{ner}")
+    ),
+    Case("misspelt key of a task", train("tasks.ner.wieght=2"), ("mean `tasks.ner.weight`?",)),
+    Case("misspelt option", train("tasks.ner.head.dropuot=0"), ("`tasks.ner.head.dropout`?",)),
+    Case("unknown decoding", train("tasks.ner.head.decoding=crf"), ("{constrained, plain}", "crf")),
+    Case("dropout", train("tasks.ner.head.dropout=1.5"), ("head.dropout`", "below 1", "got 1.5")),
+    Case("smoothing", train("tasks.ner.head.label_smoothing=2"), ("label_smoothing`", "below 1")),
+    Case("class weight", train("tasks.ner.head.class_weights={O: -2}"), (".O` to be at least 0",)),
+    Case(
+        "class weight of no label",
+        train("tasks.ner.head.class_weights={B-PRE: 2}"),
+        ("`tasks.ner.head.class_weights`", "Did you mean 'B-PER'?"),
+    ),
+    Case(
+        "unknown problem",
+        train("tasks.sentiment.options.problem=sngle", task="sentiment"),
+        ("`tasks.sentiment.options.problem`", "Did you mean 'single'?"),
+    ),
+    Case(
+        "metric of another problem",
+        train("tasks.sentiment.metric=rmse", task="sentiment"),
+        ("`tasks.sentiment.metric`", "{accuracy, macro_f1, mcc}", "'rmse'"),
+    ),
+    Case("shared head", train(*TWO, task="ner,sentiment"), ("(ner, sentiment)", "`head.name`s")),
+    Case("head for a file", train("tasks.ner.head.name=a/b"), ("`tasks.ner.head.name`", "'a/b'")),
+    Case("head for a module", train("tasks.ner.head.name=a.b"), ("`tasks.ner.head.name`", "'a.b'")),
+    Case("unknown role", train("tasks.ner.columns.lables=x"), ("`tasks.ner.columns.labels`?",)),
+    Case("role without a column", train("~tasks.ner.columns.labels"), ("columns.labels", "none")),
+    Case(
+        "name that PyTorch keeps",
+        **own("# @package tasks.values\n" + MOOD, "task/values.yaml", task="values"),
+        says=("`tasks.values`", "'values_1' would do"),
+    ),
+    Case(
+        "file without a type",
+        **own("# @package tasks.mood\ncolumns: {text: text}\n"),
+        says=("`tasks.mood.type`", "task/mood.yaml", "such as text_classification"),
+    ),
+    Case(
+        "file of an unknown type",
+        **own("# @package tasks.mood\n" + MOOD.replace("class", "clas")),
+        says=("`tasks.mood.type`", "Did you mean 'text_classification'?"),
+    ),
+    Case(
+        "file without its package", **own(MOOD), says=("task/mood.yaml", "`# @package tasks.mood`")
+    ),
+    Case(
+        "file that is no YAML",
+        **own("# @package tasks.mood\ntype: [text\n"),
+        says=("conf/task/mood.yaml:3: Expected YAML",),
+    ),
+]
+
+KEYS = [
+    Case("negative learning rate", train("trunk.lr=-1e-3"), ("`trunk.lr`", "at least 0", "-0.001")),
+    Case("word for a rate", train("head.lr=fast"), ("`head.lr` to be a number", "'fast'")),
+    Case("no number", train("trunk.lr=nan"), ("`trunk.lr` to be a number", "nan")),
+    Case(
+        "list for a number", train("batching.examples=[8,16]"), ("`batching.examples`", "[8, 16]")
+    ),
+    Case("half a seed", train("seed=0.5"), ("`seed` to be a whole number", "0.5")),
+    Case("misspelt key", train("trunk.lrr=1e-4"), ("`trunk.lrr`", "Did you mean `trunk.lr`?")),
+    Case("another program's key", train("learning_rate=1"), ("'learning_rate'", "`trunk.lr`?")),
+    Case("misspelt group", train("mixin=uniform"), ("'mixin'", "Did you mean `mixing`?")),
+    Case("misspelt logger", ("train", "logger=[csv,wandbb]"), ("`logger`", "mean 'wandb'?")),
+    Case("no override", train("trunk.lr"), ("`key=value`", "'trunk.lr'")),
+    Case("comma", train("trunk.lr=1e-3,1e-4"), ("`trunk.lr`", "add -m to sweep over them")),
+    Case("unknown option", train("--nonsense"), ("--nonsense", "see `python train.py --help`")),
+    Case("no folder of files", train("--config-dir=nowhere"), ("--config-dir", "'nowhere'")),
+    Case(
+        "unset variable",
+        train("trunk.path=${oc.env:MTL_NO_SUCH_VARIABLE}"),
+        ("`trunk.path`", "'MTL_NO_SUCH_VARIABLE' not found"),
+    ),
+    Case(
+        "unknown key in a file",
+        **own(
+            "# @package _global_\ntrunk: {learning_rate: 1}\n",
+            "experiment/mine.yaml",
+            "+experiment=mine",
+            task="ner",
+        ),
+        says=("`trunk.learning_rate`", "Did you mean `trunk.lr`?"),
+    ),
+    Case(
+        "six errors at once",
+        train(
+            "trunk.lr=-1", "seed=x", "mixing=unifrom", "tasks.ner.metric=f2", "monitr=x", "ner=1"
+        ),
+        ("`trunk.lr`", "`seed`", "'uniform'?", "`tasks.ner.metric`", "`monitor`?", "'ner'"),
+        problems=6,
+    ),
+    Case("monitor of no task", train("monitor=val/topic/f1"), ("`monitor`", "{ner}", "val/topic")),
+    Case("monitor of no metric", train("monitor=val/ner/f2"), ("`monitor`", "'val/ner/f1'?")),
+    Case("monitor of no name", train("monitor=loss"), ("`monitor`", "val/score", "'loss'")),
+    Case(
+        "monitor of another problem",
+        train("monitor=val/sentiment/pearson", task="sentiment"),
+        ("`monitor`", "val/sentiment/mcc", "'val/sentiment/pearson'"),
+    ),
+    Case(
+        "devices that Lightning refuses",
+        train("trainer.accelerator=cpu", "trainer.devices=-1"),
+        ("`trainer`", "`devices`", "should be an int > 0"),
+    ),
+]
+
+OUTPUT = [
+    Case(
+        "output below a file",
+        train("hydra.run.dir=data/train.jsonl/out"),
+        ("`hydra.run.dir`", "data/train.jsonl/out", "Not a directory", "choose another"),
+    ),
+    Case(
+        "output that is a file",
+        train("hydra.run.dir=data/train.jsonl"),
+        ("`hydra.run.dir`", "data/train.jsonl", "choose another"),
+    ),
+    Case(
+        "sweep below a file",
+        train("-m", "seed=1,2", "hydra.sweep.dir=data/train.jsonl/out"),
+        ("`hydra.sweep.dir`", "choose another"),
+    ),
+    Case(
+        "output that holds a run",
+        train("hydra.run.dir=run"),
+        ("`hydra.run.dir`", "continue a run with resume=run"),
+    ),
+    Case("output without a name", train("hydra.run.dir="), ("`hydra.run.dir`", "a new folder")),
+]
+
+USAGE = [
+    Case(
+        "unknown command", mtl("predct", "run"), ("'predct'", "Did you mean 'predict'?", "--help")
+    ),
+    Case("unknown score", mtl("score", "ner", "a.txt"), ("'ner'", "see `mtl score --help`")),
+    Case(
+        "unknown flag", mtl("predict", "run", "--txt", "a"), ("--txt", "see `mtl predict --help`")
+    ),
+    Case("no run", mtl("predict"), ("'RUN'", "see `mtl predict --help`")),
+    Case("tokens", mtl("predict", "run", "--text", "a", "--tokens", "0"), ("'--tokens'", "to 1")),
+]
+
+CASES = [*TASKS, *KEYS, *OUTPUT, *USAGE]
