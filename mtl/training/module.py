@@ -7,7 +7,6 @@ number of targets in the whole step, times its weight; summed over tasks.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +28,7 @@ from mtl.training.optim import (
     clip,
     set_rates,
 )
+from mtl.training.running import Running
 from mtl.types import MicroBatch, Step
 
 
@@ -74,7 +74,7 @@ class MultiTaskModule(L.LightningModule):
         """The latest training metrics, by full name."""
         self.plain_config: dict[str, Any] = {}
         """The resolved configuration, kept in every checkpoint."""
-        self._running = _Running()
+        self._running = Running()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW and its schedule; both are stepped by hand."""
@@ -101,6 +101,7 @@ class MultiTaskModule(L.LightningModule):
         schedule = self.lr_schedulers()
         assert isinstance(schedule, LambdaLR)
         set_rates(schedule)
+        self._running = Running()
 
     def training_step(self, step: Step, batch_idx: int) -> None:
         """Take one optimiser step over all of its micro-batches."""
@@ -194,7 +195,7 @@ class MultiTaskModule(L.LightningModule):
         self.training_logs = logs
         self._write(logs, number)
 
-    def _summed(self, found: _Running) -> dict[str, float]:
+    def _summed(self, found: Running) -> dict[str, float]:
         """Return each task's mean loss over the steps that had rows of it, over all ranks."""
         names = sorted(found.present)
         zero = torch.zeros((), device=self.device)
@@ -234,6 +235,14 @@ class MultiTaskModule(L.LightningModule):
         found = by_stage[task]
         assert isinstance(found, TaskMetrics)
         return found
+
+    def on_validation_start(self) -> None:
+        """Stop the clock that training's speed is measured with."""
+        self._running.pause()
+
+    def on_validation_end(self) -> None:
+        """Let the clock run on; the checkpoint has been written by now."""
+        self._running.go_on()
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""
@@ -293,41 +302,3 @@ def aggregate(primary: Mapping[str, tuple[float, float, bool]]) -> float:
         return 0.0
     values = (w * (v if higher else 1.0 / (1.0 + v)) for w, v, higher in primary.values())
     return sum(values) / total
-
-
-class _Running:
-    """Sums since the last training log."""
-
-    def __init__(self) -> None:
-        self.losses: dict[str, list[Tensor]] = {}
-        self.present: dict[str, int] = {}
-        """Steps in which any rank had rows of the task."""
-        self.norm: Any = 0.0
-        self.tokens = 0
-        self.examples = 0
-        self.read: dict[str, int] = {}
-        self.start = time.perf_counter()
-        self.seconds = 0.0
-        self.shares: dict[str, float] = {}
-
-    def add(self, step: Step, norm: Tensor) -> None:
-        """Count one step."""
-        self.norm = norm.detach()
-        for name in step.denominators:
-            self.present[name] = self.present.get(name, 0) + 1
-        self.examples += step.examples
-        for micro_batch in step.micro_batches:
-            self.tokens += micro_batch.trunk.tokens
-            for name, part in micro_batch.heads.items():
-                self.read[name] = self.read.get(name, 0) + len(part.examples)
-
-    def flush(self) -> _Running:
-        """Return the finished sums and start anew."""
-        done = _Running()
-        done.__dict__.update(self.__dict__)
-        done.norm = float(self.norm)
-        done.seconds = max(time.perf_counter() - self.start, 1e-9)
-        everything = max(1, sum(self.read.values()))
-        done.shares = {n: count / everything for n, count in self.read.items()}
-        self.__init__()  # type: ignore[misc]
-        return done

@@ -106,12 +106,12 @@ def fit(
     callbacks: Sequence[L.Callback] = (),
     **options: Any,
 ) -> L.Trainer:
-    """Train some steps, with neither validation nor files."""
+    """Train some steps, without files, and without validation unless `options` ask for it."""
     trainer = L.Trainer(
         accelerator="cpu",
         max_epochs=1,
         max_steps=steps,
-        limit_val_batches=0,
+        **{"limit_val_batches": 0, **options},
         num_sanity_val_steps=0,
         logger=False,
         callbacks=list(callbacks),
@@ -119,7 +119,6 @@ def fit(
         enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=1,
-        **options,
     )
     trainer.fit(module, datamodule=data)
     return trainer
