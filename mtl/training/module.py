@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
@@ -142,12 +144,12 @@ class MultiTaskModule(L.LightningModule):
         return total * self.trainer.world_size
 
     def _nothing(self) -> Tensor:
-        """Return an exact zero; among several ranks it touches every learning parameter.
+        """Return an exact zero; where ranks reduce gradients it touches every learning parameter.
 
-        So all ranks reduce the same gradients, whichever tasks their own rows have.
+        So all ranks reduce the same ones, whichever tasks their own rows have.
         """
         zero = torch.zeros((), device=self.device)
-        if self.trainer.world_size > 1:
+        if isinstance(self.trainer.strategy, ParallelStrategy):
             for parameter in self.model.parameters():
                 if parameter.requires_grad:
                     zero = zero + 0.0 * parameter.sum()
@@ -172,11 +174,11 @@ class MultiTaskModule(L.LightningModule):
         random = generator(self.seed, "dropout", step, micro_batch, self.global_rank)
         torch.manual_seed(int(random.integers(2**63 - 1)))
 
-    def _no_sync(self) -> Any:
-        block = getattr(self.trainer.strategy, "block_backward_sync", None)
-        if block is None or self.trainer.world_size == 1:
-            return contextlib.nullcontext()
-        return block()
+    def _no_sync(self) -> AbstractContextManager[None]:
+        strategy = self.trainer.strategy
+        if isinstance(strategy, ParallelStrategy):
+            return strategy.block_backward_sync()
+        return contextlib.nullcontext()
 
     def _log_training(self, number: int, optimizer: Any) -> None:
         found = self._running.flush()
