@@ -92,12 +92,16 @@ class RunCheckpoint(Checkpoint):
         return isinstance(interval, int) and trainer.global_step % interval == 0
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the state after a validation during training."""
-        del pl_module
+        """Save the state after a validation during training.
+
+        The value is the module's own: Lightning keeps metrics in single precision, in which equal
+        scores of two validations may seem to differ.
+        """
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
         self.validated_at = trainer.global_step
-        self.consider(trainer, float(trainer.callback_metrics[self.monitor]))
+        results: Any = pl_module.results
+        self.consider(trainer, results[self.monitor])
 
     def consider(self, trainer: L.Trainer, value: float) -> None:
         """Save the current state as the last, and as one of the best if it is."""

@@ -210,3 +210,14 @@ def test_a_checkpoint_holds_the_configuration_as_plain_data(site: Site, tmp_path
     kept = read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["mtl"]
     assert kept["config"]["tasks"]["ner"]["weight"] == 0.25
     assert kept["tasks"]["ner"]["labels"][:2] == ["O", "B-LOC"]
+
+
+def test_equal_scores_are_equal(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The value at the end comes by another way than those during training."""
+    tenth = 0.1 + 1e-9  # Above the nearest number in single precision.
+    monkeypatch.setattr("mtl.training.module.aggregate", lambda primary: tenth)
+    cfg = site.config("ner", trainer__max_steps=3, trainer__val_check_interval=2)
+    train(cfg, tmp_path)
+    assert [p.name for p in (tmp_path / "checkpoints").glob("best*")] == ["best-step=0000002.ckpt"]
