@@ -92,13 +92,20 @@ class MultiTaskData(L.LightningDataModule):
 
     def val_dataloader(self) -> EvalLoader:
         """Return the loader of this rank's validation passes."""
-        return EvalLoader(
-            self._collator(self.validation), self.validation, limit=self.limit_val, **self._place()
-        )
+        return self._passes(self.validation, self.limit_val)
 
     def test_dataloader(self) -> EvalLoader:
         """Return the loader of this rank's test passes."""
-        return EvalLoader(self._collator(self.test), self.test, **self._place())
+        return self._passes(self.test)
+
+    def _passes(self, stores: Stores, limit: int | None = None) -> EvalLoader:
+        return EvalLoader(
+            self._collator(stores),
+            stores,
+            limit=limit,
+            max_branches=self.batching.max_branches,
+            **self._place(),
+        )
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int

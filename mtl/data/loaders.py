@@ -94,6 +94,7 @@ class EvalLoader:
         rank: This process's number.
         world: Number of processes.
         limit: Use only the first so many examples of each task.
+        max_branches: Most examples of one document that share its encoding in a pass.
     """
 
     def __init__(
@@ -104,9 +105,10 @@ class EvalLoader:
         rank: int = 0,
         world: int = 1,
         limit: int | None = None,
+        max_branches: int = 16,
     ) -> None:
         self.collator = collator
-        groups = collator.separate(_by_document(stores, limit))
+        groups = collator.separate(_by_document(stores, limit, max_branches))
         sizes = [collator.size(g) for g in groups]
         mine = split_ranks(sizes, world)[rank] if world > 1 else range(len(groups))
         mine = sorted(mine, key=lambda g: (-sizes[g], g))
@@ -124,11 +126,11 @@ class EvalLoader:
             yield from self.collator(groups)
 
 
-def _by_document(stores: Sequence[ExampleStore], limit: int | None) -> list[list[Pair]]:
-    """Group equal documents of all tasks, in order of first appearance."""
+def _by_document(stores: Sequence[ExampleStore], limit: int | None, most: int) -> list[list[Pair]]:
+    """Group equal documents of all tasks, at most so many examples each, as they first appear."""
     groups: dict[int, list[Pair]] = {}
     for number, store in enumerate(stores):
         count = len(store) if limit is None else min(limit, len(store))
         for example, key in enumerate(np.asarray(store.keys[:count]).tolist()):
             groups.setdefault(key, []).append((number, example))
-    return list(groups.values())
+    return [g[at : at + most] for g in groups.values() for at in range(0, len(g), most)]

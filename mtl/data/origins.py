@@ -12,7 +12,7 @@ from typing import Any
 from mtl.data import hub
 from mtl.data.readers import read_split
 from mtl.data.readers.base import Column, Source
-from mtl.data.readers.split import choose_roles, collect
+from mtl.data.readers.split import Check, choose_roles, collect
 from mtl.data.rows import BadRows, Role, Rows
 from mtl.errors import ConfigError, DataError, did_you_mean, one_of
 from mtl.registry import Registry
@@ -60,6 +60,7 @@ class Task:
     base: Path
     bad_rows: BadRows
     notes: list[str]
+    check: Check | None = None
 
 
 Opened = dict[str, Callable[[], Rows]]
@@ -116,6 +117,7 @@ def _read_file(task: Task, split: str, pattern: str | Path, option: str) -> Rows
         limit=options.limit(split),
         key=f"{task.section}.{option}",
         base=task.base,
+        check=task.check,
     )
 
 
@@ -208,4 +210,5 @@ def _read_hub(task: Task, split: str, title: str, dataset: Any) -> Rows:
         bad_rows=task.bad_rows,
         key=f"{task.section}.source",
         name=title,
+        check=task.check,
     )

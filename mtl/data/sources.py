@@ -18,6 +18,7 @@ import numpy as np
 
 from mtl.data.origins import SPLITS, DataOptions, Task, open_splits
 from mtl.data.readers.base import Column
+from mtl.data.readers.split import Check
 from mtl.data.rows import BadRows, Role, Rows
 from mtl.errors import ConfigError, DataError
 
@@ -41,6 +42,7 @@ def load_splits(
     task_name: str,
     base_dir: str | Path | None = None,
     only: Sequence[str] = SPLITS,
+    check: Check | None = None,
 ) -> Splits:
     """Read a task's splits.
 
@@ -55,6 +57,7 @@ def load_splits(
         task_name: For messages: keys begin with ``tasks.<task_name>``.
         base_dir: The folder that relative paths start from; the current one when ``None``.
         only: The splits to read.
+        check: Puts a row right or refuses it; see :data:`mtl.data.readers.split.Check`.
 
     Raises:
         ConfigError: If an option does not fit.
@@ -65,7 +68,7 @@ def load_splits(
     _check(options, section)
     splits = Splits(bad_rows=BadRows(options.on_bad_row, section))
     base = Path(base_dir or ".")
-    task = Task(options, columns, roles, section, base, splits.bad_rows, splits.notes)
+    task = Task(options, columns, roles, section, base, splits.bad_rows, splits.notes, check)
     found = open_splits(task)
     cut = "validation" in only and "validation" not in found
     for split in SPLITS:

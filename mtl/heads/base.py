@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,23 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def forward(self, states: Tensor) -> Tensor:
         """Return logits for `states`, shape (G, D)."""
+
+    def score(self, states: Tensor, targets: dict[str, Tensor]) -> Tensor:
+        """Return logits (G, C) where they also depend on which states belong together.
+
+        Args:
+            states: (G, D).
+            targets: What the task's encoding says of each of them; most heads do not look.
+        """
+        del targets
+        return self(states)
+
+    def attach(self, output: Any) -> None:
+        """Meet the trunk's output layer, a :class:`mtl.trunk.output.OutputLayer` or None.
+
+        Called once, before the head is used; heads that write text project with it.
+        """
+        del output
 
     @abstractmethod
     def loss_sum(self, logits: Tensor, targets: dict[str, Tensor]) -> Tensor:

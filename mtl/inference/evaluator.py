@@ -213,7 +213,14 @@ def _split(
     spec, task = cfg.tasks[name], predictor.tasks[name]
     base = started_in(folder)
     found = load_splits(
-        asdict(spec.data), spec.columns, task.own_roles(), cfg.seed, name, base, only=(split,)
+        asdict(spec.data),
+        spec.columns,
+        task.own_roles(),
+        cfg.seed,
+        name,
+        base,
+        only=(split,),
+        check=task.check,
     )
     notes += found.notes
     rows: Rows | None = getattr(found, split)

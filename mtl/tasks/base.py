@@ -20,6 +20,7 @@ from mtl.errors import ConfigError, one_of
 from mtl.heads.base import Head
 from mtl.registry import Registry
 from mtl.trunk.text import TextEncoder, Tokens
+from mtl.trunk.trunk import Trunk
 from mtl.types import Encoded, HeadBatch, Row
 
 TaskType: TypeAlias = "type[Task]"
@@ -149,6 +150,33 @@ class Task(ABC):
         Raises:
             ConfigError: If the tasks cannot share a head.
         """
+
+    def fits(self, trunk: Trunk) -> None:
+        """Refuse a trunk that this task cannot use.
+
+        Raises:
+            ConfigError: With the trunk's kind and the task's name.
+        """
+        del trunk
+
+    def check(self, row: Row) -> Row:
+        """Return a row that was just read, put right where that is possible.
+
+        Raises:
+            ValueError: With one sentence, if the row is no example of this task.
+        """
+        return row
+
+    def remarks(self) -> list[str]:
+        """Return what the user should know of the rows read and encoded so far, a sentence each."""
+        return []
+
+    def tune(self, metrics: TaskMetrics) -> None:
+        """Take from a validation's scores what predictions need, such as a threshold.
+
+        It becomes part of :meth:`state`, and so of the checkpoint that follows.
+        """
+        del metrics
 
     def document(self, row: Row) -> str:
         """Return the text of a row's document."""

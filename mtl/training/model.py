@@ -44,7 +44,10 @@ class MultiTaskModel(nn.Module):
     def forward(self, batch: MicroBatch) -> dict[str, Tensor]:
         """Return logits (G, C) of every task in the batch, after one pass of the trunk."""
         hidden = self.trunk(batch.trunk)
-        return {name: self.head(name)(part.read(hidden)) for name, part in batch.heads.items()}
+        return {
+            name: self.head(name).score(part.read(hidden), part.targets)
+            for name, part in batch.heads.items()
+        }
 
 
 def make_task(
@@ -87,11 +90,19 @@ def first_difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) 
     return next((f"'{name}' is one too many" for name in found if name not in wanted), None)
 
 
-def build_heads(tasks: Sequence[Task], hidden_size: int, seed: int) -> nn.ModuleDict:
+def build_heads(
+    tasks: Sequence[Task], hidden_size: int, seed: int, output: Any = None
+) -> nn.ModuleDict:
     """Return fresh heads by name, and give tasks that share one head its labels.
 
     Each head's weights depend on the seed and its own name alone, so that another head beside it
     changes nothing.
+
+    Args:
+        tasks: With their labels learned or loaded.
+        hidden_size: D.
+        seed: Of the whole run.
+        output: The trunk's output layer, for heads that write text.
 
     Raises:
         ConfigError: If tasks name one head but need different ones.
@@ -108,7 +119,9 @@ def build_heads(tasks: Sequence[Task], hidden_size: int, seed: int) -> nn.Module
                 task.load_state({**task.state(), **state})
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(generator(seed, "head", name).integers(2**63 - 1)))
-            heads[name] = first.build_head(hidden_size)
+            head = first.build_head(hidden_size)
+            head.attach(output)
+            heads[name] = head
     return heads
 
 

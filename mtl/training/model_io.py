@@ -133,7 +133,11 @@ def load_model(folder: Path) -> LoadedModel:
     for name, head in heads.items():
         load_head(head, folder / head_file(name))
     encoder = TextEncoder(
-        trunk.tokenizer, about["max_length"], about["stride"], prefix_space=about["prefix_space"]
+        trunk.tokenizer,
+        about["max_length"],
+        about["stride"],
+        prefix_space=about["prefix_space"],
+        kind=trunk.kind,
     )
     model = MultiTaskModel(trunk, tasks, heads).eval()
     return LoadedModel(model, encoder, description)

@@ -270,8 +270,10 @@ class MultiTaskModule(L.LightningModule):
         logs = {}
         primary = {}
         for name in self.rows[stage]:
-            found = self.metrics(stage, name).compute()
-            task = self.model.tasks[name]
+            task, scores = self.model.tasks[name], self.metrics(stage, name)
+            if stage == "val":
+                task.tune(scores)
+            found = scores.compute()
             primary[name] = (task.weight, found[task.primary_metric], task.higher_is_better)
             logs.update({metric_name(stage, name, metric): v for metric, v in found.items()})
         if primary:

@@ -116,6 +116,8 @@ def _fit_and_test(
         best = read_checkpoint(keeper.best_path)
         module.load_state_dict(best["state_dict"])
         module.results.update(best["mtl"]["results"])
+        for name, task in prepared.model.tasks.items():
+            task.load_state(best["mtl"]["tasks"][name])
     if cfg.trainer.test and prepared.data.test:
         trainer.test(module, datamodule=prepared.data, verbose=False)
     metrics = {**module.results, **_baselines(prepared)}

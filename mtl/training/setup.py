@@ -70,10 +70,14 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
         else:
             _load_state(task, states[task.name], last_path(run_dir))
     trunk = build_trunk(cfg)
+    for task in tasks:
+        task.fits(trunk)
     encoder = build_encoder(cfg, trunk)
     heads = build_heads(tasks, trunk.hidden_size, cfg.seed)
     model = MultiTaskModel(trunk, tasks, heads)
     stores = _encode(cfg, model, encoder, splits)
+    for line in (line for task in tasks for line in task.remarks()):
+        note(line)
     columns = {name: dict(spec.columns) for name, spec in cfg.tasks.items()}
     write_rejected(splits, run_dir)
     return Prepared(model, encoder, _data(cfg, trunk, stores), splits, columns)
@@ -107,7 +111,9 @@ def build_task(name: str, spec: TaskConfig) -> Task:
 
 
 def _read(task: Task, spec: TaskConfig, seed: int) -> Splits:
-    splits = load_splits(asdict(spec.data), spec.columns, task.own_roles(), seed, task.name)
+    splits = load_splits(
+        asdict(spec.data), spec.columns, task.own_roles(), seed, task.name, check=task.check
+    )
     for line in splits.notes:
         note(line)
     for split, key in (("train", "train"), ("validation", "validation")):
@@ -143,7 +149,9 @@ def build_encoder(cfg: Config, trunk: Trunk) -> TextEncoder:
     wish = {"true": True, "false": False}.get(cfg.trunk.prefix_space)
     prefix = byte_level(trunk.tokenizer) if wish is None else wish
     limit = document_limit(trunk, cfg.trunk.max_length)
-    return TextEncoder(trunk.tokenizer, limit, cfg.trunk.stride, prefix_space=prefix)
+    return TextEncoder(
+        trunk.tokenizer, limit, cfg.trunk.stride, prefix_space=prefix, kind=trunk.kind
+    )
 
 
 def attention_of(cfg: Config, task: str, trunk: Trunk) -> str:

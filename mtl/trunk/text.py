@@ -58,15 +58,23 @@ class TextEncoder:
         stride: Tokens that neighbouring windows share.
         prefix_space: Show byte-level tokenizers a space before the text, so that its first word
             gets the token it has in the middle of a sentence.
+        kind: What the trunk is: ``decoder``, ``encoder`` or ``encoder-decoder``.
 
     Raises:
         ConfigError: If `max_length` leaves no room for text.
     """
 
     def __init__(
-        self, tokenizer: Any, max_length: int, stride: int = 64, *, prefix_space: bool = False
+        self,
+        tokenizer: Any,
+        max_length: int,
+        stride: int = 64,
+        *,
+        prefix_space: bool = False,
+        kind: str = "decoder",
     ) -> None:
         self.tokenizer = tokenizer
+        self.kind = kind
         self.max_length = max_length
         self.prefix_space = prefix_space
         self.prefix, self.suffix = special_tokens(tokenizer)

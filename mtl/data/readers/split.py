@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 ID = Role("id", "label", required=False, help="a name of the row, unique in its split")
 REQUIRE = ("all", "inputs")
 
+Check = Callable[["Row"], "Row"]
+"""Takes a row as it was read and returns it, put right where that is possible; raises ValueError
+with a sentence where it is not."""
+
 
 def read_split(
     pattern: str | Path,
@@ -36,6 +40,7 @@ def read_split(
     require: str = "all",
     key: str | None = None,
     base: Path | None = None,
+    check: Check | None = None,
 ) -> Rows:
     """Read the files that a path or glob names into rows.
 
@@ -54,6 +59,7 @@ def read_split(
         require: ``all``, or ``inputs`` to leave targets out, as predictions do.
         key: The config key that holds `pattern`, for messages.
         base: The folder that a relative pattern starts from; the current one when ``None``.
+        check: Puts a row right or refuses it.
 
     Raises:
         DataError: If a file is missing, empty, malformed, or has no rows.
@@ -69,7 +75,14 @@ def read_split(
     ]
     found = (item for source in sources for item in _read(source, format))
     return collect(
-        found, chosen, split=split, limit=limit, bad_rows=bad_rows, key=key, name=str(pattern)
+        found,
+        chosen,
+        split=split,
+        limit=limit,
+        bad_rows=bad_rows,
+        key=key,
+        name=str(pattern),
+        check=check,
     )
 
 
@@ -119,6 +132,7 @@ def collect(
     bad_rows: BadRows,
     key: str,
     name: str,
+    check: Check | None = None,
 ) -> Rows:
     """Convert what readers found and return it as rows; `name` says what they read.
 
@@ -126,7 +140,7 @@ def collect(
         DataError: If there is none.
     """
     before = len(bad_rows)
-    rows = make_rows(islice(_convert(found, roles, split), limit), roles)
+    rows = make_rows(islice(_convert(found, roles, split, check), limit), roles)
     if len(rows):
         return rows
     rejected = bad_rows.rejects[before:]
@@ -140,7 +154,10 @@ def collect(
 
 
 def _convert(
-    found: Iterable[tuple[Source, int, Cells]], roles: Sequence[Role], split: str
+    found: Iterable[tuple[Source, int, Cells]],
+    roles: Sequence[Role],
+    split: str,
+    check: Check | None,
 ) -> Iterator[Row]:
     named = any(role.name == ID.name for role in roles)
     seen: set[str] = set()
@@ -148,6 +165,7 @@ def _convert(
     for source, line, cells in found:
         try:
             row = _row(cells, source.columns, roles)
+            row = check(row) if check else row
             name = row.pop(ID.name, None) or f"{split}-{number}"
             if name in seen:
                 raise ValueError(
