@@ -40,15 +40,23 @@ class Collator:
         budget: Most tokens of one trunk pass, padding included.
         share: Whether rows may hold several units.
         pad: Id that fills rows.
+        share_branches: Whether branches may share their document's encoding.
     """
 
     def __init__(
-        self, stores: Sequence[ExampleStore], *, budget: int, share: bool, pad: int
+        self,
+        stores: Sequence[ExampleStore],
+        *,
+        budget: int,
+        share: bool,
+        pad: int,
+        share_branches: bool | None = None,
     ) -> None:
         self.stores = list(stores)
         self.budget = budget
         self.share = share
         self.pad = pad
+        self.share_branches = share if share_branches is None else share_branches
 
     def size(self, group: Sequence[Pair]) -> int:
         """Return the tokens of a group: its document once, and all its branches."""
@@ -57,7 +65,7 @@ class Collator:
 
     def separate(self, groups: Sequence[Sequence[Pair]]) -> list[list[Pair]]:
         """Split groups whose branches may not share their document's encoding."""
-        if self.share:
+        if self.share_branches:
             return [list(g) for g in groups]
         found: list[list[Pair]] = []
         for group in groups:

@@ -26,6 +26,7 @@ class Batching:
     max_branches: int
     share: bool
     pad: int
+    share_branches: bool = True
 
 
 class MultiTaskData(L.LightningDataModule):
@@ -72,7 +73,9 @@ class MultiTaskData(L.LightningDataModule):
 
     def _collator(self, stores: Stores) -> Collator:
         b = self.batching
-        return Collator(stores, budget=b.tokens, share=b.share, pad=b.pad)
+        return Collator(
+            stores, budget=b.tokens, share=b.share, pad=b.pad, share_branches=b.share_branches
+        )
 
     def _place(self) -> dict[str, int]:
         trainer = self.trainer

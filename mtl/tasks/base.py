@@ -87,6 +87,8 @@ class Task(ABC):
     """The options under ``head:`` that are the head's own: tasks that share one agree on them."""
     metric_names: ClassVar[tuple[str, ...]]
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
+    writes: ClassVar[bool] = False
+    """Whether its head scores the trunk's vocabulary, so that the trunk needs its output layer."""
 
     def __init__(
         self, name: str, options: Any, head: Any, metric: str | None = None, weight: float = 1.0

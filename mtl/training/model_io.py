@@ -63,7 +63,7 @@ def save_model(
     """
     folder.mkdir(parents=True, exist_ok=True)
     trunk = model.trunk
-    trunk.model.save_pretrained(folder)
+    (trunk.model if trunk.output is None else trunk.output.model).save_pretrained(folder)
     trunk.tokenizer.save_pretrained(folder)
     for name, head in model.heads.items():
         state = {k: v.detach().cpu().contiguous() for k, v in head.state_dict().items()}
@@ -122,14 +122,15 @@ def load_model(folder: Path) -> LoadedModel:
     about = description["trunk"]
     tasks = restore_tasks(description, folder / DESCRIPTION)
     try:
-        trunk = load_trunk("hf", str(folder), attention=about["attention"])
+        writes = any(task.writes for task in tasks)
+        trunk = load_trunk("hf", str(folder), attention=about["attention"], writes=writes)
     except (ConfigError, SafetensorError) as error:
         reason = str(error).rpartition("cannot be loaded: ")[2]
         raise CheckpointError(
             f"{folder}: the trunk cannot be loaded: {reason.rstrip('.')}. Copy the folder again, "
             "or train anew."
         ) from error
-    heads = build_heads(tasks, trunk.hidden_size, seed=0)
+    heads = build_heads(tasks, trunk.hidden_size, seed=0, output=trunk.output)
     for name, head in heads.items():
         load_head(head, folder / head_file(name))
     encoder = TextEncoder(
@@ -171,8 +172,8 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
         description = read_description(folder)
     except CheckpointError as error:
         raise CheckpointError(f"`init`: {error}") from error
-    weights = _read_weights(folder / "model.safetensors")
     trunk = model.trunk.model
+    weights = _bare(_read_weights(folder / "model.safetensors"), trunk)
     if odd := first_difference(weights, _untied(trunk, weights)):
         raise CheckpointError(
             f"Expected `init` to be a run with the same trunk, but in '{folder}' {odd}; choose "
@@ -196,6 +197,19 @@ def _same_outputs(task: Task, other: Task) -> bool:
     except ConfigError:
         return False
     return all(task.state()[key] == other.state()[key] for key in shared)
+
+
+def _bare(weights: dict[str, torch.Tensor], model: Any) -> dict[str, torch.Tensor]:
+    """Return weights under the base model's own names, whether or not an output layer was there.
+
+    transformers saves a language model's under a prefix, beside those of its output layer.
+    """
+    prefix = model.base_model_prefix + "."
+    names = {name.removeprefix(prefix): name for name in weights}
+    known = model.state_dict()
+    if all(name == there for name, there in names.items()):
+        return {n: v for n, v in weights.items() if n in known or not n.startswith("lm_head.")}
+    return {bare: weights[name] for bare, name in names.items() if name.startswith(prefix)}
 
 
 def _untied(model: nn.Module, found: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -69,11 +69,11 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
             task.load_state(task.state())
         else:
             _load_state(task, states[task.name], last_path(run_dir))
-    trunk = build_trunk(cfg)
+    trunk = build_trunk(cfg, writes=any(task.writes for task in tasks))
     for task in tasks:
         task.fits(trunk)
     encoder = build_encoder(cfg, trunk)
-    heads = build_heads(tasks, trunk.hidden_size, cfg.seed)
+    heads = build_heads(tasks, trunk.hidden_size, cfg.seed, trunk.output)
     model = MultiTaskModel(trunk, tasks, heads)
     stores = _encode(cfg, model, encoder, splits)
     for line in (line for task in tasks for line in task.remarks()):
@@ -133,13 +133,13 @@ def write_rejected(splits: Mapping[str, Splits], run_dir: Path) -> None:
         write_rejects(run_dir / "rejected.jsonl", bad)
 
 
-def build_trunk(cfg: Config) -> Trunk:
-    """Load the trunk and mark which of its parameters learn."""
+def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
+    """Load the trunk, with its output layer if a task `writes`; mark which parameters learn."""
     options = asdict(cfg.trunk)
     for key in ("lr", "max_length", "stride", "prefix_space"):
         del options[key]
     torch.manual_seed(cfg.seed)
-    trunk = load_trunk(**options)
+    trunk = load_trunk(**options, writes=writes)
     TUNINGS.get(cfg.tuning.name, "tuning.name")(trunk, cfg.tuning.layers)
     return trunk
 
@@ -189,6 +189,7 @@ def _data(cfg: Config, trunk: Trunk, stores: dict[str, list[ExampleStore]]) -> M
         tokens=cfg.batching.tokens,
         max_branches=cfg.batching.max_branches,
         share=trunk.capabilities.share_rows and cfg.batching.pack,
+        share_branches=trunk.share_branches,
         pad=pad_id(trunk.tokenizer),
     )
     mixer = MIXERS.get(cfg.mixing.name, "mixing.name")(cfg.mixing.temperature)

@@ -22,7 +22,7 @@ HEADER = struct.Struct("7i")
 
 
 def load_llama2c(
-    folder: Path, *, pretrained: bool = True, dropout: float | None = None
+    folder: Path, *, pretrained: bool = True, dropout: float | None = None, writes: bool = False
 ) -> tuple[nn.Module, Any]:
     """Return (LlamaModel in float32, fast tokenizer) from a llama2.c folder.
 
@@ -30,12 +30,13 @@ def load_llama2c(
         folder: Holds one ``.bin`` with the header above, and one SentencePiece ``.model``.
         pretrained: False keeps the shape and starts from random weights.
         dropout: Attention dropout, the only one Llama has.
+        writes: Return LlamaForCausalLM, with its output layer.
 
     Raises:
         ConfigError: If a file is missing, its size does not fit its header, or the tokenizer has
             more pieces than the model has embeddings.
     """
-    from transformers import LlamaModel
+    from transformers import LlamaForCausalLM, LlamaModel
 
     tokenizer = sentencepiece_bpe(_only(folder, "*.model"))
     weights = _find_weights(folder)
@@ -46,10 +47,12 @@ def load_llama2c(
             f"tokenizer has {len(tokenizer)} pieces and {weights.name} has {config.vocab_size}."
         )
     config.attention_dropout = dropout or 0.0
-    model = LlamaModel(config).float()
+    whole = (LlamaForCausalLM if writes else LlamaModel)(config).float()
     if pretrained:
-        model.load_state_dict(_state(config, arrays), strict=True)
-    return model, tokenizer
+        whole.base_model.load_state_dict(_state(config, arrays), strict=True)
+        if writes and "output" in arrays:
+            whole.lm_head.load_state_dict({"weight": arrays["output"]})
+    return whole, tokenizer
 
 
 def _only(folder: Path, pattern: str) -> Path:

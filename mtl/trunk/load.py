@@ -34,6 +34,7 @@ def load_trunk(
     revision: str | None = None,
     trust_remote_code: bool = False,
     gradient_checkpointing: bool = False,
+    writes: bool = False,
 ) -> Trunk:
     """Load a trunk with float32 weights.
 
@@ -46,6 +47,7 @@ def load_trunk(
         revision: Branch, tag or commit on the Hub.
         trust_remote_code: Whether the model may bring Python code of its own.
         gradient_checkpointing: Trade computation for activation memory.
+        writes: Whether to load its output layer too, where the model has one.
 
     Raises:
         ConfigError: If there is no such trunk, the folder is no model, or the model can only
@@ -55,20 +57,26 @@ def load_trunk(
     if attention not in ("causal", "bidirectional"):
         raise ConfigError(one_of("trunk.attention", attention, ["causal", "bidirectional"]))
     with _quiet():
-        model, tokenizer = build(
+        whole, tokenizer = build(
             path,
             pretrained=pretrained,
             dropout=dropout,
             revision=revision,
             trust_remote_code=trust_remote_code,
+            writes=writes,
         )
+    writer = whole if writes and kind_of(whole.config) != "encoder" else None
+    model = whole if writer is None else whole.base_model
     _check_vocabulary(path, model.config, tokenizer)
     kind = kind_of(model.config)
     if hasattr(model, "pooler"):
         model.pooler = None  # Feeds no head; unused parameters break DDP.
     if gradient_checkpointing:
         _checkpoint_activations(model)
-    trunk = Trunk(model, kind, _capabilities(model), attention, tokenizer)
+    start = _start(whole) if kind == "encoder-decoder" else None
+    if writer is not None:
+        _decode_as_told(writer)
+    trunk = Trunk(model, kind, _capabilities(model), attention, tokenizer, writer, start)
     trunk.capabilities = probe(trunk)
     if trunk.attention == "bidirectional" and not trunk.capabilities.look_ahead:
         raise ConfigError(
@@ -76,6 +84,23 @@ def load_trunk(
             f"{model.config.model_type} model, whose tokens cannot see what comes after them."
         )
     return trunk
+
+
+def _start(model: Any) -> int | None:
+    """Return the token that the decoder of an encoder-decoder begins with."""
+    for key in ("decoder_start_token_id", "pad_token_id", "bos_token_id"):
+        for place in (model.config, getattr(model, "generation_config", None)):
+            found = getattr(place, key, None)
+            if isinstance(found, int):
+                return found
+    return None
+
+
+def _decode_as_told(model: Any) -> None:
+    """Forget how a model was last used to write: what a task does not ask for is not done."""
+    from transformers import GenerationConfig
+
+    model.generation_config = GenerationConfig()
 
 
 def _check_vocabulary(path: str | None, config: Any, tokenizer: Any) -> None:
@@ -120,11 +145,9 @@ def document_limit(trunk: Trunk, asked: int | None) -> int:
     Raises:
         ConfigError: If more is asked than the model has positions for.
     """
-    limit = getattr(trunk.config, "max_position_embeddings", None)
-    limit = getattr(trunk.config, "n_positions", limit)
-    if not isinstance(limit, int) or limit <= 0:
+    limit = trunk.positions
+    if limit is None:
         return asked or 512
-    limit -= trunk.capabilities.position_offset
     if asked is not None and asked > limit:
         raise ConfigError(
             f"Expected `trunk.max_length` to be at most {limit}, the positions that the trunk "
@@ -151,11 +174,12 @@ def build_hf(
     dropout: float | None,
     revision: str | None = None,
     trust_remote_code: bool = False,
+    writes: bool = False,
 ) -> tuple[nn.Module, Any]:
     """Load any model that AutoModel knows, from the Hub or a folder."""
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     if path is None:
         raise ConfigError(
@@ -168,8 +192,9 @@ def build_hf(
         config = AutoConfig.from_pretrained(path, **options)
         override_dropout(config, dropout)
         tokenizer = AutoTokenizer.from_pretrained(path, use_fast=True, **options)
+        family = _family(config, writes)
         if pretrained:
-            model, loading = AutoModel.from_pretrained(
+            model, loading = family.from_pretrained(
                 path,
                 config=config,
                 dtype=torch.float32,
@@ -181,7 +206,7 @@ def build_hf(
             _refuse_other_shapes(loading["mismatched_keys"])
             _say_what_is_missing(path, loading["missing_keys"])
         else:
-            model = AutoModel.from_config(config, trust_remote_code=trust_remote_code).float()
+            model = family.from_config(config, trust_remote_code=trust_remote_code).float()
     except (*wrong, SafetensorError, StrictDataclassError) as error:
         raise ConfigError(_no_model(path, error)) from error
     if not tokenizer.is_fast:
@@ -192,21 +217,34 @@ def build_hf(
     return model, tokenizer
 
 
+def _family(config: Any, writes: bool) -> Any:
+    """Return transformers' class for a kind of model, with its output layer if that is wanted."""
+    from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    if not writes:
+        return AutoModel
+    return {"decoder": AutoModelForCausalLM, "encoder-decoder": AutoModelForSeq2SeqLM}.get(
+        kind_of(config), AutoModel
+    )
+
+
 @BUILDERS.register("tiny")
 def build_tiny(
-    path: str | None, *, pretrained: bool, dropout: float | None, **_: Any
+    path: str | None, *, pretrained: bool, dropout: float | None, writes: bool = False, **_: Any
 ) -> tuple[nn.Module, Any]:
     """Build the bundled small decoder; `path` replaces its folder."""
     folder = Path(path) if path else BUNDLED / "tiny"
     has_weights = (folder / "model.safetensors").is_file()
     if pretrained and not has_weights:
         log.warning("trunk 'tiny' ships without pretrained weights: it starts at random.")
-    return build_hf(str(folder), pretrained=pretrained and has_weights, dropout=dropout)
+    return build_hf(
+        str(folder), pretrained=pretrained and has_weights, dropout=dropout, writes=writes
+    )
 
 
 @BUILDERS.register("llama2c")
 def build_llama2c(
-    path: str | None, *, pretrained: bool, dropout: float | None, **_: Any
+    path: str | None, *, pretrained: bool, dropout: float | None, writes: bool = False, **_: Any
 ) -> tuple[nn.Module, Any]:
     """Load a folder in llama2.c format: one model ``.bin`` and a SentencePiece ``.model``."""
     from mtl.trunk.llama2c import load_llama2c
@@ -215,7 +253,7 @@ def build_llama2c(
         raise ConfigError(
             "Expected `trunk.path` to name a folder with a llama2.c model, but it is not set."
         )
-    return load_llama2c(Path(path), pretrained=pretrained, dropout=dropout)
+    return load_llama2c(Path(path), pretrained=pretrained, dropout=dropout, writes=writes)
 
 
 def _no_model(path: str, error: Exception) -> str:

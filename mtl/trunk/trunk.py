@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from mtl.errors import ConfigError
+from mtl.trunk import two_sided
 from mtl.trunk.masks import additive, visible
+from mtl.trunk.output import OutputLayer
+from mtl.trunk.text import pad_id
 from mtl.types import TrunkBatch
 
 Kind = Literal["decoder", "encoder", "encoder-decoder"]
@@ -42,8 +45,10 @@ class Trunk(nn.Module):
         capabilities: How the model wants its masks and positions.
         attention: ``causal`` or ``bidirectional``: the default for a decoder's documents.
         tokenizer: The model's tokenizer; kept for saving and for generation.
+        writer: The same model with its language-modeling head, where a task writes text.
+        start: The token that every branch of an encoder-decoder begins with.
 
-    For encoder-decoders, a document's states are the encoder's.
+    For encoder-decoders, a document's states are the encoder's and a branch's the decoder's.
     """
 
     def __init__(
@@ -53,6 +58,8 @@ class Trunk(nn.Module):
         capabilities: Capabilities,
         attention: str,
         tokenizer: Any,
+        writer: Any = None,
+        start: int | None = None,
     ) -> None:
         super().__init__()
         self.model: Any = model
@@ -60,6 +67,24 @@ class Trunk(nn.Module):
         self.capabilities = capabilities
         self.attention = attention if kind == "decoder" else "bidirectional"
         self.tokenizer = tokenizer
+        self.start = start
+        self.output = None if writer is None else OutputLayer(writer)
+        # Its weights are the model's own where both are tied, and learn with it where not.
+        self.projection = None if self.output is None else self.output.projection
+
+    @property
+    def share_branches(self) -> bool:
+        """Whether several branches may read one encoding of their document."""
+        return self.kind == "encoder-decoder" or self.capabilities.share_rows
+
+    @property
+    def positions(self) -> int | None:
+        """How many tokens in a row the model has positions for; None if there is no limit."""
+        limit = getattr(self.config, "max_position_embeddings", None)
+        limit = getattr(self.config, "n_positions", limit)
+        if not isinstance(limit, int) or limit <= 0:
+            return None
+        return limit - self.capabilities.position_offset
 
     @property
     def config(self) -> Any:
@@ -77,19 +102,27 @@ class Trunk(nn.Module):
         Raises:
             ConfigError: If a document is to be read both ways and the model cannot.
         """
+        if self.kind == "encoder-decoder":
+            pad = pad_id(self.tokenizer) if self.tokenizer is not None else 0
+            return two_sided.run(self.model, batch, self._run, pad)
+        return self._run(batch).flatten(0, 1)
+
+    def _run(self, batch: TrunkBatch) -> Tensor:
+        """Run the model, or its encoder; returns (B, T, D)."""
         arguments: dict[str, Any] = {"input_ids": batch.input_ids}
         if self.capabilities.positions:
             arguments["position_ids"] = batch.position_ids + self.capabilities.position_offset
-        mask = self._mask(batch)
+        mask = self.mask(batch)
         if mask is not None:
             arguments["attention_mask"] = mask
         if self.kind == "decoder":
             arguments["use_cache"] = False
         body = self.model.get_encoder() if self.kind == "encoder-decoder" else self.model
-        return body(**arguments).last_hidden_state.flatten(0, 1)
+        found: Tensor = body(**arguments).last_hidden_state
+        return found
 
-    def _mask(self, batch: TrunkBatch) -> Tensor | dict[str, Tensor] | None:
-        """The cheapest mask that is right: none, one of shape (B, T), or (B, 1, T, T)."""
+    def mask(self, batch: TrunkBatch) -> Tensor | dict[str, Tensor] | None:
+        """Return the cheapest mask that is right: none, one of (B, T), or one of (B, 1, T, T)."""
         if batch.plain and self.kind == "decoder":
             return None
         if self.kind == "decoder":

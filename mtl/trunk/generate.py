@@ -1,0 +1,233 @@
+"""Write text: documents and prompts in, continuations out, through transformers' `generate`.
+
+Shapes: B rows, T tokens a row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mtl.rows import Unit, build_rows
+from mtl.trunk.text import pad_id
+from mtl.trunk.trunk import Trunk
+from mtl.types import IntArray
+
+
+@dataclass
+class Decoding:
+    """How text is written; the names are those of transformers' `generate`."""
+
+    max_new_tokens: int = field(default=64, metadata={"min": 1})
+    """Most tokens that are written."""
+    min_new_tokens: int = field(default=0, metadata={"min": 0})
+    """Fewest tokens that are written."""
+    num_beams: int = field(default=1, metadata={"min": 1})
+    """Beams that are searched; 1 takes the likeliest token at each step."""
+    num_return_sequences: int = field(default=1, metadata={"min": 1})
+    """Texts of each document, the best first; at most as many as beams unless it samples."""
+    do_sample: bool = False
+    """Draw tokens from their probabilities."""
+    temperature: float = field(default=1.0, metadata={"above": 0})
+    """When sampling: below 1 favors likely tokens."""
+    top_k: int | None = field(default=None, metadata={"min": 1})
+    """When sampling: only so many of the likeliest tokens."""
+    top_p: float | None = field(default=None, metadata={"above": 0, "max": 1})
+    """When sampling: only the likeliest tokens that together have this probability."""
+    no_repeat_ngram_size: int = field(default=0, metadata={"min": 0})
+    """No sequence of so many tokens is written twice; 0 allows all."""
+    length_penalty: float = 1.0
+    """Of beams: above 0 favors long texts, below 0 short ones."""
+
+
+class Hypothesis(NamedTuple):
+    """A text that was written, as token ids without the end token, and a beam's score."""
+
+    ids: IntArray
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is read before writing: a document, and a branch that is continued."""
+
+    document: IntArray
+    branch: IntArray
+    bidirectional: bool = False
+
+    def __len__(self) -> int:
+        return len(self.document) + len(self.branch)
+
+
+def generate(
+    trunk: Trunk,
+    prompts: Sequence[Prompt],
+    decoding: Decoding,
+    projection: nn.Module | None = None,
+) -> list[list[Hypothesis]]:
+    """Continue every prompt; all of them are one batch.
+
+    Args:
+        trunk: With its output layer.
+        prompts: All read alike: causally, or with documents that see all of themselves.
+        decoding: Search, sampling and limits.
+        projection: Scores the vocabulary in place of the trunk's own output layer.
+
+    Returns:
+        For each prompt, its hypotheses, the best first.
+    """
+    assert trunk.output is not None, "the trunk was loaded without its output layer"
+    model = trunk.output.model
+    read = _read_both if trunk.kind == "encoder-decoder" else _read_one
+    with torch.no_grad(), _projecting(model, projection), _evaluating(model):
+        arguments, start = read(trunk, prompts, decoding)
+        found = model.generate(
+            **arguments, generation_config=_configuration(trunk, decoding), **_returned(decoding)
+        )
+    scores = found.sequences_scores.tolist() if decoding.num_beams > 1 else None
+    texts = [_trim(ids, trunk) for ids in found.sequences[:, start:].cpu().numpy()]
+    each = decoding.num_return_sequences
+    flat = [Hypothesis(ids, scores[i] if scores else None) for i, ids in enumerate(texts)]
+    return [flat[i * each : (i + 1) * each] for i in range(len(prompts))]
+
+
+def _returned(decoding: Decoding) -> dict[str, bool]:
+    # Scores of beams come only together with those of every step.
+    return {"return_dict_in_generate": True, "output_scores": decoding.num_beams > 1}
+
+
+def _configuration(trunk: Trunk, decoding: Decoding) -> Any:
+    from transformers import GenerationConfig
+
+    asked = {k: v for k, v in asdict(decoding).items() if v is not None}
+    if not decoding.do_sample:
+        for key in ("temperature", "top_k", "top_p"):
+            asked.pop(key, None)
+    if decoding.num_beams == 1:
+        del asked["length_penalty"]
+    return GenerationConfig(
+        **asked,
+        eos_token_id=end_id(trunk.tokenizer),
+        pad_token_id=pad_id(trunk.tokenizer),
+        decoder_start_token_id=trunk.start,
+    )
+
+
+def end_id(tokenizer: Any) -> int | None:
+    """Return the token that ends a text: the end token, or the separator where there is none."""
+    end = tokenizer.eos_token_id
+    return tokenizer.sep_token_id if end is None else end
+
+
+def _read_both(
+    trunk: Trunk, prompts: Sequence[Prompt], decoding: Decoding
+) -> tuple[dict[str, Any], int]:
+    """Return arguments for an encoder-decoder; every branch is its start token."""
+    del decoding
+    device, pad = _device(trunk), pad_id(trunk.tokenizer)
+    documents, mask = _padded([p.document for p in prompts], pad, left=False)
+    branches, _ = _padded([p.branch for p in prompts], pad, left=True)
+    arguments = {
+        "input_ids": documents.to(device),
+        "attention_mask": mask.to(device),
+        "decoder_input_ids": branches.to(device),
+    }
+    return arguments, branches.shape[1]
+
+
+def _read_one(
+    trunk: Trunk, prompts: Sequence[Prompt], decoding: Decoding
+) -> tuple[dict[str, Any], int]:
+    """Return arguments for a decoder: rows padded on the left, whatever its tokenizer does."""
+    device, pad = _device(trunk), pad_id(trunk.tokenizer)
+    joined = [np.concatenate([p.document, p.branch]) for p in prompts]
+    ids, mask = _padded(joined, pad, left=True)
+    arguments: dict[str, Any] = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
+    if any(p.bidirectional for p in prompts):
+        arguments["past_key_values"] = _prefix(trunk, prompts, ids.shape[1], decoding.num_beams)
+    return arguments, ids.shape[1]
+
+
+def _prefix(trunk: Trunk, prompts: Sequence[Prompt], width: int, beams: int) -> Any:
+    """Return the cached states of all but the last token, of documents that see all of themselves.
+
+    `generate` itself reads causally; it goes on from these.
+    """
+    from transformers import DynamicCache
+
+    units = [Unit(p.document, [p.branch], p.bidirectional) for p in prompts]
+    batch = build_rows([[u] for u in units], pad_id(trunk.tokenizer), bidirectional=False).batch
+    shifts = [width - len(p) for p in prompts]
+
+    def left(values: Tensor, fill: int) -> Tensor:
+        rolled = [row.roll(by) for row, by in zip(values, shifts, strict=True)]
+        for row, by in zip(rolled, shifts, strict=True):
+            row[:by] = fill
+        return torch.stack(rolled)[:, :-1]
+
+    batch.input_ids = left(batch.input_ids, pad_id(trunk.tokenizer))
+    batch.position_ids = left(batch.position_ids, 0)
+    batch.unit = left(batch.unit, -1)
+    batch.segment = left(batch.segment, 0)
+    batch.bidirectional = left(batch.bidirectional, 0)
+    batch = batch.to(_device(trunk))
+    cache = DynamicCache(config=trunk.config)
+    trunk.model(
+        input_ids=batch.input_ids,
+        position_ids=batch.position_ids + trunk.capabilities.position_offset,
+        attention_mask=trunk.mask(batch),
+        past_key_values=cache,
+        use_cache=True,
+    )
+    if beams > 1:
+        cache.batch_repeat_interleave(beams)
+    return cache
+
+
+def _padded(parts: Sequence[IntArray], pad: int, *, left: bool) -> tuple[Tensor, Tensor]:
+    """Return ids and mask, each of shape (B, T)."""
+    width = max(map(len, parts))
+    ids = np.full((len(parts), width), pad, dtype=np.int64)
+    mask = np.zeros((len(parts), width), dtype=np.int64)
+    for row, part in enumerate(parts):
+        cut = slice(width - len(part), None) if left else slice(0, len(part))
+        ids[row, cut], mask[row, cut] = part, 1
+    return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+def _trim(ids: Any, trunk: Trunk) -> IntArray:
+    """Return what stands before the end token."""
+    end = np.flatnonzero(ids == end_id(trunk.tokenizer))
+    return np.asarray(ids[: end[0]] if len(end) else ids, dtype=np.int32)
+
+
+def _device(trunk: Trunk) -> torch.device:
+    return next(trunk.model.parameters()).device
+
+
+@contextlib.contextmanager
+def _projecting(model: Any, projection: nn.Module | None) -> Iterator[None]:
+    """Let a model score its vocabulary with other weights for a while."""
+    own = model.get_output_embeddings()
+    if projection is not None:
+        model.set_output_embeddings(projection)
+    try:
+        yield
+    finally:
+        model.set_output_embeddings(own)
+
+
+@contextlib.contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
