@@ -144,6 +144,15 @@ class MicroBatch(_Movable):
 
 
 @dataclass(slots=True)
+class WriteBatch(_Movable):
+    """Examples for which one task writes texts, in one batch."""
+
+    task: str
+    examples: list[int]
+    """Index of each in its task's split."""
+
+
+@dataclass(slots=True)
 class Step(_Movable):
     """One optimiser step of one rank: its micro-batches, and what all ranks share."""
 

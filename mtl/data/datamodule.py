@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import lightning as L
 import torch
 
 from mtl.data.collate import Collator
-from mtl.data.loaders import EvalLoader, TrainLoader
+from mtl.data.loaders import EvalLoader, TrainLoader, Writes
 from mtl.data.mixing import Mixer
 from mtl.data.plan import Planner, TaskTable
 from mtl.data.store import ExampleStore
@@ -42,6 +43,7 @@ class MultiTaskData(L.LightningDataModule):
         max_epochs: Passes over the mixture.
         max_steps: If set, wins over `max_epochs`.
         limit_val: Validate on the first so many examples of each task.
+        writes: By stage (``val``, ``test``) and task: for which examples texts are written.
     """
 
     def __init__(
@@ -56,11 +58,13 @@ class MultiTaskData(L.LightningDataModule):
         max_epochs: int,
         max_steps: int | None = None,
         limit_val: int | None = None,
+        writes: Mapping[str, Mapping[str, Writes]] | None = None,
     ) -> None:
         super().__init__()
         self.train, self.validation, self.test = train, validation, test
         self.batching = batching
         self.limit_val = limit_val
+        self.writes = writes or {}
         tables = [TaskTable(s.task, s.keys) for s in train]
         self.planner = Planner(
             tables,
@@ -95,18 +99,19 @@ class MultiTaskData(L.LightningDataModule):
 
     def val_dataloader(self) -> EvalLoader:
         """Return the loader of this rank's validation passes."""
-        return self._passes(self.validation, self.limit_val)
+        return self._passes(self.validation, "val", self.limit_val)
 
     def test_dataloader(self) -> EvalLoader:
         """Return the loader of this rank's test passes."""
-        return self._passes(self.test)
+        return self._passes(self.test, "test")
 
-    def _passes(self, stores: Stores, limit: int | None = None) -> EvalLoader:
+    def _passes(self, stores: Stores, stage: str, limit: int | None = None) -> EvalLoader:
         return EvalLoader(
             self._collator(stores),
             stores,
             limit=limit,
             max_branches=self.batching.max_branches,
+            writes=self.writes.get(stage),
             **self._place(),
         )
 

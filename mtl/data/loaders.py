@@ -6,7 +6,8 @@ its state is that number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from mtl.data.collate import Collator, Pair
 from mtl.data.packing import pack
 from mtl.data.plan import EpochPlan, Planner, masses, split_ranks
 from mtl.data.store import ExampleStore
-from mtl.types import MicroBatch, Step
+from mtl.types import MicroBatch, Step, WriteBatch
 
 
 class TrainLoader:
@@ -85,8 +86,19 @@ class TrainLoader:
         self._next = int(state["step"])
 
 
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """How many examples of a task texts are written for, and how long those may become."""
+
+    examples: int | None
+    """Spread evenly over the split; all when None."""
+    new_tokens: int
+
+
 class EvalLoader:
     """Every example of a split once, in passes of documents of like length, for one rank.
+
+    After the passes come batches of examples for which tasks write texts.
 
     Args:
         collator: Builds micro-batches.
@@ -95,6 +107,7 @@ class EvalLoader:
         world: Number of processes.
         limit: Use only the first so many examples of each task.
         max_branches: Most examples of one document that share its encoding in a pass.
+        writes: By task: for which examples texts are written; for none of tasks that are not there.
     """
 
     def __init__(
@@ -106,6 +119,7 @@ class EvalLoader:
         world: int = 1,
         limit: int | None = None,
         max_branches: int = 16,
+        writes: Mapping[str, Writes] | None = None,
     ) -> None:
         self.collator = collator
         groups = collator.separate(_by_document(stores, limit, max_branches))
@@ -118,12 +132,38 @@ class EvalLoader:
             for rows in pack(units, collator.budget, share=collator.share)
         ]
 
-    def __len__(self) -> int:
-        return len(self.passes)
+        asked = writes or {}
+        self.writes = [
+            WriteBatch(store.task, batch[rank::world])
+            for store in stores
+            if store.task in asked
+            for batch in _written(store, asked[store.task], collator.budget, limit)
+            if len(batch) > rank
+        ]
 
-    def __iter__(self) -> Iterator[MicroBatch]:
+    def __len__(self) -> int:
+        return len(self.passes) + len(self.writes)
+
+    def __iter__(self) -> Iterator[MicroBatch | WriteBatch]:
         for groups in self.passes:
             yield from self.collator(groups)
+        yield from self.writes
+
+
+def _written(store: ExampleStore, asked: Writes, budget: int, limit: int | None) -> list[list[int]]:
+    """Return batches of examples of like length; rows and new tokens stay in the budget."""
+    size = len(store) if limit is None else min(limit, len(store))
+    count = size if asked.examples is None else min(asked.examples, size)
+    chosen = np.arange(count) * size // max(count, 1)
+    batches: list[list[int]] = []
+    for example in sorted(chosen.tolist(), key=lambda i: (-store.lengths[i], i)):
+        if batches:
+            longest = store.lengths[batches[-1][0]] + asked.new_tokens
+            if longest * (len(batches[-1]) + 1) <= budget:
+                batches[-1].append(example)
+                continue
+        batches.append([example])
+    return batches
 
 
 def _by_document(stores: Sequence[ExampleStore], limit: int | None, most: int) -> list[list[Pair]]:
@@ -132,5 +172,7 @@ def _by_document(stores: Sequence[ExampleStore], limit: int | None, most: int) -
     for number, store in enumerate(stores):
         count = len(store) if limit is None else min(limit, len(store))
         for example, key in enumerate(np.asarray(store.keys[:count]).tolist()):
+            if not len(store.examples[example].part):
+                continue  # It reads nothing: it is only there to be written for.
             groups.setdefault(key, []).append((number, example))
     return [g[at : at + most] for g in groups.values() for at in range(0, len(g), most)]

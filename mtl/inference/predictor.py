@@ -14,34 +14,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from mtl.data.collate import Collator
-from mtl.data.loaders import EvalLoader
+from mtl.data.loaders import EvalLoader, Writes
 from mtl.data.rows import where
 from mtl.data.store import ExampleStore, build_store
 from mtl.errors import ConfigError, DataError, one_of
 from mtl.tasks import Task
+from mtl.training.model import Answers, answers
 from mtl.training.model_io import LoadedModel, check_head_names, load_model
 from mtl.trunk.text import Tokens, pad_id
-from mtl.types import Encoded, MicroBatch, Row
+from mtl.types import Encoded, Row
 
 CHUNK = 2000
 """Rows that are encoded, sorted by length and answered together."""
 
 HALVES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-
-
-class Answers(NamedTuple):
-    """One task's outputs of one trunk pass."""
-
-    task: str
-    examples: list[int]
-    """Index of each in its store."""
-    outputs: list[Any]
 
 
 class Predictor:
@@ -156,23 +147,28 @@ class Predictor:
         return build_store(task.name, inputs, encoded(), bidirectional=kind == "bidirectional")
 
     def outputs(self, stores: Sequence[ExampleStore]) -> Iterator[Answers]:
-        """Answer every example of some stores once, longest first, a trunk pass at a time."""
-        pad = pad_id(self.loaded.encoder.tokenizer)
-        collator = Collator(stores, budget=self.tokens, share=self.share, pad=pad)
-        rows = {store.task: store.rows for store in stores}
-        for batch in EvalLoader(collator, stores):
-            for name, logits in self._logits(batch).items():
-                part = batch.heads[name]
-                given = [rows[name][i] for i in part.examples]
-                yield Answers(name, part.examples, self.tasks[name].decode(logits, part, given))
+        """Answer every example of some stores, longest first, a trunk pass at a time.
 
-    def _logits(self, batch: MicroBatch) -> dict[str, Tensor]:
-        """Return (G, C) logits by task, after one pass of the trunk."""
+        Examples of tasks that write text are answered twice where they have targets: with what
+        those cost, and with the texts that were written.
+        """
+        pad = pad_id(self.loaded.encoder.tokenizer)
+        collator = Collator(
+            stores,
+            budget=self.tokens,
+            share=self.share,
+            pad=pad,
+            share_branches=self.model.trunk.share_branches,
+        )
+        asked = {s.task: self.tasks[s.task].writing for s in stores}
+        writes = {name: Writes(None, w.new_tokens) for name, w in asked.items() if w}
+        by_task = {store.task: store for store in stores}
         half = self.half
-        mixed = torch.autocast(self.device.type, dtype=half, enabled=half is not None)
-        with torch.inference_mode(), mixed:
-            found: dict[str, Tensor] = self.model(batch.to(self.device))
-        return found
+        for batch in EvalLoader(collator, stores, writes=writes):
+            mixed = torch.autocast(self.device.type, dtype=half, enabled=half is not None)
+            with torch.inference_mode(), mixed:
+                found = list(answers(self.model, batch.to(self.device), by_task))
+            yield from found
 
 
 def prepare(row: Row, number: int) -> Row:

@@ -39,6 +39,16 @@ class HeadOptions:
     """Share of the states' elements set to zero in training."""
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How much a task writes, beside what its passes through the trunk answer."""
+
+    validation_examples: int | None
+    """For how many examples a validation during training writes texts; all when None."""
+    new_tokens: int
+    """The most tokens of a text."""
+
+
 class TaskMetrics(nn.Module, ABC):
     """Running scores of one task over one split; its state is compact and summed across ranks."""
 
@@ -179,6 +189,27 @@ class Task(ABC):
         It becomes part of :meth:`state`, and so of the checkpoint that follows.
         """
         del metrics
+
+    @property
+    def writing(self) -> Writing | None:
+        """How much the task writes; None where the heads' logits are the answer."""
+        return None
+
+    def write(
+        self, trunk: Trunk, head: Head, examples: Sequence[Encoded], *, bidirectional: bool
+    ) -> list[Any]:
+        """Write texts for examples, where the task has :attr:`writing`.
+
+        Args:
+            trunk: With its output layer.
+            head: This task's.
+            examples: Encoded with or without their targets, which are not looked at.
+            bidirectional: Whether their documents see all of themselves.
+
+        Returns:
+            One output an example, of the kind that :meth:`decode` returns.
+        """
+        raise NotImplementedError(f"{self.type} writes no text")
 
     def document(self, row: Row) -> str:
         """Return the text of a row's document."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mtl.config.build import build
 from mtl.data.plan import generator
+from mtl.data.store import ExampleStore
 from mtl.errors import ConfigError, join_problems
 from mtl.heads.base import Head
 from mtl.tasks import TASK_TYPES, Task
 from mtl.trunk import Trunk
-from mtl.types import MicroBatch
+from mtl.types import MicroBatch, WriteBatch
 
 _EMPTY = nn.ModuleDict()
 """Heads and scores lie in such a dictionary, whose own attributes cannot be their names."""
@@ -48,6 +49,39 @@ class MultiTaskModel(nn.Module):
             name: self.head(name).score(part.read(hidden), part.targets)
             for name, part in batch.heads.items()
         }
+
+
+class Answers(NamedTuple):
+    """One task's outputs of one batch."""
+
+    task: str
+    examples: list[int]
+    """Index of each in its store."""
+    outputs: list[Any]
+
+
+def answers(
+    model: MultiTaskModel, batch: MicroBatch | WriteBatch, stores: Mapping[str, ExampleStore]
+) -> Iterator[Answers]:
+    """Answer a batch: from the logits of one pass of the trunk, or by writing texts.
+
+    Args:
+        model: On the batch's device.
+        batch: What an :class:`mtl.data.loaders.EvalLoader` gives.
+        stores: By task: the examples that the batch's indices refer to.
+    """
+    if isinstance(batch, WriteBatch):
+        task, store = model.tasks[batch.task], stores[batch.task]
+        examples = [store.examples[i] for i in batch.examples]
+        outputs = task.write(
+            model.trunk, model.head(task.name), examples, bidirectional=store.bidirectional
+        )
+        yield Answers(task.name, batch.examples, outputs)
+        return
+    for name, logits in model(batch).items():
+        part, rows = batch.heads[name], stores[name].rows
+        given = [rows[i] for i in part.examples]
+        yield Answers(name, part.examples, model.tasks[name].decode(logits, part, given))
 
 
 def make_task(

@@ -133,12 +133,8 @@ def load_model(folder: Path) -> LoadedModel:
     heads = build_heads(tasks, trunk.hidden_size, seed=0, output=trunk.output)
     for name, head in heads.items():
         load_head(head, folder / head_file(name))
-    encoder = TextEncoder(
-        trunk.tokenizer,
-        about["max_length"],
-        about["stride"],
-        prefix_space=about["prefix_space"],
-        kind=trunk.kind,
+    encoder = trunk.text_encoder(
+        about["max_length"], about["stride"], prefix_space=about["prefix_space"]
     )
     model = MultiTaskModel(trunk, tasks, heads).eval()
     return LoadedModel(model, encoder, description)

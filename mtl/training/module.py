@@ -22,7 +22,7 @@ from mtl.data.plan import generator
 from mtl.data.store import ExampleStore
 from mtl.metrics.names import SCORE, metric_name
 from mtl.tasks import TaskMetrics
-from mtl.training.model import MultiTaskModel
+from mtl.training.model import MultiTaskModel, answers
 from mtl.training.optim import (
     OptimizerSettings,
     build_optimizer,
@@ -31,7 +31,7 @@ from mtl.training.optim import (
     set_rates,
 )
 from mtl.training.running import Running
-from mtl.types import MicroBatch, Step
+from mtl.types import MicroBatch, Step, WriteBatch
 
 
 class MultiTaskModule(L.LightningModule):
@@ -63,7 +63,7 @@ class MultiTaskModule(L.LightningModule):
         self.steps = steps
         self.seed = seed
         self.log_every = log_every
-        self.rows = {stage: {s.task: s.rows for s in found} for stage, found in stores.items()}
+        self.stores = {stage: {s.task: s for s in found} for stage, found in stores.items()}
         self.scores = nn.ModuleDict(
             {
                 stage: nn.ModuleDict({s.task: model.tasks[s.task].metrics() for s in found})
@@ -214,21 +214,20 @@ class MultiTaskModule(L.LightningModule):
         for logger in self.trainer.loggers:
             logger.log_metrics(dict(logs), step=step)
 
-    def validation_step(self, batch: MicroBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: MicroBatch | WriteBatch, batch_idx: int) -> None:
         """Count one pass."""
         del batch_idx
         self._evaluate("val", batch)
 
-    def test_step(self, batch: MicroBatch, batch_idx: int) -> None:
+    def test_step(self, batch: MicroBatch | WriteBatch, batch_idx: int) -> None:
         """Count one pass."""
         del batch_idx
         self._evaluate("test", batch)
 
-    def _evaluate(self, stage: str, batch: MicroBatch) -> None:
-        for name, logits in self.model(batch).items():
-            part, task = batch.heads[name], self.model.tasks[name]
-            rows = [self.rows[stage][name][i] for i in part.examples]
-            self.metrics(stage, name).update(task.decode(logits, part, rows), rows)
+    def _evaluate(self, stage: str, batch: MicroBatch | WriteBatch) -> None:
+        for name, examples, outputs in answers(self.model, batch, self.stores[stage]):
+            rows = [self.stores[stage][name].rows[i] for i in examples]
+            self.metrics(stage, name).update(outputs, rows)
 
     def metrics(self, stage: str, task: str) -> TaskMetrics:
         """Return the running scores of a task."""
@@ -255,7 +254,7 @@ class MultiTaskModule(L.LightningModule):
         self._reset("test")
 
     def _reset(self, stage: str) -> None:
-        for name in self.rows[stage]:
+        for name in self.stores[stage]:
             self.metrics(stage, name).reset()
 
     def on_validation_epoch_end(self) -> None:
@@ -269,7 +268,7 @@ class MultiTaskModule(L.LightningModule):
     def _finish(self, stage: str) -> None:
         logs = {}
         primary = {}
-        for name in self.rows[stage]:
+        for name in self.stores[stage]:
             task, scores = self.model.tasks[name], self.metrics(stage, name)
             if stage == "val":
                 task.tune(scores)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from mtl.config.schema import Config, TaskConfig
 from mtl.data.datamodule import Batching, MultiTaskData
 from mtl.data.kinds import show
+from mtl.data.loaders import Writes
 from mtl.data.mixing import MIXERS
 from mtl.data.rows import Rows, write_rejects
 from mtl.data.sources import Splits, load_splits
@@ -78,9 +79,10 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
     stores = _encode(cfg, model, encoder, splits)
     for line in (line for task in tasks for line in task.remarks()):
         note(line)
+    _say_what_is_written(tasks, stores["validation"])
     columns = {name: dict(spec.columns) for name, spec in cfg.tasks.items()}
     write_rejected(splits, run_dir)
-    return Prepared(model, encoder, _data(cfg, trunk, stores), splits, columns)
+    return Prepared(model, encoder, _data(cfg, trunk, tasks, stores), splits, columns)
 
 
 def _load_state(task: Task, state: Any, path: Path) -> None:
@@ -149,9 +151,7 @@ def build_encoder(cfg: Config, trunk: Trunk) -> TextEncoder:
     wish = {"true": True, "false": False}.get(cfg.trunk.prefix_space)
     prefix = byte_level(trunk.tokenizer) if wish is None else wish
     limit = document_limit(trunk, cfg.trunk.max_length)
-    return TextEncoder(
-        trunk.tokenizer, limit, cfg.trunk.stride, prefix_space=prefix, kind=trunk.kind
-    )
+    return trunk.text_encoder(limit, cfg.trunk.stride, prefix_space=prefix)
 
 
 def attention_of(cfg: Config, task: str, trunk: Trunk) -> str:
@@ -183,7 +183,29 @@ def _first(rows: Rows, count: int) -> Rows:
     return rows.select(range(min(count, len(rows))))
 
 
-def _data(cfg: Config, trunk: Trunk, stores: dict[str, list[ExampleStore]]) -> MultiTaskData:
+def _writes(tasks: Sequence[Task]) -> dict[str, dict[str, Writes]]:
+    """Return for which examples texts are written: a bounded part of validation, all of test."""
+    asked = [(t.name, t.writing) for t in tasks]
+    return {
+        "val": {n: Writes(w.validation_examples, w.new_tokens) for n, w in asked if w},
+        "test": {n: Writes(None, w.new_tokens) for n, w in asked if w},
+    }
+
+
+def _say_what_is_written(tasks: Sequence[Task], validation: Sequence[ExampleStore]) -> None:
+    sizes = {store.task: len(store) for store in validation}
+    for task in tasks:
+        few = task.writing.validation_examples if task.writing else None
+        if few is not None and few < sizes[task.name]:
+            note(
+                f"tasks.{task.name}: each validation writes texts for {few:,} of "
+                f"{sizes[task.name]:,} examples, always the same, and its scores are of these."
+            )
+
+
+def _data(
+    cfg: Config, trunk: Trunk, tasks: Sequence[Task], stores: dict[str, list[ExampleStore]]
+) -> MultiTaskData:
     batching = Batching(
         examples=cfg.batching.examples,
         tokens=cfg.batching.tokens,
@@ -203,6 +225,7 @@ def _data(cfg: Config, trunk: Trunk, stores: dict[str, list[ExampleStore]]) -> M
         max_epochs=cfg.trainer.max_epochs,
         max_steps=cfg.trainer.max_steps,
         limit_val=cfg.trainer.limit_val_examples,
+        writes=_writes(tasks),
     )
 
 

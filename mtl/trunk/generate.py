@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.rows import Unit, build_rows
-from mtl.trunk.text import pad_id
+from mtl.trunk.text import end_id, pad_id
 from mtl.trunk.trunk import Trunk
 from mtl.types import IntArray
 
@@ -117,12 +117,6 @@ def _configuration(trunk: Trunk, decoding: Decoding) -> Any:
         pad_token_id=pad_id(trunk.tokenizer),
         decoder_start_token_id=trunk.start,
     )
-
-
-def end_id(tokenizer: Any) -> int | None:
-    """Return the token that ends a text: the end token, or the separator where there is none."""
-    end = tokenizer.eos_token_id
-    return tokenizer.sep_token_id if end is None else end
 
 
 def _read_both(

@@ -59,6 +59,8 @@ class TextEncoder:
         prefix_space: Show byte-level tokenizers a space before the text, so that its first word
             gets the token it has in the middle of a sentence.
         kind: What the trunk is: ``decoder``, ``encoder`` or ``encoder-decoder``.
+        start: The token that every branch of an encoder-decoder begins with.
+        positions: Most tokens of a document and a branch together; no limit when None.
 
     Raises:
         ConfigError: If `max_length` leaves no room for text.
@@ -72,9 +74,13 @@ class TextEncoder:
         *,
         prefix_space: bool = False,
         kind: str = "decoder",
+        start: int | None = None,
+        positions: int | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.kind = kind
+        self.start = start
+        self.positions = positions
         self.max_length = max_length
         self.prefix_space = prefix_space
         self.prefix, self.suffix = special_tokens(tokenizer)
@@ -106,6 +112,32 @@ class TextEncoder:
             _tokens(ids, spans, shift)
             for ids, spans in zip(batch["input_ids"], batch["offset_mapping"], strict=True)
         ]
+
+    def plain(self, text: str) -> IntArray:
+        """Return the ids of a text as it stands, without special tokens or a space before it."""
+        ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return np.asarray(ids, dtype=np.int32)
+
+    def ending(self, ids: IntArray) -> IntArray:
+        """Return what a model learns to write for a text: its ids and the end.
+
+        An encoder-decoder writes the special tokens around a text as its tokenizer has them.
+        """
+        if self.kind == "encoder-decoder":
+            return np.concatenate([self.prefix, ids, self.suffix])
+        end = end_id(self.tokenizer)
+        return ids if end is None else np.append(ids, np.int32(end))
+
+    def room_before(self, branch: int) -> int:
+        """Return how many tokens of a text have room before a branch of so many tokens."""
+        if self.positions is None:
+            return self.room
+        special = len(self.prefix) + len(self.suffix)
+        return max(1, min(self.room, self.positions - special - branch))
+
+    def room_beside(self, other: int) -> int:
+        """Return how many tokens of a text have room beside so many others in one window."""
+        return max(1, self.room - other)
 
     def windows(self, length: int) -> list[tuple[int, int]]:
         """Cut `length` tokens into overlapping windows of at most `room`; returns [start, end).
@@ -163,6 +195,12 @@ def pad_id(tokenizer: Any) -> int:
     if pad is not None and pad != end:
         return int(pad)
     return 0 if end != 0 else 1
+
+
+def end_id(tokenizer: Any) -> int | None:
+    """Return the token that ends a text: the end token, or the separator where there is none."""
+    end = tokenizer.eos_token_id
+    return tokenizer.sep_token_id if end is None else end
 
 
 def byte_level(tokenizer: Any) -> bool:

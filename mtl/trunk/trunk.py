@@ -12,7 +12,7 @@ from mtl.errors import ConfigError
 from mtl.trunk import two_sided
 from mtl.trunk.masks import additive, visible
 from mtl.trunk.output import OutputLayer
-from mtl.trunk.text import pad_id
+from mtl.trunk.text import TextEncoder, pad_id
 from mtl.types import TrunkBatch
 
 Kind = Literal["decoder", "encoder", "encoder-decoder"]
@@ -85,6 +85,18 @@ class Trunk(nn.Module):
         if not isinstance(limit, int) or limit <= 0:
             return None
         return limit - self.capabilities.position_offset
+
+    def text_encoder(self, max_length: int, stride: int, *, prefix_space: bool) -> TextEncoder:
+        """Return what turns texts into this trunk's tokens; see :class:`TextEncoder`."""
+        return TextEncoder(
+            self.tokenizer,
+            max_length,
+            stride,
+            prefix_space=prefix_space,
+            kind=self.kind,
+            start=self.start,
+            positions=self.positions,
+        )
 
     @property
     def config(self) -> Any:

@@ -5,16 +5,20 @@ Every state is of fixed size, int64 or float64, and reduced by ``sum``: never lo
 """
 
 from mtl.metrics.shells.classification import ClassificationMetric, MultiLabelMetric
+from mtl.metrics.shells.perplexity import PerplexityMetric
 from mtl.metrics.shells.regression import RegressionMetric
 from mtl.metrics.shells.tagging import EntityMetric, TokenTable
 from mtl.metrics.shells.text import AnswerMetric, RougeMetric
+from mtl.metrics.shells.translation import TranslationMetric
 
 __all__ = [
     "AnswerMetric",
     "ClassificationMetric",
     "EntityMetric",
     "MultiLabelMetric",
+    "PerplexityMetric",
     "RegressionMetric",
     "RougeMetric",
     "TokenTable",
+    "TranslationMetric",
 ]

@@ -1,0 +1,348 @@
+"""A text for a text: a summary, an answer in words, a translation.
+
+One row of the bundled corpus, as summarization reads it::
+
+    {"text": "The library at Hobbs Ferry closed for good on Friday ...",
+     "target": ["The library at Hobbs Ferry has closed."]}
+
+A decoder reads the document and, as a branch, a prompt and the text that it learns to write; an
+encoder-decoder reads prompt and document with its encoder and writes with its decoder.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mtl.data.rows import Role
+from mtl.errors import ConfigError
+from mtl.heads.base import Head
+from mtl.heads.language import LanguageHead
+from mtl.metrics.shells import PerplexityMetric
+from mtl.tasks._scoring import SCORINGS, Scoring
+from mtl.tasks.base import TASK_TYPES, HeadOptions, Task, TaskMetrics, Writing
+from mtl.trunk.generate import Decoding, Prompt, generate
+from mtl.trunk.text import TextEncoder, Tokens
+from mtl.trunk.trunk import Trunk
+from mtl.types import Branch, Encoded, HeadBatch, IntArray, Row
+
+ASKED = ("question", "instruction")
+"""What a prompt may name in braces."""
+
+
+@dataclass
+class GenerationOptions(Decoding):
+    """Options of `generation`: how texts are asked for, written and scored."""
+
+    prompt: str = "\n\n"
+    """What stands between document and text; may hold ``{question}`` and ``{instruction}``. An
+    encoder-decoder reads it before the document."""
+    scoring: str = field(default="rouge", metadata={"choices": tuple(SCORINGS)})
+    """``rouge`` (summaries), ``answers`` (SQuAD's F1 and exact match) or ``bleu``."""
+    max_target_tokens: int = field(default=128, metadata={"min": 1})
+    """Longer targets are cut in training, and counted."""
+    validation_examples: int | None = field(default=64, metadata={"min": 1})
+    """For how many examples, spread evenly, validation during training writes texts; all when
+    null. Losses are of all examples, and so are test scores."""
+
+
+@dataclass
+class WritingHeadOptions(HeadOptions):
+    """Options of the head that chooses tokens."""
+
+    dropout: float = field(default=0.0, metadata={"min": 0, "below": 1})
+    tied: bool = True
+    """Whether the head is the trunk's own output layer; else it has weights of its own."""
+    label_smoothing: float = field(default=0.0, metadata={"min": 0, "below": 1})
+
+
+class Written(NamedTuple):
+    """One output: what the right text cost, or the texts that were written."""
+
+    nll: float = 0.0
+    """Summed negative log-likelihood of the target's tokens, in nats."""
+    tokens: int = 0
+    texts: tuple[tuple[str, float | None], ...] = ()
+    """Texts, the best first, each with its beam's score."""
+
+
+@TASK_TYPES.register("generation")
+class Generation(Task):
+    """Writes a text, token by token, with the trunk's language-modeling head."""
+
+    type = "generation"
+    Options = GenerationOptions
+    HeadOptions = WritingHeadOptions
+    own_options = ("dropout", "tied", "label_smoothing")
+    metric_names = (
+        "rougeL",
+        "rouge1",
+        "rouge2",
+        "rougeLsum",
+        "f1",
+        "em",
+        "bleu",
+        "chrf",
+        "perplexity",
+    )
+    lower_is_better = frozenset({"perplexity"})
+    writes = True
+
+    def __init__(self, name: str, options: Any, head: Any, *args: Any, **kwargs: Any) -> None:
+        where = f"tasks.{name}.options"
+        self.scoring: type[Scoring] = SCORINGS.get(options.scoring, f"{where}.scoring")
+        self.asked = _asked(options.prompt, f"{where}.prompt")
+        if options.num_return_sequences > options.num_beams and not options.do_sample:
+            raise ConfigError(
+                f"Expected `{where}.num_return_sequences` to be at most num_beams "
+                f"({options.num_beams}), or do_sample to be true, but got "
+                f"{options.num_return_sequences}."
+            )
+        self._documents = self._targets = 0
+        super().__init__(name, options, head, *args, **kwargs)
+
+    @property
+    def own_metrics(self) -> tuple[str, ...]:
+        """The scoring's metrics, and perplexity."""
+        return (*self.scoring.metric_names, "perplexity")
+
+    @property
+    def writing(self) -> Writing:
+        """How many texts a validation writes, and how long they may become."""
+        return Writing(self.options.validation_examples, self.options.max_new_tokens)
+
+    @classmethod
+    def roles(cls) -> list[Role]:
+        """A text, what is asked of it, and one or more right texts."""
+        return [
+            Role("text", "text", help="the document"),
+            Role("target", "texts", help="the right text, or several", target=True),
+            Role("question", "text", required=False, help="for {question} in the prompt"),
+            Role("instruction", "text", required=False, help="for {instruction} in the prompt"),
+        ]
+
+    def own_roles(self) -> list[Role]:
+        """Return the roles; what the prompt names is required."""
+        return [replace(r, required=r.required or r.name in self.asked) for r in self.roles()]
+
+    def fits(self, trunk: Trunk) -> None:
+        """Refuse encoders, which cannot write."""
+        if trunk.output is None:
+            raise ConfigError(
+                f"Expected the trunk of task '{self.name}' to be a decoder or an encoder-decoder, "
+                f"because it writes text, but {trunk.config.model_type} is an {trunk.kind}; leave "
+                "the task out, or choose another trunk."
+            )
+
+    def learn(self, rows: Sequence[Row]) -> None:
+        """Nothing to learn: the trunk's vocabulary is the label set."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must keep: nothing."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`state` returned."""
+
+    def shared_state(self, others: Sequence[Task]) -> dict[str, Any]:
+        """Return what a shared head fixes: nothing. All must write."""
+        if not all(task.writes for task in others):
+            names = ", ".join(t.name for t in (self, *others))
+            raise ConfigError(
+                f"Expected the tasks that share head '{self.head_name}' ({names}) to write text, "
+                "but one does not; give it another `head.name`."
+            )
+        return {}
+
+    def remarks(self) -> list[str]:
+        """Say how many documents and targets were cut."""
+        found = []
+        if self._documents:
+            found.append(
+                f"tasks.{self.name}: {self._documents:,} documents are longer than the trunk "
+                "reads at once and were cut at their end; see trunk.max_length."
+            )
+        if self._targets:
+            found.append(
+                f"tasks.{self.name}: {self._targets:,} targets are longer than "
+                f"options.max_target_tokens={self.options.max_target_tokens} and were cut."
+            )
+        return found
+
+    def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, kind: str) -> Encoded:
+        """Read the states from which each token of the target is predicted, its end included."""
+        del kind
+        prompt = self._prompt(row, encoder)
+        target = self._target(row, encoder)
+        two = encoder.kind == "encoder-decoder"
+        document = self._document(tokens, encoder, prompt, two)
+        lead = np.asarray([encoder.start], dtype=np.int32) if two else prompt
+        labels = encoder.ending(target) if target is not None else None
+        ids = lead if labels is None else np.concatenate([lead, labels[:-1]])
+        part, offset = _reads(len(document), len(lead), 0 if labels is None else len(labels))
+        return Encoded(
+            [document],
+            part=part,
+            offset=offset,
+            targets={} if labels is None else {"labels": labels},
+            mass=0.0 if labels is None else float(len(labels)),
+            branches=[Branch(0, ids)],
+        )
+
+    def _prompt(self, row: Row, encoder: TextEncoder) -> IntArray:
+        text = self.options.prompt.format_map({name: row.get(name, "") for name in ASKED})
+        return encoder.plain(text)
+
+    def _target(self, row: Row, encoder: TextEncoder) -> IntArray | None:
+        if "target" not in row:
+            return None
+        ids = encoder.tokenize([row["target"][0]])[0].ids
+        most = self.options.max_target_tokens
+        self._targets += len(ids) > most
+        return ids[:most]
+
+    def _document(
+        self, tokens: Tokens, encoder: TextEncoder, prompt: IntArray, two: bool
+    ) -> IntArray:
+        """Return the document, cut to leave room for the prompt, and for the text beside it."""
+        longest = max(self.options.max_target_tokens, self.options.max_new_tokens) + 1
+        room = (
+            encoder.room_beside(len(prompt)) if two else encoder.room_before(len(prompt) + longest)
+        )
+        self._documents += len(tokens) > room
+        ids = tokens.ids[:room]
+        if two:
+            ids = np.concatenate([prompt, ids])
+        return np.concatenate([encoder.prefix, ids, encoder.suffix])
+
+    def build_head(self, hidden_size: int) -> Head:
+        """Return a head over the trunk's vocabulary."""
+        options = self.head_options
+        return LanguageHead(
+            hidden_size,
+            tied=options.tied,
+            dropout=options.dropout,
+            label_smoothing=options.label_smoothing,
+            task=self.name,
+        )
+
+    def decode(self, logits: Tensor, batch: HeadBatch, rows: Sequence[Row]) -> list[Written]:
+        """Return what each target cost."""
+        nll = F.cross_entropy(logits.detach().float(), batch.targets["labels"], reduction="none")
+        return [Written(float(part.sum()), len(part)) for part in torch.split(nll, batch.sizes)]
+
+    def write(
+        self, trunk: Trunk, head: Head, examples: Sequence[Encoded], *, bidirectional: bool
+    ) -> list[Written]:
+        """Write texts for examples, all in one batch."""
+        assert isinstance(head, LanguageHead)
+        prompts = [prompt_of(example, bidirectional) for example in examples]
+        asked = Decoding(**{f.name: getattr(self.options, f.name) for f in fields(Decoding)})
+        found = generate(trunk, prompts, asked, head.linear)
+        tokenizer = trunk.tokenizer
+        return [
+            Written(
+                texts=tuple(
+                    (tokenizer.decode(h.ids.tolist(), skip_special_tokens=True).strip(), h.score)
+                    for h in hypotheses
+                )
+            )
+            for hypotheses in found
+        ]
+
+    def metrics(self) -> TaskMetrics:
+        """Return the scoring's scores, and perplexity."""
+        return GenerationMetrics(self.scoring())
+
+    def baseline(self, rows: Sequence[Row]) -> Callable[[Row], Written]:
+        """Guess as the scoring does: the first sentence, the commonest answer, the text itself."""
+        guess = self.scoring.guess(rows)
+        return lambda row: Written(texts=((guess(row), None),))
+
+    def present(self, output: Written, row: Row) -> dict[str, Any]:
+        """Return the text, and all of them with their scores where there are several."""
+        shown: dict[str, Any] = {"text": output.texts[0][0]}
+        if len(output.texts) > 1 or output.texts[0][1] is not None:
+            shown["texts"] = [
+                {"text": text} | ({} if score is None else {"score": round(score, 4)})
+                for text, score in output.texts
+            ]
+        return shown
+
+
+class GenerationMetrics(TaskMetrics):
+    """Scores of the texts that were written, and the perplexity of the right ones."""
+
+    def __init__(self, scoring: Scoring) -> None:
+        super().__init__()
+        self.scoring = scoring
+        self.perplexity = PerplexityMetric()
+
+    def update(self, outputs: Sequence[Written], rows: Sequence[Row]) -> None:
+        """Count texts that were written, and the costs of right ones."""
+        written = [
+            (o.texts[0][0], row["target"]) for o, row in zip(outputs, rows, strict=True) if o.texts
+        ]
+        if written:
+            texts, references = zip(*written, strict=True)
+            self.scoring.update(texts, references)
+        self.perplexity.update(sum(o.nll for o in outputs), sum(o.tokens for o in outputs))
+
+    def compute(self) -> dict[str, float]:
+        """Return the scores; perplexity only where targets were read."""
+        found = self.scoring.compute()
+        perplexity = self.perplexity.compute()
+        return found if math.isnan(perplexity) else {**found, "perplexity": perplexity}
+
+    def reset(self) -> None:
+        """Forget all texts."""
+        self.scoring.reset()
+        self.perplexity.reset()
+
+    def tables(self) -> dict[str, list[Any]]:
+        """Return the scores and the number of texts."""
+        return {"texts": [*self.scoring.rows(), *self.perplexity.table()]}
+
+
+def prompt_of(example: Encoded, bidirectional: bool) -> Prompt:
+    """Return what is read before writing: all that stands before the first target."""
+    (branch,) = example.branches
+    ids = branch.ids
+    if len(example.part):
+        ids = ids[: int(example.offset[0]) + 1 if example.part[0] else 0]
+    return Prompt(example.documents[0], ids, bidirectional)
+
+
+def _reads(document: int, lead: int, labels: int) -> tuple[IntArray, IntArray]:
+    """Return (part, offset) of the tokens before each label: from the lead's last one on."""
+    part = np.ones(labels, dtype=np.int32)
+    offset = np.arange(lead - 1, lead - 1 + labels, dtype=np.int32)
+    if labels and not lead:
+        part[0], offset[0] = 0, document - 1
+    return part, offset
+
+
+def _asked(prompt: str, where: str) -> set[str]:
+    """Return what a prompt names in braces.
+
+    Raises:
+        ConfigError: If it names something else, or its braces do not match.
+    """
+    try:
+        names = {name for _, name, _, _ in string.Formatter().parse(prompt) if name is not None}
+    except ValueError:
+        names = {""}
+    if wrong := names - set(ASKED):
+        raise ConfigError(
+            f"Expected `{where}` to hold nothing in braces but {{question}} and {{instruction}}, "
+            f"but got {{{min(wrong)}}}; write {{{{ and }}}} for braces."
+        )
+    return names
