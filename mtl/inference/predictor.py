@@ -26,7 +26,7 @@ from mtl.errors import ConfigError, DataError, one_of
 from mtl.tasks import Task
 from mtl.training.model import Answers, answers
 from mtl.training.model_io import LoadedModel, check_head_names, load_model
-from mtl.trunk.text import Tokens, pad_id
+from mtl.trunk.text import pad_id
 from mtl.types import Encoded, Row
 
 CHUNK = 2000
@@ -118,8 +118,7 @@ class Predictor:
     def _answer(
         self, rows: list[Row], names: list[str], advance: Callable[[int], None]
     ) -> list[dict[str, Any]]:
-        known: dict[str, Tokens] = {}
-        stores = {name: self._encode(self.tasks[name], rows, known) for name in names}
+        stores = {name: self._encode(self.tasks[name], rows) for name in names}
         found: list[dict[str, Any]] = [dict.fromkeys(names) for _ in rows]
         for name, examples, outputs in self.outputs(list(stores.values())):
             task, given = self.tasks[name], stores[name].rows
@@ -128,18 +127,16 @@ class Predictor:
             advance(sum(None not in found[example].values() for example in examples))
         return found
 
-    def _encode(self, task: Task, rows: list[Row], known: dict[str, Tokens]) -> ExampleStore:
-        """Encode rows for one task; a text that several tasks read is tokenised once."""
+    def _encode(self, task: Task, rows: list[Row]) -> ExampleStore:
+        """Encode rows for one task."""
         targets = {role.name for role in task.own_roles() if role.target}
         inputs = [{k: v for k, v in row.items() if k not in targets} for row in rows]
-        texts = [task.document(row) for row in inputs]
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        known.update(zip(new, self.loaded.encoder.tokenize(new), strict=True))
+        tokens = self.loaded.encoder.tokenize([task.document(row) for row in inputs])
         kind = self.loaded.attention(task.name)
 
         def encoded() -> Iterator[Encoded]:
-            for row, text in zip(inputs, texts, strict=True):
-                example = task.encode(row, known[text], self.loaded.encoder, kind)
+            for row, found in zip(inputs, tokens, strict=True):
+                example = task.encode(row, found, self.loaded.encoder, kind)
                 if not example.length:
                     raise DataError(f"{where(row)}: Expected text, but the tokenizer finds none.")
                 yield example

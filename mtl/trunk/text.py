@@ -49,6 +49,10 @@ class Tokens:
         return np.where(inside, index, -1).astype(np.int32)
 
 
+REMEMBERED = 20_000
+"""Texts whose tokens are kept at hand."""
+
+
 class TextEncoder:
     """Tokenizer, special tokens and window size of one trunk.
 
@@ -92,9 +96,23 @@ class TextEncoder:
                 f"the special ones, but got {max_length}."
             )
         self.stride = min(stride, self.room // 2)
+        self._known: dict[str, Tokens] = {}
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
-        """Return the tokens of each text; character spans refer to the text as given."""
+        """Return the tokens of each text; character spans refer to the text as given.
+
+        The latest texts are remembered, so that one that several tasks or questions read is
+        tokenised once.
+        """
+        known = {text: self._known[text] for text in texts if text in self._known}
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        known.update(zip(new, self._tokenize(new), strict=True))
+        if len(self._known) + len(new) > REMEMBERED:
+            self._known.clear()
+        self._known.update(known)
+        return [known[text] for text in texts]
+
+    def _tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         shift = int(self.prefix_space)
         given = [" " + t for t in texts] if shift else list(texts)
         if not given:

@@ -83,15 +83,18 @@ def generation(
         Path, typer.Argument(metavar="GOLD", help='JSONL: {"id", "text" or "references": […]}.')
     ],
     pred: Annotated[Path, typer.Argument(metavar="PRED", help='JSONL: {"id", "text"}.')],
+    scoring: Annotated[str, typer.Option(metavar="NAME", help="rouge, bleu or answers.")] = "rouge",
     as_json: AsJson = False,
 ) -> None:
-    """ROUGE F1 as rouge-score gives it (stemmed, best of several references), on 0 to 1.
+    """Written texts beside right ones; the best of several, and a missing text is an empty one.
 
-    A text without a prediction scores 0.
+    ROUGE F1 as rouge-score gives it (with stemming, on 0 to 1), BLEU and chrF as sacreBLEU does,
+    or exact match and F1 as SQuAD's evaluator does (on 0 to 100).
     """
     from mtl.inference.score import score_texts
 
-    _show(score_texts(gold, pred), "ROUGE F1, 0 to 1", "texts", as_json)
+    scale = "0 to 1" if scoring == "rouge" else "0 to 100"
+    _show(score_texts(gold, pred, scoring), f"{scoring}, {scale}", "texts", as_json)
 
 
 def _show(scores: dict[str, float], title: str, what: str, as_json: bool) -> None:

@@ -6,29 +6,72 @@ Gold: ``{"id": "7", "text": "…"}`` or ``{"id": "7", "references": ["…", "…
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
-from mtl.errors import DataError
+from mtl.errors import ConfigError, DataError
 from mtl.inference.score.files import Node, check_overlap, kind, read_jsonl
 from mtl.metrics.rouge import rouge_means, rouge_sums
+from mtl.metrics.rows import ratio
+from mtl.metrics.squad import score_v1
+from mtl.registry import Registry
+
+Texts = Sequence[str]
+References = Sequence[Sequence[str]]
+
+SCORINGS: Registry[Callable[[Texts, References], dict[str, float]]] = Registry("--scoring")
+"""Name to a function of texts and their references that returns a corpus's scores."""
 
 
-def score_texts(gold_path: Path, predicted_path: Path) -> dict[str, float]:
+@SCORINGS.register("rouge")
+def rouge(texts: Texts, references: References) -> dict[str, float]:
+    """Return mean ROUGE F1, on 0 to 1 as ``rouge-score`` gives it; the best of several texts."""
+    return rouge_means(rouge_sums(texts, references), len(texts))
+
+
+@SCORINGS.register("answers")
+def answers(texts: Texts, references: References) -> dict[str, float]:
+    """Return SQuAD 1.1's exact match and F1, on 0 to 100 as its evaluator gives them."""
+    scores = [score_v1(text, right) for text, right in zip(texts, references, strict=True)]
+    return {
+        "exact": 100.0 * ratio(sum(s.exact for s in scores), len(scores)),
+        "f1": 100.0 * ratio(sum(s.f1 for s in scores), len(scores)),
+    }
+
+
+@SCORINGS.register("bleu")
+def bleu(texts: Texts, references: References) -> dict[str, float]:
+    """Return corpus BLEU and chrF2, on 0 to 100 as sacreBLEU gives them."""
+    try:
+        from sacrebleu.metrics import BLEU, CHRF
+    except ImportError as error:
+        raise ConfigError(
+            "Expected sacrebleu to be installed for `--scoring bleu`; say "
+            "pip install 'mtl[translation]'."
+        ) from error
+    streams = list(map(list, zip_longest(*references)))  # One for the first references, and so on.
+    found = {"bleu": BLEU(), "chrf": CHRF()}
+    return {name: scorer.corpus_score(texts, streams).score for name, scorer in found.items()}
+
+
+def score_texts(gold_path: Path, predicted_path: Path, scoring: str = "rouge") -> dict[str, float]:
     """Score generated texts.
 
     Args:
         gold_path: JSONL with ``id`` and ``text``, or ``references`` where several are right.
         predicted_path: JSONL with ``id`` and ``text``.
+        scoring: ``rouge``, ``answers`` or ``bleu``.
 
     Returns:
-        Mean F1 of ``rouge1``, ``rouge2``, ``rougeL`` and ``rougeLsum`` on 0 to 1, as
-        ``rouge-score`` gives them, the best of several references; ``total`` texts, and how many
-        of them are ``missing`` from the predictions. Each of those scores 0.
+        The scores; ``total`` texts, and how many of them are ``missing`` from the predictions.
+        Each of those counts as an empty text.
 
     Raises:
+        ConfigError: If there is no such scoring.
         DataError: If a file cannot be read or is not of that form, or the ids do not agree.
     """
+    compute = SCORINGS.get(scoring)
     golds: dict[str, list[str]] = {}
     for row in read_jsonl(gold_path):
         key = _new_id(row, golds)
@@ -40,9 +83,8 @@ def score_texts(gold_path: Path, predicted_path: Path) -> dict[str, float]:
         key = _new_id(row, found)
         found[key] = row.get("text", str).value
     missing = check_overlap(golds, found, predicted_path, "texts")
-    shared = [key for key in golds if key in found]
-    sums = rouge_sums((found[key] for key in shared), (golds[key] for key in shared))
-    return rouge_means(sums, len(golds)) | {"total": len(golds), "missing": missing}
+    scores = compute([found.get(key, "") for key in golds], list(golds.values()))
+    return scores | {"total": len(golds), "missing": missing}
 
 
 def _new_id(row: Node, seen: Mapping[str, object]) -> str:
