@@ -87,19 +87,12 @@ def generate(
     read = _read_both if trunk.kind == "encoder-decoder" else _read_one
     with torch.no_grad(), _projecting(model, projection), _evaluating(model):
         arguments, start = read(trunk, prompts, decoding)
-        found = model.generate(
-            **arguments, generation_config=_configuration(trunk, decoding), **_returned(decoding)
-        )
+        found = model.generate(**arguments, generation_config=_configuration(trunk, decoding))
     scores = found.sequences_scores.tolist() if decoding.num_beams > 1 else None
     texts = [_trim(ids, trunk) for ids in found.sequences[:, start:].cpu().numpy()]
     each = decoding.num_return_sequences
     flat = [Hypothesis(ids, scores[i] if scores else None) for i, ids in enumerate(texts)]
     return [flat[i * each : (i + 1) * each] for i in range(len(prompts))]
-
-
-def _returned(decoding: Decoding) -> dict[str, bool]:
-    # Scores of beams come only together with those of every step.
-    return {"return_dict_in_generate": True, "output_scores": decoding.num_beams > 1}
 
 
 def _configuration(trunk: Trunk, decoding: Decoding) -> Any:
@@ -116,6 +109,8 @@ def _configuration(trunk: Trunk, decoding: Decoding) -> Any:
         eos_token_id=end_id(trunk.tokenizer),
         pad_token_id=pad_id(trunk.tokenizer),
         decoder_start_token_id=trunk.start,
+        return_dict_in_generate=True,
+        output_scores=decoding.num_beams > 1,  # A beam's score comes only with those of its steps.
     )
 
 
