@@ -67,7 +67,7 @@ def task_lines(tasks: Sequence[dict[str, str]]) -> Iterator[str]:
     if not tasks:
         yield "No conf/task/ beside the package: the tasks of YAML files are not listed."
         return
-    yield "Tasks of conf/task/, one or several at once (python train.py task=ner,sentiment):"
+    yield "Tasks of conf/task/, alone or together (python train.py task=ner,sentiment):"
     width = max(len(task["command"]) for task in tasks)
     for task in tasks:
         text = f"{task['type']}. {task['about']}"
