@@ -120,17 +120,24 @@ def document_limit(trunk: Trunk, asked: int | None) -> int:
     Raises:
         ConfigError: If more is asked than the model has positions for.
     """
-    limit = getattr(trunk.config, "max_position_embeddings", None)
-    limit = getattr(trunk.config, "n_positions", limit)
-    if not isinstance(limit, int) or limit <= 0:
+    limit = position_limit(trunk)
+    if limit is None:
         return asked or 512
-    limit -= trunk.capabilities.position_offset
     if asked is not None and asked > limit:
         raise ConfigError(
             f"Expected `trunk.max_length` to be at most {limit}, the positions that the trunk "
             f"has, but got {asked}."
         )
     return asked or min(limit, 512)
+
+
+def position_limit(trunk: Trunk) -> int | None:
+    """Return how many positions a trunk has; None where nothing limits them."""
+    limit = getattr(trunk.config, "max_position_embeddings", None)
+    limit = getattr(trunk.config, "n_positions", limit)
+    if not isinstance(limit, int) or limit <= 0:
+        return None
+    return limit - trunk.capabilities.position_offset
 
 
 def override_dropout(config: Any, rate: float | None) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from mtl.data.node import Node, kind
 from mtl.errors import DataError
-from mtl.inference.score.files import Node, check_overlap, kind, read_jsonl
+from mtl.inference.score.files import check_overlap, read_jsonl
 from mtl.metrics.rouge import rouge_means, rouge_sums
 
 
