@@ -172,3 +172,74 @@ def to_texts(cell: Any) -> list[str] | None:
 def to_record(cell: Any) -> Any:
     """Return any JSON value as it stands."""
     return cell
+
+
+_STARTS = ("start", "answer_start")
+
+
+@_kind("answers", "json")
+def to_answers(cell: Any) -> list[dict[str, Any]]:
+    """Return answers as ``[{"text": …, "start": … or None}]``; none is a question without one.
+
+    A cell is one answer, a list of them (strings, or objects with ``text`` and maybe ``start`` or
+    ``answer_start``), an object of two parallel lists, as the Hub has it, or any of these as JSON
+    in a string. Blank answers are none.
+    """
+    if isinstance(cell, str):
+        return _written(cell)
+    if isinstance(cell, dict):
+        return to_answers(_in_pairs(cell))
+    if not isinstance(cell, list | tuple):
+        raise _unexpected("answers", cell)
+    found = [_answer(item) for item in cell]
+    return [answer for answer in found if answer["text"].strip()]
+
+
+def _written(cell: str) -> list[dict[str, Any]]:
+    """Return the answers in a string: JSON, or one answer as it stands."""
+    if cell.lstrip()[:2] in ('["', "[{", '{"', "[]"):
+        try:
+            return to_answers(json.loads(cell))
+        except json.JSONDecodeError:
+            pass
+    return [{"text": _whole(cell), "start": None}] if cell.strip() else []
+
+
+def _in_pairs(cell: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return ``{"text": [...], "answer_start": [...]}`` as a list of objects."""
+    texts = cell.get("text")
+    starts = next((cell[key] for key in _STARTS if cell.get(key) is not None), None)
+    if isinstance(texts, str):
+        texts, starts = [texts], [starts]
+    if not isinstance(texts, list | tuple):
+        raise _unexpected("answers with `text`", cell)
+    starts = [None] * len(texts) if starts is None else starts
+    if not isinstance(starts, list | tuple) or len(starts) != len(texts):
+        raise _unexpected("as many answer starts as texts", cell)
+    return [{"text": t, "start": s} for t, s in zip(texts, starts, strict=True)]
+
+
+def _answer(item: Any) -> dict[str, Any]:
+    given = {"text": item} if isinstance(item, str) else item
+    if not isinstance(given, dict) or not isinstance(given.get("text"), str):
+        raise _unexpected("an answer (text, or an object with `text`)", item)
+    start = next((given[key] for key in _STARTS if given.get(key) is not None), None)
+    return {"text": _whole(given["text"]), "start": to_start(start)}
+
+
+def to_start(value: Any) -> int | None:
+    """Return the place of an answer's first character; digits in a string count, blanks do not.
+
+    Raises:
+        ValueError: If it is no whole number of 0 or more.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    number = value
+    if isinstance(value, str):
+        number = int(value) if value.strip().isdecimal() and len(value) < 19 else None
+    elif isinstance(value, float) and value.is_integer():
+        number = int(value)
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise _unexpected("an answer's start as a whole number of 0 or more", value)
+    return number

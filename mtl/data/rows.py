@@ -34,7 +34,7 @@ class Role:
     Args:
         name: The key of ``columns`` in the task's YAML, and of the row.
         kind: A name in :data:`mtl.data.kinds.KINDS`: ``text``, ``tokens``, ``tags``, ``label``,
-            ``labels``, ``number``, ``texts`` or ``record``.
+            ``labels``, ``number``, ``texts``, ``answers`` or ``record``.
         required: Whether every row must have a value for it.
         help: What it is, in a few words.
         target: Whether it is what the task learns to predict; predictions do without.

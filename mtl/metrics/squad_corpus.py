@@ -50,22 +50,42 @@ def squad_v2(
         average precisions ``pr_exact_ap``, ``pr_f1_ap``, ``pr_oracle_ap``.
     """
     raw = _score(golds, predictions, score_v2)
-    probs = dict.fromkeys(golds, 0.0) if na_probs is None else na_probs
+    has_answer = {qid: bool(answers) for qid, answers in golds.items()}
+    answered = {qid: predictions.get(qid) != "" for qid in golds}
+    return squad_v2_of(raw, has_answer, answered, na_probs, threshold)
+
+
+def squad_v2_of(
+    raw: Scores,
+    has_answer: Mapping[str, bool],
+    answered: Mapping[str, bool],
+    na_probs: Mapping[str, float] | None = None,
+    threshold: float = 1.0,
+) -> dict[str, float]:
+    """Return the numbers of version 2.0 from each question's scores; see :func:`squad_v2`.
+
+    Args:
+        raw: Scores of the predictions as they are, by question id.
+        has_answer: Whether a question has an answer.
+        answered: Whether its prediction is not empty.
+        na_probs: As for :func:`squad_v2`.
+        threshold: As for :func:`squad_v2`.
+    """
+    probs = dict.fromkeys(raw, 0.0) if na_probs is None else na_probs
     scores = {
-        qid: AnswerScore(*[float(not golds[qid])] * 2) if probs[qid] > threshold else score
+        qid: AnswerScore(*[float(not has_answer[qid])] * 2) if probs[qid] > threshold else score
         for qid, score in raw.items()
     }
-    result = _means(scores, golds)
-    has_answer = [qid for qid in golds if golds[qid]]
-    no_answer = [qid for qid in golds if not golds[qid]]
-    for prefix, ids in (("HasAns", has_answer), ("NoAns", no_answer)):
+    result = _means(scores, raw)
+    for prefix, wanted in (("HasAns", True), ("NoAns", False)):
+        ids = [qid for qid in raw if has_answer[qid] is wanted]
         if ids:
             part = _means(scores, ids)
             result.update({f"{prefix}_{name}": value for name, value in part.items()})
     if na_probs is not None:
-        ranked = sorted((q for q in na_probs if q in golds), key=lambda q: na_probs[q])
-        result.update(_best_thresholds(ranked, raw, golds, predictions, na_probs))
-        result.update(_average_precisions(ranked, raw, golds, na_probs))
+        ranked = sorted((q for q in na_probs if q in raw), key=lambda q: na_probs[q])
+        result.update(_best_thresholds(ranked, raw, has_answer, answered, na_probs))
+        result.update(_average_precisions(ranked, raw, has_answer, na_probs))
     return result
 
 
@@ -89,8 +109,8 @@ def _means(scores: Scores, ids: Iterable[str]) -> dict[str, float]:
 def _best_thresholds(
     ranked: Sequence[str],
     raw: Scores,
-    golds: Golds,
-    predictions: Predictions,
+    has_answer: Mapping[str, bool],
+    answered: Mapping[str, bool],
     na_probs: Mapping[str, float],
 ) -> dict[str, float]:
     """Return the best scores over all thresholds, and the thresholds.
@@ -100,30 +120,32 @@ def _best_thresholds(
     """
     result: dict[str, float] = {}
     for field, name in enumerate(FIELDS):
-        current = best = float(sum(not answers for answers in golds.values()))
+        current = best = float(sum(not there for there in has_answer.values()))
         best_threshold = 0.0
         for qid in ranked:
-            wrong = not golds[qid] and predictions.get(qid) != ""
-            current += raw[qid][field] if golds[qid] else -float(wrong)
+            wrong = not has_answer[qid] and answered[qid]
+            current += raw[qid][field] if has_answer[qid] else -float(wrong)
             if current > best:
                 best, best_threshold = current, na_probs[qid]
-        result[f"best_{name}"] = 100.0 * best / len(golds)
+        result[f"best_{name}"] = 100.0 * best / len(raw)
         result[f"best_{name}_thresh"] = best_threshold
     return result
 
 
 def _average_precisions(
-    ranked: Sequence[str], raw: Scores, golds: Golds, na_probs: Mapping[str, float]
+    ranked: Sequence[str],
+    raw: Scores,
+    has_answer: Mapping[str, bool],
+    na_probs: Mapping[str, float],
 ) -> dict[str, float]:
     """Return the areas under precision over recall, questions ranked by their probability."""
-    has_answer = {qid: float(bool(answers)) for qid, answers in golds.items()}
     total = sum(has_answer.values())
     if not total:
         return {}
     kinds = {
         "pr_exact_ap": {qid: score.exact for qid, score in raw.items()},
         "pr_f1_ap": {qid: score.f1 for qid, score in raw.items()},
-        "pr_oracle_ap": has_answer,
+        "pr_oracle_ap": {qid: float(there) for qid, there in has_answer.items()},
     }
     result: dict[str, float] = {}
     for name, values in kinds.items():

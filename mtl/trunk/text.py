@@ -157,18 +157,23 @@ class TextEncoder:
         """Return how many tokens of a text have room beside so many others in one window."""
         return max(1, self.room - other)
 
-    def windows(self, length: int) -> list[tuple[int, int]]:
+    def windows(self, length: int, room: int | None = None) -> list[tuple[int, int]]:
         """Cut `length` tokens into overlapping windows of at most `room`; returns [start, end).
 
         A text that fits is one window. Windows are equally long but for rounding, so that none
         is a short rest.
+
+        Args:
+            length: The text's tokens.
+            room: The most tokens of a window, 1 or more; :attr:`room` when None.
         """
-        if length <= self.room:
+        room = self.room if room is None else room
+        if length <= room:
             return [(0, length)]
-        step = self.room - self.stride
-        count = -(-(length - self.room) // step) + 1
-        starts = [round(i * (length - self.room) / (count - 1)) for i in range(count)]
-        return [(s, s + self.room) for s in starts]
+        step = room - min(self.stride, room // 2)
+        count = -(-(length - room) // step) + 1
+        starts = [round(i * (length - room) / (count - 1)) for i in range(count)]
+        return [(s, s + room) for s in starts]
 
     def document(self, tokens: Tokens, window: tuple[int, int]) -> IntArray:
         """Return the ids of one window with its special tokens."""
@@ -201,6 +206,31 @@ def special_tokens(tokenizer: Any) -> tuple[IntArray, IntArray]:
             prefix, suffix = full[:at], full[at + len(bare) :]
             return np.asarray(prefix, dtype=np.int32), np.asarray(suffix, dtype=np.int32)
     raise AssertionError("special tokens change the text's own tokens")
+
+
+def pair_tokens(tokenizer: Any) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the ids that `tokenizer` puts before, between and after two texts.
+
+    A tokenizer that puts nothing between them (GPT-2's kind) gets the tokens of a newline, its
+    end token if it has none.
+    """
+    one, two = (tokenizer(t, add_special_tokens=False)["input_ids"] for t in ("a", "b"))
+    full = tokenizer("a", "b", add_special_tokens=True)["input_ids"]
+    prefix, suffix = special_tokens(tokenizer)
+    first = next((i for i in range(len(full)) if full[i : i + len(one)] == one), len(full))
+    rest = full[first + len(one) :]
+    second = next((i for i in range(len(rest)) if rest[i : i + len(two)] == two), 0)
+    if not second:
+        return prefix, newline_tokens(tokenizer), suffix
+    parts = (full[:first], rest[:second], rest[second + len(two) :])
+    before, between, after = (np.asarray(part, dtype=np.int32) for part in parts)
+    return before, between, after
+
+
+def newline_tokens(tokenizer: Any) -> IntArray:
+    """Return the ids of a line's end, or the end token where a tokenizer sees none in it."""
+    ids = tokenizer("\n", add_special_tokens=False)["input_ids"]
+    return np.asarray(ids or [tokenizer.eos_token_id or pad_id(tokenizer)], dtype=np.int32)
 
 
 def pad_id(tokenizer: Any) -> int:

@@ -21,6 +21,9 @@ Column = str | int
 Cells = Mapping[Column, Any]
 Columns = dict[str, Column]
 
+PLACE = "_place"
+"""Cell in which a reader says where in its line a row stands, such as ``questions[2]``."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -80,11 +83,15 @@ class Format:
         read: The reader.
         endings: Endings of file names that mean this format, with their dot.
         fit: Returns a source's columns as this format can have them.
+        within: The name of the format that its files also are, such as ``json``.
+        claims: Whether a file of the format `within` is of this one.
     """
 
     read: Read
     endings: tuple[str, ...] = ()
     fit: Callable[[Source], Columns] = _as_given
+    within: str | None = None
+    claims: Callable[[Source], bool] = field(default=lambda source: False)
 
 
 FORMATS: Registry[Format] = Registry("data format")

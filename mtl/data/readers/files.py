@@ -77,7 +77,15 @@ def format_of(source: Source, given: str | None) -> str:
     known = {e: name for name in FORMATS for e in FORMATS.get(name).endings}
     guess = known.get(ending, "tsv")
     words = any(role.kind in ("tokens", "tags") for role in source.roles)
-    return "conll" if guess == "tsv" and words and _one_word_a_line(source) else guess
+    if guess == "tsv" and words and _one_word_a_line(source):
+        return "conll"
+    return specific(source, guess)
+
+
+def specific(source: Source, guess: str) -> str:
+    """Return the name of the format within `guess` that claims a file, or `guess`."""
+    within = (name for name in FORMATS if FORMATS.get(name).within == guess)
+    return next((name for name in within if FORMATS.get(name).claims(source)), guess)
 
 
 def _one_word_a_line(source: Source) -> bool:

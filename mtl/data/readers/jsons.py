@@ -1,7 +1,8 @@
 """JSON: one object a line, or one list of objects, at the top or under ``data``.
 
-Lists are walked element by element, so that each row knows its line and only one is in memory
-beside the text.
+A column ``questions[].question`` makes a row of each element of an object's list ``questions``;
+see :mod:`mtl.data.readers.nested`. Lists are walked element by element, so that each row knows
+its line and only one is in memory beside the text.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from mtl.data.kinds import show
-from mtl.data.readers.base import FORMATS, Cells, Format, Source, missing_column, only_names
+from mtl.data.readers.base import FORMATS, Cells, Format, Source, missing_column
+from mtl.data.readers.nested import expand, fit_nested
 from mtl.data.readers.text import lines, whole
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -32,7 +34,7 @@ def read_jsonl(source: Source) -> Iterator[tuple[int, Cells]]:
             hint = ""
             if number == 1 and text[0] == "[":
                 hint = f"; if it is one list, set `{source.section}.format=json`"
-            reason = f"Expected a JSON object, but found {_problem(problem)}{hint}"
+            reason = f"Expected a JSON object, but found {fault(problem)}{hint}"
             source.reject(number, reason, text)
             continue
         yield from _object(source, number, value)
@@ -50,10 +52,11 @@ def read_json(source: Source) -> Iterator[tuple[int, Cells]]:
         yield from _rows(source, whole(source))
     except BROKEN as problem:
         line = getattr(problem, "lineno", 0)
-        raise source.fail(line, f"Expected JSON, but found {_problem(problem)}.") from None
+        raise source.fail(line, f"Expected JSON, but found {fault(problem)}.") from None
 
 
-def _problem(problem: Exception) -> str:
+def fault(problem: Exception) -> str:
+    """Return what the json module could not read, in a few words."""
     if isinstance(problem, json.JSONDecodeError):
         return f"broken JSON: {problem.msg} (column {problem.colno})"
     deep = isinstance(problem, RecursionError)
@@ -75,16 +78,17 @@ def _object(source: Source, line: int, value: Any) -> Iterator[tuple[int, Cells]
     if not isinstance(value, dict):
         source.reject(line, f"Expected a JSON object, but got {show(value)}", value)
         return
-    for name in source.needed:
-        if name not in value:
-            source.reject(line, missing_column(name, value), value)
+    for cells in expand(source, line, value):
+        missing = next((name for name in source.needed if name not in cells), None)
+        if missing is not None:
+            source.reject(line, missing_column(missing, value), value)
             return
-    yield line, {name: value.get(name) for name in source.wanted}
+        yield line, cells
 
 
 def _rows(source: Source, text: str) -> Iterator[tuple[int, Cells]]:
     line, counted = 1, 0
-    for at, value in _elements(text, _list(source, text)):
+    for at, value in elements(text, _list(source, text)):
         line += text.count("\n", counted, at)
         counted = at
         yield from _object(source, line, value)
@@ -92,46 +96,47 @@ def _rows(source: Source, text: str) -> Iterator[tuple[int, Cells]]:
 
 def _list(source: Source, text: str) -> int:
     """Return where the list of rows opens."""
-    at = _skip(text, 0)
+    at = skip(text, 0)
     if text[at : at + 1] == "{":
-        at = _value(text, at, "data")
+        at = member(text, at, "data")
     if text[at : at + 1] == "[":
         return at
     line = text.count("\n", 0, at) + 1
     raise source.fail(line, "Expected a list of objects, or an object with a list under `data`.")
 
 
-def _value(text: str, start: int, name: str) -> int:
+def member(text: str, start: int, name: str) -> int:
     """Return where the value of `name` begins in the object at `start`; 0 if it has none."""
     decoder = json.JSONDecoder()
-    at = _skip(text, start + 1)
+    at = skip(text, start + 1)
     while text[at : at + 1] == '"':
         key, at = decoder.raw_decode(text, at)
-        at = _skip(text, _expect(text, _skip(text, at), ":"))
+        at = skip(text, _expect(text, skip(text, at), ":"))
         if key == name:
             return at
         _, at = decoder.raw_decode(text, at)
-        at = _skip(text, at)
+        at = skip(text, at)
         if text[at : at + 1] != "}":
-            at = _skip(text, _expect(text, at, ","))
+            at = skip(text, _expect(text, at, ","))
     return 0
 
 
-def _elements(text: str, start: int) -> Iterator[tuple[int, Any]]:
+def elements(text: str, start: int) -> Iterator[tuple[int, Any]]:
     """Yield where each element of the list at `start` begins, and its value."""
     decoder = json.JSONDecoder()
-    at = _skip(text, start + 1)
+    at = skip(text, start + 1)
     while text[at : at + 1] != "]":
         value, end = decoder.raw_decode(text, at)
         yield at, value
-        at = _skip(text, end)
+        at = skip(text, end)
         if text[at : at + 1] != "]":
-            at = _skip(text, _expect(text, at, ","))
+            at = skip(text, _expect(text, at, ","))
     if text[:start].strip() == "" and text[at + 1 :].strip():
-        raise json.JSONDecodeError("more after the list", text, _skip(text, at + 1))
+        raise json.JSONDecodeError("more after the list", text, skip(text, at + 1))
 
 
-def _skip(text: str, at: int) -> int:
+def skip(text: str, at: int) -> int:
+    """Return where the next character that is no white space stands, from `at` on."""
     found = _SPACE.match(text, at)
     assert found is not None
     return found.end()
@@ -143,5 +148,5 @@ def _expect(text: str, at: int, mark: str) -> int:
     return at + 1
 
 
-FORMATS.register("jsonl")(Format(read_jsonl, (".jsonl", ".ndjson"), only_names))
-FORMATS.register("json")(Format(read_json, (".json",), only_names))
+FORMATS.register("jsonl")(Format(read_jsonl, (".jsonl", ".ndjson"), fit_nested))
+FORMATS.register("json")(Format(read_json, (".json",), fit_nested))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl.data.kinds import KINDS, show
-from mtl.data.readers.base import FORMATS, Cells, Column, Columns, Source
+from mtl.data.readers.base import FORMATS, PLACE, Cells, Column, Columns, Source
 from mtl.data.readers.files import find, format_of
 from mtl.data.readers.table import make_rows
 from mtl.data.rows import BadRows, Role, Rows, place
@@ -172,7 +172,8 @@ def _convert(
                     f"Expected ids that occur once, but '{name}' is a second time here"
                 )
         except ValueError as problem:
-            source.reject(line, str(problem), dict(cells))
+            inside = f" ({cells[PLACE]})" if PLACE in cells else ""
+            source.reject(line, f"{problem}{inside}", dict(cells))
             continue
         if named:
             seen.add(name)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from mtl.data.node import Node
 from mtl.errors import DataError
 
 
@@ -47,53 +48,6 @@ def parse_json(text: str, where: str) -> Any:
         raise DataError(f"{where}: expected JSON, but got: {problem.msg} ({place}).") from None
 
 
-class Node(NamedTuple):
-    """A value of a JSON file that knows where it stands."""
-
-    value: Any
-    file: str
-    """The file, or ``file:line``."""
-    place: str = ""
-    """The way from the top, such as ``data[0].qas[2].id``; empty at the top."""
-
-    def check(self, wanted: type) -> Node:
-        """Return the node itself if its value is of a type: dict, list or str.
-
-        Raises:
-            DataError: If it is not.
-        """
-        if isinstance(self.value, wanted):
-            return self
-        what, found = self.place or "JSON", kind(self.value)
-        raise DataError(f"{self.file}: expected {what} to be {kind(wanted())}, but got {found}.")
-
-    def get(self, key: str, wanted: type) -> Node:
-        """Return an object's member, which must be of a type.
-
-        Raises:
-            DataError: If there is none, or it is of another type.
-        """
-        if key not in self.check(dict).value:
-            raise DataError(
-                f"{self.file}: expected {self.place or 'the object'} to have '{key}', "
-                "but it has not."
-            )
-        place = f"{self.place}.{key}" if self.place else key
-        return Node(self.value[key], self.file, place).check(wanted)
-
-    def each(self, key: str, wanted: type) -> list[Node]:
-        """Return the elements of a list that is an object's member; each must be of a type.
-
-        Raises:
-            DataError: If there is no such list, or an element is of another type.
-        """
-        whole = self.get(key, list)
-        return [
-            Node(value, self.file, f"{whole.place}[{i}]").check(wanted)
-            for i, value in enumerate(whole.value)
-        ]
-
-
 def read_json(path: Path) -> Node:
     """Return the JSON object that a file holds.
 
@@ -113,12 +67,6 @@ def read_jsonl(path: Path) -> Iterator[Node]:
         if line.strip():
             where = f"{path}:{number}"
             yield Node(parse_json(line, where), where).check(dict)
-
-
-def kind(value: Any) -> str:
-    """Return JSON's word for a value's type, for messages."""
-    words = {dict: "an object", list: "a list", str: "a string", bool: "a truth value"}
-    return words.get(type(value), "null" if value is None else f"the number {value}")
 
 
 def check_overlap(

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mtl.data.node import Node, kind
 from mtl.errors import DataError
-from mtl.inference.score.files import Node, check_overlap, kind, read_json
+from mtl.inference.score.files import check_overlap, read_json
 from mtl.metrics.squad_corpus import squad_v1, squad_v2
 
 

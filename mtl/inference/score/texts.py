@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
+from mtl.data.node import Node, kind
 from mtl.errors import ConfigError, DataError
-from mtl.inference.score.files import Node, check_overlap, kind, read_jsonl
+from mtl.inference.score.files import check_overlap, read_jsonl
 from mtl.metrics.rouge import rouge_means, rouge_sums
 from mtl.metrics.rows import ratio
 from mtl.metrics.squad import score_v1

@@ -1,9 +1,11 @@
 """torchmetrics shells: counts as state, summed across ranks; the arithmetic is in pure functions.
 
-Every state is of fixed size, int64 or float64, and reduced by ``sum``: never logits, never text.
+States are int64 or float64: of fixed size and reduced by ``sum``, or, where a threshold is
+searched, a few numbers an example that ranks join. Never logits, never text.
 ``compute()`` gives scores on 0 to 1 (errors in the data's unit), ``table()`` rows for reports.
 """
 
+from mtl.metrics.shells.answers import SpanMetric
 from mtl.metrics.shells.classification import ClassificationMetric, MultiLabelMetric
 from mtl.metrics.shells.perplexity import PerplexityMetric
 from mtl.metrics.shells.regression import RegressionMetric
@@ -19,6 +21,7 @@ __all__ = [
     "PerplexityMetric",
     "RegressionMetric",
     "RougeMetric",
+    "SpanMetric",
     "TokenTable",
     "TranslationMetric",
 ]

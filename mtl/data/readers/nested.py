@@ -1,0 +1,80 @@
+"""Columns inside a list: an object becomes one row for each element.
+
+With the columns ``text`` and ``questions[].question``, this object is two rows::
+
+    {"text": "Ines left.", "questions": [{"question": "Who left?"}, {"question": "When?"}]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mtl.data.kinds import show
+from mtl.data.readers.base import PLACE, Cells, Column, Columns, Source, only_names
+
+MARK = "[]."
+
+
+def split_column(column: Any) -> tuple[str, str] | None:
+    """Return list and key of a nested column such as ``questions[].question``; else None."""
+    outer, mark, inner = str(column).partition(MARK)
+    return (outer, inner) if mark and outer and inner else None
+
+
+def fit_nested(source: Source) -> Columns:
+    """Return the columns of a source whose format has named ones, some of them maybe nested.
+
+    Raises:
+        ConfigError: If one is a number, or nested ones name several lists.
+    """
+    columns = only_names(source)
+    first: tuple[str, Any] | None = None
+    for role, column in columns.items():
+        parts = split_column(column)
+        if parts is None:
+            continue
+        if first is not None and first[0] != parts[0]:
+            raise source.refuse_column(
+                role,
+                f"Expected a column of the list '{first[0]}', like '{first[1]}', but got "
+                f"'{column}': a row is one element of one list.",
+            )
+        first = first or (parts[0], column)
+    return columns
+
+
+def expand(source: Source, line: int, value: dict[str, Any]) -> Iterator[Cells]:
+    """Yield the cells of each row of an object: itself, or one for each element of its list.
+
+    Elements that are no objects, or lack a needed key, are filed as bad rows with their place.
+    """
+    nested = {c: parts for c in source.wanted if (parts := split_column(c)) is not None}
+    plain: dict[Column, Any] = {
+        c: value[c] for c in source.wanted if c not in nested and c in value
+    }
+    name = next((outer for outer, _ in nested.values()), None)
+    needed = [column for column in source.needed if column in nested]
+    if name is None or (name not in value and not needed):
+        yield plain
+        return
+    items = value.get(name)
+    if not isinstance(items, list):
+        found = show(items) if name in value else "no such column"
+        source.reject(line, f"Expected a list in column '{name}', but got {found}", value)
+        return
+    for number, item in enumerate(items):
+        at = f"{name}[{number}]"
+        if reason := _unfit(item, at, [nested[column][1] for column in needed]):
+            source.reject(line, reason, item)
+            continue
+        inner = {c: item[key] for c, (_, key) in nested.items() if key in item}
+        yield {**plain, **inner, PLACE: at}
+
+
+def _unfit(item: Any, at: str, keys: list[str]) -> str | None:
+    """Return why an element is no row, or None."""
+    if not isinstance(item, dict):
+        return f"Expected {at} to be an object, but got {show(item)}"
+    missing = next((key for key in keys if key not in item), None)
+    return missing and f"Expected {at}.{missing}, but {at} has {', '.join(item) or 'nothing'}"

@@ -1,0 +1,113 @@
+"""SQuAD JSON, versions 1.1 and 2.0: articles of paragraphs of questions, one row a question.
+
+A file with one question::
+
+    {"version": "1.1", "data": [{"title": "Rivers", "paragraphs": [
+        {"context": "The Ash is short.", "qas": [
+            {"id": "q1", "question": "What is short?",
+             "answers": [{"text": "The Ash", "answer_start": 0}]}]}]}]}
+
+Its row has the cells ``id``, ``text`` (the paragraph), ``question``, ``answers`` and ``title``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mtl.data.node import Node
+from mtl.data.readers.base import FORMATS, PLACE, Cells, Columns, Format, Source
+from mtl.data.readers.jsons import BROKEN, elements, fault, member, skip
+from mtl.data.readers.text import whole
+from mtl.data.rows import place
+
+CELLS = ("text", "question", "answers", "id", "title")
+
+
+def read_squad(source: Source) -> Iterator[tuple[int, Cells]]:
+    """Yield a row for each question, article by article.
+
+    Raises:
+        DataError: If the file is no JSON, or something in it is missing or of another type, with
+            its place, such as ``data[3].paragraphs[0].qas[2].answers[0].text``.
+    """
+    try:
+        yield from _articles(source, whole(source))
+    except BROKEN as problem:
+        line = getattr(problem, "lineno", 0)
+        raise source.fail(line, f"Expected JSON, but found {fault(problem)}.") from None
+
+
+def _articles(source: Source, text: str) -> Iterator[tuple[int, Cells]]:
+    top = skip(text, 0)
+    opens = member(text, top, "data") if text[top : top + 1] == "{" else 0
+    if text[opens : opens + 1] != "[":
+        raise source.fail(0, "Expected an object with a list of articles under `data`.")
+    line, counted = 1, 0
+    for number, (at, value) in enumerate(elements(text, opens)):
+        line += text.count("\n", counted, at)
+        counted = at
+        article = Node(value, place(source.path, line), f"data[{number}]").check(dict)
+        for cells in _questions(source, article):
+            yield line, cells
+
+
+def _questions(source: Source, article: Node) -> Iterator[Cells]:
+    wanted = set(source.wanted)
+    title = article.value.get("title")
+    for paragraph in article.each("paragraphs", dict):
+        context = paragraph.get("context", str).value
+        for question in paragraph.each("qas", dict):
+            cells: dict[Any, Any] = {"text": context, "title": title, PLACE: question.place}
+            for name in ("id", "question"):
+                if name not in wanted:
+                    continue
+                cells[name] = question.get(name, str).value
+            if "answers" in wanted:
+                cells["answers"] = _answers(question)
+            yield cells
+
+
+def _answers(question: Node) -> list[dict[str, Any]]:
+    """Return a question's answers; one that is marked as impossible has none, whatever it lists."""
+    answers = question.each("answers", dict)
+    found = [
+        {"text": a.get("text", str).value, "start": a.get("answer_start", int).value}
+        for a in answers
+    ]
+    return [] if question.value.get("is_impossible") is True else found
+
+
+def fit_cells(source: Source) -> Columns:
+    """Return the columns as the cells that every SQuAD file has; those of the same name as a role.
+
+    Raises:
+        ConfigError: If a required role has none.
+    """
+    required = {role.name for role in source.roles if role.required}
+    fitted: Columns = {}
+    for role, column in source.columns.items():
+        if role in CELLS or column in CELLS:
+            fitted[role] = role if role in CELLS else column
+        elif role in required:
+            raise source.refuse_column(
+                role,
+                f"Expected one of {{{', '.join(CELLS)}}}, which SQuAD's files have, but got "
+                f"'{column}'.",
+            )
+    return fitted
+
+
+def is_squad(source: Source) -> bool:
+    """Whether a JSON file is an object with ``data`` that speaks of paragraphs and questions."""
+    text = whole(source)
+    top = skip(text, 0)
+    if text[top : top + 1] != "{" or '"paragraphs"' not in text:
+        return False
+    try:
+        return bool(member(text, top, "data"))
+    except BROKEN:
+        return False
+
+
+FORMATS.register("squad")(Format(read_squad, (), fit_cells, within="json", claims=is_squad))

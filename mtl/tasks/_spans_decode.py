@@ -1,0 +1,110 @@
+"""From start and end logits to answers: the best spans over all windows of a question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class Span(NamedTuple):
+    """A part of a document: its first character, one past its last, and the sum of two logits."""
+
+    start: int
+    end: int
+    score: float
+
+
+class Answer(NamedTuple):
+    """One output: the answer that is given, and what else was considered."""
+
+    text: str
+    """A slice of the document; empty for "no answer"."""
+    span: Span | None
+    null: float
+    """Score of "no answer": the sum of the null place's logits, the lowest over the windows."""
+    best: tuple[Span, ...]
+    """The best spans, the best first, whether or not one of them is given."""
+
+    @property
+    def no_answer(self) -> float:
+        """How much better "no answer" scores than the best span."""
+        return self.null - self.best[0].score if self.best else 0.0
+
+
+class Window(NamedTuple):
+    """The places of one window of a question, the null place first; L of them."""
+
+    logits: Floats
+    """(L, 2): start and end."""
+    chars: Ints
+    """(L, 2): first character of each token and one past its last."""
+
+
+def choose(
+    text: str, windows: Sequence[Window], *, longest: int, count: int, threshold: float | None
+) -> Answer:
+    """Return the answer to one question.
+
+    "No answer" scores the lowest of its windows' null scores, as in the baseline that came with
+    SQuAD 2.0: a window that holds the answer should deny it, one that does not says nothing.
+
+    Args:
+        text: The document.
+        windows: Of the question.
+        longest: Most tokens of a span.
+        count: How many of the best spans to keep.
+        threshold: No answer is given where "no answer" scores better by more than this; None where
+            every question has one.
+    """
+    found = sorted(
+        (span for window in windows for span in best_spans(text, window, longest, count)),
+        key=lambda span: (-span.score, span.start, span.end),
+    )
+    unique: dict[tuple[int, int], Span] = {}
+    for span in found:
+        unique.setdefault((span.start, span.end), span)
+    best = tuple(unique.values())[:count]
+    null = min(float(window.logits[0].sum()) for window in windows)
+    if not best or (threshold is not None and null - best[0].score > threshold):
+        return Answer("", None, null, best)
+    return Answer(text[best[0].start : best[0].end], best[0], null, best)
+
+
+def best_spans(text: str, window: Window, longest: int, count: int) -> Iterator[Span]:
+    """Yield the best spans of one window, at least `count` where it has so many.
+
+    White space at a span's ends is not part of it. Spans of white space are none.
+    """
+    size = len(window.chars) - 1
+    if size < 1:
+        return
+    width = min(longest, size)
+    start, end = window.logits[1:].T
+    ends = np.concatenate([end, np.full(width, -np.inf)])
+    scores = start[:, None] + np.lib.stride_tricks.sliding_window_view(ends, width)[:size]
+    order = np.argsort(-scores, axis=None, kind="stable")
+    kept: set[tuple[int, int]] = set()
+    for first, more in zip(*np.unravel_index(order, scores.shape), strict=True):
+        score = float(scores[first, more])
+        if len(kept) >= count or score == -np.inf:
+            return
+        span = trimmed(
+            text, int(window.chars[1 + first, 0]), int(window.chars[1 + first + more, 1])
+        )
+        if span is not None and span not in kept:
+            kept.add(span)
+            yield Span(*span, score)
+
+
+def trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:
+    """Return a span without white space at its ends; None if nothing is left."""
+    part = text[start:end]
+    if not part.strip():
+        return None
+    return start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
