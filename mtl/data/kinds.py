@@ -50,7 +50,9 @@ def _unexpected(wanted: str, cell: Any) -> ValueError:
 
 @_kind("text", "string")
 def to_text(cell: Any) -> str | None:
-    """Return a string as it stands; white space alone is empty."""
+    """Return a string as it stands; white space alone is empty. Sentences in a list are joined."""
+    if isinstance(cell, list) and cell and all(isinstance(item, str) for item in cell):
+        cell = " ".join(item.strip() for item in cell)
     if not isinstance(cell, str):
         raise _unexpected("text", cell)
     return _whole(cell) if cell.strip() else None

@@ -79,7 +79,7 @@ class _Rows:
             " †": stage == "val",
         }
         self.notes |= {"↓ lower is better": None} if lower else {}
-        self.notes |= {"† on validation: there is no test split": None} if stage == "val" else {}
+        self.notes |= {"† on validation, not on test": None} if stage == "val" else {}
         style = "bold" if primary else ""
         self.table.add_row(
             Text("" if task == self.last else task or "all tasks", style=style),

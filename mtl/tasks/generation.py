@@ -167,13 +167,13 @@ class Generation(Task):
         found = []
         if self._documents:
             found.append(
-                f"tasks.{self.name}: {self._documents:,} documents are longer than the trunk "
-                "reads at once and were cut at their end; see trunk.max_length."
+                f"tasks.{self.name}: {counted(self._documents, 'document')} longer than the trunk "
+                "reads at once, cut at the end; see trunk.max_length."
             )
         if self._targets:
             found.append(
-                f"tasks.{self.name}: {self._targets:,} targets are longer than "
-                f"options.max_target_tokens={self.options.max_target_tokens} and were cut."
+                f"tasks.{self.name}: {counted(self._targets, 'target')} longer than "
+                f"options.max_target_tokens={self.options.max_target_tokens}, cut there."
             )
         return found
 
@@ -319,6 +319,11 @@ def prompt_of(example: Encoded, bidirectional: bool) -> Prompt:
     if len(example.part):
         ids = ids[: int(example.offset[0]) + 1 if example.part[0] else 0]
     return Prompt(example.documents[0], ids, bidirectional)
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words: ``1 target``, ``12 targets``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _reads(document: int, lead: int, labels: int) -> tuple[IntArray, IntArray]:

@@ -120,7 +120,7 @@ def _fit_and_test(
             task.load_state(best["mtl"]["tasks"][name])
     if cfg.trainer.test and prepared.data.test:
         trainer.test(module, datamodule=prepared.data, verbose=False)
-    metrics = {**module.results, **_baselines(prepared)}
+    metrics = {**module.results, **_baselines(prepared, test=cfg.trainer.test)}
     if trainer.is_global_zero:
         trunk = prepared.model.trunk
         save_model(
@@ -242,13 +242,13 @@ def _start_from(prepared: Prepared, folder: Path) -> None:
     )
 
 
-def _baselines(prepared: Prepared) -> dict[str, float]:
+def _baselines(prepared: Prepared, *, test: bool) -> dict[str, float]:
     """Score each task's constant guess on the split that the closing table shows."""
     found: dict[str, float] = {}
     primary = {}
     for task in prepared.tasks:
         splits = prepared.splits[task.name]
-        rows = splits.test or splits.validation
+        rows = (splits.test if test else None) or splits.validation
         assert splits.train is not None
         assert rows is not None
         guess = task.baseline(splits.train)

@@ -48,7 +48,7 @@ def test_rows_and_marks() -> None:
         ["all", "tasks", "score", "0.1250", "0.5000", "+0.3750"],
     ]
     assert " ".join(word for line in lines[7:] for word in line) == (
-        "* primary metric; † on validation: there is no test split; ↓ lower is better"
+        "* primary metric; † on validation, not on test; ↓ lower is better"
     )
 
 
