@@ -112,8 +112,6 @@ class BatchingConfig:
     """Most branches of one document that share its encoding in a step."""
     pack: bool = True
     """Place several short documents in one row, kept apart by the mask."""
-    workers: int = limited(0, min=0)
-    """Processes that collate batches beside training."""
 
 
 @dataclass

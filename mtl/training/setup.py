@@ -17,7 +17,7 @@ from mtl.data.mixing import MIXERS
 from mtl.data.rows import Rows, write_rejects
 from mtl.data.sources import Splits, load_splits
 from mtl.data.store import ExampleStore
-from mtl.errors import CheckpointError, DataError
+from mtl.errors import CheckpointError, ConfigError, DataError
 from mtl.reporting.console import note
 from mtl.reporting.progress import track
 from mtl.tasks import Task
@@ -72,6 +72,7 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
             _load_state(task, states[task.name], last_path(run_dir))
     trunk = build_trunk(cfg, writes=any(task.writes for task in tasks))
     for task in tasks:
+        _check_direction(cfg, task, trunk)
         task.fits(trunk)
     encoder = build_encoder(cfg, trunk)
     heads = build_heads(tasks, trunk.hidden_size, cfg.seed, trunk.output)
@@ -181,6 +182,15 @@ def _encode(
 
 def _first(rows: Rows, count: int) -> Rows:
     return rows.select(range(min(count, len(rows))))
+
+
+def _check_direction(cfg: Config, task: Task, trunk: Trunk) -> None:
+    """Refuse to read a task's documents both ways with a trunk that cannot."""
+    if attention_of(cfg, task.name, trunk) == "bidirectional" and not trunk.capabilities.look_ahead:
+        raise ConfigError(
+            f"Expected `tasks.{task.name}.attention` to be causal, but got bidirectional: the "
+            f"tokens of a {trunk.config.model_type} model cannot see what comes after them."
+        )
 
 
 def _writes(tasks: Sequence[Task]) -> dict[str, dict[str, Writes]]:

@@ -1,0 +1,68 @@
+"""Tasks that write: trunks that cannot, rows with nothing to write, options that do not fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.badinput.damage import trunk
+from tests.badinput.harness import SENTENCES, Case, train
+
+RANDOM = "trunk.pretrained=false"
+
+
+def summarize(*overrides: str) -> tuple[str, ...]:
+    """Return a command that trains summaries on ``letters.jsonl``."""
+    files = [f"tasks.summarization.data.{s}=letters.jsonl" for s in ("train", "validation")]
+    return train("tasks.summarization.data.test=null", *files, *overrides, task="summarization")
+
+
+def letters(**changes: Any) -> dict[str, Any]:
+    """Return the files of four letters, the last one with some of its columns changed."""
+    rows: list[dict[str, Any]] = [{"text": text, "summary": "A place."} for text, *_ in SENTENCES]
+    rows[-1].update(changes)
+    return {"letters.jsonl": rows}
+
+
+CASES = [
+    Case(
+        "writing with an encoder",
+        summarize(RANDOM),
+        ("task 'summarization'", "bert is an encoder"),
+        letters(),
+        damage=trunk(model_type="bert"),
+        notes=1,
+    ),
+    Case(
+        "reading both ways with a trunk that cannot",
+        summarize(RANDOM, "tasks.summarization.attention=bidirectional"),
+        ("`tasks.summarization.attention`", "causal", "bloom"),
+        letters(),
+        damage=trunk(model_type="bloom"),
+        notes=1,
+    ),
+    Case(
+        "empty summary",
+        summarize(),
+        ("letters.jsonl:4", "'summary'", "''"),
+        letters(summary=""),
+    ),
+    Case("empty document", summarize(), ("letters.jsonl:4", "'text'", "' '"), letters(text=" ")),
+    Case(
+        "prompt with other braces",
+        summarize("tasks.summarization.options.prompt='{topic}'"),
+        ("`tasks.summarization.options.prompt`", "{question}", "{topic}"),
+        letters(),
+    ),
+    Case(
+        "more texts than beams",
+        summarize("tasks.summarization.options.num_return_sequences=3"),
+        ("`tasks.summarization.options.num_return_sequences`", "num_beams (1)", "3"),
+        letters(),
+    ),
+    Case(
+        "unknown scoring",
+        summarize("tasks.summarization.options.scoring=rogue"),
+        ("`tasks.summarization.options.scoring`", "rouge", "'rogue'"),
+        letters(),
+    ),
+]
