@@ -45,12 +45,18 @@ class LanguageHead(Head):
         """Take the trunk's output layer; make weights of the head's own where it is not tied.
 
         Raises:
-            ConfigError: If the trunk has none, or it does more than is known to a tied head.
+            ConfigError: If the trunk has none, it does more than is known to a tied head, or a tied
+                head has nothing that learns.
         """
         if output is None or not output.exact:
             raise ConfigError(
                 f"Expected the trunk to project its states on its vocabulary as language models "
                 f"do, which task '{self.task}' needs, but this one does not; choose another trunk."
+            )
+        if self.tied and not any(p.requires_grad for p in output.model.parameters()):
+            raise ConfigError(
+                f"Expected `tasks.{self.task}.head.tied` to be false where no part of the trunk "
+                "learns, but got true: the task would learn nothing."
             )
         self._output = [output]
         if not self.tied:

@@ -54,6 +54,13 @@ CASES = [
         letters(),
     ),
     Case(
+        "nothing that learns",
+        summarize("tuning=frozen"),
+        ("`tasks.summarization.head.tied`", "false", "learn nothing"),
+        letters(),
+        notes=1,
+    ),
+    Case(
         "more texts than beams",
         summarize("tasks.summarization.options.num_return_sequences=3"),
         ("`tasks.summarization.options.num_return_sequences`", "num_beams (1)", "3"),
