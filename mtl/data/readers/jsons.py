@@ -13,6 +13,7 @@ from typing import Any
 
 from mtl.data.kinds import show
 from mtl.data.readers.base import FORMATS, Cells, Format, Source, missing_column, only_names
+from mtl.data.readers.nested import cell, has
 from mtl.data.readers.text import lines, whole
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -76,10 +77,10 @@ def _object(source: Source, line: int, value: Any) -> Iterator[tuple[int, Cells]
         source.reject(line, f"Expected a JSON object, but got {show(value)}", value)
         return
     for name in source.needed:
-        if name not in value:
+        if not has(value, name):
             source.reject(line, missing_column(name, value), value)
             return
-    yield line, {name: value.get(name) for name in source.wanted}
+    yield line, {name: cell(value, str(name)) for name in source.wanted}
 
 
 def _rows(source: Source, text: str) -> Iterator[tuple[int, Cells]]:
