@@ -119,7 +119,11 @@ def tiny_model(config: Any, seed: int = 0) -> Any:
     from transformers import AutoModel
 
     torch.manual_seed(seed)
-    model = AutoModel.from_config(config).eval()
+    return loud(AutoModel.from_config(config).eval())
+
+
+def loud(model: Any) -> Any:
+    """Give a model random weights that are large enough for every difference to show."""
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:

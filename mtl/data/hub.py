@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mtl.data.readers.base import Cells, Source, check_columns, only_names
-from mtl.data.readers.features import decoder
+from mtl.data.readers.dotted import cell, names_in, outer
+from mtl.data.readers.features import named_decoders
 from mtl.errors import DataError, MtlError
 
 PARQUET = "refs/convert/parquet"
@@ -121,11 +122,13 @@ def cells(source: Source, dataset: Any) -> Iterator[tuple[Source, int, Cells]]:
         DataError: If a needed column is not there.
     """
     only_names(source)
-    check_columns(source, 0, dataset.column_names)
-    names = [str(column) for column in source.wanted if column in dataset.column_names]
-    decode = {name: decoder(dataset.features[name]) for name in names}
-    for number, row in enumerate(dataset.select_columns(names), start=1):
-        yield source, number, {name: decode[name](row[name]) for name in names}
+    known = list(names_in(dataset.features.arrow_schema))
+    check_columns(source, 0, known)
+    names = [str(column) for column in source.wanted if column in known]
+    decode = named_decoders(dataset.features, names)
+    columns = list(dict.fromkeys(outer(name, dataset.column_names) for name in names))
+    for number, row in enumerate(dataset.select_columns(columns), start=1):
+        yield source, number, {name: decode[name](cell(row, name)) for name in names}
 
 
 def is_unlabelled(dataset: Any, columns: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.data.readers.base import Column, Source
+from mtl.data.readers.dotted import keys_in, names_in
 from mtl.data.readers.text import lines, whole
 from mtl.data.rows import Role
 from mtl.errors import ConfigError
@@ -91,7 +92,7 @@ def _keys(text: str) -> list[str]:
         value = value["data"]
     if isinstance(value, list):
         value = value[0] if value else None
-    return list(value) if isinstance(value, dict) else []
+    return list(keys_in(value)) if isinstance(value, dict) else []
 
 
 def _parquet(source: Source) -> list[str]:
@@ -99,7 +100,7 @@ def _parquet(source: Source) -> list[str]:
     import pyarrow.parquet as pq
 
     try:
-        return list(pq.read_schema(source.path).names)
+        return list(names_in(pq.read_schema(source.path)))
     except (pa.ArrowInvalid, OSError):
         return []
 

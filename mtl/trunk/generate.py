@@ -85,9 +85,13 @@ def generate(
     assert trunk.output is not None, "the trunk was loaded without its output layer"
     model = trunk.output.model
     read = _read_both if trunk.kind == "encoder-decoder" else _read_one
-    with torch.no_grad(), _projecting(model, projection), _evaluating(model):
+    with torch.no_grad(), _projecting(model, projection), _evaluating(trunk):
         arguments, start = read(trunk, prompts, decoding)
-        found = model.generate(**arguments, generation_config=_configuration(trunk, decoding))
+        found = model.generate(
+            **arguments,
+            generation_config=_configuration(trunk, decoding),
+            logits_processor=_processors(decoding, start),
+        )
     scores = found.sequences_scores.tolist() if decoding.num_beams > 1 else None
     texts = [_trim(ids, trunk) for ids in found.sequences[:, start:].cpu().numpy()]
     each = decoding.num_return_sequences
@@ -104,6 +108,7 @@ def _configuration(trunk: Trunk, decoding: Decoding) -> Any:
             asked.pop(key, None)
     if decoding.num_beams == 1:
         del asked["length_penalty"]
+    del asked["no_repeat_ngram_size"]
     return GenerationConfig(
         **asked,
         eos_token_id=end_id(trunk.tokenizer),
@@ -112,6 +117,20 @@ def _configuration(trunk: Trunk, decoding: Decoding) -> Any:
         return_dict_in_generate=True,
         output_scores=decoding.num_beams > 1,  # A beam's score comes only with those of its steps.
     )
+
+
+def _processors(decoding: Decoding, start: int) -> list[Any]:
+    """Return what forbids tokens, where something is forbidden.
+
+    transformers' own option also counts what a decoder reads, so that a summary could not quote
+    its document, and the padding of a batch; here only what is written counts.
+    """
+    from transformers import NoRepeatNGramLogitsProcessor
+
+    if not decoding.no_repeat_ngram_size:
+        return []
+    forbid = NoRepeatNGramLogitsProcessor(decoding.no_repeat_ngram_size)
+    return [lambda ids, scores: forbid(ids[:, start:], scores)]
 
 
 def _read_both(
@@ -213,10 +232,12 @@ def _projecting(model: Any, projection: nn.Module | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    was_training = model.training
-    model.eval()
+def _evaluating(trunk: Trunk) -> Iterator[None]:
+    # The trunk's mode counts: the model around it is none of its modules.
+    assert trunk.output is not None
+    was_training = trunk.training
+    trunk.output.model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        trunk.output.model.train(was_training)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from omegaconf import DictConfig
@@ -14,12 +15,14 @@ from omegaconf import DictConfig
 import mtl.config.compose
 import train as script
 from mtl.config.compose import Composed, compose_checked
+from mtl.config.groups import Groups
 from mtl.config.joint import join_tasks
 from mtl.config.schema import Config
 from mtl.errors import ConfigError
 from tests.config import fakes
 
 CONF = script.CONF
+CHOICES = Groups([CONF]).choices("task")
 
 
 @cache
@@ -40,9 +43,14 @@ def _compose_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mtl.config.compose, "compose_untyped", composed)
 
 
-def compose(*overrides: str, multirun: bool = False, folders: tuple[Path, ...] = ()) -> Composed:
-    joined = join_tasks(overrides, multirun, ["ner", "sentiment"])
-    return compose_checked(joined, [CONF, *folders], multirun, fakes.TASK_TYPES)
+def compose(
+    *overrides: str,
+    multirun: bool = False,
+    folders: tuple[Path, ...] = (),
+    task_types: Any = fakes.TASK_TYPES,
+) -> Composed:
+    joined = join_tasks(overrides, multirun, CHOICES)
+    return compose_checked(joined, [CONF, *folders], multirun, task_types)
 
 
 def refusal(*overrides: str, multirun: bool = False) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.config.conftest import compose, refusal
+from tests.config.conftest import CHOICES, compose, refusal
 
 
 def test_tasks_are_joined_by_a_comma() -> None:
@@ -92,8 +92,9 @@ def test_unset_variable_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+NAMES = ", ".join(CHOICES)
 ONE_SENTENCE = [
-    ("task=nerr", "`task` to be one of {ner, sentiment}, but got 'nerr'. Did you mean 'ner'?"),
+    ("task=nerr", f"`task` to be one of {{{NAMES}}}, but got 'nerr'. Did you mean 'ner'?"),
     (
         "trunk=tyni",
         "`trunk` to be one of {hf, llama2c, tiny}, but got 'tyni'. Did you mean 'tiny'?",

@@ -14,6 +14,7 @@ from mtl.config.help import KEYS, WIDTH, help_text
 from mtl.config.keys import is_key
 from mtl.config.schema import Config
 from mtl.config.store import register
+from mtl.tasks import TASK_TYPES
 from tests.config.conftest import CONF, compose
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/**/*.yaml"))
@@ -42,7 +43,7 @@ def test_all_groups_have_files() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_composes(file: Path) -> None:
-    compose(*choose(file))
+    compose(*choose(file), task_types=TASK_TYPES)
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)
@@ -70,7 +71,7 @@ def test_shows_a_command_that_composes(file: Path) -> None:
         arguments = parse_arguments(shlex.split(line))
         assert any(o.startswith(f"{file.parent.name}={file.stem}") for o in arguments.overrides)
         path = choose(file)[1:] if "trunk.path" not in line else []
-        compose(*arguments.overrides, *path, multirun=arguments.multirun)
+        compose(*arguments.overrides, *path, multirun=arguments.multirun, task_types=TASK_TYPES)
 
 
 def test_sweeps_keep_their_jobs_apart() -> None:

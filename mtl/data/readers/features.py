@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from mtl.data.readers.dotted import cell
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,4 +43,9 @@ def decoders_of(schema: pa.Schema, names: Iterable[str]) -> dict[str, Decode]:
     import datasets
 
     features = datasets.Features.from_arrow_schema(schema)
-    return {name: decoder(features[name]) for name in names}
+    return named_decoders(features, names)
+
+
+def named_decoders(features: Mapping[str, Any], names: Iterable[str]) -> dict[str, Decode]:
+    """Return a decoder for each named column of a dataset's features."""
+    return {name: decoder(cell(features, name)) for name in names}

@@ -12,6 +12,7 @@ from typing import Any
 
 from mtl.data.kinds import show
 from mtl.data.readers.base import PLACE, Cells, Column, Columns, Source, only_names
+from mtl.data.readers.dotted import cell, has
 
 MARK = "[]."
 
@@ -51,7 +52,7 @@ def expand(source: Source, line: int, value: dict[str, Any]) -> Iterator[Cells]:
     """
     nested = {c: parts for c in source.wanted if (parts := split_column(c)) is not None}
     plain: dict[Column, Any] = {
-        c: value[c] for c in source.wanted if c not in nested and c in value
+        c: cell(value, str(c)) for c in source.wanted if c not in nested and has(value, str(c))
     }
     name = next((outer for outer, _ in nested.values()), None)
     needed = [column for column in source.needed if column in nested]

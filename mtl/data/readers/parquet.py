@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mtl.data.readers.base import FORMATS, Cells, Format, Source, check_columns, only_names
+from mtl.data.readers.dotted import cell, names_in, outer
 from mtl.data.readers.features import decoders_of
 
 _BATCH = 1_000
@@ -22,15 +23,16 @@ def read_parquet(source: Source) -> Iterator[tuple[int, Cells]]:
         raise source.fail(
             0, f"Expected a Parquet file, but found one that cannot be read: {reason}."
         ) from None
-    names = file.schema_arrow.names
+    names = list(names_in(file.schema_arrow))
     check_columns(source, 0, names)
     wanted = [str(column) for column in source.wanted if column in names]
     decode = decoders_of(file.schema_arrow, wanted)
+    columns = list(dict.fromkeys(outer(name, file.schema_arrow.names) for name in wanted))
     number = 0
-    for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
+    for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
         for cells in batch.to_pylist():
             number += 1
-            yield number, {name: decode[name](cells[name]) for name in wanted}
+            yield number, {name: decode[name](cell(cells, name)) for name in wanted}
 
 
 FORMATS.register("parquet")(Format(read_parquet, (".parquet", ".pq"), only_names))
