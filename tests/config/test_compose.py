@@ -93,7 +93,7 @@ def test_unset_variable_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 ONE_SENTENCE = [
-    ("task=nerr", "`task` to be one of {ner, sentiment}, but got 'nerr'. Did you mean 'ner'?"),
+    ("task=nerr", "`task` to be one of {ner, qa, sentiment}, but got 'nerr'. Did you mean 'ner'?"),
     (
         "trunk=tyni",
         "`trunk` to be one of {hf, llama2c, tiny}, but got 'tyni'. Did you mean 'tiny'?",
