@@ -67,9 +67,9 @@ def task_lines(tasks: Sequence[dict[str, str]]) -> Iterator[str]:
     if not tasks:
         yield "No conf/task/ beside the package: the tasks of YAML files are not listed."
         return
-    yield "Tasks of conf/task/, one or several at once: python train.py task=" + ",".join(
-        task["task"] for task in tasks
-    )
+    names = ",".join(task["task"] for task in tasks)
+    yield "Tasks of conf/task/, one or several at once:"
+    yield f"  python train.py task={names}"
     width = max(len(task["command"]) for task in tasks)
     for task in tasks:
         text = f"{task['type']}. {task['about']}"
