@@ -10,6 +10,8 @@ from typing import Any
 
 from mtl.data.readers.base import Column, Source
 from mtl.data.readers.dotted import keys_in, names_in
+from mtl.data.readers.nested import MARK
+from mtl.data.readers.squad import CELLS
 from mtl.data.readers.text import lines, whole
 from mtl.data.rows import Role
 from mtl.errors import ConfigError
@@ -92,7 +94,13 @@ def _keys(text: str) -> list[str]:
         value = value["data"]
     if isinstance(value, list):
         value = value[0] if value else None
-    return list(keys_in(value)) if isinstance(value, dict) else []
+    return [*keys_in(value), *_nested(value)] if isinstance(value, dict) else []
+
+
+def _nested(value: dict[str, Any]) -> list[str]:
+    """Return the columns inside an object's lists, such as ``questions[].answer``."""
+    firsts = {k: v[0] for k, v in value.items() if isinstance(v, list) and v}
+    return [f"{k}{MARK}{key}" for k, v in firsts.items() if isinstance(v, dict) for key in v]
 
 
 def _parquet(source: Source) -> list[str]:
@@ -111,4 +119,5 @@ _PEEKS: dict[str, Callable[[Source], list[str]]] = {
     "jsonl": lambda source: _keys(_first(source)),
     "json": lambda source: _keys(_first(source)) or _keys(whole(source)),
     "parquet": _parquet,
+    "squad": lambda source: list(CELLS),
 }

@@ -17,7 +17,8 @@ from typing import Any
 
 from mtl.data.readers import FORMATS, read_split
 from mtl.data.readers.base import Column, Source
-from mtl.data.readers.files import find, format_of
+from mtl.data.readers.files import find, format_of, specific
+from mtl.data.readers.split import Check
 from mtl.data.readers.table import make_rows
 from mtl.data.readers.text import lines
 from mtl.data.rows import BadRows, Role, Rows, place
@@ -59,8 +60,14 @@ class File:
         """Return one of its files as readers take it."""
         return Source(path, tuple(roles), dict(columns or {}), encoding=self.encoding)
 
-    def read(self, columns: Mapping[str, Column], roles: Sequence[Role], format: str) -> Rows:
-        """Return its rows."""
+    def read(
+        self,
+        columns: Mapping[str, Column],
+        roles: Sequence[Role],
+        format: str,
+        check: Check | None = None,
+    ) -> Rows:
+        """Return its rows, put right or refused by `check`."""
         return read_split(
             self.pattern,
             columns=columns,
@@ -71,6 +78,7 @@ class File:
             header=self._header(columns, roles) if format in ("csv", "tsv") else None,
             encoding=self.encoding,
             key=self.option,
+            check=check,
         )
 
     def _header(self, columns: Mapping[str, Column], roles: Sequence[Role]) -> bool | None:
@@ -105,7 +113,7 @@ def read_labelled(file: File, task: Task, own: Mapping[str, Column]) -> Rows:
         format = format_of(file.source(first, roles, known), file.format)
         names = header(first, format, file.encoding)
         columns = fit(names, [role.name for role in roles], {task.name: own})
-        return file.read(columns, roles, format)
+        return file.read(columns, roles, format, task.check)
 
 
 def read_inputs(file: File, tasks: Sequence[Task], columns: ByTask) -> Rows:
@@ -194,7 +202,8 @@ def _by_ending(file: File) -> str:
             f"Expected `{file.option}` to end in one of {{{', '.join(sorted(known))}}}, but got "
             f"'{file.pattern}'; say what it is with `--format`."
         )
-    return known[ending]
+    paths = find(file.pattern, file.option)
+    return specific(file.source(paths[0]), known[ending])
 
 
 def _by_content(file: File) -> str:

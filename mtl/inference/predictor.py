@@ -11,6 +11,7 @@ What goes in and what comes out, for a model of two tasks::
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,7 @@ from mtl.data.loaders import EvalLoader, Writes
 from mtl.data.rows import where
 from mtl.data.store import ExampleStore, build_store
 from mtl.errors import ConfigError, DataError, one_of
+from mtl.inference.questions import TASKS, lacking
 from mtl.tasks import Task
 from mtl.training.model import Answers, answers
 from mtl.training.model_io import LoadedModel, check_head_names, load_model
@@ -65,6 +67,8 @@ class Predictor:
         self.tokens = tokens
         self.share = pack and self.model.trunk.capabilities.share_rows
         self.half = HALVES.get(precision) if self._has(precision) else None
+        self.left_out: Counter[tuple[str, str]] = Counter()
+        """By task and role: rows that the task did not answer, because they lack the role."""
 
     def _has(self, precision: str) -> bool:
         if self.device.type == "cuda":
@@ -100,11 +104,12 @@ class Predictor:
             advance: Called with how many more rows are answered, for a progress bar.
 
         Returns:
-            By task, what :meth:`mtl.tasks.Task.present` says of each row.
+            By task, what :meth:`mtl.tasks.Task.present` says of each row. A task that reads more
+            than a text leaves rows out that lack it, and counts them in `left_out`.
 
         Raises:
             ConfigError: If the model has no such task.
-            DataError: If a row has no text.
+            DataError: If a row has no text, or lacks what each of the tasks reads beside it.
         """
         return self._predict(rows, self.choose(tasks), advance or (lambda count: None))
 
@@ -118,14 +123,37 @@ class Predictor:
     def _answer(
         self, rows: list[Row], names: list[str], advance: Callable[[int], None]
     ) -> list[dict[str, Any]]:
-        stores = {name: self._encode(self.tasks[name], rows) for name in names}
-        found: list[dict[str, Any]] = [dict.fromkeys(names) for _ in rows]
+        takers = [self._takers(row, names) for row in rows]
+        chosen = {name: [i for i, took in enumerate(takers) if name in took] for name in names}
+        stores = {
+            name: self._encode(self.tasks[name], [rows[i] for i in at])
+            for name, at in chosen.items()
+            if at
+        }
+        found: list[dict[str, Any]] = [dict.fromkeys(took) for took in takers]
         for name, examples, outputs in self.outputs(list(stores.values())):
-            task, given = self.tasks[name], stores[name].rows
+            task, given, at = self.tasks[name], stores[name].rows, chosen[name]
             for example, output in zip(examples, outputs, strict=True):
-                found[example][name] = task.present(output, given[example])
-            advance(sum(None not in found[example].values() for example in examples))
+                found[at[example]][name] = task.present(output, given[example])
+            advance(sum(None not in found[at[example]].values() for example in examples))
         return found
+
+    def _takers(self, row: Row, names: list[str]) -> list[str]:
+        """Return the tasks that answer a row: those it is for and has everything for.
+
+        Raises:
+            DataError: If there is none.
+        """
+        wanted = [name for name in names if name in row.get(TASKS, names)]
+        lacks = {name: lacking(self.tasks[name], row) for name in wanted}
+        taking = [name for name in wanted if lacks[name] is None]
+        if wanted and not taking:
+            raise DataError(
+                f"{where(row)}: Expected `{lacks[wanted[0]]}` beside the text, because task "
+                f"'{wanted[0]}' reads it, but got none."
+            )
+        self.left_out.update((name, role) for name, role in lacks.items() if role is not None)
+        return taking
 
     def _encode(self, task: Task, rows: list[Row]) -> ExampleStore:
         """Encode rows for one task."""

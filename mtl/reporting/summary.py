@@ -16,6 +16,7 @@ from mtl.reporting.console import short_path
 TaskMetrics = tuple[str, str, Sequence[str]]
 """A task's name, its primary metric, and others to show."""
 EXAMPLE = "Maria Lopez loved Oslo."
+QUESTION = "Who loved Oslo?"
 
 
 def closing_table(
@@ -104,17 +105,19 @@ def _difference(value: float, lower: bool) -> Text:
     return Text(text, style="green" if improved else "red")
 
 
-def next_steps(run_dir: Path, tasks: Sequence[str]) -> list[str]:
+def next_steps(run_dir: Path, tasks: Sequence[str], *, question: bool = False) -> list[str]:
     """Return what to type next, a line each.
 
     Args:
         run_dir: The run's folder.
         tasks: Names of the run's tasks.
+        question: Whether one of them reads a question.
     """
     run = shlex.quote(short_path(run_dir))
     steps = [f"mtl evaluate {run}"]
     steps += [f"mtl evaluate {run} --task {shlex.quote(task)} --data FILE" for task in tasks[:1]]
-    steps.append(f"mtl predict {run} --text {shlex.quote(EXAMPLE)}")
+    more = f" --question {shlex.quote(QUESTION)}" if question else ""
+    steps.append(f"mtl predict {run} --text {shlex.quote(EXAMPLE)}{more}")
     if any((run_dir / "wandb").glob("*run-*")):
         steps.append(f"wandb leet {run}/wandb")
     if (run_dir / "tensorboard").is_dir():

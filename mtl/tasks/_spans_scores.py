@@ -45,7 +45,7 @@ class SpanScores(TaskMetrics):
     def tables(self) -> dict[str, list[Any]]:
         """Return the official evaluator's numbers, 0 to 100."""
         self._set_threshold()
-        return {"SQuAD, 0 to 100": list(self.answers.table())}
+        return {"SQuAD, %": list(self.answers.table())}
 
     def _set_threshold(self) -> None:
         self.answers.threshold = self._threshold() if self.answers.impossible else ALWAYS

@@ -139,6 +139,11 @@ class Task(ABC):
         """Return what this task, with its options, reads from a row."""
         return self.roles()
 
+    def asks(self) -> list[str]:
+        """Return the roles that predictions need beside a text or its words."""
+        roles = (role for role in self.own_roles() if role.required and not role.target)
+        return [role.name for role in roles if role.name not in ("text", "tokens")]
+
     @abstractmethod
     def learn(self, rows: Sequence[Row]) -> None:
         """Take labels and the like from the training rows, once; they are kept in the checkpoint.

@@ -297,7 +297,8 @@ def _show(run_dir: Path, tasks: list[Task], metrics: Mapping[str, float]) -> Non
     others = [(t.name, t.primary_metric, list(t.own_metrics)) for t in tasks]
     lower = {t.name: t.lower_is_better for t in tasks}
     out.print(closing_table(metrics, metrics, others, lower_is_better=lower))
-    for line in next_steps(run_dir, [t.name for t in tasks]):
+    question = any("question" in t.asks() for t in tasks)
+    for line in next_steps(run_dir, [t.name for t in tasks], question=question):
         out.print(line, soft_wrap=True)
 
 

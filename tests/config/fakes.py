@@ -44,3 +44,19 @@ class Text(Tokens):
     @classmethod
     def roles(cls) -> list[Role]:
         return [Role("text"), Role("label")]
+
+
+@dataclass
+class SpanOptions:
+    layout: str = "auto"
+    max_answer_tokens: int = 30
+
+
+@TASK_TYPES.register("span_extraction")
+class Spans(Tokens):
+    Options = SpanOptions
+    metric_names = ("f1", "em")
+
+    @classmethod
+    def roles(cls) -> list[Role]:
+        return [Role("text"), Role("question"), Role("answers"), Role("start")]

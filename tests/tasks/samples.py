@@ -29,6 +29,10 @@ class Sample:
     options: Mapping[str, Any] = field(default_factory=dict)
     head: Mapping[str, Any] = field(default_factory=dict)
     metric: str | None = None
+    lengths: tuple[int, int] = (64, 6)
+    """Window sizes: each text is one window of the first; some are several of the second."""
+    by_window: bool = False
+    """Whether every window has outputs and targets of its own."""
 
     def task(self, name: str = "sample", *, learned: bool = True) -> Task:
         """Return the task."""
@@ -69,6 +73,30 @@ def labelled(labels: Sequence[Any]) -> list[dict[str, Any]]:
     return [{"text": text, "label": label} for text, label in zip(TEXTS, labels, strict=True)]
 
 
+ASKED = [
+    ("Ines Talbot left Brackwater before the rain.", "Who left?", "Ines Talbot"),
+    ("Ines Talbot left Brackwater before the rain.", "When?", "before the rain"),
+    ("Tea and bread were on the table.", "Where?", "on the table"),
+    ("The garden was lovely.", "What was it?", "lovely"),
+    ("Nobody asked why, and nobody said it.", "Asked what?", "why"),
+]
+
+
+def questions(*impossible: str) -> list[dict[str, Any]]:
+    """Return questions with their answers, and some that the first document does not answer."""
+    found = [
+        {"text": text, "question": asked, "answers": [{"text": a, "start": text.index(a)}]}
+        for text, asked, a in ASKED
+    ]
+    return [*found, *({"text": ASKED[0][0], "question": q, "answers": []} for q in impossible)]
+
+
+def spans(layout: str, *impossible: str) -> Sample:
+    """Return a sample of questions in one layout."""
+    rows, options = questions(*impossible), {"layout": layout}
+    return Sample("span_extraction", rows, options, lengths=(64, 16), by_window=True)
+
+
 SAMPLES = {
     "entities": Sample("token_classification", TAGGED),
     "parts of speech": Sample("token_classification", SPEECH, metric="accuracy"),
@@ -87,6 +115,10 @@ SAMPLES = {
         labelled([1.0, 2.5, 4.0, 3.0, -2.0]),
         options={"problem": "regression"},
     ),
+    "question before document": spans("joint"),
+    "question in a branch": spans("branch"),
+    "impossible questions before documents": spans("joint", "How many?", "Why?"),
+    "impossible questions in branches": spans("branch", "How many?", "Why?"),
 }
 
 

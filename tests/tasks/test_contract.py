@@ -79,9 +79,11 @@ def check_places(example: Encoded) -> None:
 @samples
 @pytest.mark.parametrize("kind", ["causal", "bidirectional"])
 def test_encoded_places_are_inside(sample: Sample, kind: str) -> None:
-    """In one window and in several; the targets and their mass are the same."""
+    """In one window and in several; the targets and their mass are the same, or one a window."""
     task, rows = sample.task(), sample.placed()
-    by = {length: encoder(length, stride=2) for length in (64, 6)}
+    long, short = sample.lengths
+    by = {length: encoder(length, stride=2) for length in (long, short)}
+    several = 0
     for row in rows:
         found = {}
         for length, at in by.items():
@@ -89,12 +91,28 @@ def test_encoded_places_are_inside(sample: Sample, kind: str) -> None:
             found[length] = task.encode(row, tokens, at, kind)
             check_places(found[length])
             assert all(len(document) <= length for document in found[length].documents)
-        whole, cut = found[64], found[6]
+        whole, cut = found[long], found[short]
         assert len(cut.documents) >= len(whole.documents) == 1
+        several += len(cut.documents) > 1
+        if sample.by_window:
+            check_windows(whole, cut)
+            continue
         assert cut.mass == whole.mass > 0
         assert cut.outputs == whole.outputs
         for name, target in whole.targets.items():
             assert target.tolist() == cut.targets[name].tolist()
+    assert several
+
+
+def check_windows(whole: Encoded, cut: Encoded) -> None:
+    """Every window counts once and reads what is in it; together they read the whole."""
+    for example in (whole, cut):
+        assert example.mass == len(example.documents) == len(example.targets["sizes"])
+        assert example.outputs == example.targets["sizes"].sum()
+        assert all(
+            len(values) in (example.mass, example.outputs) for values in example.targets.values()
+        )
+    assert set(map(tuple, whole.targets["chars"])) == set(map(tuple, cut.targets["chars"]))
 
 
 @samples
@@ -117,7 +135,7 @@ def test_loss_is_a_mean_over_the_encoded_mass(sample: Sample) -> None:
     task, rows, at = sample.task(), sample.placed(), encoder()
     part, ids = one_pass(task, rows)
     head = task.build_head(HIDDEN)
-    logits = head(part.read(states(ids)))
+    logits = head.score(part.read(states(ids)), part.targets)
     assert len(logits) == sum(part.sizes)
     tokens = at.tokenize([task.document(row) for row in rows])
     mass = sum(task.encode(r, t, at, "causal").mass for r, t in zip(rows, tokens, strict=True))
@@ -139,11 +157,11 @@ def learned_by_heart(sample: Sample) -> dict[str, float]:
     optimizer = Adam(head.parameters(), lr=0.05)
     for _ in range(150):
         optimizer.zero_grad()
-        head.loss(head(read), part.targets).backward()
+        head.loss(head.score(read, part.targets), part.targets).backward()
         optimizer.step()
     scores = task.metrics()
     chosen = in_order(part, rows)
-    outputs = task.decode(head(read), part, chosen)
+    outputs = task.decode(head.score(read, part.targets), part, chosen)
     assert len(outputs) == len(rows)
     scores.update(outputs, chosen)
     return scores.compute()
@@ -200,7 +218,8 @@ def test_outputs_are_shown_as_json(sample: Sample) -> None:
     rows = [{k: v for k, v in row.items() if k not in targets} for row in sample.placed()]
     part, ids = one_pass(task, rows)
     chosen = in_order(part, rows)
-    outputs = task.decode(task.build_head(HIDDEN)(part.read(states(ids))), part, chosen)
+    logits = task.build_head(HIDDEN).score(part.read(states(ids)), part.targets)
+    outputs = task.decode(logits, part, chosen)
     for output, row in zip(outputs, chosen, strict=True):
         shown = json.loads(json.dumps(task.present(output, row)))
         assert isinstance(shown, dict)

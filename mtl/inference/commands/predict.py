@@ -30,6 +30,10 @@ def predict(
     text: Annotated[
         list[str] | None, typer.Option("--text", metavar="TEXT", help="May be repeated.")
     ] = None,
+    question: Annotated[
+        list[str] | None,
+        typer.Option("--question", metavar="TEXT", help="Asked of every --text; may be repeated."),
+    ] = None,
     input: Annotated[
         str | None,
         typer.Option(
@@ -57,23 +61,42 @@ def predict(
     """Answer texts with all heads of a run at once, as JSON.
 
     One text gives one object; several, or a file, give one a line, in their order. Characters
-    are counted from 0 in the text as it stands.
+    are counted from 0 in the text as it stands. A task that reads a question answers all of a
+    text's questions, in a list if there are several; in a file they are a column `question`.
     """
     _check(text, input, output)
+    if question and not text:
+        raise ConfigError(
+            "Expected `--question` beside `--text`, but got `--input`; in a file, questions are a "
+            "column `question`."
+        )
     with _destination(output) as out:
         from mtl.inference.predictor import Predictor
+        from mtl.inference.questions import rows_of
 
         predictor = Predictor(run, device, tokens)
         names = predictor.choose(split_names(task))
+        tasks = {name: predictor.tasks[name] for name in names}
         rows = (
-            [{"text": t, "_file": "--text", "_line": 0} for t in text]
+            rows_of(text, question or [], tasks)
             if text
             else _read(predictor, names, str(input), format, encoding)
         )
         spread = output is None and text is not None and len(text) == 1
         shown = output is None and sys.stdout.isatty()
-        for answer in _answers(predictor, rows, names, bar=not text and not shown):
+        size = len(rows) // len(text) if text else 1
+        for answer in _answers(predictor, rows, names, size, bar=not text and not shown):
             out.write((pretty if spread else plain)(answer, out) + "\n")
+    _say_left_out(predictor)
+
+
+def _say_left_out(predictor: Predictor) -> None:
+    """Say which tasks did not answer which rows."""
+    from mtl.reporting.console import note
+
+    for (task, role), count in predictor.left_out.items():
+        rows = "1 row" if count == 1 else f"{count:,} rows"
+        note(f"{task}: {rows} without `{role}`, which it reads, are left out of its answers.")
 
 
 def _check(text: list[str] | None, input: str | None, output: Path | None) -> None:
@@ -130,14 +153,22 @@ def _read(
 
 
 def _answers(
-    predictor: Predictor, rows: Sequence[Row], names: list[str], *, bar: bool
+    predictor: Predictor, rows: Sequence[Row], names: list[str], size: int, *, bar: bool
 ) -> Iterator[dict[str, Any]]:
-    """Yield what is printed of each row."""
+    """Yield what is printed: one object for `size` rows, which are of one text."""
     from mtl.inference.predictor import prepare
+    from mtl.inference.questions import merged
     from mtl.reporting.tracking import track
 
+    asks = {name: predictor.tasks[name].asks() for name in names}
+
+    def answered() -> Iterator[dict[str, Any]]:
+        for row, answer in zip(rows, predictor.predict(rows, names, advance), strict=True):
+            yield {n: {**{role: row[role] for role in asks[n]}, **a} for n, a in answer.items()}
+
     with track("Predicting", len(rows), enabled=bar) as advance:
-        found = predictor.predict(rows, names, advance)
-        for number, (row, answer) in enumerate(zip(rows, found, strict=True), start=1):
+        firsts = (rows[number] for number in range(0, len(rows), size))
+        found = merged(answered(), size, names)
+        for number, (row, answer) in enumerate(zip(firsts, found, strict=True), start=1):
             key = {"id": row["key"]} if "key" in row else {}
             yield {**key, "text": prepare(row, number)["text"], **answer}

@@ -1,0 +1,76 @@
+"""Rows that say more than a text: what tasks ask for, and several questions about one text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from mtl.errors import ConfigError
+from mtl.tasks import Task
+from mtl.types import Row
+
+QUESTION = "question"
+TASKS = "_tasks"
+"""Key of a row that only some tasks are to answer."""
+
+
+def lacking(task: Task, row: Row) -> str | None:
+    """Return the first role that a task asks for and a row has not, or None."""
+    return next((role for role in task.asks() if not row.get(role)), None)
+
+
+def rows_of(texts: Sequence[str], questions: Sequence[str], tasks: Mapping[str, Task]) -> list[Row]:
+    """Return the rows of every text: one for tasks that read it alone, then one a question.
+
+    Args:
+        texts: What ``--text`` gave.
+        questions: What ``--question`` gave; none is a row a text for all tasks.
+        tasks: The tasks that are to answer.
+
+    Raises:
+        ConfigError: If there are questions and no task reads one, or the other way round.
+    """
+    place = {"_file": "--text", "_line": 0}
+    reading = [name for name, task in tasks.items() if QUESTION in task.asks()]
+    others = [name for name in tasks if name not in reading]
+    if questions and not reading:
+        raise ConfigError(
+            "Expected `--question` to be for a task that reads one, but none of "
+            f"{{{', '.join(tasks)}}} does."
+        )
+    if reading and not questions and not others:
+        raise ConfigError(
+            f"Expected `--question` beside `--text`, because task '{reading[0]}' reads one, but "
+            "got none."
+        )
+    if not questions:
+        return [{"text": text, **place} for text in texts]
+    alone: list[Row] = [{TASKS: others}] if others else []
+    each = [*alone, *({QUESTION: question, TASKS: reading} for question in questions)]
+    return [{"text": text, **place, **more} for text in texts for more in each]
+
+
+def merged(
+    answers: Iterable[dict[str, Any]], size: int, names: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Join the answers of the rows that :func:`rows_of` made of one text.
+
+    Args:
+        answers: By task, for each row in order.
+        size: How many rows a text has.
+        names: The tasks, in the order of the joined answers.
+
+    Returns:
+        For each text: by task its answer, or the list of its answers if it has several.
+    """
+    for part in batched(answers, size):
+        lists = {name: [one[name] for one in part if name in one] for name in names}
+        yield {name: v[0] if len(v) == 1 else v for name, v in lists.items() if v}
+
+
+def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Yield lists of `size` items each."""
+    rest = iter(items)
+    while part := list(islice(rest, size)):
+        yield part
