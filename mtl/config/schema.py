@@ -23,8 +23,8 @@ class DataConfig:
     """A file or glob for this split; wins over the source."""
     validation: str | None = None
     test: str | None = None
-    format: str | None = chosen(None, "conll", "tsv", "csv", "jsonl", "json", "parquet")
-    """``conll | tsv | csv | jsonl | json | parquet``; guessed from the ending when unset."""
+    format: str | None = chosen(None, "conll", "tsv", "csv", "jsonl", "json", "parquet", "text")
+    """``conll | tsv | csv | jsonl | json | parquet | text``; guessed from the ending when unset."""
     header: bool | None = None
     """Whether a TSV or CSV file starts with column names; guessed from the columns when unset."""
     encoding: str = "utf-8"

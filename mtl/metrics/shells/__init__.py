@@ -5,6 +5,7 @@ Every state is of fixed size, int64 or float64, and reduced by ``sum``: never lo
 """
 
 from mtl.metrics.shells.classification import ClassificationMetric, MultiLabelMetric
+from mtl.metrics.shells.likelihood import LikelihoodMetric
 from mtl.metrics.shells.regression import RegressionMetric
 from mtl.metrics.shells.tagging import EntityMetric, TokenTable
 from mtl.metrics.shells.text import AnswerMetric, RougeMetric
@@ -13,6 +14,7 @@ __all__ = [
     "AnswerMetric",
     "ClassificationMetric",
     "EntityMetric",
+    "LikelihoodMetric",
     "MultiLabelMetric",
     "RegressionMetric",
     "RougeMetric",
