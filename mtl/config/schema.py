@@ -23,8 +23,10 @@ class DataConfig:
     """A file or glob for this split; wins over the source."""
     validation: str | None = None
     test: str | None = None
-    format: str | None = chosen(None, "conll", "tsv", "csv", "jsonl", "json", "parquet", "squad")
-    """``conll | tsv | csv | jsonl | json | parquet | squad``; guessed when unset."""
+    format: str | None = chosen(
+        None, "conll", "tsv", "csv", "jsonl", "json", "parquet", "squad", "text"
+    )
+    """``conll | tsv | csv | jsonl | json | parquet | squad | text``; guessed when unset."""
     header: bool | None = None
     """Whether a TSV or CSV file starts with column names; guessed from the columns when unset."""
     encoding: str = "utf-8"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -32,12 +34,36 @@ class ExampleStore:
         return len(self.examples)
 
 
+class Chosen(Sequence[Row]):
+    """Rows of a split by their numbers, each as often as it is named."""
+
+    def __init__(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
+        self.rows = rows
+        self.numbers = np.asarray(numbers, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Chosen: ...
+
+    def __getitem__(self, index: int | slice) -> Row | Chosen:
+        """Return one row; of a slice, rows."""
+        if isinstance(index, slice):
+            return Chosen(self.rows, self.numbers[index].tolist())
+        return self.rows[int(self.numbers[index])]
+
+
 def build_store(
     task: str,
     rows: Sequence[Row],
     encoded: Iterable[Encoded],
     *,
     bidirectional: bool,
+    repeats: bool = False,
     advance: Callable[[int], None] | None = None,
 ) -> ExampleStore:
     """Collect `encoded` examples, in the order of `rows`.
@@ -47,6 +73,7 @@ def build_store(
         rows: The rows the examples came from.
         encoded: One encoded example a row.
         bidirectional: Whether this task's documents see all of themselves.
+        repeats: Whether a document's second copy is read again, and not with the first one.
         advance: Called with 1 after each example, for a progress bar.
     """
     examples = []
@@ -55,12 +82,13 @@ def build_store(
         if advance is not None:
             advance(1)
     salt = b"\x01" if bidirectional else b"\x00"
+    keys = [_key(e, salt) for e in examples]
     return ExampleStore(
         task=task,
         rows=rows,
         examples=examples,
         lengths=np.asarray([e.length for e in examples], dtype=np.int64),
-        keys=np.asarray([_key(e, salt) for e in examples], dtype=np.uint64),
+        keys=np.asarray(_apart(keys) if repeats else keys, dtype=np.uint64),
         masses=np.asarray([e.mass for e in examples], dtype=np.float64),
         bidirectional=bidirectional,
     )
@@ -72,3 +100,15 @@ def _key(example: Encoded, salt: bytes) -> int:
         digest.update(len(window).to_bytes(4, "little"))
         digest.update(np.ascontiguousarray(window, dtype=np.int32).tobytes())
     return int.from_bytes(digest.digest(), "little")
+
+
+def _apart(keys: Sequence[int]) -> list[int]:
+    """Give the second and later occurrences of a key keys of their own."""
+    seen: Counter[int] = Counter()
+    found = []
+    for key in keys:
+        copy = key.to_bytes(8, "little") + seen[key].to_bytes(8, "little")
+        digest = hashlib.blake2b(copy, digest_size=8).digest()
+        found.append(int.from_bytes(digest, "little") if seen[key] else key)
+        seen[key] += 1
+    return found

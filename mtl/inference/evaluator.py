@@ -150,9 +150,10 @@ def score(
             for n, part in rows.items()
         ]
     metrics = {name: task.metrics() for name, task in tasks.items()}
-    with show("Evaluating", total) as advance:
+    given = {store.task: store.rows for store in stores}
+    with show("Evaluating", sum(map(len, stores))) as advance:
         for name, examples, outputs in predictor.outputs(stores):
-            metrics[name].update(outputs, [rows[name][i] for i in examples])
+            metrics[name].update(outputs, [given[name][i] for i in examples])
             advance(len(examples))
     return {
         name: TaskReport(

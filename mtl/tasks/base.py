@@ -99,6 +99,10 @@ class Task(ABC):
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
     writes: ClassVar[bool] = False
     """Whether its head scores the trunk's vocabulary, so that the trunk needs its output layer."""
+    attentions: ClassVar[tuple[str, ...]] = ("causal", "bidirectional")
+    """How its documents may be read."""
+    repeats: ClassVar[bool] = False
+    """Whether a document that a split holds twice is read twice, not once for both."""
 
     def __init__(
         self, name: str, options: Any, head: Any, metric: str | None = None, weight: float = 1.0
@@ -176,6 +180,13 @@ class Task(ABC):
         """
         del trunk
 
+    def meet(self, encoder: TextEncoder) -> None:
+        """Meet the trunk's text encoder: once, after training data was read, before it is encoded.
+
+        For tasks whose baseline counts tokens.
+        """
+        del encoder
+
     def check(self, row: Row) -> Row:
         """Return a row that was just read, put right where that is possible.
 
@@ -233,6 +244,13 @@ class Task(ABC):
         Raises:
             DataError: If a target is not one that training had.
         """
+
+    def examples(self, row: Row, tokens: Tokens, encoder: TextEncoder, kind: str) -> list[Encoded]:
+        """Return a row's examples: one, or several if parts of it are learned one by one.
+
+        Together they have the targets and the mass of what :meth:`encode` returns.
+        """
+        return [self.encode(row, tokens, encoder, kind)]
 
     @abstractmethod
     def build_head(self, hidden_size: int) -> Head:

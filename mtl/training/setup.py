@@ -74,7 +74,10 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
     for task in tasks:
         _check_direction(cfg, task, trunk)
         task.fits(trunk)
+        _check_attention(cfg, task, trunk)
     encoder = build_encoder(cfg, trunk)
+    for task in tasks:
+        task.meet(encoder)
     heads = build_heads(tasks, trunk.hidden_size, cfg.seed, trunk.output)
     model = MultiTaskModel(trunk, tasks, heads)
     stores = _encode(cfg, model, encoder, splits)
@@ -159,6 +162,19 @@ def attention_of(cfg: Config, task: str, trunk: Trunk) -> str:
     """Return how a task's documents are read: its own wish on decoders, else the trunk's."""
     wish = cfg.tasks[task].attention
     return wish if wish is not None and trunk.kind == "decoder" else trunk.attention
+
+
+def _check_attention(cfg: Config, task: Task, trunk: Trunk) -> None:
+    """Refuse a reading direction that a task cannot use."""
+    found = attention_of(cfg, task.name, trunk)
+    if found in task.attentions:
+        return
+    own = f"tasks.{task.name}.attention"
+    key = "trunk.attention" if cfg.tasks[task.name].attention is None else own
+    raise ConfigError(
+        f"Expected `{key}` to be {' or '.join(task.attentions)}, because task '{task.name}' reads "
+        f"its texts so, but got {found}; set `{own}={task.attentions[0]}`."
+    )
 
 
 def _encode(

@@ -28,7 +28,7 @@ class Options:
 
 @TASK_TYPES.register("token_classification")
 class Tokens:
-    Options = Options
+    Options: Any = Options
     HeadOptions = HeadOptions
     metric_names: ClassVar[tuple[str, ...]] = ("f1", "accuracy")
 

@@ -64,7 +64,8 @@ def format_of(source: Source, given: str | None) -> str:
     """Return the name of a file's format: as given, by its ending, else by what it looks like.
 
     For tasks that label words, ``.tsv``, ``.txt`` and unknown endings are columns when they hold
-    one word a line; for others they are tab-separated.
+    one word a line; for others they are tab-separated. For tasks that want a text and nothing
+    else, ``.txt`` is plain text.
 
     Raises:
         ConfigError: If the given format is unknown.
@@ -76,6 +77,8 @@ def format_of(source: Source, given: str | None) -> str:
     ending = source.path.suffix.lower()
     known = {e: name for name in FORMATS for e in FORMATS.get(name).endings}
     guess = known.get(ending, "tsv")
+    if ending == ".txt" and [r.kind for r in source.roles if r.required] == ["text"]:
+        return "text"
     words = any(role.kind in ("tokens", "tags") for role in source.roles)
     if guess == "tsv" and words and _one_word_a_line(source):
         return "conll"

@@ -7,6 +7,7 @@ searched, a few numbers an example that ranks join. Never logits, never text.
 
 from mtl.metrics.shells.answers import SpanMetric
 from mtl.metrics.shells.classification import ClassificationMetric, MultiLabelMetric
+from mtl.metrics.shells.likelihood import LikelihoodMetric
 from mtl.metrics.shells.perplexity import PerplexityMetric
 from mtl.metrics.shells.regression import RegressionMetric
 from mtl.metrics.shells.tagging import EntityMetric, TokenTable
@@ -17,6 +18,7 @@ __all__ = [
     "AnswerMetric",
     "ClassificationMetric",
     "EntityMetric",
+    "LikelihoodMetric",
     "MultiLabelMetric",
     "PerplexityMetric",
     "RegressionMetric",
