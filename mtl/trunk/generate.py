@@ -91,18 +91,12 @@ def generate(
             **arguments,
             generation_config=_configuration(trunk, decoding),
             logits_processor=_processors(decoding, start),
-            **_returned(decoding),
         )
     scores = found.sequences_scores.tolist() if decoding.num_beams > 1 else None
     texts = [_trim(ids, trunk) for ids in found.sequences[:, start:].cpu().numpy()]
     each = decoding.num_return_sequences
     flat = [Hypothesis(ids, scores[i] if scores else None) for i, ids in enumerate(texts)]
     return [flat[i * each : (i + 1) * each] for i in range(len(prompts))]
-
-
-def _returned(decoding: Decoding) -> dict[str, bool]:
-    # Scores of beams come only together with those of every step.
-    return {"return_dict_in_generate": True, "output_scores": decoding.num_beams > 1}
 
 
 def _configuration(trunk: Trunk, decoding: Decoding) -> Any:
@@ -120,6 +114,8 @@ def _configuration(trunk: Trunk, decoding: Decoding) -> Any:
         eos_token_id=end_id(trunk.tokenizer),
         pad_token_id=pad_id(trunk.tokenizer),
         decoder_start_token_id=trunk.start,
+        return_dict_in_generate=True,
+        output_scores=decoding.num_beams > 1,  # Those of beams come with those of every step.
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ def official(texts: list[str], references: list[list[str]]) -> dict[str, float]:
     from sacrebleu.metrics import BLEU, CHRF
 
     most = max(map(len, references))
-    streams = [[r[i] if i < len(r) else None for r in references] for i in range(most)]
+    streams: Any = [[r[i] if i < len(r) else None for r in references] for i in range(most)]
     return {
         "bleu": BLEU().corpus_score(texts, streams).score / 100,
         "chrf": CHRF().corpus_score(texts, streams).score / 100,
