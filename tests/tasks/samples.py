@@ -127,13 +127,13 @@ def encoder(max_length: int = 64, stride: int = 16, tokenizer: Any = None) -> Te
 TOKENIZER = helpers.bpe_tokenizer()
 
 
-def trunk_of(seed: int = 0) -> Trunk:
+def trunk_of(seed: int = 0, **changes: Any) -> Trunk:
     """Return a small random decoder with its output layer."""
     from transformers import LlamaForCausalLM
 
     torch.manual_seed(seed)
     sizes = {"hidden_size": HIDDEN, "intermediate_size": 2 * HIDDEN, "num_hidden_layers": 1}
-    model: Any = LlamaForCausalLM(helpers.llama_config(**sizes)).eval()
+    model: Any = LlamaForCausalLM(helpers.llama_config(**{**sizes, **changes})).eval()
     return Trunk(model.base_model, "decoder", Capabilities(), "causal", TOKENIZER, model).eval()
 
 
