@@ -146,7 +146,9 @@ def export(run: Path, trunk: Path, out: Path) -> int:
     halves = {name: weights[name].to(torch.bfloat16) for name in sorted(weights)}
     content = save(halves, metadata={"format": "pt"})
     if len(content) > LARGEST:
-        raise ValueError(f"Expected at most {LARGEST:,} bytes of weights, but got {len(content):,}.")
+        raise ValueError(
+            f"Expected at most {LARGEST:,} bytes of weights, but got {len(content):,}."
+        )
     out.mkdir(parents=True, exist_ok=True)
     (out / "model.safetensors").write_bytes(content)
     if out.resolve() != trunk.resolve():

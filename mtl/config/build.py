@@ -103,6 +103,8 @@ class _Builder:
             return self.items(hint, given, limits, where)
         if origin in (dict, Mapping):
             return self.mapping(get_args(hint)[1], given, limits, where)
+        if hint is str and isinstance(given, str) and limits.get("blank"):
+            return given
         if hint in KINDS:
             try:
                 return self.limit(scalar(hint, given), limits, where)

@@ -2,8 +2,8 @@
 
 A limit is field metadata, so any options dataclass can carry one without importing this module:
 ``choices`` (names), ``min`` and ``max`` (inclusive), ``above`` and ``below`` (exclusive), ``also``
-(values that are right although outside the range), ``length`` (of a list). For a list the limits
-hold for each element.
+(values that are right although outside the range), ``length`` (of a list), ``blank`` (texts of
+white space, or none, are texts too). For a list the limits hold for each element.
 """
 
 from __future__ import annotations

@@ -134,11 +134,15 @@ class EvalLoader:
 
         asked = writes or {}
         self.writes = [
-            WriteBatch(store.task, batch[rank::world])
+            WriteBatch(store.task, batch)
             for store in stores
             if store.task in asked
-            for batch in _written(store, asked[store.task], collator.budget, limit)
-            if len(batch) > rank
+            for batch in _batches(
+                store,
+                _written(store, asked[store.task], limit)[rank::world],
+                asked[store.task].new_tokens,
+                collator.budget,
+            )
         ]
 
     def __len__(self) -> int:
@@ -150,15 +154,22 @@ class EvalLoader:
         yield from self.writes
 
 
-def _written(store: ExampleStore, asked: Writes, budget: int, limit: int | None) -> list[list[int]]:
-    """Return batches of examples of like length; rows and new tokens stay in the budget."""
+def _written(store: ExampleStore, asked: Writes, limit: int | None) -> list[int]:
+    """Return the examples for which texts are written, the longest first."""
     size = len(store) if limit is None else min(limit, len(store))
     count = size if asked.examples is None else min(asked.examples, size)
     chosen = np.arange(count) * size // max(count, 1)
+    return sorted(chosen.tolist(), key=lambda i: (-store.lengths[i], i))
+
+
+def _batches(
+    store: ExampleStore, examples: Sequence[int], new_tokens: int, budget: int
+) -> list[list[int]]:
+    """Return batches of examples of like length; rows and new tokens stay in the budget."""
     batches: list[list[int]] = []
-    for example in sorted(chosen.tolist(), key=lambda i: (-store.lengths[i], i)):
+    for example in examples:
         if batches:
-            longest = store.lengths[batches[-1][0]] + asked.new_tokens
+            longest = store.lengths[batches[-1][0]] + new_tokens
             if longest * (len(batches[-1]) + 1) <= budget:
                 batches[-1].append(example)
                 continue

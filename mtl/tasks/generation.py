@@ -36,13 +36,15 @@ from mtl.types import Branch, Encoded, HeadBatch, IntArray, Row
 
 ASKED = ("question", "instruction")
 """What a prompt may name in braces."""
+LEAST = 8
+"""Positions that are left for document and prompt, special tokens included."""
 
 
 @dataclass
 class GenerationOptions(Decoding):
     """Options of `generation`: how texts are asked for, written and scored."""
 
-    prompt: str = "\n\n"
+    prompt: str = field(default="\n\n", metadata={"blank": True})
     """What stands between document and text; may hold ``{question}`` and ``{instruction}``. An
     encoder-decoder reads it before the document."""
     scoring: str = field(default="rouge", metadata={"choices": tuple(SCORINGS)})
@@ -52,6 +54,9 @@ class GenerationOptions(Decoding):
     validation_examples: int | None = field(default=64, metadata={"min": 1})
     """For how many examples, spread evenly, validation during training writes texts; all when
     null. Losses are of all examples, and so are test scores."""
+    seed: int = field(default=0, metadata={"min": 0})
+    """When sampling: what is drawn follows from it and from what is read; another one, other
+    texts."""
 
 
 @dataclass
@@ -106,7 +111,7 @@ class Generation(Task):
                 f"({options.num_beams}), or do_sample to be true, but got "
                 f"{options.num_return_sequences}."
             )
-        self._documents = self._targets = 0
+        self._documents = self._prompts = self._targets = 0
         super().__init__(name, options, head, *args, **kwargs)
 
     @property
@@ -133,13 +138,25 @@ class Generation(Task):
         """Return the roles; what the prompt names is required."""
         return [replace(r, required=r.required or r.name in self.asked) for r in self.roles()]
 
+    @property
+    def longest(self) -> int:
+        """The most tokens that follow a prompt, the end included."""
+        return max(self.options.max_target_tokens, self.options.max_new_tokens) + 1
+
     def fits(self, trunk: Trunk) -> None:
-        """Refuse encoders, which cannot write."""
+        """Refuse encoders, which cannot write, and texts that a trunk has no positions for."""
         if trunk.output is None:
             raise ConfigError(
                 f"Expected the trunk of task '{self.name}' to be a decoder or an encoder-decoder, "
                 f"because it writes text, but {trunk.config.model_type} is an {trunk.kind}; leave "
                 "the task out, or choose another trunk."
+            )
+        if trunk.positions is not None and self.longest + LEAST > trunk.positions:
+            raise ConfigError(
+                f"Expected `tasks.{self.name}.options.max_target_tokens` and `max_new_tokens` to "
+                f"be at most {max(1, trunk.positions - LEAST - 1)}, because the trunk has "
+                f"{trunk.positions} positions for all that it reads and writes, but got "
+                f"{self.longest - 1}."
             )
 
     def learn(self, rows: Sequence[Row]) -> None:
@@ -163,12 +180,17 @@ class Generation(Task):
         return {}
 
     def remarks(self) -> list[str]:
-        """Say how many documents and targets were cut."""
+        """Say how many documents, prompts and targets were cut."""
         found = []
         if self._documents:
             found.append(
                 f"tasks.{self.name}: {counted(self._documents, 'document')} longer than the trunk "
                 "reads at once, cut at the end; see trunk.max_length."
+            )
+        if self._prompts:
+            found.append(
+                f"tasks.{self.name}: {self._prompts:,} prompts were longer than half of what the "
+                "trunk reads at once and were cut at their end."
             )
         if self._targets:
             found.append(
@@ -179,10 +201,14 @@ class Generation(Task):
 
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, kind: str) -> Encoded:
         """Read the states from which each token of the target is predicted, its end included."""
-        del kind
-        prompt = self._prompt(row, encoder)
-        target = self._target(row, encoder)
         two = encoder.kind == "encoder-decoder"
+        prompt = self._prompt(row, encoder)
+        if kind == "bidirectional" and not (two or len(prompt)):
+            raise ConfigError(
+                f"Expected `tasks.{self.name}.options.prompt` to have at least one token, because "
+                f"its documents see all of themselves, but got {self.options.prompt!r}."
+            )
+        target = self._target(row, encoder)
         document = self._document(tokens, encoder, prompt, two)
         lead = np.asarray([encoder.start], dtype=np.int32) if two else prompt
         labels = encoder.ending(target) if target is not None else None
@@ -199,12 +225,16 @@ class Generation(Task):
 
     def _prompt(self, row: Row, encoder: TextEncoder) -> IntArray:
         text = self.options.prompt.format_map({name: row.get(name, "") for name in ASKED})
-        return encoder.plain(text)
+        ids = encoder.plain(text)
+        most = max(1, encoder.room_before(self.longest) // 2)
+        self._prompts += len(ids) > most
+        return ids[:most]
 
     def _target(self, row: Row, encoder: TextEncoder) -> IntArray | None:
         if "target" not in row:
             return None
-        ids = encoder.tokenize([row["target"][0]])[0].ids
+        text = row["target"][0]
+        ids = encoder.tokenize([text])[0].ids if text.strip() else np.zeros(0, dtype=np.int32)
         most = self.options.max_target_tokens
         self._targets += len(ids) > most
         return ids[:most]
@@ -213,10 +243,8 @@ class Generation(Task):
         self, tokens: Tokens, encoder: TextEncoder, prompt: IntArray, two: bool
     ) -> IntArray:
         """Return the document, cut to leave room for the prompt, and for the text beside it."""
-        longest = max(self.options.max_target_tokens, self.options.max_new_tokens) + 1
-        room = (
-            encoder.room_beside(len(prompt)) if two else encoder.room_before(len(prompt) + longest)
-        )
+        after = len(prompt) + self.longest
+        room = encoder.room_beside(len(prompt)) if two else encoder.room_before(after)
         self._documents += len(tokens) > room
         ids = tokens.ids[:room]
         if two:
@@ -246,7 +274,7 @@ class Generation(Task):
         assert isinstance(head, LanguageHead)
         prompts = [prompt_of(example, bidirectional) for example in examples]
         asked = Decoding(**{f.name: getattr(self.options, f.name) for f in fields(Decoding)})
-        found = generate(trunk, prompts, asked, head.linear)
+        found = generate(trunk, prompts, asked, head.linear, seed=self.options.seed)
         tokenizer = trunk.tokenizer
         return [
             Written(

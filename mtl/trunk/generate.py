@@ -6,6 +6,7 @@ Shapes: B rows, T tokens a row.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
@@ -70,6 +71,7 @@ def generate(
     prompts: Sequence[Prompt],
     decoding: Decoding,
     projection: nn.Module | None = None,
+    seed: int | None = None,
 ) -> list[list[Hypothesis]]:
     """Continue every prompt; all of them are one batch.
 
@@ -78,6 +80,8 @@ def generate(
         prompts: All read alike: causally, or with documents that see all of themselves.
         decoding: Search, sampling and limits.
         projection: Scores the vocabulary in place of the trunk's own output layer.
+        seed: What is drawn follows from it and from the prompts alone, and the global generator
+            stays as it is; when None, it draws from the global one.
 
     Returns:
         For each prompt, its hypotheses, the best first.
@@ -85,7 +89,8 @@ def generate(
     assert trunk.output is not None, "the trunk was loaded without its output layer"
     model = trunk.output.model
     read = _read_both if trunk.kind == "encoder-decoder" else _read_one
-    with torch.no_grad(), _projecting(model, projection), _evaluating(trunk):
+    drawing = contextlib.nullcontext() if seed is None else _seeded(seed, prompts, _device(trunk))
+    with torch.no_grad(), _projecting(model, projection), _evaluating(trunk), drawing:
         arguments, start = read(trunk, prompts, decoding)
         found = model.generate(
             **arguments,
@@ -115,7 +120,7 @@ def _configuration(trunk: Trunk, decoding: Decoding) -> Any:
         pad_token_id=pad_id(trunk.tokenizer),
         decoder_start_token_id=trunk.start,
         return_dict_in_generate=True,
-        output_scores=decoding.num_beams > 1,  # A beam's score comes only with those of its steps.
+        output_scores=decoding.num_beams > 1,  # Those of beams come with those of every step.
     )
 
 
@@ -229,6 +234,20 @@ def _projecting(model: Any, projection: nn.Module | None) -> Iterator[None]:
         yield
     finally:
         model.set_output_embeddings(own)
+
+
+@contextlib.contextmanager
+def _seeded(seed: int, prompts: Sequence[Prompt], device: torch.device) -> Iterator[None]:
+    """Draw from a generator of these prompts' own for a while."""
+    digest = hashlib.blake2b(str(seed).encode(), digest_size=7)
+    for prompt in prompts:
+        for ids in (prompt.document, prompt.branch):
+            digest.update(len(ids).to_bytes(4, "little"))
+            digest.update(np.ascontiguousarray(ids, dtype=np.int32).tobytes())
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(int.from_bytes(digest.digest(), "little"))
+        yield
 
 
 @contextlib.contextmanager

@@ -28,6 +28,11 @@ class Options:
 
 
 @dataclass
+class Blank:
+    prompt: str = field(default="x", metadata={"blank": True})
+
+
+@dataclass
 class Needed:
     path: str
 
@@ -57,6 +62,13 @@ def test_builds_the_typed_tree() -> None:
     )
     assert made == expected
     assert isinstance(made.weights["a"], float)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\n", "a "])
+def test_a_text_that_may_be_blank(text: str) -> None:
+    assert build(Blank, {"prompt": text}) == (Blank(text), [])
+    _, problems = build(Needed, {"path": text})
+    assert bool(problems) != bool(text.strip())
 
 
 def test_union_keeps_the_type_it_was_given() -> None:

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from mtl.data.collate import Collator
+from mtl.heads.base import Head
 from mtl.tasks import Task
 from mtl.tasks.encode import encode_split
 from mtl.training.model import make_task
-from mtl.trunk import TextEncoder
+from mtl.trunk import TextEncoder, Trunk
+from mtl.trunk.trunk import Capabilities
 from mtl.types import HeadBatch, Row
 from tests import helpers
 
@@ -97,6 +99,11 @@ def spans(layout: str, *impossible: str) -> Sample:
     return Sample("span_extraction", rows, options, lengths=(64, 16), by_window=True)
 
 
+def texts_for(targets: Sequence[list[str]]) -> list[dict[str, Any]]:
+    """Return texts with right texts."""
+    return [{"text": text, "target": right} for text, right in zip(TEXTS, targets, strict=True)]
+
+
 SAMPLES = {
     "entities": Sample("token_classification", TAGGED),
     "parts of speech": Sample("token_classification", SPEECH, metric="accuracy"),
@@ -119,6 +126,28 @@ SAMPLES = {
     "question in a branch": spans("branch"),
     "impossible questions before documents": spans("joint", "How many?", "Why?"),
     "impossible questions in branches": spans("branch", "How many?", "Why?"),
+    "summaries": Sample(
+        "generation",
+        texts_for([["Nobody did."], ["A garden."], ["It ran."], ["Much food."], ["Wet day."]]),
+    ),
+    "answers": Sample(
+        "generation",
+        [
+            {**row, "question": question}
+            for row, question in zip(
+                texts_for([["nobody", "no one"], ["lovely"], ["the pump"], ["bread"], ["rain"]]),
+                ["Who?", "How was it?", "What ran?", "And?", "What fell?"],
+                strict=True,
+            )
+        ],
+        options={"prompt": "\n{question}:", "scoring": "answers", "max_new_tokens": 8},
+        head={"tied": False},
+    ),
+    "translations": Sample(
+        "generation",
+        texts_for([["Niemand fragte uns, warum."], ["Wie schön."], ["Sie lief."], ["Tee."], ["A"]]),
+        options={"scoring": "bleu", "max_target_tokens": 30, "num_beams": 2},
+    ),
 }
 
 
@@ -128,6 +157,29 @@ def encoder(max_length: int = 64, stride: int = 16, tokenizer: Any = None) -> Te
 
 
 TOKENIZER = helpers.bpe_tokenizer()
+
+
+def trunk_of(seed: int = 0, **changes: Any) -> Trunk:
+    """Return a small random decoder with its output layer."""
+    from transformers import LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    sizes = {"hidden_size": HIDDEN, "intermediate_size": 2 * HIDDEN, "num_hidden_layers": 1}
+    model: Any = LlamaForCausalLM(helpers.llama_config(**{**sizes, **changes})).eval()
+    return Trunk(model.base_model, "decoder", Capabilities(), "causal", TOKENIZER, model).eval()
+
+
+def head_of(task: Task, trunk: Trunk | None = None) -> Head:
+    """Return the task's head as a model has it."""
+    head = task.build_head(HIDDEN)
+    head.attach((trunk or trunk_of()).output)
+    return head
+
+
+def write_all(task: Task, trunk: Trunk, head: Head, rows: Sequence[Row]) -> list[Any]:
+    """Return what a task that writes makes of rows, with or without their targets."""
+    store = encode_split(task, rows, encoder(), "causal")
+    return task.write(trunk, head, store.examples, bidirectional=False)
 
 
 def one_pass(

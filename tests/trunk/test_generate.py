@@ -139,6 +139,19 @@ def test_sampling_follows_the_seed(trunk: Trunk) -> None:
     assert len({tuple(ids) for each in found[0] for ids in each}) > 3
 
 
+def test_sampling_with_a_seed_of_its_own(trunk: Trunk) -> None:
+    """It leaves the global generator alone, and draws otherwise for other documents."""
+    given, decoding = prompts(trunk), greedy(do_sample=True)
+    found = []
+    for seed in (1, 1, 2):
+        before = torch.random.get_rng_state()
+        found.append(ids_of(generate(trunk, given, decoding, seed=seed)))
+        assert torch.equal(torch.random.get_rng_state(), before)
+        torch.rand(3)
+    assert found[0] == found[1] != found[2]
+    assert ids_of(generate(trunk, given[:1], decoding, seed=1))[0] != found[0][0]
+
+
 def test_sampling_is_told_from_what(trunk: Trunk) -> None:
     """Of one token, or at almost no temperature, it is greedy; of more it is not."""
     given = prompts(trunk)
