@@ -12,6 +12,7 @@ Its row has the cells ``id``, ``text`` (the paragraph), ``question``, ``answers`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from mtl.data.readers.jsons import BROKEN, elements, fault, member, skip
 from mtl.data.readers.text import whole
 from mtl.data.rows import place
 
+_PARAGRAPHS = re.compile(r'"paragraphs"\s*:')
 CELLS = ("text", "question", "answers", "id", "title")
 
 
@@ -102,7 +104,7 @@ def is_squad(source: Source) -> bool:
     """Whether a JSON file is an object with ``data`` that speaks of paragraphs and questions."""
     text = whole(source)
     top = skip(text, 0)
-    if text[top : top + 1] != "{" or '"paragraphs"' not in text:
+    if text[top : top + 1] != "{" or not _PARAGRAPHS.search(text):
         return False
     try:
         return bool(member(text, top, "data"))
