@@ -17,10 +17,10 @@ import pytest
 import torch
 
 import train as script
-from tests.badinput import cases_config, cases_data, cases_models, cases_runs, cases_trunk
+from tests.badinput import cases_config, cases_data, cases_models, cases_qa, cases_runs, cases_trunk
 from tests.badinput.harness import Case, Result, check, snapshot, train
 
-GROUPS = (cases_config, cases_data, cases_trunk, cases_runs, cases_models)
+GROUPS = (cases_config, cases_data, cases_trunk, cases_runs, cases_models, cases_qa)
 CASES = [case for group in GROUPS for case in group.CASES]
 
 
