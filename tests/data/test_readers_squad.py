@@ -84,12 +84,19 @@ WANTED = [
         "text": "The Ash is short. It is cold.",
         "question": "What is short?",
         "answers": [{"text": "The Ash", "start": 0}, {"text": "Ash", "start": 4}],
+        "start": [0, 4],
     },
-    {"text": "The Ash is short. It is cold.", "question": "What is long?", "answers": []},
+    {
+        "text": "The Ash is short. It is cold.",
+        "question": "What is long?",
+        "answers": [],
+        "start": [],
+    },
     {
         "text": "Ürz “lies” there.",
         "question": "Where?",
         "answers": [{"text": "there", "start": 11}],
+        "start": [11],
     },
 ]
 

@@ -6,6 +6,8 @@ import random
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from mtl.metrics.shells.answers import ALWAYS, Guess, SpanMetric
 from mtl.metrics.squad_corpus import squad_v1, squad_v2
@@ -102,3 +104,28 @@ def test_nothing_counted_scores_nothing() -> None:
     metric.update([Guess("cat", 0.0)], [["cat"]])
     metric.reset()
     assert set(metric.compute().values()) == {0.0}
+
+
+@pytest.mark.parametrize("split", [0, 13, 40])
+@pytest.mark.parametrize("impossible", [False, True])
+def test_two_ranks_equal_one(impossible: bool, split: int) -> None:
+    """With unequal parts, and where one rank has nothing; each keeps its own state."""
+    guesses, golds = drawn(5, impossible)
+    one = filled(guesses, golds, impossible)
+    mine = filled(guesses[:split], golds[:split], impossible)
+    other = filled(guesses[split:], golds[split:], impossible)
+
+    def gather(state: Tensor, group: object) -> list[Tensor]:
+        theirs = torch.cat(other.questions)
+        assert (state.dtype, state.shape[1:]) == (theirs.dtype, theirs.shape[1:])
+        return [state, theirs]
+
+    before = torch.cat(mine.questions)
+    mine.dist_sync_fn = gather
+    mine.distributed_available_fn = lambda: True
+    assert mine.best_threshold() == one.best_threshold()
+    for metric in (mine, one):
+        metric.threshold = 0.5
+    assert mine.table() == one.table()
+    assert mine.compute() == pytest.approx(one.compute())
+    assert torch.equal(torch.cat(mine.questions), before)

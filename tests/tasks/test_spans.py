@@ -14,6 +14,7 @@ from mtl.errors import ConfigError, DataError
 from mtl.tasks import Task
 from mtl.tasks._spans_decode import Answer, Span, Window, choose
 from mtl.tasks._spans_gold import nearest
+from mtl.tasks._spans_layouts import room_beside
 from mtl.tasks.span_extraction import SpanExtraction
 from mtl.trunk.text import TextEncoder, pair_tokens
 from mtl.types import Row
@@ -174,12 +175,30 @@ def test_a_question_longer_than_the_window_is_said_with_its_place(layout: str) -
         encode(task_of(layout), item, encoder(64))
 
 
-def test_a_branch_past_the_last_position_is_refused() -> None:
-    task = task_of("branch")
-    task.positions = 20
-    with pytest.raises(DataError, match=r"data\.jsonl:1: .* the trunk's 20 positions"):
-        encode(task, row(TEXT, "Who?", ("Ines", 0)), encoder(20))
-    encode(task, row("Ines left.", "Who?", ("Ines", 0)), encoder(20))
+@settings(deadline=None)
+@given(st.integers(1, 200), st.integers(1, 60), st.integers(10, 80), st.integers(0, 120))
+def test_windows_leave_a_branch_its_positions(
+    document: int, branch: int, length: int, more: int
+) -> None:
+    by, positions = encoder(length, stride=4, tokenizer=WORDPIECE), length + more
+    room = room_beside(document, branch, by, positions)
+    marks = by.max_length - by.room
+    assert room <= by.room
+    assert room < 1 or marks + min(document, room) + branch <= positions
+    if marks + min(document, by.room) + branch <= positions:
+        assert by.windows(document, room) == by.windows(document)
+
+
+def test_narrower_windows_have_the_answer_too() -> None:
+    """Where documents and questions need more positions than there are; no read goes past them."""
+    task, by = task_of("branch"), encoder(40, stride=4)
+    item = row(TEXT, "Who?", ("not there", TEXT.index("not there")))
+    free = encode(task, item, by)
+    task.positions = 40
+    tight = encode(task, item, by)
+    assert max(map(len, free.documents)) + len(free.branches[0].ids) > 40
+    assert max(map(len, tight.documents)) + len(tight.branches[0].ids) <= 40
+    assert tight.targets["start"].any()
 
 
 # Answers

@@ -7,7 +7,8 @@ A file with one question::
             {"id": "q1", "question": "What is short?",
              "answers": [{"text": "The Ash", "answer_start": 0}]}]}]}]}
 
-Its row has the cells ``id``, ``text`` (the paragraph), ``question``, ``answers`` and ``title``.
+Its row has the cells ``id``, ``text`` (the paragraph), ``question``, ``answers``, ``start`` (of
+each answer) and ``title``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from mtl.data.readers.text import whole
 from mtl.data.rows import place
 
 _PARAGRAPHS = re.compile(r'"paragraphs"\s*:')
-CELLS = ("text", "question", "answers", "id", "title")
+CELLS = ("text", "question", "answers", "start", "id", "title")
 
 
 def read_squad(source: Source) -> Iterator[tuple[int, Cells]]:
@@ -66,7 +67,8 @@ def _questions(source: Source, article: Node) -> Iterator[Cells]:
                     continue
                 cells[name] = question.get(name, str).value
             if "answers" in wanted:
-                cells["answers"] = _answers(question)
+                answers = _answers(question)
+                cells |= {"answers": answers, "start": [a["start"] for a in answers]}
             yield cells
 
 
