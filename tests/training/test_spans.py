@@ -12,6 +12,7 @@ from mtl.config.schema import DataConfig, TaskConfig
 from mtl.inference.predictor import Predictor
 from mtl.training.checkpoint import read_checkpoint
 from mtl.training.run import train
+from tests import helpers
 from tests.training.corpus import write_rows
 from tests.training.site import Site, change, metrics
 
@@ -84,3 +85,37 @@ def test_it_learns_who_and_what(site: Site, tmp_path: Path, layout: str, impossi
     assert (state["threshold"] != 0.0) is impossible
     if impossible:
         assert found["test/qa/no_answer_em"] > 0.9
+
+
+def other_trunk(kind: str, folder: Path) -> Path:
+    from transformers import BertConfig, T5Config
+
+    if kind == "encoder":
+        config: Any = BertConfig(**helpers.shape(num_hidden_layers=1))
+    else:
+        sizes = {"vocab_size": 400, "d_model": 16, "d_kv": 8, "d_ff": 24}
+        config = T5Config(**sizes, num_layers=1, num_heads=2)
+    return helpers.save_tiny(folder, config, helpers.wordpiece_tokenizer())
+
+
+@pytest.mark.parametrize(
+    ("kind", "layout", "chosen"),
+    [
+        ("encoder", "auto", "joint"),
+        ("encoder", "branch", "branch"),
+        ("encoder-decoder", "auto", "joint"),
+    ],
+)
+def test_encoders_learn_it_too(
+    site: Site, tmp_path: Path, kind: str, layout: str, chosen: str
+) -> None:
+    run = tmp_path / "run"
+    trunk = other_trunk(kind, tmp_path / "trunk")
+    cfg = config(site, corpus(tmp_path / "data", True), layout, trunk__path=str(trunk))
+    found = train(cfg, run)
+    assert found["test/qa/f1"] > 0.9
+    predictor = Predictor(run, "cpu")
+    task = predictor.tasks["qa"]
+    assert task.state()["layout"] == chosen
+    (answer,) = predictor.predict([{"text": "Now Talbot saw the rain .", "question": "who"}])
+    assert answer["qa"]["answer"] == "Talbot"
