@@ -350,3 +350,17 @@ def test_columns_of_two_lists_are_refused(tmp_path: Path) -> None:
     columns = {**NESTED, "answers": "replies[].answer"}
     with pytest.raises(ConfigError, match=r"columns\.answers: .*'questions'.*'replies\[\]\.answer"):
         read(path, columns)
+
+
+def test_blank_answers_are_none(tmp_path: Path) -> None:
+    document: Any = deepcopy(DOCUMENT)
+    document["data"][1]["paragraphs"][0]["qas"][0]["answers"].append(
+        {"text": "", "answer_start": 0}
+    )
+    path = write(tmp_path / "a.json", json.dumps(document))
+    assert plain(read(path, FLAT)) == WANTED
+
+
+def test_a_cell_that_is_nested_too_deeply_is_text() -> None:
+    deep = '["' + "[" * 99_999
+    assert to_answers(deep) == [{"text": deep, "start": None}]

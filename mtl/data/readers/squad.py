@@ -73,13 +73,14 @@ def _questions(source: Source, article: Node) -> Iterator[Cells]:
 
 
 def _answers(question: Node) -> list[dict[str, Any]]:
-    """Return a question's answers; one that is marked as impossible has none, whatever it lists."""
+    """Return a question's answers but blank ones; none where it is marked as impossible."""
     answers = question.each("answers", dict)
     found = [
         {"text": a.get("text", str).value, "start": a.get("answer_start", int).value}
         for a in answers
     ]
-    return [] if question.value.get("is_impossible") is True else found
+    impossible = question.value.get("is_impossible") is True
+    return [] if impossible else [answer for answer in found if answer["text"].strip()]
 
 
 def fit_cells(source: Source) -> Columns:
