@@ -201,9 +201,11 @@ def _written(cell: str) -> list[dict[str, Any]]:
     """Return the answers in a string: JSON, or one answer as it stands."""
     if cell.lstrip()[:2] in ('["', "[{", '{"', "[]"):
         try:
-            return to_answers(json.loads(cell))
-        except json.JSONDecodeError:
-            pass
+            value = json.loads(cell)
+        except (ValueError, RecursionError):
+            value = None
+        if value is not None:
+            return to_answers(value)
     return [{"text": _whole(cell), "start": None}] if cell.strip() else []
 
 

@@ -25,6 +25,9 @@ from mtl.types import Branch, Encoded, IntArray
 LAYOUTS: Registry[type[Layout]] = Registry("layout")
 Windows = Sequence[tuple[int, int]]
 
+STEP = 32
+"""Positions set aside for a branch are a multiple of this."""
+
 
 class Layout(ABC):
     """How windows are laid out, and the head that reads them."""
@@ -44,9 +47,20 @@ class Layout(ABC):
     @staticmethod
     @abstractmethod
     def encode(
-        question: Tokens, document: Tokens, encoder: TextEncoder, kind: str
+        question: Tokens,
+        document: Tokens,
+        encoder: TextEncoder,
+        kind: str,
+        positions: int | None = None,
     ) -> tuple[Encoded, Windows]:
         """Return the places to read, each window's null place first, and the windows.
+
+        Args:
+            question: Its tokens.
+            document: Its tokens.
+            encoder: For windows and special tokens.
+            kind: How the document is read: ``causal`` or ``bidirectional``.
+            positions: How many the trunk has; None where nothing limits them.
 
         Raises:
             DataError: If the question is too long; a sentence without the row's place.
@@ -67,13 +81,18 @@ class Joint(Layout):
 
     @staticmethod
     def encode(
-        question: Tokens, document: Tokens, encoder: TextEncoder, kind: str
+        question: Tokens,
+        document: Tokens,
+        encoder: TextEncoder,
+        kind: str,
+        positions: int | None = None,
     ) -> tuple[Encoded, Windows]:
         """Read the document's tokens; the null place is the first token, or the last.
 
         Under causal attention only the last token has seen both question and document; where a
         tokenizer ends texts with nothing, a newline is put there.
         """
+        del positions  # A window is never longer than they are many.
         prefix, middle, suffix = pair_tokens(encoder.tokenizer)
         first = kind != "causal" and len(prefix) > 0
         if not first and not len(suffix):
@@ -112,15 +131,23 @@ class InBranch(Layout):
 
     @staticmethod
     def encode(
-        question: Tokens, document: Tokens, encoder: TextEncoder, kind: str
+        question: Tokens,
+        document: Tokens,
+        encoder: TextEncoder,
+        kind: str,
+        positions: int | None = None,
     ) -> tuple[Encoded, Windows]:
-        """Read the question's last token, and the document's tokens."""
-        windows = encoder.windows(len(document))
-        documents = [encoder.document(document, w) for w in windows]
+        """Read the question's last token, and the document's tokens.
+
+        Where a full window would leave the question no positions, the windows are narrower.
+        """
         ends = len(encoder.suffix) > 0
         between = encoder.suffix[:0] if ends else newline_tokens(encoder.tokenizer)
         ids = np.concatenate([between, question.ids, encoder.suffix]).astype(np.int32)
-        check_question(question, encoder.max_length - len(ids), encoder)
+        room = room_beside(len(document), len(ids), encoder, positions)
+        check_question(question, min(room, encoder.max_length - len(ids)), encoder)
+        windows = encoder.windows(len(document), room)
+        documents = [encoder.document(document, w) for w in windows]
         count = len(windows)
         nulls = [(count + w, len(ids) - 1) for w in range(count)]
         part, offset = _places(nulls, windows, len(encoder.prefix))
@@ -143,19 +170,16 @@ def check_question(question: Tokens, room: int, encoder: TextEncoder) -> None:
         )
 
 
-def check_positions(encoded: Encoded, positions: int | None) -> None:
-    """Refuse a branch that goes on past the trunk's last position.
+def room_beside(document: int, branch: int, encoder: TextEncoder, positions: int | None) -> int:
+    """Return the most tokens of a document's windows that leave a branch its positions.
 
-    Raises:
-        DataError: A sentence without the row's place.
+    It is the encoder's own room wherever that will do, so that other tasks read the same windows;
+    else it is less by multiples of :data:`STEP`, so that questions of like length still share.
     """
-    ends = [len(encoded.documents[b.document]) + len(b.ids) for b in encoded.branches]
-    longest = max(ends, default=0)
-    if positions is not None and longest > positions:
-        raise DataError(
-            f"Expected document and question to fit the trunk's {positions} positions, but they "
-            f"need {longest}; set `trunk.max_length` so that questions have room behind a window."
-        )
+    marks = encoder.max_length - encoder.room
+    if positions is None or marks + min(document, encoder.room) + branch <= positions:
+        return encoder.room
+    return min(encoder.room, positions - marks - -(-branch // STEP) * STEP)
 
 
 def _places(

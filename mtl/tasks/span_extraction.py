@@ -22,7 +22,7 @@ from mtl.heads.base import Head
 from mtl.metrics.shells.answers import ANSWERED, NAMES
 from mtl.tasks._spans_decode import Answer, Window, choose
 from mtl.tasks._spans_gold import gold_places, nearest, with_starts
-from mtl.tasks._spans_layouts import LAYOUTS, check_positions
+from mtl.tasks._spans_layouts import LAYOUTS
 from mtl.tasks._spans_rules import best_rule
 from mtl.tasks._spans_scores import SpanScores
 from mtl.tasks.base import TASK_TYPES, Task, TaskMetrics, split_outputs
@@ -187,8 +187,9 @@ class SpanExtraction(Task):
         """
         (question,) = encoder.tokenize([row["question"]])
         try:
-            encoded, windows = LAYOUTS.get(self.layout).encode(question, tokens, encoder, kind)
-            check_positions(encoded, self.positions)
+            encoded, windows = LAYOUTS.get(self.layout).encode(
+                question, tokens, encoder, kind, self.positions
+            )
         except DataError as error:
             raise DataError(f"{where(row)}: {error}") from None
         spans = np.stack([tokens.starts, tokens.ends], axis=1).astype(np.int32)

@@ -21,13 +21,14 @@ from tests.badinput import (
     cases_config,
     cases_data,
     cases_models,
+    cases_qa,
     cases_runs,
     cases_trunk,
     cases_writing,
 )
 from tests.badinput.harness import Case, Result, check, snapshot, train
 
-GROUPS = (cases_config, cases_data, cases_trunk, cases_runs, cases_models, cases_writing)
+GROUPS = (cases_config, cases_data, cases_trunk, cases_runs, cases_models, cases_qa, cases_writing)
 CASES = [case for group in GROUPS for case in group.CASES]
 
 

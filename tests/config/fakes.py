@@ -28,8 +28,8 @@ class Options:
 
 @TASK_TYPES.register("token_classification")
 class Tokens:
-    Options: Any = Options
-    HeadOptions = HeadOptions
+    Options: ClassVar[Any] = Options
+    HeadOptions: ClassVar[Any] = HeadOptions
     metric_names: ClassVar[tuple[str, ...]] = ("f1", "accuracy")
 
     @classmethod

@@ -7,11 +7,13 @@ A file with one question::
             {"id": "q1", "question": "What is short?",
              "answers": [{"text": "The Ash", "answer_start": 0}]}]}]}]}
 
-Its row has the cells ``id``, ``text`` (the paragraph), ``question``, ``answers`` and ``title``.
+Its row has the cells ``id``, ``text`` (the paragraph), ``question``, ``answers``, ``start`` (of
+each answer) and ``title``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +23,8 @@ from mtl.data.readers.jsons import BROKEN, elements, fault, member, skip
 from mtl.data.readers.text import whole
 from mtl.data.rows import place
 
-CELLS = ("text", "question", "answers", "id", "title")
+_PARAGRAPHS = re.compile(r'"paragraphs"\s*:')
+CELLS = ("text", "question", "answers", "start", "id", "title")
 
 
 def read_squad(source: Source) -> Iterator[tuple[int, Cells]]:
@@ -64,18 +67,20 @@ def _questions(source: Source, article: Node) -> Iterator[Cells]:
                     continue
                 cells[name] = question.get(name, str).value
             if "answers" in wanted:
-                cells["answers"] = _answers(question)
+                answers = _answers(question)
+                cells |= {"answers": answers, "start": [a["start"] for a in answers]}
             yield cells
 
 
 def _answers(question: Node) -> list[dict[str, Any]]:
-    """Return a question's answers; one that is marked as impossible has none, whatever it lists."""
+    """Return a question's answers but blank ones; none where it is marked as impossible."""
     answers = question.each("answers", dict)
     found = [
         {"text": a.get("text", str).value, "start": a.get("answer_start", int).value}
         for a in answers
     ]
-    return [] if question.value.get("is_impossible") is True else found
+    impossible = question.value.get("is_impossible") is True
+    return [] if impossible else [answer for answer in found if answer["text"].strip()]
 
 
 def fit_cells(source: Source) -> Columns:
@@ -102,7 +107,7 @@ def is_squad(source: Source) -> bool:
     """Whether a JSON file is an object with ``data`` that speaks of paragraphs and questions."""
     text = whole(source)
     top = skip(text, 0)
-    if text[top : top + 1] != "{" or '"paragraphs"' not in text:
+    if text[top : top + 1] != "{" or not _PARAGRAPHS.search(text):
         return False
     try:
         return bool(member(text, top, "data"))

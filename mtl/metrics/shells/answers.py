@@ -57,7 +57,8 @@ class SpanMetric(Metric):
     questions: list[Tensor]
 
     def __init__(self, impossible: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        # Scores follow the threshold, which may change while the state stays.
+        super().__init__(**{"compute_with_cache": False, **kwargs})
         self.impossible = impossible
         self.threshold = ALWAYS
         self.add_state("questions", [], dist_reduce_fx="cat")
