@@ -26,6 +26,10 @@ def join_tasks(overrides: Sequence[str], multirun: bool, known: Sequence[str]) -
     ]
 
 
+USUAL = ("ner", "sentiment")
+"""What a message takes for its example, where there are such tasks."""
+
+
 def _join(override: str, multirun: bool, known: Sequence[str]) -> str:
     key, _, value = override.partition("=")
     plain = value.strip()
@@ -38,7 +42,7 @@ def _join(override: str, multirun: bool, known: Sequence[str]) -> str:
     if names in ([""], ["null"]):
         raise ConfigError(
             f"Expected `task` to name at least one of {{{options}}}, but got nothing; write for"
-            f" example task={','.join(known[:2])}."
+            f" example task={','.join([n for n in USUAL if n in known] or known[:2])}."
         )
     if "" in names:
         raise ConfigError(

@@ -19,6 +19,7 @@ def convert(kind: str, cell: Any) -> Any:
     [
         ("text", " as is\n", " as is\n"),
         ("text", " \n", None),
+        ("text", ["One. ", "Two."], "One. Two."),
         ("label", " pos ", "pos"),
         ("label", 3, "3"),
         ("label", 3.0, "3"),
@@ -54,7 +55,7 @@ def test_values(kind: str, cell: Any, value: Any) -> None:
     ("kind", "cell", "message"),
     [
         ("text", 3, "Expected text, but got 3"),
-        ("text", ["a"], r"Expected text, but got \['a'\]"),
+        ("text", ["a", 1], r"Expected text, but got \['a', 1\]"),
         ("text", "half \ud83d", "Expected Unicode text without half a character"),
         ("label", "\ud83d", "Expected Unicode text"),
         ("label", 0.5, "Expected a label"),

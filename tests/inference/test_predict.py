@@ -173,7 +173,7 @@ def test_an_encoding_and_a_format(mtl: Run, trained: Path, tmp_path: Path) -> No
     file.write_bytes("Zoë".encode("latin-1"))
     arguments = ["predict", trained, "--input", file, "--encoding", "latin-1", "--format"]
     assert json.loads(mtl(*arguments, "txt")[1])["text"] == "Zoë"
-    check_error(mtl(*arguments, "text"), "Expected `--format` to be one of {", "'text'")
+    check_error(mtl(*arguments, "texts"), "Expected `--format` to be one of {", "'texts'")
 
 
 @pytest.mark.parametrize(
