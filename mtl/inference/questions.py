@@ -11,6 +11,7 @@ from mtl.tasks import Task
 from mtl.types import Row
 
 QUESTION = "question"
+INSTRUCTION = "instruction"
 TASKS = "_tasks"
 """Key of a row that only some tasks are to answer."""
 
@@ -20,18 +21,31 @@ def lacking(task: Task, row: Row) -> str | None:
     return next((role for role in task.asks() if not row.get(role)), None)
 
 
-def rows_of(texts: Sequence[str], questions: Sequence[str], tasks: Mapping[str, Task]) -> list[Row]:
+def rows_of(
+    texts: Sequence[str],
+    questions: Sequence[str],
+    tasks: Mapping[str, Task],
+    instruction: str | None = None,
+) -> list[Row]:
     """Return the rows of every text: one for tasks that read it alone, then one a question.
 
     Args:
         texts: What ``--text`` gave.
         questions: What ``--question`` gave; none is a row a text for all tasks.
         tasks: The tasks that are to answer.
+        instruction: What ``--instruction`` gave, for every text.
 
     Raises:
         ConfigError: If there are questions and no task reads one, or the other way round.
     """
     place = {"_file": "--text", "_line": 0}
+    if instruction is not None:
+        if not any(INSTRUCTION in task.asks() for task in tasks.values()):
+            raise ConfigError(
+                "Expected `--instruction` to be for a task whose prompt has {instruction}, but "
+                f"none of {{{', '.join(tasks)}}} does."
+            )
+        place[INSTRUCTION] = instruction
     reading = [name for name, task in tasks.items() if QUESTION in task.asks()]
     others = [name for name in tasks if name not in reading]
     if questions and not reading:

@@ -268,5 +268,4 @@ def _softmax(scores: Sequence[float]) -> list[float]:
     if not scores:
         return [1.0]
     weights = np.exp(np.asarray(scores) - max(scores))
-    shares: list[float] = (weights / weights.sum()).tolist()
-    return shares
+    return [round(share, 4) for share in (weights / weights.sum()).tolist()]

@@ -34,6 +34,10 @@ def predict(
         list[str] | None,
         typer.Option("--question", metavar="TEXT", help="Asked of every --text; may be repeated."),
     ] = None,
+    instruction: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="For tasks whose prompt has {instruction}."),
+    ] = None,
     input: Annotated[
         str | None,
         typer.Option(
@@ -65,11 +69,12 @@ def predict(
     text's questions, in a list if there are several; in a file they are a column `question`.
     """
     _check(text, input, output)
-    if question and not text:
-        raise ConfigError(
-            "Expected `--question` beside `--text`, but got `--input`; in a file, questions are a "
-            "column `question`."
-        )
+    for name, asked in (("question", question), ("instruction", instruction)):
+        if asked and not text:
+            raise ConfigError(
+                f"Expected `--{name}` beside `--text`, but got `--input`; in a file, it is a "
+                f"column `{name}`."
+            )
     with _destination(output) as out:
         from mtl.inference.predictor import Predictor
         from mtl.inference.questions import rows_of
@@ -78,7 +83,7 @@ def predict(
         names = predictor.choose(split_names(task))
         tasks = {name: predictor.tasks[name] for name in names}
         rows = (
-            rows_of(text, question or [], tasks)
+            rows_of(text, question or [], tasks, instruction)
             if text
             else _read(predictor, names, str(input), format, encoding)
         )
@@ -91,12 +96,14 @@ def predict(
 
 
 def _say_left_out(predictor: Predictor) -> None:
-    """Say which tasks did not answer which rows."""
+    """Say which tasks did not answer which rows, and what of the rows was not read."""
     from mtl.reporting.console import note
 
     for (task, role), count in predictor.left_out.items():
         rows = "1 row" if count == 1 else f"{count:,} rows"
         note(f"{task}: {rows} without `{role}`, which it reads, are left out of its answers.")
+    for line in (line for task in predictor.tasks.values() for line in task.remarks()):
+        note(line)
 
 
 def _check(text: list[str] | None, input: str | None, output: Path | None) -> None:
