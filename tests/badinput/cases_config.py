@@ -17,7 +17,7 @@ def own(content: str, file: str = "task/mood.yaml", *more: str, task: str = "moo
 
 
 TASKS = [
-    Case("no task", ("train", "task="), ("`task`", "write for example task=ner,sentiment")),
+    Case("no task", ("train", "task="), ("`task`", "write for example task=ner,")),
     Case("empty task", ("train", "task=ner,"), ("`task`", "'ner,'", "write task=ner.")),
     Case("unknown task", train(task="nerr"), ("`task`", "'nerr'", "Did you mean 'ner'?")),
     Case("one unknown task", train(task="ner,sentimnt"), ("Did you mean 'sentiment'?",)),
