@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import AutoModelForCausalLM
 
 from mtl.data.collate import Collator
+from mtl.heads.base import Head
 from mtl.tasks import Task
 from mtl.tasks.encode import encode_split
 from mtl.training.model import make_task
 from mtl.trunk import TextEncoder
+from mtl.trunk.output import OutputLayer
 from mtl.types import HeadBatch, Row
 from tests import helpers
 
@@ -40,6 +44,7 @@ class Sample:
         if learned:
             task.learn(self.placed())
             task.load_state(task.state())
+            task.meet(encoder())
         return task
 
     def placed(self) -> list[Row]:
@@ -115,11 +120,28 @@ SAMPLES = {
         labelled([1.0, 2.5, 4.0, 3.0, -2.0]),
         options={"problem": "regression"},
     ),
+    "the text itself": Sample(
+        "language_modeling", [{"text": text} for text in TEXTS], head={"tied": False}
+    ),
     "question before document": spans("joint"),
     "question in a branch": spans("branch"),
     "impossible questions before documents": spans("joint", "How many?", "Why?"),
     "impossible questions in branches": spans("branch", "How many?", "Why?"),
 }
+
+
+def head_of(task: Task) -> Head:
+    """Return a fresh head, with an output layer of a small vocabulary where the task writes."""
+    head = task.build_head(HIDDEN)
+    head.attach(output_layer() if task.writes else None)
+    return head
+
+
+@functools.cache
+def output_layer() -> OutputLayer:
+    """Return a small model's output layer."""
+    config = helpers.llama_config(hidden_size=HIDDEN, vocab_size=len(TOKENIZER))
+    return OutputLayer(AutoModelForCausalLM.from_config(config))
 
 
 def encoder(max_length: int = 64, stride: int = 16, tokenizer: Any = None) -> TextEncoder:
