@@ -116,7 +116,7 @@ def overrides(options: argparse.Namespace) -> list[str]:
         f"tasks.lm.data.validation={options.work}/validation/*.txt",
         "tasks.lm.data.format=text",
         f"batching.examples={examples}",
-        f"batching.tokens={options.batch if options.pass_ is None else options.pass_}",
+        f"batching.tokens={options.pass_}",
         "optimizer.betas=[0.9,0.95]",
         "optimizer.weight_decay=0.1",
         "schedule.name=cosine",
@@ -146,9 +146,8 @@ def export(run: Path, trunk: Path, out: Path) -> int:
     halves = {name: weights[name].to(torch.bfloat16) for name in sorted(weights)}
     content = save(halves, metadata={"format": "pt"})
     if len(content) > LARGEST:
-        raise ValueError(
-            f"Expected at most {LARGEST:,} bytes of weights, but got {len(content):,}."
-        )
+        size = f"{len(content):,}"
+        raise ValueError(f"Expected at most {LARGEST:,} bytes of weights, but got {size}.")
     out.mkdir(parents=True, exist_ok=True)
     (out / "model.safetensors").write_bytes(content)
     if out.resolve() != trunk.resolve():
@@ -169,7 +168,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     add("--work", type=Path, default=ROOT / "outputs" / "pretrain", help="folder for the run")
     add("--tokens", type=float, default=60e6, help="training tokens in all")
     add("--batch", type=int, default=8192, help="tokens of an optimiser step")
-    add("--pass", dest="pass_", type=int, default=2048, help="most tokens of one pass")
+    add("--pass", dest="pass_", type=int, default=8192, help="most tokens of one pass")
     add("--length", type=int, default=256, help="tokens of a chunk")
     add("--lr", type=float, default=3e-3, help="highest learning rate")
     add("--check", type=int, default=500, help="steps between validations")

@@ -42,6 +42,7 @@ class Sample:
         if learned:
             task.learn(self.placed())
             task.load_state(task.state())
+            task.meet(encoder())
         return task
 
     def placed(self) -> list[Row]:
@@ -121,6 +122,9 @@ SAMPLES = {
         "text_classification",
         labelled([1.0, 2.5, 4.0, 3.0, -2.0]),
         options={"problem": "regression"},
+    ),
+    "the text itself": Sample(
+        "language_modeling", [{"text": text} for text in TEXTS], head={"tied": False}
     ),
     "question before document": spans("joint"),
     "question in a branch": spans("branch"),

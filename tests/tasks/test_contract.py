@@ -39,7 +39,8 @@ def test_roles_and_metrics_are_declared(name: str) -> None:
     roles = kind.roles()
     assert kind.type == name
     assert len({role.name for role in roles}) == len(roles)
-    assert any(role.target for role in roles)
+    # Without a target, what is predicted is the document itself.
+    assert kind.writes or any(role.target for role in roles)
     assert any(not role.target and role.required for role in roles)
     assert all(role.help for role in roles)
     assert len(set(kind.metric_names)) == len(kind.metric_names)
@@ -94,6 +95,8 @@ def check_places(example: Encoded) -> None:
 def test_encoded_places_are_inside(sample: Sample, kind: str) -> None:
     """In one window and in several; the targets and their mass are the same, or one a window."""
     task, rows = sample.task(), sample.placed()
+    if kind not in task.attentions:
+        pytest.skip(f"reads {' or '.join(task.attentions)} only")
     long, short = sample.lengths
     by = {length: encoder(length, stride=2) for length in (long, short)}
     several = 0
@@ -142,13 +145,14 @@ def test_rows_without_targets_are_encoded_alike(sample: Sample) -> None:
         (tokens,) = at.tokenize([task.document(row)])
         full, found = (task.encode(r, tokens, at, "causal") for r in (row, bare))
         assert [d.tolist() for d in found.documents] == [d.tolist() for d in full.documents]
-        assert found.mass == 0.0
         if task.writing:
+            assert found.mass == 0.0
             check_nothing_is_read(found, full)
             continue
         assert found.part.tolist() == full.part.tolist()
         assert found.offset.tolist() == full.offset.tolist()
-        assert set(found.targets) < set(full.targets)
+        assert found.mass == (0.0 if targets else full.mass)
+        assert set(found.targets) < set(full.targets) or not targets
 
 
 def check_nothing_is_read(found: Encoded, full: Encoded) -> None:
