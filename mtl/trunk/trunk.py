@@ -77,6 +77,21 @@ class Trunk(nn.Module):
         """Whether several branches may read one encoding of their document."""
         return self.kind == "encoder-decoder" or self.capabilities.share_rows
 
+    def part_time(self) -> list[nn.Parameter]:
+        """Return the parameters that a pass without branches, or without texts to learn, skips.
+
+        They are those of the output layer, and of an encoder-decoder's decoder, which neither
+        the embeddings nor the encoder share.
+        """
+        always = [self.model.get_input_embeddings()]
+        parts = [] if self.projection is None else [self.projection]
+        if self.kind == "encoder-decoder":
+            always.append(self.model.get_encoder())
+            parts.append(self.model.get_decoder())
+        busy = {id(p) for module in always for p in module.parameters()}
+        found = {id(p): p for module in parts for p in module.parameters()}
+        return [p for key, p in found.items() if key not in busy]
+
     @property
     def positions(self) -> int | None:
         """How many tokens in a row the model has positions for; None if there is no limit."""
