@@ -80,15 +80,16 @@ class Trunk(nn.Module):
     def part_time(self) -> list[nn.Parameter]:
         """Return the parameters that a pass without branches, or without texts to learn, skips.
 
-        They are those of the output layer, and of an encoder-decoder's decoder, which neither
-        the embeddings nor the encoder share.
+        They are those of the output layer, and of an encoder-decoder's decoder, which the rest
+        does not share.
         """
-        always = [self.model.get_input_embeddings()]
+        embeddings = self.model.get_input_embeddings()
         parts = [] if self.projection is None else [self.projection]
+        always = embeddings
         if self.kind == "encoder-decoder":
-            always.append(self.model.get_encoder())
-            parts.append(self.model.get_decoder())
-        busy = {id(p) for module in always for p in module.parameters()}
+            always = self.model.get_encoder()
+            parts += [self.model.get_decoder(), embeddings]  # T5 untied embeds in both its own.
+        busy = {id(p) for p in always.parameters()}
         found = {id(p): p for module in parts for p in module.parameters()}
         return [p for key, p in found.items() if key not in busy]
 
