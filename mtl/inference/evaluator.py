@@ -150,6 +150,8 @@ def score(
             for n, part in rows.items()
         ]
     metrics = {name: task.metrics() for name, task in tasks.items()}
+    # What is written for is answered twice: what the right text costs, and the text.
+    total += sum(len(part) for name, part in rows.items() if tasks[name].writing)
     with show("Evaluating", total) as advance:
         for name, examples, outputs in predictor.outputs(stores):
             metrics[name].update(outputs, [rows[name][i] for i in examples])

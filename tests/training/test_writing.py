@@ -14,7 +14,9 @@ from safetensors.torch import load_file
 
 import mtl.training.run as training
 from mtl.config.schema import Config
+from mtl.inference.evaluator import score
 from mtl.inference.predictor import Predictor
+from mtl.metrics.shells import RougeMetric
 from mtl.training.checkpoint import AtomicCheckpointIO
 from mtl.training.model_io import load_model, save_model, start_from
 from mtl.training.module import MultiTaskModule
@@ -26,8 +28,10 @@ from tests.training.site import (
     Site,
     change,
     differing,
+    fit,
     last_weights,
     metrics,
+    module_of,
     prepared,
     weights,
 )
@@ -163,9 +167,42 @@ def test_a_validation_leaves_training_as_it_was(
     assert differing(*found) == []
 
 
+def test_an_own_head_learns_on_a_frozen_trunk(
+    site: Site, trunks: dict[str, Path], tmp_path: Path
+) -> None:
+    """Also in passes that have rows of no other task."""
+    cfg = config(site, trunks["untied"], "ner", "gist", tuning__name="frozen")
+    change(cfg, "tasks.gist.head", {"tied": False})
+    ready = prepared(cfg, tmp_path)
+    trunk, head = weights(ready.model.trunk), weights(ready.model.heads["gist"])
+    fit(module_of(cfg, ready), ready.data, steps=4)
+    assert differing(weights(ready.model.trunk), trunk) == []
+    assert differing(weights(ready.model.heads["gist"]), head) == ["linear.weight"]
+
+
 def trained(site: Site, trunk: Path, folder: Path, *names: str, **changes: Any) -> Path:
     train(config(site, trunk, *names, **{"trainer__max_steps": 3, **changes}), folder)
     return folder
+
+
+@pytest.mark.parametrize("kind", ["tied", "t5"])
+def test_test_scores_are_those_of_an_evaluation_and_of_predictions(
+    site: Site, trunks: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
+    """Whatever the batches: all rows at once, and one at a time without their targets."""
+    run = trained(site, trunks[kind], tmp_path, "ner", "gist", trainer__max_steps=8)
+    test = prepared(config(site, trunks[kind], "ner", "gist"), tmp_path).splits["gist"].test
+    assert test is not None
+    told = {n.split("/")[2]: v for n, v in metrics(run).items() if n.startswith("test/gist/")}
+    predictor = Predictor(run, "cpu")
+    assert score(predictor, {"gist": test})["gist"].scores == pytest.approx(told, rel=1e-5)
+    read = [{"text": row["text"]} for row in test]
+    together = list(predictor.predict(read, ["gist"]))
+    alone = [next(predictor.predict([row], ["gist"])) for row in read]
+    assert together == alone
+    rouge = RougeMetric()
+    rouge.update([p["gist"]["text"] for p in together], [row["target"] for row in test])
+    assert rouge.compute() == pytest.approx({n: told[n] for n in rouge.compute()})
 
 
 @pytest.mark.parametrize("tied", [True, False])
