@@ -62,7 +62,7 @@ def rename(model: Path) -> None:
         (edit(lambda m: m["trunk"].pop("stride")), "mtl.json: Expected `trunk.stride` to be given"),
         (edit(lambda m: m.update(tasks={})), "mtl.json: Expected `tasks` to have one"),
         (edit(lambda m: m["tasks"]["ner"].pop("type")), "mtl.json: Expected `tasks.ner.type` to"),
-        (edit(lambda m: m["tasks"]["ner"].update(type="x")), "{text_classification, token_classi"),
+        (edit(lambda m: m["tasks"]["ner"].update(type="x")), "to be one of {"),
         (
             edit(lambda m: m["tasks"]["ner"]["head"].update(x=1)),
             "mtl.json: Unknown key `tasks.ner.",

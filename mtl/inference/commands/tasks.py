@@ -68,7 +68,7 @@ def task_lines(tasks: Sequence[dict[str, str]]) -> Iterator[str]:
         yield "No conf/task/ beside the package: the tasks of YAML files are not listed."
         return
     yield "Tasks of conf/task/, one or several at once: python train.py task=" + ",".join(
-        task["task"] for task in tasks
+        task["task"] for task in tasks[:2]
     )
     width = max(len(task["command"]) for task in tasks)
     for task in tasks:
