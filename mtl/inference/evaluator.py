@@ -151,7 +151,9 @@ def score(
         ]
     metrics = {name: task.metrics() for name, task in tasks.items()}
     given = {store.task: store.rows for store in stores}
-    with show("Evaluating", sum(map(len, stores))) as advance:
+    # What is written for is answered twice: what the right text costs, and the text.
+    total = sum(len(s) * (2 if tasks[s.task].writing else 1) for s in stores)
+    with show("Evaluating", total) as advance:
         for name, examples, outputs in predictor.outputs(stores):
             metrics[name].update(outputs, [given[name][i] for i in examples])
             advance(len(examples))

@@ -169,13 +169,16 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
     except CheckpointError as error:
         raise CheckpointError(f"`init`: {error}") from error
     trunk = model.trunk.model
-    weights = _bare(_read_weights(folder / "model.safetensors"), trunk)
+    there = _read_weights(folder / "model.safetensors")
+    weights = _bare(there, trunk)
     if odd := first_difference(weights, _untied(trunk, weights)):
         raise CheckpointError(
             f"Expected `init` to be a run with the same trunk, but in '{folder}' {odd}; choose "
             "its trunk, or another run."
         )
     trunk.load_state_dict(weights, strict=False)
+    if model.trunk.output is not None:
+        _copy_output(model.trunk.output.model, trunk, there)
     others = {t.name: t for t in restore_tasks(description, folder / DESCRIPTION)}
     copied = []
     for name, task in model.tasks.items():
@@ -184,6 +187,13 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
             load_head(model.head(name), path)
             copied.append(name)
     return copied
+
+
+def _copy_output(writer: nn.Module, body: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Copy what a language model has beside its body, where a run that wrote has it too."""
+    inside = {value.data_ptr() for value in body.state_dict().values()}
+    own = {n for n, value in writer.state_dict().items() if value.data_ptr() not in inside}
+    writer.load_state_dict({n: v for n, v in weights.items() if n in own}, strict=False)
 
 
 def _same_outputs(task: Task, other: Task) -> bool:
@@ -209,10 +219,18 @@ def _bare(weights: dict[str, torch.Tensor], model: Any) -> dict[str, torch.Tenso
 
 
 def _untied(model: nn.Module, found: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return a model's weights without those that a file has under another name (T5's)."""
+    """Return a model's weights without those that a file need not have.
+
+    They are those that it has under another name, and T5's output layer: there it is a part of
+    the body, and a run without it did not write.
+    """
     state = model.state_dict()
     there = {state[name].data_ptr() for name in found if name in state}
-    return {n: v for n, v in state.items() if n in found or v.data_ptr() not in there}
+
+    def needed(name: str, value: torch.Tensor) -> bool:
+        return value.data_ptr() not in there and not name.startswith("lm_head.")
+
+    return {n: v for n, v in state.items() if n in found or needed(n, v)}
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ number of targets in the whole step, times its weight; summed over tasks.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -119,6 +119,7 @@ class MultiTaskModule(L.LightningModule):
         if last < 0:
             self.manual_backward(self._nothing())
         self._drop_idle_heads(step)
+        drop_zeros(self.model.trunk.part_time())
         self._unscale(optimizer)
         learning = [p for p in self.model.parameters() if p.requires_grad]
         norm = clip(learning, self.settings.clip_norm)
@@ -283,6 +284,20 @@ class MultiTaskModule(L.LightningModule):
             self.log_dict({k: torch.tensor(v) for k, v in logs.items()}, logger=False)
         if not self.trainer.sanity_checking:
             self._write(logs, self.global_step)
+
+
+def drop_zeros(parameters: Sequence[nn.Parameter]) -> None:
+    """Leave parameters as they are that nothing in the step used: no momentum, no decay.
+
+    Ranks that reduce gradients have exact zeros there, a single process has none.
+    """
+    learning = [p for p in parameters if p.grad is not None]
+    if not learning:
+        return
+    largest = torch.stack([p.grad.abs().amax() for p in learning if p.grad is not None])
+    for parameter, value in zip(learning, largest.tolist(), strict=True):
+        if value == 0.0:
+            parameter.grad = None
 
 
 def _reopen(fit_loop: dict[str, Any], step: int) -> None:

@@ -77,6 +77,22 @@ class Trunk(nn.Module):
         """Whether several branches may read one encoding of their document."""
         return self.kind == "encoder-decoder" or self.capabilities.share_rows
 
+    def part_time(self) -> list[nn.Parameter]:
+        """Return the parameters that a pass without branches, or without texts to learn, skips.
+
+        They are those of the output layer, and of an encoder-decoder's decoder, which the rest
+        does not share.
+        """
+        embeddings = self.model.get_input_embeddings()
+        parts = [] if self.projection is None else [self.projection]
+        always = embeddings
+        if self.kind == "encoder-decoder":
+            always = self.model.get_encoder()
+            parts += [self.model.get_decoder(), embeddings]  # T5 untied embeds in both its own.
+        busy = {id(p) for p in always.parameters()}
+        found = {id(p): p for module in parts for p in module.parameters()}
+        return [p for key, p in found.items() if key not in busy]
+
     @property
     def positions(self) -> int | None:
         """How many tokens in a row the model has positions for; None if there is no limit."""

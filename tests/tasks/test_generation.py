@@ -198,6 +198,14 @@ def test_texts_longer_than_the_positions_are_refused(tmp_path: Path) -> None:
             task_of(max_target_tokens=target, max_new_tokens=written).fits(trunk)
 
 
+def test_a_tied_head_cannot_learn_with_a_frozen_trunk() -> None:
+    trunk = trunk_of().requires_grad_(False)
+    limits: Any = {"max_target_tokens": 9, "max_new_tokens": 9}
+    with pytest.raises(ConfigError, match=r"`tasks\.gist\.head\.tied` to be false.*frozen"):
+        task_of(**limits).fits(trunk)
+    task_of(head={"tied": False}, **limits).fits(trunk)
+
+
 @pytest.mark.parametrize("name", ["bert", "roberta"])
 def test_an_encoder_is_refused(tmp_path: Path, name: str) -> None:
     """One sentence that names trunk and task, whether or not an output layer was asked for."""

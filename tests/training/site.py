@@ -34,6 +34,11 @@ TASKS: dict[str, Callable[[], TaskConfig]] = {
         columns={"text": "text", "label": "stars"},
         options={"problem": "regression"},
     ),
+    "gist": lambda: TaskConfig(
+        type="generation",
+        columns={"text": "text", "target": "sentiment"},
+        options={"prompt": " So:", "max_new_tokens": 4, "max_target_tokens": 12},
+    ),
 }
 
 
