@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from scripts.train_tokenizer import BUNDLED, BUNDLED_WEIGHT, OUT, weighted  # noqa: E402
+from scripts.train_tokenizer import BUNDLED, OUT, weighted  # noqa: E402
 
 HELD = 0.01
 """Share of each file's documents that is set apart."""
@@ -164,6 +164,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("texts", nargs="*", metavar="TEXT", help="a file, with :WEIGHT")
     add("--out", type=Path, default=OUT, help="folder to write the weights to")
+    add("--bundled", type=float, default=4.0, help="weight of the bundled documents")
     add("--trunk", type=Path, default=OUT, help="folder with config.json and the tokenizer")
     add("--work", type=Path, default=ROOT / "outputs" / "pretrain", help="folder for the run")
     add("--tokens", type=float, default=60e6, help="training tokens in all")
@@ -179,7 +180,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(given)
     options.work, options.trunk = options.work.resolve(), options.trunk.resolve()
     try:
-        options.sources = [(BUNDLED, BUNDLED_WEIGHT), *map(weighted, options.texts)]
+        options.sources = [(BUNDLED, options.bundled), *map(weighted, options.texts)]
     except ValueError as error:
         parser.error(str(error))
     return options

@@ -16,6 +16,12 @@ def summarize(*overrides: str) -> tuple[str, ...]:
     return train("tasks.summarization.data.test=null", *files, *overrides, task="summarization")
 
 
+def predict_text(*overrides: str) -> tuple[str, ...]:
+    """Return a command that trains on the text of ``letters.jsonl``."""
+    files = [f"tasks.lm.data.{s}=letters.jsonl" for s in ("train", "validation")]
+    return train(*files, *overrides, task="lm")
+
+
 def letters(**changes: Any) -> dict[str, Any]:
     """Return the files of four letters, the last one with some of its columns changed."""
     rows: list[dict[str, Any]] = [{"text": text, "summary": "A place."} for text, *_ in SENTENCES]
@@ -39,6 +45,34 @@ CASES = [
         letters(),
         damage=trunk(model_type="bloom"),
         notes=1,
+    ),
+    Case(
+        "next tokens of an encoder",
+        predict_text(RANDOM),
+        ("decoder", "task 'lm'", "'trunk' is an encoder"),
+        letters(),
+        damage=trunk(model_type="bert"),
+        notes=1,
+    ),
+    Case(
+        "next tokens that were seen",
+        predict_text("tasks.lm.attention=bidirectional"),
+        ("`tasks.lm.attention`", "causal", "task 'lm'", "bidirectional"),
+        letters(),
+        notes=1,
+    ),
+    Case(
+        "next tokens that every task would see",
+        predict_text("trunk.attention=bidirectional"),
+        ("`trunk.attention`", "causal", "set `tasks.lm.attention=causal`"),
+        letters(),
+        notes=1,
+    ),
+    Case(
+        "a second column of plain text",
+        predict_text("tasks.lm.data.format=text", "tasks.lm.columns.text=1"),
+        ("tasks.lm.columns.text", "column 0", "1"),
+        letters(),
     ),
     Case(
         "empty summary",

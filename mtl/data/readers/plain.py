@@ -47,7 +47,8 @@ def fit_columns(source: Source) -> Columns:
             raise source.refuse_column(
                 name,
                 f"Expected nothing but a text in column 0, but got {column!r}: "
-                f"{source.path.name} is read as plain text.",
+                f"{source.path.name} is read as plain text. Mend the column, or set "
+                f"`{source.section}.format`.",
             )
     return fitted
 
