@@ -144,20 +144,12 @@ class Generation(Task):
         return max(self.options.max_target_tokens, self.options.max_new_tokens) + 1
 
     def fits(self, trunk: Trunk) -> None:
-        """Refuse encoders, which cannot write, and a trunk in which the task could learn nothing.
-
-        Also texts that it has no positions for.
-        """
+        """Refuse encoders, which cannot write, and texts that a trunk has no positions for."""
         if trunk.output is None:
             raise ConfigError(
                 f"Expected the trunk of task '{self.name}' to be a decoder or an encoder-decoder, "
                 f"because it writes text, but {trunk.config.model_type} is an {trunk.kind}; leave "
                 "the task out, or choose another trunk."
-            )
-        if self.head_options.tied and not any(p.requires_grad for p in trunk.parameters()):
-            raise ConfigError(
-                f"Expected `tasks.{self.name}.head.tied` to be false, because the trunk is frozen "
-                "and a tied head has no weights but the trunk's, but got true."
             )
         if trunk.positions is not None and self.longest + LEAST > trunk.positions:
             raise ConfigError(
@@ -197,8 +189,8 @@ class Generation(Task):
             )
         if self._prompts:
             found.append(
-                f"tasks.{self.name}: {self._prompts:,} prompts were longer than half of what the "
-                "trunk reads at once and were cut at their end."
+                f"tasks.{self.name}: {counted(self._prompts, 'prompt')} longer than half of what "
+                "the trunk reads at once, cut at the end."
             )
         if self._targets:
             found.append(

@@ -25,7 +25,8 @@ def output_of(vocabulary: int = 11) -> Any:
         exact = True
 
         def __init__(self) -> None:
-            self.projection, self.vocabulary = projection, vocabulary
+            self.model = self.projection = projection
+            self.vocabulary = vocabulary
 
         def __call__(self, states: Any, projection: Any = None) -> Any:
             return 3 * (projection or self.projection)(states)
