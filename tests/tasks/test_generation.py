@@ -165,7 +165,7 @@ def test_a_prompt_longer_than_a_window_is_cut_and_counted() -> None:
     assert found.branches[0].ids[:6].tolist() == ids("\n" + "why " * 50)[:6]
     assert len(found.branches[0].ids) == 6 + len(found.targets["labels"]) - 1
     (remark,) = task.remarks()
-    assert remark.startswith("tasks.gist: 1 prompts")
+    assert remark.startswith("tasks.gist: 1 prompt")
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "t5", "bart"])
