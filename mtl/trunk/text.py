@@ -142,9 +142,11 @@ class TextEncoder:
         An encoder-decoder writes the special tokens around a text as its tokenizer has them.
         """
         if self.kind == "encoder-decoder":
-            return np.concatenate([self.prefix, ids, self.suffix])
+            ids = np.concatenate([self.prefix, ids, self.suffix])
         end = end_id(self.tokenizer)
-        return ids if end is None else np.append(ids, np.int32(end))
+        if end is None or (len(ids) > 0 and ids[-1] == end):
+            return ids
+        return np.append(ids, np.int32(end))
 
     def room_before(self, branch: int) -> int:
         """Return how many tokens of a text have room before a branch of so many tokens."""

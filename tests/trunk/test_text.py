@@ -199,3 +199,18 @@ def test_special_tokens_in_a_text_are_text(tokenizers: dict[str, Any], name: str
         (tokens,) = encoder.tokenize([f"so {special} is a word"])
         written = set(tokens.ids.tolist()) & set(tokenizer.all_special_ids)
         assert written <= {tokenizer.unk_token_id}
+
+
+@pytest.mark.parametrize("kind", ["decoder", "encoder-decoder"])
+@pytest.mark.parametrize("name", ["bpe", "wordpiece", "metaspace"])
+def test_what_is_written_ends_once(tokenizers: dict[str, Any], name: str, kind: str) -> None:
+    """Whether or not the tokenizer itself ends texts; what stands before the end is the text."""
+    tokenizer = tokenizers[name]
+    encoder = TextEncoder(tokenizer, 32, kind=kind, start=0)
+    (tokens,) = encoder.tokenize(["a letter"])
+    end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
+    for ids in (tokens.ids, tokens.ids[:0]):
+        found = encoder.ending(ids).tolist()
+        assert found[-1] == end
+        assert found.count(end) == 1
+        assert found[len(found) - 1 - len(ids) : -1] == ids.tolist()
