@@ -8,6 +8,7 @@ from tests.badinput.damage import trunk
 from tests.badinput.harness import SENTENCES, Case, train
 
 RANDOM = "trunk.pretrained=false"
+OPTION = "tasks.summarization.options"
 
 
 def summarize(*overrides: str) -> tuple[str, ...]:
@@ -80,7 +81,12 @@ CASES = [
         ("letters.jsonl:4", "'summary'", "''"),
         letters(summary=""),
     ),
-    Case("empty document", summarize(), ("letters.jsonl:4", "'text'", "' '"), letters(text=" ")),
+    Case(
+        "empty document to sum up",
+        summarize(),
+        ("letters.jsonl:4", "'text'", "' '"),
+        letters(text=" "),
+    ),
     Case(
         "prompt with other braces",
         summarize("tasks.summarization.options.prompt='{topic}'"),
@@ -89,7 +95,7 @@ CASES = [
     ),
     Case(
         "nothing that learns",
-        summarize("tuning=frozen"),
+        summarize("tuning=frozen", f"{OPTION}.max_target_tokens=8", f"{OPTION}.max_new_tokens=8"),
         ("`tasks.summarization.head.tied`", "false", "learn nothing"),
         letters(),
         notes=1,

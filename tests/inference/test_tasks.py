@@ -43,7 +43,7 @@ def test_text_for_people_fits_80_columns(mtl: Run) -> None:
         "problem: single accuracy (when unset), macro_f1, mcc",
         "labels a label for each word; what is learned",
         "decoding: constrained plain takes each word's best label",
-        "python train.py task=ner,qa,sentiment",
+        "python train.py task=ner,sentiment",
         "python train.py task=sentiment text_classification. How does the writer feel?",
     ):
         assert part in words
