@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,6 +116,39 @@ def test_trunk_loads_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     assert trunk.kind == "decoder"
     assert trunk.capabilities.share_rows
     assert 3.8e6 < sum(p.numel() for p in trunk.parameters()) < 4.5e6
+
+
+def test_shipped_weights_are_small_halves_and_load_in_single_precision() -> None:
+    from safetensors import safe_open
+
+    file = FOLDER / "model.safetensors"
+    assert file.stat().st_size <= 10_000_000
+    with safe_open(file, "pt") as weights:
+        stored = {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118
+        assert set(weights.metadata()) == {"format"}
+    assert {w.dtype for w in stored.values()} == {torch.bfloat16}
+    trunk = load_trunk("tiny", None)
+    found = {f"model.{name}": w for name, w in trunk.model.state_dict().items()}
+    assert set(found) == set(stored)
+    assert all(torch.equal(found[name], w.float()) for name, w in stored.items())
+
+
+def test_shipped_weights_know_some_english(tokenizer: Any) -> None:
+    """Sentences that are in no training text: the right order of words is far likelier."""
+    trunk = load_trunk("tiny", None, writes=True).eval()
+    assert trunk.output is not None
+    for text in ("The baker closed her shop early because of the storm.", "He was not at home."):
+        words = text.rstrip(".").split()
+        shuffled = " ".join(reversed(words)) + "."
+        right, wrong = (cost(trunk.output.model, tokenizer, t) for t in (text, shuffled))
+        assert right < wrong - 5.0
+
+
+def cost(model: Any, tokenizer: Any, text: str) -> float:
+    """Return a text's negative log-likelihood, in nats."""
+    ids = tokenizer(" " + text, return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        return float(model(ids, labels=ids).loss) * (ids.shape[1] - 1)
 
 
 def test_same_text_gives_the_same_files(script: ModuleType, tmp_path: Path) -> None:
