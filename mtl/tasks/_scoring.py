@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from torch import nn
 
-from mtl.metrics.shells import AnswerMetric, RougeMetric, TranslationMetric
+from mtl.metrics.shells import AnswerMetric, PerplexityMetric, RougeMetric, TranslationMetric
 from mtl.registry import Registry
+from mtl.tasks.base import TaskMetrics
 from mtl.types import Row
 
 SCORINGS: Registry[type[Scoring]] = Registry("scoring")
@@ -112,3 +114,47 @@ class Translations(Scoring):
 def first_sentence(text: str) -> str:
     """Return a text's first sentence, or its first line if that is shorter."""
     return _SENTENCE_END.split(text.strip(), maxsplit=1)[0].strip()
+
+
+class Written(NamedTuple):
+    """One output: what the right text cost, or the texts that were written."""
+
+    nll: float = 0.0
+    """Summed negative log-likelihood of the target's tokens, in nats."""
+    tokens: int = 0
+    texts: tuple[tuple[str, float | None], ...] = ()
+    """Texts, the best first, each with its beam's score."""
+
+
+class GenerationMetrics(TaskMetrics):
+    """Scores of the texts that were written, and the perplexity of the right ones."""
+
+    def __init__(self, scoring: Scoring) -> None:
+        super().__init__()
+        self.scoring = scoring
+        self.perplexity = PerplexityMetric()
+
+    def update(self, outputs: Sequence[Written], rows: Sequence[Row]) -> None:
+        """Count texts that were written, and the costs of right ones."""
+        written = [
+            (o.texts[0][0], row["target"]) for o, row in zip(outputs, rows, strict=True) if o.texts
+        ]
+        if written:
+            texts, references = zip(*written, strict=True)
+            self.scoring.update(texts, references)
+        self.perplexity.update(sum(o.nll for o in outputs), sum(o.tokens for o in outputs))
+
+    def compute(self) -> dict[str, float]:
+        """Return the scores; perplexity only where targets were read."""
+        found = self.scoring.compute()
+        perplexity = self.perplexity.compute()
+        return found if math.isnan(perplexity) else {**found, "perplexity": perplexity}
+
+    def reset(self) -> None:
+        """Forget all texts."""
+        self.scoring.reset()
+        self.perplexity.reset()
+
+    def tables(self) -> dict[str, list[Any]]:
+        """Return the scores and the number of texts."""
+        return {"texts": [*self.scoring.rows(), *self.perplexity.table()]}

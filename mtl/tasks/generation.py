@@ -11,11 +11,10 @@ encoder-decoder reads prompt and document with its encoder and writes with its d
 
 from __future__ import annotations
 
-import math
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +25,9 @@ from mtl.data.rows import Role
 from mtl.errors import ConfigError
 from mtl.heads.base import Head
 from mtl.heads.language import LanguageHead
-from mtl.metrics.shells import PerplexityMetric
-from mtl.tasks._scoring import SCORINGS, Scoring
-from mtl.tasks.base import TASK_TYPES, HeadOptions, Task, TaskMetrics, Writing
+from mtl.tasks._language_head import OWN_OPTIONS, LanguageHeadOptions, language_head
+from mtl.tasks._scoring import SCORINGS, GenerationMetrics, Scoring, Written
+from mtl.tasks.base import TASK_TYPES, Task, TaskMetrics, Writing
 from mtl.trunk.generate import Decoding, Prompt, generate
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
@@ -59,34 +58,14 @@ class GenerationOptions(Decoding):
     texts."""
 
 
-@dataclass
-class WritingHeadOptions(HeadOptions):
-    """Options of the head that chooses tokens."""
-
-    dropout: float = field(default=0.0, metadata={"min": 0, "below": 1})
-    tied: bool = True
-    """Whether the head is the trunk's own output layer; else it has weights of its own."""
-    label_smoothing: float = field(default=0.0, metadata={"min": 0, "below": 1})
-
-
-class Written(NamedTuple):
-    """One output: what the right text cost, or the texts that were written."""
-
-    nll: float = 0.0
-    """Summed negative log-likelihood of the target's tokens, in nats."""
-    tokens: int = 0
-    texts: tuple[tuple[str, float | None], ...] = ()
-    """Texts, the best first, each with its beam's score."""
-
-
 @TASK_TYPES.register("generation")
 class Generation(Task):
     """Writes a text, token by token, with the trunk's language-modeling head."""
 
     type = "generation"
     Options = GenerationOptions
-    HeadOptions = WritingHeadOptions
-    own_options = ("dropout", "tied", "label_smoothing")
+    HeadOptions = LanguageHeadOptions
+    own_options = OWN_OPTIONS
     metric_names = (
         "rougeL",
         "rouge1",
@@ -253,14 +232,7 @@ class Generation(Task):
 
     def build_head(self, hidden_size: int) -> Head:
         """Return a head over the trunk's vocabulary."""
-        options = self.head_options
-        return LanguageHead(
-            hidden_size,
-            tied=options.tied,
-            dropout=options.dropout,
-            label_smoothing=options.label_smoothing,
-            task=self.name,
-        )
+        return language_head(LanguageHead, hidden_size, self.head_options, self.name)
 
     def decode(self, logits: Tensor, batch: HeadBatch, rows: Sequence[Row]) -> list[Written]:
         """Return what each target cost."""
@@ -304,40 +276,6 @@ class Generation(Task):
                 for text, score in output.texts
             ]
         return shown
-
-
-class GenerationMetrics(TaskMetrics):
-    """Scores of the texts that were written, and the perplexity of the right ones."""
-
-    def __init__(self, scoring: Scoring) -> None:
-        super().__init__()
-        self.scoring = scoring
-        self.perplexity = PerplexityMetric()
-
-    def update(self, outputs: Sequence[Written], rows: Sequence[Row]) -> None:
-        """Count texts that were written, and the costs of right ones."""
-        written = [
-            (o.texts[0][0], row["target"]) for o, row in zip(outputs, rows, strict=True) if o.texts
-        ]
-        if written:
-            texts, references = zip(*written, strict=True)
-            self.scoring.update(texts, references)
-        self.perplexity.update(sum(o.nll for o in outputs), sum(o.tokens for o in outputs))
-
-    def compute(self) -> dict[str, float]:
-        """Return the scores; perplexity only where targets were read."""
-        found = self.scoring.compute()
-        perplexity = self.perplexity.compute()
-        return found if math.isnan(perplexity) else {**found, "perplexity": perplexity}
-
-    def reset(self) -> None:
-        """Forget all texts."""
-        self.scoring.reset()
-        self.perplexity.reset()
-
-    def tables(self) -> dict[str, list[Any]]:
-        """Return the scores and the number of texts."""
-        return {"texts": [*self.scoring.rows(), *self.perplexity.table()]}
 
 
 def prompt_of(example: Encoded, bidirectional: bool) -> Prompt:

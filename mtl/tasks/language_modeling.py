@@ -8,7 +8,7 @@ One row is a text; what is predicted is the text itself::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,8 @@ from mtl.heads.base import Head
 from mtl.heads.likelihood import LikelihoodHead
 from mtl.metrics.likelihood import Likelihood, likelihood_scores
 from mtl.metrics.shells import LikelihoodMetric
-from mtl.tasks.base import TASK_TYPES, HeadOptions, Task, TaskMetrics, split_outputs
+from mtl.tasks._language_head import OWN_OPTIONS, LanguageHeadOptions, language_head
+from mtl.tasks.base import TASK_TYPES, Task, TaskMetrics, split_outputs
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
 from mtl.types import Encoded, HeadBatch, Row
@@ -33,18 +34,6 @@ COUNTED = 5000
 @dataclass
 class LanguageOptions:
     """Options of `language_modeling`: there are none."""
-
-
-@dataclass
-class LanguageHeadOptions(HeadOptions):
-    """Options of the head."""
-
-    dropout: float = field(default=0.0, metadata={"min": 0, "below": 1})
-    """Share of the states' elements set to zero in training."""
-    tied: bool = True
-    """Whether the trunk's own output layer predicts, and learns; else a new one does."""
-    label_smoothing: float = field(default=0.0, metadata={"min": 0, "below": 1})
-    """Share of the target that is spread evenly over the vocabulary."""
 
 
 @TASK_TYPES.register("language_modeling")
@@ -60,7 +49,7 @@ class LanguageModeling(Task):
     type = "language_modeling"
     Options = LanguageOptions
     HeadOptions = LanguageHeadOptions
-    own_options = ("dropout", "tied", "label_smoothing")
+    own_options = OWN_OPTIONS
     metric_names = ("accuracy", "perplexity", "loss", "bits_per_byte")
     lower_is_better = frozenset({"perplexity", "loss", "bits_per_byte"})
     writes = True
@@ -131,14 +120,7 @@ class LanguageModeling(Task):
 
     def build_head(self, hidden_size: int) -> Head:
         """Return a head over the trunk's vocabulary."""
-        options = self.head_options
-        return LikelihoodHead(
-            hidden_size,
-            tied=options.tied,
-            dropout=options.dropout,
-            label_smoothing=options.label_smoothing,
-            task=self.name,
-        )
+        return language_head(LikelihoodHead, hidden_size, self.head_options, self.name)
 
     def decode(self, logits: Tensor, batch: HeadBatch, rows: Sequence[Row]) -> list[Any]:
         """Return a :class:`Likelihood` for every example."""
