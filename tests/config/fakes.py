@@ -19,6 +19,7 @@ class HeadOptions:
     dropout: float = 0.1
     decoding: str = "plain"
     subword: str = "auto"
+    pooling: str = "auto"
 
 
 @dataclass
