@@ -130,6 +130,12 @@ class Generation(Task):
                 f"because it writes text, but {trunk.config.model_type} is an {trunk.kind}; leave "
                 "the task out, or choose another trunk."
             )
+        if trunk.kind == "encoder-decoder" and trunk.start is None:
+            raise ConfigError(
+                f"Expected the trunk of task '{self.name}' to say with which token its decoder "
+                f"starts, but the {trunk.config.model_type} has none; set decoder_start_token_id "
+                "in its config.json."
+            )
         if trunk.positions is not None and self.longest + LEAST > trunk.positions:
             raise ConfigError(
                 f"Expected `tasks.{self.name}.options.max_target_tokens` and `max_new_tokens` to "

@@ -311,3 +311,10 @@ def test_sampled_texts_follow_from_the_seed(seed: int) -> None:
         return list(task.write(trunk, head_of(task, trunk), [encoded(task)], bidirectional=False))
 
     assert sampled(seed) == sampled(seed) != sampled(seed + 1)
+
+
+def test_a_decoder_without_a_first_token_is_refused() -> None:
+    trunk = trunk_of()
+    trunk.kind, trunk.start = "encoder-decoder", None
+    with pytest.raises(ConfigError, match=r"task 'gist'.*decoder_start_token_id"):
+        task_of().fits(trunk)
