@@ -195,7 +195,9 @@ def _of_task(key: str, names: Sequence[str]) -> bool:
 def _unchosen(key: str, tasks: Any) -> str | None:
     """Return a sentence if a key belongs to a task that the run does not have."""
     parts = key.split(".")
-    chosen = list(tasks) if isinstance(tasks, DictConfig) else []
+    known = list(tasks) if isinstance(tasks, DictConfig) else []
+    # A trunk's or an experiment's file may have keys for a task that the run leaves out.
+    chosen = [name for name in known if not is_untyped(tasks[name])] or known
     if parts[0] != "tasks" or len(parts) < 3 or parts[1] in chosen:
         return None
     return (

@@ -126,12 +126,32 @@ def _cut(splits: Splits, fraction: float, seed: int, section: str) -> None:
             f"{section}.train: Expected two rows or more to cut validation from, but got 1. "
             f"Set `{section}.validation`."
         )
-    kept, held = cut_indices(len(train), fraction, seed)
+    texts = documents_of(train)
+    parts = cut_indices(len(texts), fraction, seed) if len(texts) > 1 else None
+    if parts is None:  # All rows are of one text: there is no other way than to cut it.
+        kept, held = cut_indices(len(train), fraction, seed)
+    else:
+        kept, held = (sorted(row for text in part for row in texts[text]) for part in parts)
     splits.train, splits.validation = train.select(kept), train.select(held)
+    apart = "; rows of one text stay together" if 1 < len(texts) < len(train) else ""
     splits.notes.append(
         f"{section}: there is no validation split, so {len(held):,} of {len(train):,} training "
-        f"rows serve as one (validation_fraction={fraction}, seed={seed})."
+        f"rows serve as one (validation_fraction={fraction}, seed={seed}{apart})."
     )
+
+
+def documents_of(rows: Rows) -> list[list[int]]:
+    """Return the numbers of the rows of each text, in the order in which texts first appear.
+
+    Questions of one paragraph must not stand on both sides of a cut: the model would be validated
+    on a text that it has learned from. Rows without a text are all apart.
+    """
+    if "text" not in rows.roles:
+        return [[number] for number in range(len(rows))]
+    found: dict[object, list[int]] = {}
+    for number, text in enumerate(rows.column("text")):
+        found.setdefault(number if text is None else text, []).append(number)
+    return list(found.values())
 
 
 def _unused(splits: Splits, task: Task) -> list[str]:

@@ -25,6 +25,11 @@ TASKS = [
     Case(
         "key of no task", train("tasks.sentiment.weight=2"), ("`tasks.sentiment.weight`", "{ner}")
     ),
+    Case(
+        "key of a task that only the trunk speaks of",
+        train("tasks.sentiment.weight=2", trunk="tiny", path=None),
+        ("`tasks.sentiment.weight`", "{ner}"),
+    ),
     Case("misspelt key of a task", train("tasks.ner.wieght=2"), ("mean `tasks.ner.weight`?",)),
     Case("misspelt option", train("tasks.ner.head.dropuot=0"), ("`tasks.ner.head.dropout`?",)),
     Case("unknown decoding", train("tasks.ner.head.decoding=crf"), ("{constrained, plain}", "crf")),

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -312,3 +313,23 @@ def test_a_hub_column_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None
     expected = r"hub:me/set/train: Expected a column 'txt'.*\(did you mean 'text'\?\)"
     with pytest.raises(DataError, match=expected):
         load(columns={"text": "txt", "label": "label"}, source="hub:me/set")
+
+
+def test_rows_of_one_text_stay_on_one_side_of_the_cut(tmp_path: Path) -> None:
+    """Three questions a paragraph: no paragraph is both learned from and validated on."""
+    rows = [{"text": f"Text {n // 3}.", "label": str(n % 2)} for n in range(60)]
+    path = write(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    splits = load_splits({"train": str(path)}, {"text": "text", "label": "label"}, CLASSES, 1, "x")
+    assert splits.train is not None
+    assert splits.validation is not None
+    texts = [{row["text"] for row in part} for part in (splits.train, splits.validation)]
+    assert not texts[0] & texts[1]
+    assert (len(splits.train), len(splits.validation)) == (54, 6)
+    assert "6 of 60 training rows" in splits.notes[-1]
+    assert splits.notes[-1].endswith("rows of one text stay together).")
+
+
+def test_rows_of_a_single_text_are_cut_all_the_same(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", '{"text": "One.", "label": "a"}\n' * 10)
+    splits = load_splits({"train": str(path)}, {"text": "text", "label": "label"}, CLASSES, 1, "x")
+    assert sizes(splits) == [9, 1, None]

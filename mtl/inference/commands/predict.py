@@ -100,8 +100,8 @@ def _say_left_out(predictor: Predictor) -> None:
     from mtl.reporting.console import note
 
     for (task, role), count in predictor.left_out.items():
-        rows = "1 row" if count == 1 else f"{count:,} rows"
-        note(f"{task}: {rows} without `{role}`, which it reads, are left out of its answers.")
+        rows = "1 text has" if count == 1 else f"{count:,} texts have"
+        note(f"{task}: {rows} no `{role}`, which it reads, and no answer; see `--{role}`.")
     for line in (line for task in predictor.tasks.values() for line in task.remarks()):
         note(line)
 
