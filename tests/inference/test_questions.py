@@ -105,7 +105,7 @@ def test_no_question(mtl: Run, answering: Path) -> None:
     if answering.parent.name.startswith("ner"):
         code, out, err = result
         assert (code, list(json.loads(out))) == (0, ["text", "ner"])
-        assert err.startswith("qa: 1 row without `question`")
+        assert err.startswith("qa: 1 text has no `question`")
     else:
         check_error(result, "Expected `--question` beside `--text`", "'qa'")
 
@@ -121,7 +121,7 @@ def test_a_file_with_and_without_questions(mtl: Run, answering: Path, tmp_path: 
             ["id", "text", "ner"]
         ]
         assert [answer["qa"]["question"] for answer in found[:2]] == QUESTIONS
-        assert "qa: 1 row without `question`" in err
+        assert "qa: 1 text has no `question`" in err
     else:
         assert result[0] == 2
         assert "in.jsonl:3: Expected `question` beside the text" in result[2]

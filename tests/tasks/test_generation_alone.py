@@ -97,8 +97,11 @@ def alone(trunk: Trunk, reference: Any, row: Row) -> tuple[Tensor, int]:
         return found
 
     prompt, (target,) = f"\n{row['question']}:", row["target"]
+    end = end_id(trunk.tokenizer)
+    assert end is not None
     if trunk.kind == "encoder-decoder":
         labels = ids(space + target, special=True)
+        labels += [end] * (labels[-1] != end)  # Not every tokenizer ends a text itself.
         # Wordpiece drops the line break; prompt and document are tokenised as one text.
         read = ids(f"{prompt} {row['text']}", special=True)
         given = {
@@ -106,8 +109,6 @@ def alone(trunk: Trunk, reference: Any, row: Row) -> tuple[Tensor, int]:
             "decoder_input_ids": torch.tensor([[trunk.start, *labels[:-1]]]),
         }
     else:
-        end = end_id(trunk.tokenizer)
-        assert end is not None
         written = [*ids(space + target, special=False), end]
         read = [*ids(space + row["text"], special=True), *ids(prompt, special=False)]
         given = {"input_ids": torch.tensor([[*read, *written]])}
