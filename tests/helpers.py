@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,23 @@ CORPUS = [
     "He said that the river had been lower in 1976 than in any year since.",
     "Was the museum open? It was not, but the garden behind it was lovely.",
 ]
+
+
+def frequent(words: Sequence[str], size: int) -> list[tuple[str, bool, int]]:
+    """Return the commonest pieces of words, whether each stands inside a word, and its count.
+
+    Single characters come first, and all of them. Trainers of WordPiece and Unigram give other
+    vocabularies in every process; this depends on the words alone.
+    """
+    counts = Counter(
+        (word[start:end], start > 0)
+        for word in words
+        for start in range(len(word))
+        for end in range(start + 1, min(len(word), start + 6) + 1)
+    )
+    rank = {k: (len(k[0].lstrip("▁")) > 1, -count * len(k[0]), k) for k, count in counts.items()}
+    ranked = sorted(counts, key=rank.__getitem__)
+    return [(text, inside, counts[text, inside]) for text, inside in ranked[:size]]
 
 
 def bpe_tokenizer() -> Any:
@@ -42,14 +62,15 @@ def bpe_tokenizer() -> Any:
 
 def wordpiece_tokenizer() -> Any:
     """WordPiece, as BERT has it: ``[CLS] text [SEP]``, lower case."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    words = re.findall(r"\w+|[^\w\s]", " ".join(CORPUS).lower())
+    pieces = [("##" if place else "") + text for text, place, _ in frequent(words, 195)]
+    vocabulary = {piece: i for i, piece in enumerate([*special, *pieces])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=200, special_tokens=special, show_progress=False)
-    tokenizer.train_from_iterator(CORPUS, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -67,18 +88,17 @@ def wordpiece_tokenizer() -> Any:
 
 def metaspace_tokenizer() -> Any:
     """Unigram over ``▁`` pieces, as SentencePiece has it: ``<s> text``; pads with the end token."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
-    tokenizer = Tokenizer(models.Unigram())
+    counts: Counter[str] = Counter()
+    for piece, _, count in frequent(["▁" + w for w in " ".join(CORPUS).split()], 200):
+        counts[piece] += count
+    total = counts.total()
+    special = [("<unk>", 0.0), ("<s>", 0.0), ("</s>", 0.0)]
+    vocabulary = [*special, *((p, math.log(n / total)) for p, n in list(counts.items())[:147])]
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=0))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=150,
-        special_tokens=["<unk>", "<s>", "</s>"],
-        unk_token="<unk>",
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(CORPUS, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)]
     )

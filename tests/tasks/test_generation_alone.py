@@ -57,11 +57,11 @@ def model_of(trunk: Trunk, **head: Any) -> MultiTaskModel:
     return MultiTaskModel(trunk, [task], heads).eval()
 
 
-def one_step(model: MultiTaskModel, budget: int, *, attention: str = "causal") -> Step:
+def one_step(model: MultiTaskModel, budget: int) -> Step:
     """Return one optimiser step of all rows."""
     trunk, (task,) = model.trunk, model.tasks.values()
     encoder = trunk.text_encoder(64, 8, prefix_space=byte_level(trunk.tokenizer))
-    store = encode_split(task, ROWS, encoder, attention)
+    store = encode_split(task, ROWS, encoder, trunk.attention)
     collator = Collator(
         [store],
         budget=budget,

@@ -13,7 +13,6 @@ import torch
 
 from tests.training.site import (
     Site,
-    differing,
     fit,
     last_weights,
     metrics,
@@ -38,14 +37,18 @@ def _no_group(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_no_group")
 def test_ddp_with_one_process(site: Site, tmp_path: Path) -> None:
-    """Every parameter takes part in every pass, so that DDP never waits for one."""
+    """Every parameter takes part in every pass, so that DDP never waits for one.
+
+    Gradients lie elsewhere in memory under DDP, so that sums may be rounded in another order.
+    """
     found = []
     for strategy in ("auto", "ddp"):
         cfg = site.config("ner", "sentiment", batching__tokens=16)
         ready = prepared(cfg, tmp_path)
         fit(module_of(cfg, ready), ready.data, steps=4, strategy=strategy, devices=1)
         found.append(weights(ready.model))
-    assert differing(*found) == []
+    for name, value in found[0].items():
+        torch.testing.assert_close(found[1][name], value, rtol=1e-6, atol=1e-6)
 
 
 def test_two_processes_equal_one(site: Site, tmp_path: Path) -> None:
