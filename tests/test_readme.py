@@ -1,4 +1,4 @@
-"""Every command of the README is real: it composes, or its sub-command and options exist."""
+"""Every command of the README, and every run that a run suggests, is real: its parts exist."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from mtl.config.arguments import parse_arguments
 from mtl.config.compose import compose_checked
 from mtl.config.groups import Groups
 from mtl.config.joint import join_tasks
+from mtl.reporting.summary import further_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "data.md", ROOT / "docs" / "adding-a-task.md"]
@@ -30,7 +31,8 @@ def commands(program: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-TRAIN = commands("python train.py")
+SUGGESTED = further_runs({"ner": "bundled:newsroom"}, "tiny")[1:]
+TRAIN = [*commands("python train.py"), *(line.strip() for line in SUGGESTED)]
 MTL = commands("mtl")
 MAKE = commands("make")
 

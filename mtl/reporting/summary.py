@@ -17,6 +17,9 @@ TaskMetrics = tuple[str, str, Sequence[str]]
 """A task's name, its primary metric, and others to show."""
 EXAMPLE = "Maria Lopez loved Oslo."
 QUESTION = "Who loved Oslo?"
+ALL_TASKS = ("ner", "sentiment", "summarization", "qa")
+BUNDLED = "bundled:"
+HUB_MODEL = "Qwen/Qwen3-0.6B-Base"
 
 
 def closing_table(
@@ -123,3 +126,27 @@ def next_steps(run_dir: Path, tasks: Sequence[str], *, question: bool = False) -
     if (run_dir / "tensorboard").is_dir():
         steps.append(f"tensorboard --logdir {run}/tensorboard")
     return ["Next:", *(f"  {command}" for command in steps)]
+
+
+def further_runs(
+    tasks: Mapping[str, str | None], trunk: str, known: Sequence[str] = ALL_TASKS
+) -> list[str]:
+    """Return the runs to try after this one, a line each; none where all has been tried.
+
+    Args:
+        tasks: The run's tasks, each with its ``data.source``.
+        trunk: ``trunk.name``.
+        known: The tasks of the bundled corpus.
+    """
+    bundled = [name for name, source in tasks.items() if (source or "").startswith(BUNDLED)]
+    if not bundled:
+        return []
+    lines = []
+    if set(known) - set(tasks):
+        lines.append((f"python train.py task={','.join(known)}", "all four tasks"))
+    if trunk == "tiny":
+        line = f"python train.py task={','.join(tasks)} trunk=hf trunk.path={HUB_MODEL}"
+        lines.append((line, ""))
+    line = f"python train.py task={bundled[0]} tasks.{bundled[0]}.data.source=FOLDER"
+    lines.append((line, "your data"))
+    return ["Then:", *(f"  {line}{f'  # {why}' if why else ''}" for line, why in lines)]

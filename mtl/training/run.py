@@ -23,7 +23,7 @@ from mtl.metrics.names import SCORE, metric_name, parse_metric_name
 from mtl.reporting.console import console, note
 from mtl.reporting.loggers import build_loggers, finish_loggers
 from mtl.reporting.progress import ProgressReport
-from mtl.reporting.summary import closing_table, next_steps
+from mtl.reporting.summary import closing_table, further_runs, next_steps
 from mtl.tasks import Task
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
 from mtl.training.model_io import save_model, start_from
@@ -131,7 +131,7 @@ def _fit_and_test(
             attention={t.name: attention_of(cfg, t.name, trunk) for t in prepared.tasks},
         )
         _write_json(run_dir / METRICS_FILE, metrics)
-        _show(run_dir, prepared.tasks, metrics)
+        _show(cfg, run_dir, prepared.tasks, metrics)
     return metrics
 
 
@@ -292,13 +292,14 @@ def _sweep() -> tuple[str | None, str | None]:
     return Path(hydra.sweep.dir).name, str(hydra.job.num)
 
 
-def _show(run_dir: Path, tasks: list[Task], metrics: Mapping[str, float]) -> None:
+def _show(cfg: Config, run_dir: Path, tasks: list[Task], metrics: Mapping[str, float]) -> None:
     out = console()
     others = [(t.name, t.primary_metric, list(t.own_metrics)) for t in tasks]
     lower = {t.name: t.lower_is_better for t in tasks}
     out.print(closing_table(metrics, metrics, others, lower_is_better=lower))
     question = any("question" in t.asks() for t in tasks)
-    for line in next_steps(run_dir, [t.name for t in tasks], question=question):
+    then = further_runs({t.name: cfg.tasks[t.name].data.source for t in tasks}, cfg.trunk.name)
+    for line in [*next_steps(run_dir, [t.name for t in tasks], question=question), *then]:
         out.print(line, soft_wrap=True)
 
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from mtl.reporting.summary import closing_table, next_steps
+from mtl.reporting.summary import closing_table, further_runs, next_steps
 
 TASKS = [("ner", "f1", ["f1", "precision"]), ("rating", "pearson", ["rmse", "mae"])]
 RESULTS = {
@@ -94,3 +94,18 @@ def test_next_steps_name_the_loggers_that_ran(tmp_path: Path) -> None:
     lines = next_steps(tmp_path, ["ner"])
     assert f"  wandb leet {tmp_path}/wandb" in lines
     assert f"  tensorboard --logdir {tmp_path}/tensorboard" in lines
+
+
+def test_further_runs_are_what_was_not_tried() -> None:
+    bundled = "bundled:newsroom"
+    two = further_runs({"ner": bundled, "sentiment": bundled}, "tiny")
+    assert two == [
+        "Then:",
+        "  python train.py task=ner,sentiment,summarization,qa  # all four tasks",
+        "  python train.py task=ner,sentiment trunk=hf trunk.path=Qwen/Qwen3-0.6B-Base",
+        "  python train.py task=ner tasks.ner.data.source=FOLDER  # your data",
+    ]
+    assert max(map(len, two)) <= 80
+    four = dict.fromkeys(("ner", "sentiment", "summarization", "qa"), bundled)
+    assert len(further_runs(four, "hf")) == 2
+    assert further_runs({"ner": "letters", "qa": None}, "tiny") == []
