@@ -89,10 +89,19 @@ class TrunkConfig:
 class TuningConfig:
     """Which parameters of the trunk learn."""
 
-    name: str = chosen("full", "full", "frozen", "last")
-    """``full | frozen | last``."""
+    name: str = chosen("full", "full", "frozen", "last", "lora")
+    """``full | frozen | last | lora``."""
     layers: int = limited(2, min=1)
     """For ``last``: how many of the last layers learn."""
+    rank: int = limited(8, min=1)
+    """For ``lora``: size of the low-rank product that is added to a weight."""
+    alpha: float = limited(16.0, above=0)
+    """For ``lora``: the product counts alpha / rank."""
+    dropout: float = limited(0.0, min=0, below=1)
+    """For ``lora``: share of its input that an adapter drops in training."""
+    target_modules: list[str] | None = None
+    """For ``lora``: the linear layers that have an adapter, by name or end of name; when unset,
+    all of the trunk's blocks."""
 
 
 @dataclass

@@ -42,6 +42,11 @@ class MultiTaskModel(nn.Module):
         assert isinstance(found, Head)
         return found
 
+    def frozen(self) -> dict[str, nn.Parameter]:
+        """Return the parameters that do not learn, by every name that `state_dict` has for them."""
+        named = self.named_parameters(remove_duplicate=False)
+        return {name: p for name, p in named if not p.requires_grad}
+
     def forward(self, batch: MicroBatch) -> dict[str, Tensor]:
         """Return logits (G, C) of every task in the batch, after one pass of the trunk."""
         hidden = self.trunk(batch.trunk)

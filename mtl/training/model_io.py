@@ -28,8 +28,9 @@ from mtl.training.description import (
     restore_tasks,
 )
 from mtl.training.model import MultiTaskModel, build_heads, first_difference
-from mtl.trunk import TextEncoder
+from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import load_trunk
+from mtl.trunk.tuning import merged, without_adapters
 
 
 @dataclass
@@ -63,7 +64,8 @@ def save_model(
     """
     folder.mkdir(parents=True, exist_ok=True)
     trunk = model.trunk
-    (trunk.model if trunk.output is None else trunk.output.model).save_pretrained(folder)
+    with merged(trunk.model):
+        (trunk.model if trunk.output is None else trunk.output.model).save_pretrained(folder)
     trunk.tokenizer.save_pretrained(folder)
     for name, head in model.heads.items():
         state = {k: v.detach().cpu().contiguous() for k, v in head.state_dict().items()}
@@ -168,17 +170,8 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
         description = read_description(folder)
     except CheckpointError as error:
         raise CheckpointError(f"`init`: {error}") from error
-    trunk = model.trunk.model
-    there = _read_weights(folder / "model.safetensors")
-    weights = _bare(there, trunk)
-    if odd := first_difference(weights, _untied(trunk, weights)):
-        raise CheckpointError(
-            f"Expected `init` to be a run with the same trunk, but in '{folder}' {odd}; choose "
-            "its trunk, or another run."
-        )
-    trunk.load_state_dict(weights, strict=False)
-    if model.trunk.output is not None:
-        _copy_output(model.trunk.output.model, trunk, there)
+    with without_adapters(model.trunk.model):
+        _copy_trunk(model.trunk, folder)
     others = {t.name: t for t in restore_tasks(description, folder / DESCRIPTION)}
     copied = []
     for name, task in model.tasks.items():
@@ -187,6 +180,21 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
             load_head(model.head(name), path)
             copied.append(name)
     return copied
+
+
+def _copy_trunk(trunk: Trunk, folder: Path) -> None:
+    """Load a model folder's weights into a trunk of the same shape."""
+    body = trunk.model
+    there = _read_weights(folder / "model.safetensors")
+    weights = _bare(there, body)
+    if odd := first_difference(weights, _untied(body, weights)):
+        raise CheckpointError(
+            f"Expected `init` to be a run with the same trunk, but in '{folder}' {odd}; choose "
+            "its trunk, or another run."
+        )
+    body.load_state_dict(weights, strict=False)
+    if trunk.output is not None:
+        _copy_output(trunk.output.model, body, there)
 
 
 def _copy_output(writer: nn.Module, body: nn.Module, weights: dict[str, torch.Tensor]) -> None:

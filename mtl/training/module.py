@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import Any
 
 import lightning as L
@@ -30,7 +31,9 @@ from mtl.training.optim import (
     clip,
     set_rates,
 )
+from mtl.training.resumed import PREFIX
 from mtl.training.running import Running
+from mtl.trunk.fingerprint import digest
 from mtl.types import MicroBatch, Step, WriteBatch
 
 
@@ -44,6 +47,8 @@ class MultiTaskModule(L.LightningModule):
         seed: Of the whole run; dropout of each pass follows from it and the step's number.
         stores: By stage (``val``, ``test``): each task's examples, whose rows hold the targets.
         log_every: Steps between training logs.
+        whole: Whether checkpoints hold weights that do not learn, too. Without them a resumed run
+            takes them from where this one did, and a digest says whether they are the same.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class MultiTaskModule(L.LightningModule):
         seed: int,
         stores: Mapping[str, list[ExampleStore]],
         log_every: int = 10,
+        whole: bool = False,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -63,6 +69,7 @@ class MultiTaskModule(L.LightningModule):
         self.steps = steps
         self.seed = seed
         self.log_every = log_every
+        self.whole = whole
         self.stores = {stage: {s.task: s for s in found} for stage, found in stores.items()}
         self.scores = nn.ModuleDict(
             {
@@ -85,8 +92,15 @@ class MultiTaskModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what the tasks learned, the configuration and the latest results; plain data."""
+        """Keep what the tasks learned, the configuration and the latest results; plain data.
+
+        Weights that do not learn are left out unless they are wanted.
+        """
+        frozen = {} if self.whole else self.model.frozen()
+        for name in frozen:
+            del checkpoint["state_dict"][PREFIX + name]
         checkpoint["mtl"] = {
+            "frozen": self._frozen_digest if frozen else None,
             "config": self.plain_config,
             "tasks": {name: task.state() for name, task in self.model.tasks.items()},
             "results": dict(self.results),
@@ -95,8 +109,18 @@ class MultiTaskModule(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take back the results; let a longer run go on where a shorter one ended."""
         self.results.update(checkpoint["mtl"]["results"])
+        checkpoint["state_dict"] = self.completed(checkpoint["state_dict"])
         if checkpoint["global_step"] < self.steps:
             _reopen(checkpoint["loops"]["fit_loop"], checkpoint["global_step"])
+
+    def completed(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a checkpoint's weights with those of this model that it leaves out."""
+        own = {PREFIX + name: p.detach() for name, p in self.model.frozen().items()}
+        return {**own, **weights}
+
+    @cached_property
+    def _frozen_digest(self) -> str:
+        return digest(self.model.frozen())
 
     def on_train_start(self) -> None:
         """Start from the rates of this run's schedule, not of the shorter one that it continues."""

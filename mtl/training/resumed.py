@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from mtl.errors import CheckpointError
 from mtl.training.checkpoint import LAST, read_checkpoint
-from mtl.training.model import first_difference
+from mtl.training.model import MultiTaskModel, first_difference
+from mtl.trunk.fingerprint import digest
 
 METRICS_FILE = "metrics.json"
+PREFIX = "model."
+"""What stands before a model's own names in a checkpoint."""
 NEEDED = ("global_step", "callbacks", "loops", "optimizer_states", "lr_schedulers", "mtl")
 
 
@@ -49,19 +50,24 @@ def last_path(run_dir: Path) -> Path:
     return run_dir / "checkpoints" / LAST
 
 
-def check_weights(checkpoint: Mapping[str, Any], model: nn.Module, run_dir: Path) -> None:
+def check_weights(checkpoint: Mapping[str, Any], model: MultiTaskModel, run_dir: Path) -> None:
     """Refuse a checkpoint whose weights are not the model's.
 
     Raises:
         CheckpointError: With the first difference.
     """
-    prefix = "model."
     weights = {
-        name.removeprefix(prefix): value
+        name.removeprefix(PREFIX): value
         for name, value in checkpoint["state_dict"].items()
-        if name.startswith(prefix)
+        if name.startswith(PREFIX)
     }
-    if odd := first_difference(weights, model.state_dict()):
+    left_out = checkpoint["mtl"].get("frozen")
+    frozen = {} if left_out is None else model.frozen()
+    wanted = {name: value for name, value in model.state_dict().items() if name not in frozen}
+    odd = first_difference(weights, wanted)
+    if odd is None and frozen and digest(frozen) != left_out:
+        odd = "weights of the trunk that do not learn are not those that the run began with"
+    if odd:
         raise CheckpointError(
             f"{last_path(run_dir)}: Expected the weights of this run's model, but {odd}; the trunk "
             "or the data has changed since. Put it back, or train anew."

@@ -75,6 +75,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
         seed=cfg.seed,
         stores={"val": prepared.data.validation, "test": prepared.data.test},
         log_every=cfg.trainer.log_every_n_steps,
+        whole=cfg.init is not None,
     )
     module.plain_config = asdict(cfg)
     last_step = prepared.data.steps
@@ -114,7 +115,7 @@ def _fit_and_test(
         keeper.consider(trainer, module.results[cfg.monitor])
     if keeper.best_path is not None:
         best = read_checkpoint(keeper.best_path)
-        module.load_state_dict(best["state_dict"])
+        module.load_state_dict(module.completed(best["state_dict"]))
         module.results.update(best["mtl"]["results"])
         for name, task in prepared.model.tasks.items():
             task.load_state(best["mtl"]["tasks"][name])

@@ -14,6 +14,7 @@ from mtl.data.datamodule import Batching, MultiTaskData
 from mtl.data.kinds import show
 from mtl.data.loaders import Writes
 from mtl.data.mixing import MIXERS
+from mtl.data.plan import generator
 from mtl.data.rows import Rows, write_rejects
 from mtl.data.sources import Splits, load_splits
 from mtl.data.store import ExampleStore
@@ -28,7 +29,7 @@ from mtl.training.resumed import last_path
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
 from mtl.trunk.text import byte_level, pad_id
-from mtl.trunk.tuning import TUNINGS
+from mtl.trunk.tuning import TUNINGS, Tuning
 
 SPLITS = ("train", "validation", "test")
 
@@ -146,7 +147,18 @@ def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
         del options[key]
     torch.manual_seed(cfg.seed)
     trunk = load_trunk(**options, writes=writes)
-    TUNINGS.get(cfg.tuning.name, "tuning.name")(trunk, cfg.tuning.layers)
+    tune = TUNINGS.get(cfg.tuning.name, "tuning.name")
+    wanted = {key: value for key, value in asdict(cfg.tuning).items() if key != "name"}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(generator(cfg.seed, "tuning").integers(2**63 - 1)))
+        tune(trunk, Tuning(**wanted))
+    if cfg.tuning.name != "full":
+        sizes = {p: p.numel() for p in trunk.parameters()}
+        learning = sum(size for p, size in sizes.items() if p.requires_grad)
+        note(
+            f"tuning.name={cfg.tuning.name}: {learning:,} of the trunk's {sum(sizes.values()):,} "
+            "weights learn."
+        )
     return trunk
 
 

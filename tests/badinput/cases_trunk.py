@@ -54,4 +54,15 @@ CASES = [
     ),
     Case("long windows", train("trunk.max_length=4096"), ("`trunk.max_length`", "at most 64")),
     Case("layers", train("tuning=last", "tuning.layers=9"), ("`tuning.layers`", "at most 2", "9")),
+    Case(
+        "a layer to adapt that there is not",
+        train("tuning=lora", "tuning.target_modules=[q_porj]"),
+        ("`tuning.target_modules`", "q_proj", "'q_porj'"),
+    ),
+    Case(
+        "one layer to adapt, but no list",
+        train("tuning=lora", "tuning.target_modules=q_proj"),
+        ("`tuning.target_modules` to be a list", "q_proj"),
+    ),
+    Case("rank", train("tuning=lora", "tuning.rank=0"), ("`tuning.rank` to be at least 1", "0")),
 ]

@@ -142,7 +142,10 @@ ONE_SENTENCE = [
     ("mixing=propotional", "but got 'propotional'. Did you mean 'proportional'?"),
     ("mixing.name=unifrom", "but got 'unifrom'. Did you mean 'uniform'?"),
     ("mixing.temperature=0", "`mixing.temperature` to be above 0, but got 0.0."),
-    ("tuning.name=lorra", "`tuning.name` to be one of {frozen, full, last}, but got 'lorra'."),
+    (
+        "tuning.name=lorra",
+        "`tuning.name` to be one of {frozen, full, last, lora}, but got 'lorra'.",
+    ),
     ("optimizer.betas=[0.9]", "`optimizer.betas` to be a list of 2 values, but got [0.9]."),
     ("trainer.devices=0", "`trainer.devices` to be at least 1, or -1, but got 0."),
     ("trainer.precision=bf16", "`trainer.precision` to be one of"),

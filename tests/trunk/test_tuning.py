@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mtl.errors import ConfigError
 from mtl.rows import Unit, build_rows
 from mtl.trunk.trunk import Trunk
-from mtl.trunk.tuning import TUNINGS, layer_list
+from mtl.trunk.tuning import TUNINGS, Tuning, layer_list
 from tests.trunk.conftest import Load
 from tests.trunk.families import FAMILIES
 from tests.trunk.test_packed import some_ids
@@ -41,30 +41,30 @@ def reached(trunk: Trunk, layer: nn.Module) -> set[str]:
 def test_the_last_layer_and_what_follows_it(load: Load, name: str) -> None:
     trunk = load(name)
     wanted = reached(trunk, layer_list(trunk.model)[1][-1])
-    TUNINGS.get("last")(trunk, 1)
+    TUNINGS.get("last")(trunk, Tuning(layers=1))
     assert learning(trunk) == wanted
     assert 0 < len(wanted) < len(list(trunk.parameters())) / 1.5
 
 
 def test_all_layers_but_not_the_embeddings(load: Load) -> None:
     trunk = load("llama")
-    TUNINGS.get("last")(trunk, 2)
+    TUNINGS.get("last")(trunk, Tuning(layers=2))
     frozen = {n for n, _ in trunk.model.named_parameters()} - learning(trunk)
     assert frozen == {"embed_tokens.weight"}
 
 
 def test_full_and_frozen(load: Load) -> None:
     trunk = load("gpt2")
-    TUNINGS.get("frozen")(trunk, 0)
+    TUNINGS.get("frozen")(trunk, Tuning())
     assert not learning(trunk)
-    TUNINGS.get("full")(trunk, 0)
+    TUNINGS.get("full")(trunk, Tuning())
     assert learning(trunk) == {n for n, _ in trunk.model.named_parameters()}
 
 
 def test_more_layers_than_there_are(load: Load) -> None:
     message = r"Expected `tuning.layers` to be at most 2, the layers of the trunk, but got 3\."
     with pytest.raises(ConfigError, match=message):
-        TUNINGS.get("last")(load("bert"), 3)
+        TUNINGS.get("last")(load("bert"), Tuning(layers=3))
 
 
 def test_a_trunk_without_layers() -> None:

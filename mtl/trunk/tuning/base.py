@@ -1,0 +1,76 @@
+"""What the tuning methods share: their registry, their options, and where a trunk's layers are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from mtl.errors import ConfigError
+from mtl.registry import Registry
+from mtl.trunk.trunk import Trunk
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What the methods are told; each reads what is its own. See the configuration's `tuning`."""
+
+    layers: int = 2
+    """For ``last``: how many of the last layers learn."""
+    rank: int = 8
+    """For ``lora``: size of the low-rank product."""
+    alpha: float = 16.0
+    """For ``lora``: the product counts alpha / rank."""
+    dropout: float = 0.0
+    """For ``lora``: share of its input that it drops."""
+    target_modules: Sequence[str] | None = None
+    """For ``lora``: which linear layers have an adapter, by name or end of name; None for all."""
+
+
+TUNINGS: Registry[Callable[[Trunk, Tuning], None]] = Registry("tuning.name")
+"""Name to a function that marks what learns in a trunk, and adds what the method needs."""
+
+
+def layer_list(model: Any) -> tuple[nn.Module, nn.ModuleList]:
+    """Return a transformer's layers, the encoder's if it has one, and the module that owns them.
+
+    They are its longest list of modules, of those that stand in no other list.
+
+    Raises:
+        ConfigError: If it has none.
+    """
+    return _longest(model.get_encoder() if _two_sided(model) else model)
+
+
+def layer_lists(model: Any) -> list[nn.ModuleList]:
+    """Return a transformer's lists of layers: the encoder's and the decoder's where it has both.
+
+    Raises:
+        ConfigError: If it has none.
+    """
+    sides = [model.get_encoder(), model.get_decoder()] if _two_sided(model) else [model]
+    return [_longest(side)[1] for side in sides]
+
+
+def _two_sided(model: Any) -> bool:
+    return bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
+
+
+def _longest(module: nn.Module) -> tuple[nn.Module, nn.ModuleList]:
+    lists = list(_outermost_lists(module))
+    if not lists:
+        raise ConfigError(
+            "Expected `tuning.name` to be full or frozen for this trunk, whose layers cannot be "
+            "told apart."
+        )
+    return max(lists, key=lambda pair: len(pair[1]))
+
+
+def _outermost_lists(module: nn.Module) -> Iterator[tuple[nn.Module, nn.ModuleList]]:
+    for child in module.children():
+        if isinstance(child, nn.ModuleList):
+            yield module, child
+        else:
+            yield from _outermost_lists(child)
