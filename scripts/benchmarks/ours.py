@@ -1,0 +1,145 @@
+"""The side of mtl: what `train.py` does between the first step and the last, timed."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from mtl.config.compose import compose_checked
+from mtl.training.module import MultiTaskModule
+from mtl.training.run import _keeper, _loggers, _trainer
+from mtl.training.setup import Prepared, optimizer_settings, prepare
+from mtl.types import MicroBatch, Step
+from scripts.benchmarks.runner import ROOT
+
+SKIPPED = 2
+"""Steps at the start of a round that are not timed."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What was done in a number of seconds."""
+
+    seconds: float
+    steps: int
+    tokens: int
+    """Real ones, without padding; a shared document counts once."""
+    examples: int
+
+
+class Clock(L.Callback):
+    """Times the steps after the first few, loading between them included."""
+
+    def __init__(self) -> None:
+        self.start = self.end = 0.0
+        self.tokens = self.examples = self.steps = 0
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Step, batch_idx: int
+    ) -> None:
+        """Count one step."""
+        del trainer, pl_module, outputs
+        self.end = time.perf_counter()
+        if batch_idx < SKIPPED:
+            self.start = self.end
+            return
+        self.steps += 1
+        self.examples += batch.examples
+        self.tokens += sum(real_tokens(m) for m in batch.micro_batches)
+
+    def timing(self) -> Timing:
+        """Return what was counted."""
+        return Timing(self.end - self.start, self.steps, self.tokens, self.examples)
+
+
+def real_tokens(batch: MicroBatch) -> int:
+    """Return a micro-batch's tokens that are no padding."""
+    return int((batch.trunk.unit >= 0).sum())
+
+
+class Training:
+    """A run that can be started again and again from the same weights.
+
+    Args:
+        line: Settings, as for `train.py`.
+        threads: Of one operator; must be the same for all sides of a case.
+    """
+
+    def __init__(self, line: Sequence[str], threads: int) -> None:
+        shared = [
+            f"trainer.threads={threads}",
+            "trainer.progress=false",
+            "trainer.test=false",
+            "trainer.accelerator=cpu",
+        ]
+        self.cfg = compose_checked([*line, *shared], [ROOT / "conf"]).config
+        self.folder = tempfile.TemporaryDirectory()
+        self.prepared: Prepared = prepare(self.cfg, Path(self.folder.name))
+        state = self.prepared.model.state_dict()
+        self.start = {name: value.clone() for name, value in state.items()}
+
+    @property
+    def model(self) -> Any:
+        """The model that is trained."""
+        return self.prepared.model
+
+    def step(self, number: int = 0) -> Step:
+        """Return one of the run's steps."""
+        return self.prepared.data.train_dataloader().step(number)
+
+    def pairs(self, number: int = 0) -> list[tuple[int, int]]:
+        """Return the examples of a step: the task's place among the run's, and the row."""
+        planner = self.prepared.data.planner
+        return [pair for group in planner.epoch(0).step(number) for pair in group]
+
+    def round(self, steps: int) -> Timing:
+        """Train from the first weights, as `train.py` does, and time it."""
+        self.model.load_state_dict(self.start)
+        run_dir = Path(tempfile.mkdtemp(dir=self.folder.name))
+        module = MultiTaskModule(
+            self.model,
+            optimizer_settings(self.cfg),
+            steps=self.prepared.data.steps,
+            seed=self.cfg.seed,
+            stores={"val": self.prepared.data.validation, "test": []},
+            log_every=self.cfg.trainer.log_every_n_steps,
+        )
+        loggers = _loggers(self.cfg, run_dir, self.prepared.tasks)
+        keeper = _keeper(self.cfg, run_dir, self.prepared.tasks)
+        trainer = _trainer(self.cfg, run_dir, self.prepared.data, keeper, loggers, steps)
+        clock = Clock()
+        trainer.callbacks.insert(0, clock)  # type: ignore[attr-defined]
+        trainer.limit_val_batches = 0
+        trainer.fit(module, datamodule=self.prepared.data)
+        return clock.timing()
+
+    def loss(self, number: int = 0) -> float:
+        """Return a step's loss with gradients left on the parameters; dropout is off."""
+        self.model.load_state_dict(self.start)
+        self.model.eval()
+        self.model.zero_grad(set_to_none=True)
+        step, total = self.step(number), 0.0
+        for batch in step.micro_batches:
+            part = torch.zeros(())
+            for name, found in self.model(batch).items():
+                targets = batch.heads[name].targets
+                loss = self.model.head(name).loss(found, targets, step.denominators[name])
+                part = part + self.model.tasks[name].weight * loss
+            part.backward()
+            total += float(part.detach())
+        self.model.train()
+        return total
+
+
+def norm(parameters: Sequence[Tensor | None]) -> float:
+    """Return the joint norm of gradients."""
+    found = [g.double().pow(2).sum() for g in parameters if g is not None]
+    return float(torch.stack(found).sum().sqrt())

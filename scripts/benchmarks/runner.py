@@ -1,0 +1,350 @@
+"""Runs cases: checks that two sides compute the same, times them in turns, reports ratios.
+
+A case is a module in ``cases/`` with a ``CASE``. Its ``prepare`` builds everything that is not
+timed and returns the sides; a side is a function that does one round of work and returns a rate
+(work a second) or a cost (seconds, bytes). Rounds go side by side: a, b, a, b, ..., so that what
+else the machine does falls on all of them. A ratio is taken within each round, and its median over
+rounds is reported with the lowest and highest.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from mtl.reporting.console import console
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+PACKAGES = ("torch", "transformers", "lightning")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How cases are run."""
+
+    rounds: int = 5
+    short: bool = False
+    threads: int = 2
+    data: Path | None = None
+    """Folder of the corpora, ``MTL_DATA``."""
+    cache: Path = ROOT / "bench-results" / "cache"
+
+    def pick(self, long: int, short: int) -> int:
+        """Return a size by whether the run is a short one."""
+        return short if self.short else long
+
+
+@dataclass(frozen=True)
+class Check:
+    """Two numbers that have to agree before anything is timed."""
+
+    label: str
+    ours: float
+    theirs: float
+    tolerance: float
+    """Largest difference, as a share of `theirs`."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether they agree."""
+        return abs(self.ours - self.theirs) <= self.tolerance * max(abs(self.theirs), 1e-12)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One side's figure divided by another's, and what it should be."""
+
+    label: str
+    ours: str
+    theirs: str
+    target: float | None = None
+    at_least: bool = True
+    """Whether the target is a lower limit; otherwise an upper one."""
+
+    def met(self, value: float) -> bool | None:
+        """Return whether a value reaches the target; None if there is none."""
+        if self.target is None:
+            return None
+        return value >= self.target if self.at_least else value <= self.target
+
+
+@dataclass
+class Prepared:
+    """A case that is ready to be timed."""
+
+    unit: str
+    """Of what sides return: ``tokens/s``, ``seconds``, ``bytes``."""
+    sides: dict[str, Callable[[], float]]
+    ratios: list[Ratio]
+    checks: list[Check] = field(default_factory=list)
+    warm_up: bool = True
+    """Whether each side runs once before rounds count."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """Figures to keep beside the result, and to print."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something to measure."""
+
+    name: str
+    title: str
+    prepare: Callable[[Settings], Prepared]
+    needs_data: tuple[str, ...] = ()
+    """Folders under ``MTL_DATA`` that it reads."""
+
+
+def names() -> list[str]:
+    """Return the names of all cases, in their order."""
+    return sorted(p.stem for p in (HERE / "cases").glob("*.py"))
+
+
+def load(name: str) -> Case:
+    """Return a case by its file's name."""
+    found = importlib.import_module(f"scripts.benchmarks.cases.{name}").CASE
+    assert isinstance(found, Case)
+    return found
+
+
+def missing(case: Case, settings: Settings) -> str | None:
+    """Return why a case cannot run; None if it can."""
+    for folder in case.needs_data:
+        if settings.data is None:
+            return "skipped: MTL_DATA is unset"
+        if not (settings.data / folder).is_dir():
+            return f"skipped: no {folder}/ in {settings.data}"
+    return None
+
+
+class Disagreement(Exception):
+    """Two sides do not compute the same, so that their speeds say nothing."""
+
+
+def measure(case: Case, settings: Settings) -> dict[str, Any]:
+    """Check and time a case; returns its record, plain data.
+
+    Raises:
+        Disagreement: If a check fails.
+    """
+    ready = case.prepare(settings)
+    for check in ready.checks:
+        if not check.passed:
+            raise Disagreement(
+                f"{case.name}: expected {check.label} of both sides to agree within "
+                f"{check.tolerance:g}, but got {check.ours:.8g} and {check.theirs:.8g}."
+            )
+    values = time_in_turns(case.name, ready, settings.rounds)
+    return {
+        "name": case.name,
+        "title": case.title,
+        "unit": ready.unit,
+        "rounds": values,
+        "medians": {side: statistics.median(found) for side, found in values.items()},
+        "ratios": [summary(ratio, values) for ratio in ready.ratios],
+        "checks": [asdict(check) for check in ready.checks],
+        "notes": ready.notes,
+        "settings": {"short": settings.short, "threads": settings.threads},
+        "machine": machine(),
+    }
+
+
+def time_in_turns(name: str, ready: Prepared, rounds: int) -> dict[str, list[float]]:
+    """Return each side's figures, a round each."""
+    values: dict[str, list[float]] = {side: [] for side in ready.sides}
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(), transient=True) as bar:
+        total = len(ready.sides) * (rounds + ready.warm_up)
+        shown = bar.add_task(name, total=total)
+        for number in range(-int(ready.warm_up), rounds):
+            for side, work in ready.sides.items():
+                found = work()
+                if number >= 0:
+                    values[side].append(found)
+                bar.advance(shown)
+    return values
+
+
+def summary(ratio: Ratio, values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Return a ratio's median over rounds, its spread, and whether its target is met."""
+    found = [a / b for a, b in zip(values[ratio.ours], values[ratio.theirs], strict=True)]
+    middle = statistics.median(found)
+    return {
+        "label": ratio.label,
+        "median": middle,
+        "lowest": min(found),
+        "highest": max(found),
+        "target": ratio.target,
+        "at_least": ratio.at_least,
+        "met": ratio.met(middle),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+    }
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor()
+
+
+def write(record: Mapping[str, Any], out: Path) -> Path:
+    """Write a record as JSON, and return its path."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{record['name']}.json"
+    beside = path.with_suffix(".part")
+    beside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    beside.replace(path)
+    return path
+
+
+def read(out: Path) -> list[dict[str, Any]]:
+    """Return the records of a folder, in the order of the cases."""
+    paths = [out / f"{name}.json" for name in names()]
+    return [json.loads(p.read_text("utf-8")) for p in paths if p.exists()]
+
+
+def target_of(ratio: Mapping[str, Any]) -> str:
+    """Return a target as text: ``≥ 2.5``."""
+    if ratio["target"] is None:
+        return ""
+    return f"{'≥' if ratio['at_least'] else '≤'} {ratio['target']:g}"
+
+
+def spread_of(ratio: Mapping[str, Any]) -> str:
+    """Return a ratio with its lowest and highest round."""
+    return f"{ratio['median']:.3g} ({ratio['lowest']:.3g} to {ratio['highest']:.3g})"
+
+
+def figure(value: float) -> str:
+    """Return a side's figure, short."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def table(records: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the ratios of all records, for the terminal."""
+    found = Table(box=None, pad_edge=False)
+    found.add_column("case", overflow="fold")
+    found.add_column("ratio", overflow="fold")
+    for name in ("median (spread)", "target", ""):
+        found.add_column(name, no_wrap=True, justify="right")
+    for record in records:
+        for number, ratio in enumerate(record["ratios"]):
+            word = WORDS[ratio["met"]]
+            name = record["name"] if not number else ""
+            found.add_row(name, ratio["label"], spread_of(ratio), target_of(ratio), word)
+    return found
+
+
+def markdown(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return two tables: the ratios with their targets, and what each side did."""
+    lines = ["| case | ratio | median (lowest to highest) | target | |", "|---|---|---|---|---|"]
+    for record in records:
+        for ratio in record["ratios"]:
+            word = {True: "met", False: "**missed**", None: ""}[ratio["met"]]
+            cells = (record["name"], ratio["label"], spread_of(ratio), target_of(ratio), word)
+            lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "| case | what | unit | medians |", "|---|---|---|---|"]
+    for record in records:
+        sides = "; ".join(f"{side} {figure(v)}" for side, v in record["medians"].items())
+        lines.append(f"| {record['name']} | {record['title']} | {record['unit']} | {sides} |")
+    return "\n".join(lines)
+
+
+WORDS = {
+    True: Text("met", style="green"),
+    False: Text("missed", style="red"),
+    None: Text(""),
+}
+START, END = "<!-- figures -->", "<!-- end of figures -->"
+
+
+def report(records: Sequence[Mapping[str, Any]], page: Path, picture: Path) -> None:
+    """Write the tables between a page's markers, and draw the picture beside it.
+
+    Raises:
+        ValueError: If the page has no markers.
+    """
+    text = page.read_text("utf-8")
+    if START not in text or END not in text:
+        raise ValueError(f"Expected {START} and {END} in {page}.")
+    before, rest = text.split(START, 1)
+    after = rest.split(END, 1)[1]
+    page.write_text(f"{before}{START}\n{markdown(records)}\n{END}{after}", encoding="utf-8")
+    draw(records, picture)
+
+
+def draw(records: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw every ratio that has a target as how far it lies beyond it, 1 being just met."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams["svg.hashsalt"] = "mtl"
+    rows = [(r, q) for r in records for q in r["ratios"] if q["target"] is not None]
+    figure_, axes = plt.subplots(figsize=(8, 0.9 + 0.33 * len(rows)), layout="constrained")
+    for place, (_, ratio) in enumerate(reversed(rows)):
+        ends = [_beyond(ratio, ratio[key]) for key in ("lowest", "median", "highest")]
+        colour = "#1f6f8b" if ratio["met"] else "#b5651d"
+        axes.plot([ends[0], ends[2]], [place, place], color=colour, linewidth=2)
+        axes.plot([ends[1]], [place], marker="o", color=colour)
+        words = f"{ratio['median']:.3g}, target {target_of(ratio)}"
+        axes.annotate(words, (max(ends), place), (6, -3), textcoords="offset points", fontsize=8)
+    axes.axvline(1.0, color="grey", linestyle=":")
+    labels = [f"{record['name']}: {ratio['label']}" for record, ratio in reversed(rows)]
+    axes.set_yticks(range(len(rows)), labels, fontsize=8)
+    axes.set_xscale("log")
+    axes.margins(x=0.25)
+    axes.set_xlabel("how far beyond its target (1: just met; right is better)")
+    figure_.savefig(path, metadata={"Date": None})
+    plt.close(figure_)
+
+
+def _beyond(ratio: Mapping[str, Any], value: float) -> float:
+    return float(value / ratio["target"] if ratio["at_least"] else ratio["target"] / value)
+
+
+def run(chosen: Sequence[str], settings: Settings, out: Path) -> int:
+    """Run cases one after another; returns the exit code."""
+    records, code = [], 0
+    for name in chosen:
+        case = load(name)
+        why = missing(case, settings)
+        if why:
+            console().print(f"{name}: {why}")
+            continue
+        try:
+            record = measure(case, settings)
+        except Disagreement as error:
+            print(error, file=sys.stderr)
+            code = 1
+            continue
+        write(record, out)
+        records.append(record)
+        for key, value in record["notes"].items():
+            console().print(f"{name}: {key}: {value}", soft_wrap=True)
+    console().print(table(records))
+    return code
