@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +148,8 @@ def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     torch.manual_seed(cfg.seed)
     trunk = load_trunk(**options, writes=writes)
     tune = TUNINGS.get(cfg.tuning.name, "tuning.name")
-    wanted = {key: value for key, value in asdict(cfg.tuning).items() if key != "name"}
+    names = {f.name for f in fields(Tuning)}
+    wanted = {key: value for key, value in asdict(cfg.tuning).items() if key in names}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(cfg.seed, "tuning").integers(2**63 - 1)))
         tune(trunk, Tuning(**wanted))
