@@ -46,16 +46,19 @@ class Table:
     """
 
     def __init__(self, path: Path, key: str, rows: int, *, check: bool = True) -> None:
-        header, start = _read_header(path)
-        about, entry = header.get("__metadata__"), header.get(NAME)
-        if not isinstance(about, dict) or not isinstance(entry, dict) or about.get("key") != key:
+        found, start = _read_header(path)
+        try:
+            about, entry = found["__metadata__"], found[NAME]
+            same, digest = about["key"] == key, str(about["digest"])
+            (count, self.width), self.dtype = map(int, entry["shape"]), TYPES[entry["dtype"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise Damaged("its header is another one") from error
+        if not same:
             raise Damaged("it was computed from something else")
-        count, self.width = entry["shape"]
-        self.dtype = TYPES[entry["dtype"]]
         size = start + count * self.width * self.dtype.itemsize
         if count != rows or path.stat().st_size != size:
             raise Damaged("it is cut short")
-        if check and _digest(path, start) != about.get("digest"):
+        if check and _digest(path, start) != digest:
             raise Damaged("its content is not what was written")
         self._rows = np.memmap(
             path, INTEGERS[self.dtype.itemsize], "r", offset=start, shape=(count, self.width)
@@ -161,7 +164,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
             if length > path.stat().st_size:
                 raise Damaged("it is cut short")
             return dict(json.loads(file.read(length))), 8 + length
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise Damaged("its header cannot be read") from error
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 
 from mtl.data.datamodule import MultiTaskData, Stores
 from mtl.data.known import Places, fingerprint, places
@@ -75,6 +76,9 @@ class KnownStates(L.Callback):
         """
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         model: Any = pl_module.model
+        if isinstance(trainer.strategy, ModelParallelStrategy | FSDPStrategy):
+            self._go_without("each process holds a part of the trunk only")
+            return
         if why := dropout_of(model.trunk.model):
             self._go_without(
                 f"the trunk drops parts of its states at random ({why}), so that they differ in "

@@ -80,7 +80,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
         seed=cfg.seed,
         stores={"val": prepared.data.validation, "test": prepared.data.test},
         log_every=cfg.trainer.log_every_n_steps,
-        whole=cfg.init is not None,
+        whole=cfg.init is not None or cfg.trainer.strategy not in ("auto", "ddp"),
     )
     module.plain_config = asdict(cfg)
     last_step = prepared.data.steps

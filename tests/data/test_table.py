@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mtl.data.table import Damaged, Table, TableFile
@@ -79,7 +79,15 @@ def huge(path: Path) -> None:
     path.write_bytes(b"\xff" * 64)
 
 
-@pytest.mark.parametrize("damage", [flip, cut, lengthen, empty, noise, huge])
+def another(path: Path) -> None:
+    save_file({"states": torch.zeros(7, 3)}, path)
+
+
+def flat(path: Path) -> None:
+    save_file({"states": torch.zeros(21)}, path, {"key": KEY, "digest": ""})
+
+
+@pytest.mark.parametrize("damage", [flip, cut, lengthen, empty, noise, huge, another, flat])
 def test_damage_is_seen(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     path = written(tmp_path, values())
     damage(path)

@@ -7,11 +7,13 @@ import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.strategies import ModelParallelStrategy
 
 import mtl.training.known as known
 import mtl.training.run as training
@@ -297,6 +299,23 @@ def test_a_trunk_with_dropout(
     forced = config(site, trunk__dropout=0.2, tuning__cache="true")
     with pytest.raises(ConfigError, match=r"`tuning\.cache` to be auto .*attention_dropout"):
         train(forced, tmp_path / "true")
+
+
+def test_a_folder_that_is_a_file(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "shared").write_text("x")
+    train(shared(site, tmp_path / "shared", trainer__max_steps=8), tmp_path / "auto")
+    assert "every epoch runs the frozen trunk, since" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match=r"`tuning\.cache`.*shared: File exists"):
+        train(shared(site, tmp_path / "shared", tuning__cache="true"), tmp_path / "true")
+
+
+def test_a_trunk_in_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    trainer: Any = SimpleNamespace(strategy=ModelParallelStrategy(), datamodule=None)
+    module: Any = SimpleNamespace(model=None)
+    known.KnownStates(Path(), forced=False).on_fit_start(trainer, module)
+    assert "each process holds a part" in capsys.readouterr().err
 
 
 def test_a_disk_with_too_little_room(
