@@ -103,6 +103,14 @@ class TrunkBatch(_Movable):
     """Whether the token's document sees all of itself (else only what came before)."""
     plain: bool
     """Every row is one causal unit with at most one branch, from the left: no mask is needed."""
+    states: Tensor | None = None
+    """(n, D) what the trunk gave before: it does not run, and heads' positions count these."""
+
+    @classmethod
+    def known(cls, states: Tensor, tokens: int) -> TrunkBatch:
+        """Return a batch of known `states`, read from texts of so many tokens; it has no ids."""
+        blank = torch.zeros(1, tokens, dtype=torch.int64)
+        return cls(blank, blank, blank, blank, blank.bool(), plain=False, states=states)
 
     @property
     def tokens(self) -> int:

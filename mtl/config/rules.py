@@ -31,6 +31,8 @@ def broken_rules(config: Config, task_types: Registry[Any], skip: Set[str]) -> l
         problems += _tasks(config.tasks, task_types) + _monitor(config, task_types)
     if "trunk" not in skip:
         problems += _trunk(config)
+    if "tuning" not in skip:
+        problems += _tuning(config)
     return problems + _logger(config)
 
 
@@ -139,6 +141,15 @@ def _trunk(config: Config) -> list[str]:
         ]
     if name != "tiny" and path is None:
         return [f"Expected `trunk.path` to be a model or a folder for trunk={name}, but got null."]
+    return []
+
+
+def _tuning(config: Config) -> list[str]:
+    if config.tuning.cache == "true" and config.tuning.name != "frozen":
+        return [
+            f"Expected `tuning.cache` to be auto or false with tuning={config.tuning.name}, whose "
+            "trunk changes in training, but got true; tuning=frozen keeps its states."
+        ]
     return []
 
 

@@ -102,6 +102,12 @@ class TuningConfig:
     target_modules: list[str] | None = None
     """For ``lora``: the linear layers that have an adapter, by name or end of name; when unset,
     all of the trunk's blocks."""
+    cache: str = chosen("auto", "auto", "true", "false")
+    """``auto | true | false``, for ``frozen``: keep the trunk's states on disk, so that it runs
+    once and not in every epoch. ``auto`` does where it pays and fits; ``true`` or says why not."""
+    cache_dir: str | None = None
+    """For ``frozen``: a folder of states that runs share; when unset they are the run's own, and
+    removed at its end."""
 
 
 @dataclass

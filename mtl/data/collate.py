@@ -18,7 +18,7 @@ Pair = tuple[int, int]
 
 
 @dataclass(slots=True)
-class _Group:
+class Group:
     """Examples of one document: its units, and which unit and branch each part became."""
 
     units: list[Unit]
@@ -27,7 +27,9 @@ class _Group:
 
 
 @dataclass(slots=True)
-class _Reads:
+class Reads:
+    """What one task reads from a pass."""
+
     positions: list[np.ndarray] = field(default_factory=list)
     examples: list[tuple[int, Encoded]] = field(default_factory=list)
 
@@ -77,26 +79,26 @@ class Collator:
 
     def unit_sizes(self, group: Sequence[Pair]) -> list[int]:
         """Return the tokens of each of a group's units."""
-        return [len(u) for u in self._merge(group).units]
+        return [len(u) for u in self.merge(group).units]
 
     def __call__(self, groups: Sequence[Sequence[Pair]]) -> list[MicroBatch]:
         """Return the micro-batches of some groups of (task number, example index)."""
-        merged = [self._merge(g) for g in self.separate(groups)]
+        merged = [self.merge(g) for g in self.separate(groups)]
         if not merged:
             return []
         sizes = [[len(u) for u in m.units] for m in merged]
         passes = pack(sizes, self.budget, share=self.share)
-        return [self._micro_batch(merged, rows) for rows in passes]
+        return [self.micro_batch(merged, rows) for rows in passes]
 
     def _example(self, pair: Pair) -> Encoded:
         task, index = pair
         return self.stores[task].examples[index]
 
-    def _merge(self, group: Sequence[Pair]) -> _Group:
+    def merge(self, group: Sequence[Pair]) -> Group:
         """Give the examples of one document its one encoding; branches follow in order."""
         first = self._example(group[0])
         both_ways = self.stores[group[0][0]].bidirectional
-        merged = _Group([Unit(d, [], both_ways) for d in first.documents])
+        merged = Group([Unit(d, [], both_ways) for d in first.documents])
         for pair in group:
             example = self._example(pair)
             parts = [(u, 0) for u in range(len(example.documents))]
@@ -107,7 +109,13 @@ class Collator:
             merged.members.append((pair, example, parts))
         return merged
 
-    def _micro_batch(self, groups: list[_Group], rows: list[list[tuple[int, int]]]) -> MicroBatch:
+    def micro_batch(self, groups: list[Group], rows: list[list[tuple[int, int]]]) -> MicroBatch:
+        """Return one pass of some groups.
+
+        Args:
+            groups: All of a step's or a pass's.
+            rows: Which group's units stand in each row, as (group, unit inside the group).
+        """
         built = build_rows(
             [[groups[g].units[u] for g, u in row] for row in rows], self.pad, bidirectional=False
         )
@@ -116,18 +124,24 @@ class Collator:
             for row, starts in zip(rows, built.starts, strict=True)
             for place, at in zip(row, starts, strict=True)
         }
-        reads: dict[int, _Reads] = {}
+        reads: dict[int, Reads] = {}
         for g in sorted({g for row in rows for g, _ in row}):
             for (task, index), example, parts in groups[g].members:
                 first = np.asarray([start[g, u] + at for u, at in parts], dtype=np.int64)
-                read = reads.setdefault(task, _Reads())
+                read = reads.setdefault(task, Reads())
                 read.positions.append(first[example.part] + example.offset)
                 read.examples.append((index, example))
-        heads = {self.stores[t].task: _head_batch(reads[t]) for t in sorted(reads)}
+        heads = {self.stores[t].task: head_batch(reads[t]) for t in sorted(reads)}
         return MicroBatch(built.batch, heads)
 
 
-def _head_batch(reads: _Reads) -> HeadBatch:
+def head_batch(reads: Reads, *, pooled: bool = False) -> HeadBatch:
+    """Return what a task's head reads.
+
+    Args:
+        reads: Positions and examples.
+        pooled: Whether positions are of outputs already, not of what is averaged into them.
+    """
     examples = [e for _, e in reads.examples]
     sizes = [e.outputs for e in examples]
     names = examples[0].targets.keys()
@@ -137,7 +151,7 @@ def _head_batch(reads: _Reads) -> HeadBatch:
         examples=[i for i, _ in reads.examples],
         sizes=sizes,
     )
-    if examples[0].group is not None:
+    if examples[0].group is not None and not pooled:
         first = np.cumsum([0, *sizes[:-1]])
         groups = [e.group + f for e, f in zip(examples, first, strict=True) if e.group is not None]
         batch.group = concatenate(groups)

@@ -10,10 +10,12 @@ import lightning as L
 import torch
 
 from mtl.data.collate import Collator
+from mtl.data.known import KnownCollator, Places
 from mtl.data.loaders import EvalLoader, TrainLoader, Writes
 from mtl.data.mixing import Mixer
 from mtl.data.plan import Planner, TaskTable
 from mtl.data.store import ExampleStore
+from mtl.data.table import Table
 
 Stores = list[ExampleStore]
 
@@ -65,6 +67,8 @@ class MultiTaskData(L.LightningDataModule):
         self.batching = batching
         self.limit_val = limit_val
         self.writes = writes or {}
+        self.known: dict[str, tuple[Table, Places]] = {}
+        """By stage (``train``, ``val``): its examples' hidden states, where they are known."""
         tables = [TaskTable(s.task, s.keys) for s in train]
         self.planner = Planner(
             tables,
@@ -75,11 +79,16 @@ class MultiTaskData(L.LightningDataModule):
         )
         self.steps = max_steps or max_epochs * self.planner.steps_per_epoch
 
-    def _collator(self, stores: Stores) -> Collator:
+    def collator(self, stores: Stores) -> Collator:
+        """Return what builds passes of some examples."""
         b = self.batching
         return Collator(
             stores, budget=b.tokens, share=b.share, pad=b.pad, share_branches=b.share_branches
         )
+
+    def _collator(self, stores: Stores, stage: str) -> Collator:
+        made = self.collator(stores)
+        return KnownCollator(made, *self.known[stage]) if stage in self.known else made
 
     def _place(self) -> dict[str, int]:
         trainer = self.trainer
@@ -91,7 +100,7 @@ class MultiTaskData(L.LightningDataModule):
         """Return the loader of this rank's steps."""
         return TrainLoader(
             self.planner,
-            self._collator(self.train),
+            self._collator(self.train, "train"),
             self.train,
             steps=self.steps,
             **self._place(),
@@ -107,7 +116,7 @@ class MultiTaskData(L.LightningDataModule):
 
     def _passes(self, stores: Stores, stage: str, limit: int | None = None) -> EvalLoader:
         return EvalLoader(
-            self._collator(stores),
+            self._collator(stores, stage),
             stores,
             limit=limit,
             max_branches=self.batching.max_branches,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -26,6 +27,7 @@ from mtl.reporting.progress import ProgressReport
 from mtl.reporting.summary import closing_table, further_runs, next_steps
 from mtl.tasks import Task
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
+from mtl.training.known import KnownStates
 from mtl.training.model_io import save_model, start_from
 from mtl.training.module import MultiTaskModule, aggregate
 from mtl.training.resumed import (
@@ -36,6 +38,9 @@ from mtl.training.resumed import (
     stopped_early,
 )
 from mtl.training.setup import Prepared, attention_of, build_task, optimizer_settings, prepare
+
+STATES = "states"
+"""Folder of a run that holds its frozen trunk's states while it trains."""
 
 
 def train(cfg: Config, run_dir: Path) -> dict[str, float]:
@@ -75,7 +80,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
         seed=cfg.seed,
         stores={"val": prepared.data.validation, "test": prepared.data.test},
         log_every=cfg.trainer.log_every_n_steps,
-        whole=cfg.init is not None,
+        whole=cfg.init is not None or cfg.trainer.strategy not in ("auto", "ddp"),
     )
     module.plain_config = asdict(cfg)
     last_step = prepared.data.steps
@@ -132,6 +137,7 @@ def _fit_and_test(
             attention={t.name: attention_of(cfg, t.name, trunk) for t in prepared.tasks},
         )
         _write_json(run_dir / METRICS_FILE, metrics)
+        shutil.rmtree(run_dir / STATES, ignore_errors=True)
         _show(cfg, run_dir, prepared.tasks, metrics)
     return metrics
 
@@ -151,7 +157,7 @@ def _trainer(
         monitor=cfg.monitor,
         higher_is_better=keeper.sign > 0,
     )
-    callbacks: list[L.Callback] = [progress]
+    callbacks: list[L.Callback] = [progress, *_known(cfg, run_dir, data)]
     patience = cfg.callbacks.early_stopping.patience
     if patience is not None:
         callbacks.append(
@@ -188,6 +194,20 @@ def _trainer(
         detect_anomaly=options.detect_anomaly,
         default_root_dir=run_dir,
     )
+
+
+def _known(cfg: Config, run_dir: Path, data: MultiTaskData) -> list[L.Callback]:
+    """Return what keeps a frozen trunk's states, where the run reads them more than once."""
+    options = cfg.tuning
+    if options.name != "frozen" or options.cache == "false":
+        return []
+    again = options.cache_dir is not None or data.steps > data.planner.steps_per_epoch
+    near = options.cache_dir is not None or cfg.trainer.num_nodes == 1
+    forced = options.cache == "true"
+    if not forced and not (again and near):
+        return []
+    folder = Path(options.cache_dir) if options.cache_dir is not None else run_dir / STATES
+    return [KnownStates(folder, forced=forced)]
 
 
 def _precision(asked: str, accelerator: str) -> str:

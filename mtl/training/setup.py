@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,7 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
     for line in (line for task in tasks for line in task.remarks()):
         note(line)
     _say_what_is_written(tasks, stores["validation"])
+    _say_what_learns(cfg, trunk)
     columns = {name: dict(spec.columns) for name, spec in cfg.tasks.items()}
     write_rejected(splits, run_dir)
     return Prepared(model, encoder, _data(cfg, trunk, tasks, stores), splits, columns)
@@ -148,10 +149,15 @@ def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     torch.manual_seed(cfg.seed)
     trunk = load_trunk(**options, writes=writes)
     tune = TUNINGS.get(cfg.tuning.name, "tuning.name")
-    wanted = {key: value for key, value in asdict(cfg.tuning).items() if key != "name"}
+    names = {f.name for f in fields(Tuning)}
+    wanted = {key: value for key, value in asdict(cfg.tuning).items() if key in names}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(cfg.seed, "tuning").integers(2**63 - 1)))
         tune(trunk, Tuning(**wanted))
+    return trunk
+
+
+def _say_what_learns(cfg: Config, trunk: Trunk) -> None:
     if cfg.tuning.name != "full":
         sizes = {p: p.numel() for p in trunk.parameters()}
         learning = sum(size for p, size in sizes.items() if p.requires_grad)
@@ -159,7 +165,6 @@ def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
             f"tuning.name={cfg.tuning.name}: {learning:,} of the trunk's {sum(sizes.values()):,} "
             "weights learn."
         )
-    return trunk
 
 
 def build_encoder(cfg: Config, trunk: Trunk) -> TextEncoder:

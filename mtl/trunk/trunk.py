@@ -127,9 +127,13 @@ class Trunk(nn.Module):
     def forward(self, batch: TrunkBatch) -> Tensor:
         """Return the hidden states of every token, shape (B * T, D), row after row.
 
+        Of a batch of known states, those.
+
         Raises:
             ConfigError: If a document is to be read both ways and the model cannot.
         """
+        if batch.states is not None:
+            return batch.states
         if self.kind == "encoder-decoder":
             pad = pad_id(self.tokenizer) if self.tokenizer is not None else 0
             return two_sided.run(self.model, batch, self._run, pad)

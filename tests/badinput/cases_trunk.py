@@ -64,5 +64,16 @@ CASES = [
         train("tuning=lora", "tuning.target_modules=q_proj"),
         ("`tuning.target_modules` to be a list", "q_proj"),
     ),
+    Case(
+        "states of a trunk that learns",
+        train("tuning=lora", "tuning.cache=true"),
+        ("`tuning.cache` to be auto or false with tuning=lora", "tuning=frozen keeps"),
+    ),
+    Case(
+        "states of a trunk with dropout",
+        train("tuning=frozen", "tuning.cache=true", "trunk.dropout=0.1"),
+        ("`tuning.cache` to be auto or false", "trunk.dropout=0 keeps them"),
+        notes=1,
+    ),
     Case("rank", train("tuning=lora", "tuning.rank=0"), ("`tuning.rank` to be at least 1", "0")),
 ]

@@ -1,0 +1,29 @@
+"""Whether a trunk's passes in training are random."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+HEADS = ("classifier", "seq_classif", "qa_", "summary")
+"""How the rates of heads begin that a trunk does not have."""
+
+
+def dropout_of(model: Any) -> str | None:
+    """Return the first setting that makes passes in training random, as ``key=rate``.
+
+    Args:
+        model: A Hugging Face base model.
+
+    Returns:
+        None if there is none.
+    """
+    for key, value in vars(model.config).items():
+        rate = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+        if rate and ("drop" in key or key.endswith("pdrop")) and not key.startswith(HEADS):
+            return f"{key}={value}"
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout) and module.p > 0:
+            return f"{name}={module.p}"
+    return None
