@@ -16,7 +16,7 @@ from mtl.config.groups import Groups
 from mtl.config.help import help_text
 from mtl.config.joint import join_tasks
 from mtl.config.schema import Config
-from mtl.errors import EXIT_CODE, ConfigError, MtlError
+from mtl.errors import EXIT_CODE, ConfigError, Interrupted, MtlError
 
 CRASHED, INTERRUPTED = 1, 130
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
@@ -35,7 +35,8 @@ def run_command(argv: Sequence[str], train: Train, conf: Path) -> int:
         conf: The project's configuration folder.
 
     Returns:
-        The exit code: 0, 1 after a crash, 2 after a user's error, 130 after an interrupt.
+        The exit code: 0, 1 after a crash, 2 after a user's error, 128 and the signal's number
+        after a signal: 130 after Ctrl-C, 143 after SIGTERM, 138 after SIGUSR1.
     """
     try:
         return _dispatch(parse_arguments(argv), train, conf)
@@ -44,6 +45,8 @@ def run_command(argv: Sequence[str], train: Train, conf: Path) -> int:
         return EXIT_CODE
     except KeyboardInterrupt:
         return _interrupted()
+    except Interrupted as stop:  # has said how to go on
+        return int(str(stop.code))
     except SystemExit as stop:  # Lightning turns an interrupt into an exit
         if isinstance(stop.__context__, KeyboardInterrupt):
             return _interrupted()

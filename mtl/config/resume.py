@@ -17,7 +17,7 @@ from mtl.config.schema import Config
 from mtl.config.validate import chosen_only, from_dictconfig
 from mtl.errors import CheckpointError, ConfigError
 
-ALLOWED = ("trainer.max_steps", "trainer.max_epochs")
+ALLOWED = ("trainer.max_steps", "trainer.max_epochs", "trainer.non_finite")
 
 
 def resumed_run(overrides: Sequence[str]) -> tuple[str, list[str]] | None:
@@ -42,7 +42,7 @@ def load_run(run: str, overrides: Sequence[str]) -> tuple[Config, Path]:
 
     Args:
         run: The run's folder.
-        overrides: What else was typed; only a later end is allowed.
+        overrides: What else was typed; only a later end is allowed, and to skip steps.
 
     Raises:
         CheckpointError: If there is no run.
@@ -51,8 +51,8 @@ def load_run(run: str, overrides: Sequence[str]) -> tuple[Config, Path]:
     folder = Path(run).absolute()
     if others := [text for text in overrides if _key(text) not in ALLOWED]:
         raise ConfigError(
-            f"Expected only `{ALLOWED[0]}` and `{ALLOWED[1]}` beside resume={run}, which continues"
-            f" with its own configuration, but got {', '.join(f'`{text}`' for text in others)}."
+            f"Expected only {_listed(ALLOWED)} beside resume={run}, which continues with its own "
+            f"configuration, but got {', '.join(f'`{text}`' for text in others)}."
         )
     file = folder / HYDRA / "config.yaml"
     cfg = _load(run, file)
@@ -69,6 +69,10 @@ def load_run(run: str, overrides: Sequence[str]) -> tuple[Config, Path]:
     _check_end(own, config)
     config.resume = str(folder)
     return config, folder
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names[:-1]) + f" and `{names[-1]}`"
 
 
 def _check_end(own: Config, config: Config) -> None:

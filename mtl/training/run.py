@@ -35,6 +35,7 @@ from mtl.training.resumed import (
     last_checkpoint,
     stopped_early,
 )
+from mtl.training.stopping import StopOnSignal
 from mtl.training.setup import Prepared, attention_of, build_task, optimizer_settings, prepare
 
 
@@ -76,6 +77,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
         stores={"val": prepared.data.validation, "test": prepared.data.test},
         log_every=cfg.trainer.log_every_n_steps,
         whole=cfg.init is not None,
+        non_finite=cfg.trainer.non_finite,
     )
     module.plain_config = asdict(cfg)
     last_step = prepared.data.steps
@@ -100,14 +102,28 @@ def _fit_and_test(
     last_step: int,
 ) -> dict[str, float]:
     keeper = _keeper(cfg, run_dir, prepared.tasks)
+    stopper = StopOnSignal(keeper, run_dir)
     try:
-        trainer = _trainer(cfg, run_dir, prepared.data, keeper, loggers, last_step)
+        trainer = _trainer(cfg, run_dir, prepared.data, keeper, stopper, loggers, last_step)
     except (MisconfigurationException, TypeError, ValueError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise ConfigError(
             f"Expected the settings of `trainer` to fit each other and this machine, but Lightning "
             f"refuses them: {reason}."
         ) from error
+    with stopper.listening():
+        return _steps(cfg, run_dir, prepared, module, trainer, keeper)
+
+
+def _steps(
+    cfg: Config,
+    run_dir: Path,
+    prepared: Prepared,
+    module: MultiTaskModule,
+    trainer: L.Trainer,
+    keeper: RunCheckpoint,
+) -> dict[str, float]:
+    """Fit, evaluate the best weights, and write the results."""
     resume = keeper.last_path if cfg.resume is not None else None
     trainer.fit(module, datamodule=prepared.data, ckpt_path=resume, weights_only=True)
     if keeper.validated_at != trainer.global_step:
@@ -141,6 +157,7 @@ def _trainer(
     run_dir: Path,
     data: MultiTaskData,
     keeper: RunCheckpoint,
+    stopper: StopOnSignal,
     loggers: list[Logger],
     last_step: int,
 ) -> L.Trainer:
@@ -151,7 +168,7 @@ def _trainer(
         monitor=cfg.monitor,
         higher_is_better=keeper.sign > 0,
     )
-    callbacks: list[L.Callback] = [progress]
+    callbacks: list[L.Callback] = [progress, stopper]
     patience = cfg.callbacks.early_stopping.patience
     if patience is not None:
         callbacks.append(
@@ -161,6 +178,7 @@ def _trainer(
                 min_delta=cfg.callbacks.early_stopping.min_delta,
                 mode="max" if keeper.sign > 0 else "min",
                 check_on_train_epoch_end=False,
+                check_finite=False,  # `trainer.non_finite` says what to do
                 verbose=False,
             )
         )
