@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -27,11 +27,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def memory_advice(lower: str) -> Iterator[None]:
+def memory_advice(lower: Callable[[], str]) -> Iterator[None]:
     """Turn running out of memory into a sentence that says which settings to lower.
 
     Args:
-        lower: Those settings with their present values; see :func:`what_to_lower`.
+        lower: Returns those settings with their present values; see :func:`what_to_lower`.
 
     Raises:
         TrainingError: If memory ran out.
@@ -42,7 +42,7 @@ def memory_advice(lower: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise TrainingError(
-            f"Expected enough memory, but it ran out ({_asked(error)}); lower {lower}. "
+            f"Expected enough memory, but it ran out ({_asked(error)}); lower {lower()}. "
             "The checkpoints are as they were."
         ) from error
 
@@ -55,7 +55,13 @@ def _asked(error: BaseException) -> str:
 
 
 def what_to_lower(
-    tokens: int, max_length: int | None, *, checkpointing: bool, precision: str, learns: str
+    tokens: int,
+    max_length: int | None,
+    *,
+    checkpointing: bool,
+    precision: str,
+    learns: str,
+    scaled: bool = False,
 ) -> str:
     """Return the settings that memory depends on, with their present values, best first.
 
@@ -65,18 +71,25 @@ def what_to_lower(
         checkpointing: `trunk.gradient_checkpointing`.
         precision: `trainer.precision`.
         learns: `tuning.name`.
+        scaled: `trainer.auto_scale_tokens`.
     """
     parts = [f"`batching.tokens` ({tokens})"]
     if max_length is not None:
         parts.append(f"`trunk.max_length` ({max_length})")
-    more = ["trainer.auto_scale_tokens=true to find what fits"]
+    more = []
+    if not scaled:
+        more.append("trainer.auto_scale_tokens=true to find what fits")
     if not checkpointing:
         more.append("trunk.gradient_checkpointing=true")
     if precision == "32-true":
         more.append("trainer.precision=bf16-mixed")
     if learns == "full":
         more.append("tuning=lora")
-    return f"{' or '.join(parts)}, or try {', '.join(more[:-1])} or {more[-1]}"
+    lower = " or ".join(parts)
+    if not more:
+        return lower
+    *first, last = more
+    return f"{lower}, or try {', '.join(first)}{' or ' if first else ''}{last}"
 
 
 def free_memory(device: torch.device) -> int | None:
@@ -106,16 +119,23 @@ def _machine() -> int | None:
 
 
 def _container(root: Path) -> int | None:
-    """Return what a control group leaves (its second version); caches do not count as used."""
+    """Return what the process's control group leaves (second version of them)."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         own = Path("/proc/self/cgroup").read_text(encoding="utf-8").strip().split("::")[1]
-        for folder in (root / own.lstrip("/"), root):
-            limit = (folder / "memory.max").read_text(encoding="ascii").strip()
-            if limit != "max":
-                used = int((folder / "memory.current").read_text(encoding="ascii"))
-                stat = (folder / "memory.stat").read_text(encoding="ascii")
-                cached = re.search(r"^inactive_file (\d+)", stat, re.MULTILINE)
-                return max(0, int(limit) - used + (int(cached.group(1)) if cached else 0))
+        left = [_left_in(folder) for folder in (root / own.lstrip("/"), root)]
+        return min((n for n in left if n is not None), default=None)
+    return None
+
+
+def _left_in(folder: Path) -> int | None:
+    """Return what a control group leaves; files in its cache do not count as used."""
+    with contextlib.suppress(OSError, ValueError):
+        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
+        if limit != "max":
+            used = int((folder / "memory.current").read_text(encoding="ascii"))
+            stat = (folder / "memory.stat").read_text(encoding="ascii")
+            cached = re.search(r"^inactive_file (\d+)", stat, re.MULTILINE)
+            return max(0, int(limit) - used + (int(cached.group(1)) if cached else 0))
     return None
 
 

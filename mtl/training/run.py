@@ -7,7 +7,8 @@ import logging
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import lightning as L
@@ -25,11 +26,14 @@ from mtl.reporting.loggers import build_loggers, finish_loggers
 from mtl.reporting.progress import ProgressReport
 from mtl.reporting.summary import closing_table, further_runs, next_steps
 from mtl.tasks import Task
+from mtl.training.budget import ScaleTokens
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
+from mtl.training.memory import memory_advice, what_to_lower
 from mtl.training.model_io import save_model, start_from
 from mtl.training.module import MultiTaskModule, aggregate
 from mtl.training.resumed import (
     METRICS_FILE,
+    budget_of,
     check_weights,
     is_finished,
     last_checkpoint,
@@ -59,6 +63,8 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     _check_device(cfg.trainer.accelerator)
     checkpoint = last_checkpoint(run_dir, list(cfg.tasks)) if cfg.resume is not None else None
     states = checkpoint["mtl"]["tasks"] if checkpoint else None
+    if checkpoint and cfg.trainer.auto_scale_tokens:
+        cfg = replace(cfg, batching=replace(cfg.batching, tokens=budget_of(checkpoint, run_dir)))
     prepared = prepare(cfg, run_dir, states)
     _check_monitor(cfg.monitor, prepared.tasks)
     if checkpoint:
@@ -83,10 +89,12 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     last_step = prepared.data.steps
     if checkpoint and stopped_early(checkpoint):
         last_step = checkpoint["global_step"]
+    run_dir.mkdir(parents=True, exist_ok=True)
     loggers = _loggers(cfg, run_dir, prepared.tasks)
     failed = True
     try:
-        metrics = _fit_and_test(cfg, run_dir, prepared, module, loggers, last_step)
+        with memory_advice(partial(_memory_settings, module, prepared)):
+            metrics = _fit_and_test(cfg, run_dir, prepared, module, loggers, last_step)
         failed = False
     finally:
         finish_loggers(loggers, failed=failed)
@@ -152,6 +160,19 @@ def _steps(
     return metrics
 
 
+def _memory_settings(module: MultiTaskModule, prepared: Prepared) -> str:
+    """Return the settings that memory depends on, as the run has them by now."""
+    now = module.plain_config
+    return what_to_lower(
+        now["batching"]["tokens"],
+        prepared.encoder.max_length,
+        checkpointing=now["trunk"]["gradient_checkpointing"],
+        precision=now["trainer"]["precision"],
+        learns=now["tuning"]["name"],
+        scaled=now["trainer"]["auto_scale_tokens"],
+    )
+
+
 def _trainer(
     cfg: Config,
     run_dir: Path,
@@ -169,6 +190,8 @@ def _trainer(
         higher_is_better=keeper.sign > 0,
     )
     callbacks: list[L.Callback] = [progress, stopper]
+    if options.auto_scale_tokens and cfg.resume is None:
+        callbacks.append(ScaleTokens(data))
     patience = cfg.callbacks.early_stopping.patience
     if patience is not None:
         callbacks.append(
