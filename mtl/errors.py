@@ -29,6 +29,14 @@ class CheckpointError(MtlError):
     """A run folder, checkpoint or model folder cannot be used."""
 
 
+class TrainingError(MtlError):
+    """Training cannot go on: a loss is not finite, or memory ran out."""
+
+
+class Interrupted(SystemExit):
+    """A signal ended a run, which has saved what it needs to go on; has the exit code."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known name, or an empty string.
 
