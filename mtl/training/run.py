@@ -28,6 +28,7 @@ from mtl.reporting.summary import closing_table, further_runs, next_steps
 from mtl.tasks import Task
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
 from mtl.training.known import KnownStates
+from mtl.training.memory import GiveBack, give_back, keep_freed_memory
 from mtl.training.model_io import save_model, start_from
 from mtl.training.module import MultiTaskModule, aggregate
 from mtl.training.resumed import (
@@ -57,6 +58,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
         MtlError: If configuration, data, trunk or checkpoint are wrong.
     """
     _quiet()
+    keep_freed_memory()
     L.seed_everything(cfg.seed, verbose=False)
     torch.set_num_threads(cfg.trainer.threads or torch.get_num_threads())
     _check_monitor(cfg.monitor, [build_task(name, spec) for name, spec in cfg.tasks.items()])
@@ -64,6 +66,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     checkpoint = last_checkpoint(run_dir, list(cfg.tasks)) if cfg.resume is not None else None
     states = checkpoint["mtl"]["tasks"] if checkpoint else None
     prepared = prepare(cfg, run_dir, states)
+    give_back()
     _check_monitor(cfg.monitor, prepared.tasks)
     if checkpoint:
         check_weights(checkpoint, prepared.model, run_dir)
@@ -157,7 +160,7 @@ def _trainer(
         monitor=cfg.monitor,
         higher_is_better=keeper.sign > 0,
     )
-    callbacks: list[L.Callback] = [progress, *_known(cfg, run_dir, data)]
+    callbacks: list[L.Callback] = [progress, GiveBack(), *_known(cfg, run_dir, data)]
     patience = cfg.callbacks.early_stopping.patience
     if patience is not None:
         callbacks.append(
