@@ -61,6 +61,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     keep_freed_memory()
     L.seed_everything(cfg.seed, verbose=False)
     torch.set_num_threads(cfg.trainer.threads or torch.get_num_threads())
+    os.environ.setdefault("RAYON_NUM_THREADS", str(torch.get_num_threads()))  # the tokenizer's
     _check_monitor(cfg.monitor, [build_task(name, spec) for name, spec in cfg.tasks.items()])
     _check_device(cfg.trainer.accelerator)
     checkpoint = last_checkpoint(run_dir, list(cfg.tasks)) if cfg.resume is not None else None
@@ -336,7 +337,7 @@ def _write_json(path: Path, values: Mapping[str, float]) -> None:
 
 def _quiet() -> None:
     """Keep libraries' advice off the terminal; errors still show."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # Said, so that forks do not warn.
     for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"lightning\..*")
