@@ -24,9 +24,9 @@ class DataConfig:
     validation: str | None = None
     test: str | None = None
     format: str | None = chosen(
-        None, "conll", "tsv", "csv", "jsonl", "json", "parquet", "squad", "text"
+        None, "conll", "tsv", "csv", "jsonl", "json", "parquet", "arrow", "squad", "text"
     )
-    """``conll | tsv | csv | jsonl | json | parquet | squad | text``; guessed when unset."""
+    """``conll | tsv | csv | jsonl | json | parquet | arrow | squad | text``; guessed when unset."""
     header: bool | None = None
     """Whether a TSV or CSV file starts with column names; guessed from the columns when unset."""
     encoding: str = "utf-8"

@@ -95,7 +95,9 @@ class Planner:
         order = self._order(group, task, epoch)
         return EpochPlan(task[order], example[order], group[order], self.examples)
 
-    def _chosen(self, epoch: int) -> tuple[npt.NDArray[np.int16], Array, npt.NDArray[np.int32], Array]:
+    def _chosen(
+        self, epoch: int
+    ) -> tuple[npt.NDArray[np.int16], Array, npt.NDArray[np.int32], Array]:
         """Which examples the epoch has: task, index, how often seen before in it, document key."""
         parts = []
         for number, table in enumerate(self.tables):
