@@ -82,7 +82,9 @@ def test_one_command_line_begins_a_run_and_goes_on(
                 main([*line, every])
         assert (run / "checkpoints" / "last.ckpt").exists() == (call == 2)
     assert main([*line, every]) == 0
-    assert main(["task=ner,sentiment", *arguments(site, f"hydra.run.dir={tmp_path / 'other'}")]) == 0
+    assert (
+        main(["task=ner,sentiment", *arguments(site, f"hydra.run.dir={tmp_path / 'other'}")]) == 0
+    )
     assert metrics(run) == metrics(tmp_path / "other")
     capsys.readouterr()
     assert main([*line, every]) == 0

@@ -31,9 +31,13 @@ from tests.training.test_resume import STEP, Killed, check_equal, kill_at, resum
 
 ERRORS = {
     "cuda": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has"),
-    "cpu": RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate"
-                        " memory: you tried to allocate 4096 bytes."),
-    "not enough": RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
+    "cpu": RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate"
+        " memory: you tried to allocate 4096 bytes."
+    ),
+    "not enough": RuntimeError(
+        "DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."
+    ),
     "python": MemoryError(),
 }
 
