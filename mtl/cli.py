@@ -11,8 +11,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from mtl import __version__
-from mtl.errors import EXIT_CODE, MtlError
+from mtl.errors import EXIT_CODE, MtlError, printable
 from mtl.inference import commands
+from mtl.secrets import mask
 
 # Recent Typers have click inside, older ones beside them; both export this child of its error.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = build()(arguments, prog_name="mtl", standalone_mode=False)
     except MtlError as problem:
-        _fail(str(problem))
+        _fail(mask(printable(problem)))
     except UsageError as problem:
         _fail(usage_sentence(problem))
     except typer.Abort:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mtl.config.code import called
 from mtl.config.groups import Groups
 from mtl.config.hydra_errors import as_config_error, sentence
 from mtl.config.overrides import Overrides, read_overrides
@@ -64,7 +66,8 @@ def compose_checked(
         _add_sweeper(read, cfg.hydra.sweeper.params, groups)
     typed = _typed_tasks(read.groups)
     files = _misplaced(typed, cfg)
-    problems = read.problems + _apply(read, cfg)
+    problems = read.problems + _apply(read, cfg) + called(cfg.hydra)
+    problems += _called_in_jobs(read, folders)
     files += _without_type(typed, cfg)
     own = chosen_only(cfg, groups.choices("task"))
     del own["hydra"]
@@ -162,6 +165,22 @@ def _add_sweeper(read: Overrides, params: Any, groups: Groups) -> None:
     read.swept += more.swept
     read.broken |= more.broken
     read.varied |= more.varied
+
+
+def _called_in_jobs(read: Overrides, folders: Sequence[Path]) -> list[str]:
+    """Return what :func:`called` finds in the other files that a sweep varies.
+
+    The project's own files name nothing; those of further folders are read one after the other.
+    """
+    if len(folders) == 1:
+        return []
+    found = []
+    for text in read.varied_files:
+        group = text.partition("=")[0]
+        others = [other for other in read.groups if other.partition("=")[0] != group]
+        with contextlib.suppress(ConfigError):  # its own job will say so
+            found += called(compose_untyped([*others, text, *read.hydra], folders).hydra)
+    return found
 
 
 def _for_its_job(problem: str, swept: Sequence[Override]) -> bool:

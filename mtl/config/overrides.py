@@ -17,6 +17,7 @@ from mtl.config.groups import Groups
 from mtl.config.keys import dotted_keys, is_key
 from mtl.config.nearest import choose, suggest_key, unknown_key
 from mtl.config.schema import Config
+from mtl.secrets import SECRET_KEY, SECRET_VARIABLE
 
 ONE = ("trunk", "tuning", "mixing", "balancing")  # groups of which several files make no sense
 OPEN = ("tasks.", "logger.use.")  # nodes that are mappings for Hydra
@@ -34,6 +35,8 @@ class Overrides:
     """Values that a sweep varies."""
     varied: set[str] = field(default_factory=set)
     """Groups that a sweep varies, other than the tasks."""
+    varied_files: list[str] = field(default_factory=list)
+    """A choice of each file that a sweep varies, the first ones left out."""
     hydra: list[str] = field(default_factory=list)
     """What is for Hydra itself."""
     broken: dict[str, list[str]] = field(default_factory=dict)
@@ -117,6 +120,8 @@ def _choose(override: Override, groups: Groups, out: Overrides) -> None:
     right = [name for name in names if name in known]
     if right:
         several = isinstance(override.value(), list) or group == "task"
+        if override.is_sweep_override():
+            out.varied_files += [f"{group}={name}" for name in right[1:]]
         out.groups.append(f"{group}=[{','.join(right)}]" if several else f"{group}={right[0]}")
 
 
@@ -137,6 +142,11 @@ def _names(override: Override, known: list[str]) -> list[str]:
 def _unknown_name(key: str, groups: Groups) -> str:
     tops = [k for k in dotted_keys(Config) if "." not in k]
     known = [*groups.names, *tops, *dotted_keys(Config)]
+    if SECRET_VARIABLE.search(key) or SECRET_KEY.search(key):
+        return (
+            f"Expected a group of {{{', '.join(groups.names)}}} or a key, but got '{key}'; a secret "
+            f"goes into the environment (export {key}=…), where it is not written down."
+        )
     near = suggest_key(key, known) or suggest_key(key.lower().replace("-", "_"), known)
     advice = f" Did you mean {near}?" if near else ""
     return f"Expected a group of {{{', '.join(groups.names)}}} or a key, but got '{key}'.{advice}"

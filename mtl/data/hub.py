@@ -90,6 +90,11 @@ def _load(spec: Spec) -> Mapping[str, Any]:
 
 
 def _conversion(spec: Spec, key: str) -> Spec:
+    if Path(spec.name).is_dir():
+        raise DataError(
+            f"{key}: Expected data files in '{spec.name}', but it holds a loading script, which is "
+            "not run; name the data files themselves in `train`, `validation` and `test`."
+        )
     if spec.revision is not None:
         raise DataError(
             f"{key}: Expected data files at revision '{spec.revision}' of '{spec.name}', but it is "

@@ -16,7 +16,7 @@ SENTENCES = [
     ("Nobody in Skerrow asked Ines why .", "O O B-LOC O B-PER O O", "negative", 2.0),
 ]
 TASKS = ("ner", "sentiment")
-UGLY = re.compile(r"\.\.|\.:|: \.|\x1b|<class|object at 0x|torch\.Size|None")
+UGLY = re.compile(r"\.\.(?!/)|\.:|: \.|\x1b|<class|object at 0x|torch\.Size|None")
 LONGEST = 420
 
 
