@@ -144,8 +144,8 @@ def _unknown_name(key: str, groups: Groups) -> str:
     known = [*groups.names, *tops, *dotted_keys(Config)]
     if SECRET_VARIABLE.search(key) or SECRET_KEY.search(key):
         return (
-            f"Expected a group of {{{', '.join(groups.names)}}} or a key, but got '{key}'; a secret "
-            f"goes into the environment (export {key}=…), where it is not written down."
+            f"Expected a group of {{{', '.join(groups.names)}}} or a key, but got '{key}'; a "
+            f"secret goes into the environment (export {key}=…), where it is not written down."
         )
     near = suggest_key(key, known) or suggest_key(key.lower().replace("-", "_"), known)
     advice = f" Did you mean {near}?" if near else ""

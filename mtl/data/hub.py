@@ -133,7 +133,10 @@ def cells(source: Source, dataset: Any) -> Iterator[tuple[Source, int, Cells]]:
     decode = named_decoders(dataset.features, names)
     columns = list(dict.fromkeys(outer(name, dataset.column_names) for name in names))
     for number, row in enumerate(dataset.select_columns(columns), start=1):
-        yield source, number, {name: decode[name](cell(row, name)) for name in names}
+        try:
+            yield source, number, {name: decode[name](cell(row, name)) for name in names}
+        except ValueError as problem:
+            source.reject(number, str(problem), row)
 
 
 def is_unlabelled(dataset: Any, columns: Sequence[str]) -> bool:
