@@ -86,6 +86,8 @@ def _sort(text: str, override: Override, groups: Groups, out: Overrides) -> None
             )
     elif key in groups:
         _choose(override, groups, out)
+    elif key == "tasks" and not override.is_delete():
+        out.problems.append(_tasks_by_name(text, override))
     elif "." not in key and not is_key(Config, key):
         out.problems.append(_unknown_name(key, groups))
     elif override.value_type == ValueType.GLOB_CHOICE_SWEEP:
@@ -94,6 +96,16 @@ def _sort(text: str, override: Override, groups: Groups, out: Overrides) -> None
         out.swept.append(override)
     else:
         out.values.append(override)
+
+
+def _tasks_by_name(text: str, override: Override) -> str:
+    """Return the sentence for ``tasks=ner``, which is meant as ``task=ner``."""
+    value = text.partition("=")[2]
+    names = "..." if isinstance(override._value, dict) or not value else value
+    return (
+        f"Expected `tasks` to be given key by key, such as tasks.ner.weight=2, but got '{text}'. "
+        f"Did you mean `task={names}`?"
+    )
 
 
 def _choose(override: Override, groups: Groups, out: Overrides) -> None:
@@ -116,13 +128,29 @@ def _choose(override: Override, groups: Groups, out: Overrides) -> None:
     wrong = [name for name in names if name not in known]
     if wrong:
         out.broken[group] = wrong
-        out.problems += [choose(group, name, known) for name in wrong]
+        out.problems += [_no_such_file(group, name, known) for name in wrong]
     right = [name for name in names if name in known]
     if right:
         several = isinstance(override.value(), list) or group == "task"
         if override.is_sweep_override():
             out.varied_files += [f"{group}={name}" for name in right[1:]]
         out.groups.append(f"{group}=[{','.join(right)}]" if several else f"{group}={right[0]}")
+
+
+def _no_such_file(group: str, name: str, known: list[str]) -> str:
+    """Return the sentence for a file that is not there; a task may be the user's own to write."""
+    text = choose(group, name, known)
+    if group != "task" or "Did you mean" in text:
+        return text
+    return (
+        f"{text} A task of your own is a file FOLDER/task/{in_name(name)}.yaml and --config-dir "
+        "FOLDER; see docs/adding-a-task.md."
+    )
+
+
+def in_name(name: str) -> str:
+    """Return a name as a part of a file's name, as an example."""
+    return name if name.isidentifier() else "NAME"
 
 
 def _names(override: Override, known: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.badinput.damage import drop
 from tests.badinput.harness import Case, mtl, train
 
 QA = "tasks.qa.data"
@@ -36,7 +37,14 @@ def qa(content: Any, name: str = "bad.jsonl", *more: str) -> Any:
     return {"argv": argv, "files": {name: content}}
 
 
+def line_of(word: str) -> int:
+    """Return the first line of the indented file with a key, or with the one put in its place."""
+    lines = PRETTY.replace('"question"', f'"{word}"').splitlines()
+    return next(n for n, line in enumerate(lines, start=1) if f'"{word}"' in line)
+
+
 SKIP = f"set `{QA}.on_bad_row=skip`"
+PRETTY = json.dumps(json.loads(squad()), indent=1)
 INSIDE = "data[0].paragraphs[0].qas[1]"
 
 CASES = [
@@ -44,6 +52,16 @@ CASES = [
         "SQuAD without an answer's text",
         **qa(squad(answers=[{"answer_start": 3}]), "bad.json"),
         says=("bad.json:1", f"{INSIDE}.answers[0] to have 'text'"),
+    ),
+    Case(
+        "SQuAD of many lines without a question",
+        **qa(PRETTY.replace('"question": "What', '"asks": "What'), "bad.json"),
+        says=(f"bad.json:{line_of('asks') - 1}: ", "data[0].paragraphs[0].qas[0] to have"),
+    ),
+    Case(
+        "SQuAD of many lines with an answer that is nowhere",
+        **qa(PRETTY.replace('the soup"', 'the bread"'), "bad.json"),
+        says=(f"bad.json:{line_of('question') - 1}: ", "'the bread'", "qas[0]", SKIP),
     ),
     Case(
         "SQuAD with a number for a question",
@@ -125,6 +143,12 @@ CASES = [
         "question for no task",
         mtl("predict", "run", "--text", TEXT, "--question", "Who?"),
         ("`--question`", "for a task that reads one", "{ner, sentiment}"),
+    ),
+    Case(
+        "question for no task before the model is read",
+        mtl("predict", "run", "--text", TEXT, "--question", "Who?"),
+        ("`--question`", "{ner, sentiment}"),
+        damage=drop("run/model/model.safetensors"),
     ),
     Case(
         "question beside a file",

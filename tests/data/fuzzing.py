@@ -76,7 +76,7 @@ TARGETS = {
     "csv": Target("csv", TEXTS, NAMED, b'text,label\n"a, b",x\n"c ""d""\ne",y\n'),
     "csv-numbers": Target("csv", TEXTS, NUMBERED, b"a,x\nb,y\n"),
     "tsv": Target("tsv", TEXTS, NAMED, b'text\tlabel\n"a\tb"\tx\n"c\nd"\ty\n'),
-    "tsv-numbers": Target("tsv", TEXTS, NUMBERED, b"a\tx\n5\" tall\ty\n"),
+    "tsv-numbers": Target("tsv", TEXTS, NUMBERED, b'a\tx\n5" tall\ty\n'),
     "jsonl": Target("jsonl", TEXTS, NAMED, "\n".join(map(json.dumps, ROWS)).encode()),
     "json": Target("json", TEXTS, NAMED, json.dumps({"data": ROWS}, ensure_ascii=False).encode()),
     "nested": Target("json", ANSWERS, IN_LISTS, json.dumps([NESTED, NESTED]).encode()),

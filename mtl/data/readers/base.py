@@ -149,7 +149,9 @@ def check_columns(source: Source, line: int, names: Iterable[str], advice: str =
     for name in source.needed:
         if name not in known:
             where = column_advice(source, name, known)
-            raise source.fail(line, f"{missing_column(name, known)}.{where and f' {where}'}{advice}")
+            raise source.fail(
+                line, f"{missing_column(name, known)}.{where and f' {where}'}{advice}"
+            )
 
 
 def only_names(source: Source) -> Columns:
