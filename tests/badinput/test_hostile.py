@@ -115,3 +115,26 @@ def test_no_secret_is_printed_with_an_error(run: Run) -> None:
     assert result.code == 2
     assert TOKEN not in result.err
     assert HIDDEN in result.err
+
+
+def test_a_pickle_in_the_dataset_cache_is_not_believed(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    cache = folder / "tmp" / "cache"
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)
+    argv = train("tasks.ner.data.source=hub:data")
+    datasets.disable_progress_bars()
+    assert run(Case("", argv, ())).code == 0
+    tables = [path for path in cache.rglob("*.arrow") if path.is_file()]
+    assert tables
+    for path in tables:
+        code(str(path.relative_to(folder)))(folder)
+    argv = tuple(a for a in argv if not a.startswith("hydra.run.dir"))
+    result = run(Case("", (*argv, "hydra.run.dir=again"), ()))
+    assert result.code == 2
+    assert "tasks.ner.data.source" in result.err
+    assert "\n" not in result.err.strip()
+    assert not RAN.exists()
+    assert not (folder / "again").exists()
