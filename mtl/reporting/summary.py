@@ -15,6 +15,7 @@ from mtl.reporting.console import short_path
 
 TaskMetrics = tuple[str, str, Sequence[str]]
 """A task's name, its primary metric, and others to show."""
+TITLES = {"test": "test", "val": "validation"}
 EXAMPLE = "Maria Lopez loved Oslo."
 QUESTION = "Who loved Oslo?"
 ALL_TASKS = ("ner", "sentiment", "summarization", "qa")
@@ -44,7 +45,7 @@ def closing_table(
     table.add_column("task", overflow="fold")
     table.add_column("metric", overflow="fold")
     stages = {stage_of(results, task, primary) for task, primary, _ in tasks}
-    title = {("test",): "test", ("val",): "validation"}.get(tuple(stages), "score")
+    title = "score" if len(stages) > 1 else TITLES[min(stages, default="test")]
     for name in ("baseline", title, "difference"):
         table.add_column(name, justify="right", no_wrap=True)
     rows = _Rows(table, results, baseline, mixed=len(stages) > 1)

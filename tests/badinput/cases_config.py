@@ -37,7 +37,7 @@ TASKS = [
     Case(
         "task file that is a list",
         **own("- a\n"),
-        says=("conf/task/mood.yaml: Expected `key: value` lines",),
+        says=("task/mood.yaml", "begin with the line `# @package tasks.mood`"),
     ),
     Case("one unknown task", train(task="ner,sentimnt"), ("Did you mean 'sentiment'?",)),
     Case("sweep over an unknown task", train("-m", task="[ner],[nerr]"), ("`task`", "'nerr'")),

@@ -102,7 +102,11 @@ ROWS = [
     Case(
         "column of another name",
         **ner([row(words=["a"], tokens=None)] * 2),
-        says=("bad.jsonl:1", "'tokens'", "Set `tasks.ner.columns.tokens=…`", "(the sentence's"),
+        says=(
+            "bad.jsonl:1",
+            "'tokens'",
+            "Set `tasks.ner.columns.tokens=…` to the column that holds the words.",
+        ),
         never=("on_bad_row", "mean"),
     ),
     Case(
@@ -119,7 +123,7 @@ ROWS = [
     ),
     Case(
         "Parquet that is damaged inside",
-        **sentiment(b"PAR1\n" + PARQUET[4:], "bad.parquet"),
+        **sentiment(b"PAR1\n" + parquet([{"text": "a", "sentiment": "b"}] * 4)[4:], "bad.parquet"),
         says=("bad.parquet: ", "cannot be read"),
     ),
     Case(

@@ -37,14 +37,10 @@ def qa(content: Any, name: str = "bad.jsonl", *more: str) -> Any:
     return {"argv": argv, "files": {name: content}}
 
 
-def line_of(word: str) -> int:
-    """Return the first line of the indented file with a key, or with the one put in its place."""
-    lines = PRETTY.replace('"question"', f'"{word}"').splitlines()
-    return next(n for n, line in enumerate(lines, start=1) if f'"{word}"' in line)
-
-
 SKIP = f"set `{QA}.on_bad_row=skip`"
 PRETTY = json.dumps(json.loads(squad()), indent=1)
+OPENS = next(n for n, line in enumerate(PRETTY.splitlines()) if '"id"' in line)
+"""The line on which the first question of the indented file opens."""
 INSIDE = "data[0].paragraphs[0].qas[1]"
 
 CASES = [
@@ -56,12 +52,12 @@ CASES = [
     Case(
         "SQuAD of many lines without a question",
         **qa(PRETTY.replace('"question": "What', '"asks": "What'), "bad.json"),
-        says=(f"bad.json:{line_of('asks') - 1}: ", "data[0].paragraphs[0].qas[0] to have"),
+        says=(f"bad.json:{OPENS}: ", "data[0].paragraphs[0].qas[0] to have"),
     ),
     Case(
         "SQuAD of many lines with an answer that is nowhere",
         **qa(PRETTY.replace('the soup"', 'the bread"'), "bad.json"),
-        says=(f"bad.json:{line_of('question') - 1}: ", "'the bread'", "qas[0]", SKIP),
+        says=(f"bad.json:{OPENS}: ", "'the bread'", "qas[0]", SKIP),
     ),
     Case(
         "SQuAD with a number for a question",

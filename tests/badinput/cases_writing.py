@@ -98,7 +98,7 @@ CASES = [
         summarize("tuning=frozen", f"{OPTION}.max_target_tokens=8", f"{OPTION}.max_new_tokens=8"),
         ("`tasks.summarization.head.tied`", "false", "learn nothing"),
         letters(),
-        notes=1,
+        notes=2,
     ),
     Case(
         "more texts than beams",

@@ -122,9 +122,9 @@ def column_advice(source: Source, name: str, known: Iterable[str]) -> str:
     role = next((r for r in source.roles if source.columns.get(r.name) == name), None)
     if not task or role is None:
         return ""
-    about = f" ({role.help})" if role.help else ""
     near = _near(name, list(map(str, known))) or "…"
-    return f"Set `{task}.columns.{role.name}={near}` to the column of the {role.name}{about}."
+    about = role.help.partition(",")[0] or f"the {role.name}"
+    return f"Set `{task}.columns.{role.name}={near}` to the column that holds {about}."
 
 
 def _near(name: str, names: Sequence[str]) -> str:

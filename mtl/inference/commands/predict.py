@@ -80,10 +80,10 @@ def predict(
         from mtl.inference.questions import described_tasks, rows_of
 
         tasks = described_tasks(run, split_names(task))
-        asked = rows_of(text, question or [], tasks, instruction) if text else None
+        given = rows_of(text, question or [], tasks, instruction) if text else None
         predictor = Predictor(run, device, tokens)
         names = list(tasks)
-        rows = asked or _read(predictor, names, str(input), format, encoding)
+        rows = given or _read(predictor, names, str(input), format, encoding)
         spread = output is None and text is not None and len(text) == 1
         shown = output is None and sys.stdout.isatty()
         size = len(rows) // len(text) if text else 1
