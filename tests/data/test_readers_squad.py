@@ -79,7 +79,7 @@ DOCUMENT = {
         },
     ],
 }
-WANTED = [
+WANTED: list[dict[str, Any]] = [
     {
         "text": "The Ash is short. It is cold.",
         "question": "What is short?",
@@ -113,8 +113,7 @@ def test_squad_whatever_the_columns_are_called(
     text = json.dumps(DOCUMENT, indent=indent, ensure_ascii=indent is None)
     rows = read(write(tmp_path / "train.json", text), columns)
     assert plain(rows) == WANTED
-    questions: list[Any] = [row["question"] for row in WANTED]
-    opens = [text.rindex("{", 0, text.index(json.dumps(asked))) for asked in questions]
+    opens = [text.rindex("{", 0, text.index(json.dumps(row["question"]))) for row in WANTED]
     assert [row["_line"] for row in rows] == [text.count("\n", 0, at) + 1 for at in opens]
     assert (rows[1]["_line"] > rows[0]["_line"]) is bool(indent)
 
