@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from mtl import __version__
-from mtl.errors import EXIT_CODE, MtlError
+from mtl.errors import EXIT_CODE, MtlError, printable
 from mtl.inference import commands
+from mtl.secrets import mask
 
 # Recent Typers have click inside, older ones beside them; both export this child of its error.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -30,7 +32,28 @@ def build() -> typer.Typer:
     app.callback()(_options)
     for module in pkgutil.iter_modules(commands.__path__):
         importlib.import_module(f"{commands.__name__}.{module.name}").register(app)
+    _plain_flags(app)
     return app
+
+
+class _Command(TyperCommand):
+    """A command whose help gives flags no type: they take no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the command's parameters, ``--help`` among them."""
+        params = super().get_params(ctx)
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+def _plain_flags(app: typer.Typer) -> None:
+    for command in app.registered_commands:
+        command.cls = _Command
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            _plain_flags(group.typer_instance)
 
 
 def _version(wanted: bool) -> None:
@@ -60,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = build()(arguments, prog_name="mtl", standalone_mode=False)
     except MtlError as problem:
-        _fail(str(problem))
+        _fail(mask(printable(problem)))
     except UsageError as problem:
         _fail(usage_sentence(problem))
     except typer.Abort:

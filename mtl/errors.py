@@ -68,3 +68,15 @@ def join_problems(problems: list[str]) -> str:
         return problems[0]
     lines = "\n".join(f"  - {p}" for p in problems)
     return f"{len(problems)} problems:\n{lines}"
+
+
+def printable(error: object) -> str:
+    """Return an error's message for a terminal: control characters, but line ends, as escapes.
+
+    A message quotes what stands in a file, which could otherwise move the cursor or write over
+    what stands above it.
+    """
+    return "".join(
+        c if c.isprintable() or c in "\n\u00a0" else c.encode("unicode_escape").decode("ascii")
+        for c in str(error)
+    )

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import train as script
 from mtl.config.compose import compose_checked
+from mtl.data.sources import load_splits
 from mtl.tasks import TASK_TYPES
 from mtl.trunk.text import TextEncoder
 from mtl.types import HeadBatch
@@ -105,3 +107,16 @@ def test_new_task_type_without_targets(count: Any, tokenizers: dict[str, Any]) -
     encoded = task.encode(row, encoder.tokenize([row["text"]])[0], encoder, "causal")
     assert encoded.targets == {}
     assert encoded.mass == 0
+
+
+def test_rows_of_a_new_task_can_be_pasted(tmp_path: Path) -> None:
+    (tmp_path / "tickets.csv").write_text(block(GUIDE, "csv"), "utf-8")
+    spec = yaml.safe_load(block(GUIDE, "yaml"))
+    roles = TASK_TYPES.get(spec["type"]).roles()
+    data = {"train": str(tmp_path / "tickets.csv")}
+    splits = load_splits(data, spec["columns"], roles, seed=42, task_name="intent")
+    assert splits.train is not None
+    assert splits.validation is not None
+    held = set(splits.validation.column("label"))
+    assert held <= set(splits.train.column("label"))
+    assert len(splits.train) + len(splits.validation) >= 12

@@ -14,9 +14,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "mtl"
 
-FOUNDATION = {"errors", "types", "registry", "rows"}
+FOUNDATION = {"errors", "types", "registry", "rows", "secrets"}
 BELOW: dict[str, set[str]] = {
     "errors": set(),
+    "secrets": set(),
     "registry": {"errors"},
     "types": set(),
     "rows": {"types"},
@@ -24,7 +25,7 @@ BELOW: dict[str, set[str]] = {
     "heads": FOUNDATION,
     "metrics": FOUNDATION,
     "data": FOUNDATION,
-    "config": {"errors", "registry"},
+    "config": {"errors", "registry", "secrets"},
     "tasks": FOUNDATION | {"trunk", "heads", "metrics", "data"},
 }
 BELOW["reporting"] = BELOW["tasks"] | {"tasks"}

@@ -16,7 +16,8 @@ from mtl.config.groups import Groups
 from mtl.config.help import help_text
 from mtl.config.joint import join_tasks
 from mtl.config.schema import Config
-from mtl.errors import EXIT_CODE, ConfigError, Interrupted, MtlError
+from mtl.errors import EXIT_CODE, ConfigError, Interrupted, MtlError, printable
+from mtl.secrets import mask
 
 CRASHED, INTERRUPTED = 1, 130
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
@@ -41,7 +42,7 @@ def run_command(argv: Sequence[str], train: Train, conf: Path) -> int:
     try:
         return _dispatch(parse_arguments(argv), train, conf)
     except MtlError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {mask(printable(error))}", file=sys.stderr)
         return EXIT_CODE
     except KeyboardInterrupt:
         return _interrupted()

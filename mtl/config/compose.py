@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mtl.config.code import called
 from mtl.config.groups import Groups
 from mtl.config.hydra_errors import as_config_error, sentence
 from mtl.config.overrides import Overrides, read_overrides
@@ -64,7 +67,8 @@ def compose_checked(
         _add_sweeper(read, cfg.hydra.sweeper.params, groups)
     typed = _typed_tasks(read.groups)
     files = _misplaced(typed, cfg)
-    problems = read.problems + _apply(read, cfg)
+    problems = read.problems + _apply(read, cfg) + called(cfg.hydra)
+    problems += _called_in_jobs(read, folders)
     files += _without_type(typed, cfg)
     own = chosen_only(cfg, groups.choices("task"))
     del own["hydra"]
@@ -81,10 +85,37 @@ def compose_checked(
 
 def compose_untyped(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
     """Compose files and groups, with every default but without types, ``hydra`` included."""
-    cfg = _compose(["schema=untyped", *search_path(folders[1:]), *overrides], folders[0])
+    try:
+        cfg = _compose(["schema=untyped", *search_path(folders[1:]), *overrides], folders[0])
+    except ConfigError:
+        raise
+    except Exception as error:  # Hydra meets a file that is no mapping in many ways
+        raise ConfigError(_odd_file(folders[1:], error)) from error
     OmegaConf.set_struct(cfg, False)
     _fill_tasks(cfg)
     return cfg
+
+
+def _odd_file(folders: Sequence[Path], error: Exception) -> str:
+    """Return a sentence on the file that Hydra cannot have composed."""
+    for file in (file for folder in folders for file in sorted(folder.glob("**/*.yaml"))):
+        try:
+            values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as problem:
+            return f"{file}: Expected YAML, but it cannot be read: {first_line(problem)}."
+        if not (values is None or (isinstance(values, dict) and all_text(values))):
+            return f"{file}: Expected `key: value` lines, but got {str(values)[:40]!r}."
+    return f"Expected files that Hydra can compose, but got: {first_line(error)}."
+
+
+def all_text(values: Mapping[Any, Any]) -> bool:
+    """Whether all keys of a mapping are texts."""
+    return all(isinstance(key, str) for key in values)
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says first, without its full stop."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def run_folder(overrides: Sequence[str], conf: Path) -> str:
@@ -162,6 +193,22 @@ def _add_sweeper(read: Overrides, params: Any, groups: Groups) -> None:
     read.swept += more.swept
     read.broken |= more.broken
     read.varied |= more.varied
+
+
+def _called_in_jobs(read: Overrides, folders: Sequence[Path]) -> list[str]:
+    """Return what :func:`called` finds in the other files that a sweep varies.
+
+    The project's own files name nothing; those of further folders are read one after the other.
+    """
+    if len(folders) == 1:
+        return []
+    found = []
+    for text in read.varied_files:
+        group = text.partition("=")[0]
+        others = [other for other in read.groups if other.partition("=")[0] != group]
+        with contextlib.suppress(ConfigError):  # its own job will say so
+            found += called(compose_untyped([*others, text, *read.hydra], folders).hydra)
+    return found
 
 
 def _for_its_job(problem: str, swept: Sequence[Override]) -> bool:

@@ -14,6 +14,7 @@ Fine-tune one pretrained trunk on several tasks at once, with a head for each.
 Usage: python train.py [task=NAME,NAME...] [GROUP=CHOICE...] [KEY=VALUE...]
 
 Commands
+  python train.py                               as task=ner,sentiment
   python train.py task=ner,sentiment            train both tasks jointly
   python train.py task=ner trunk=hf trunk.path=MODEL
                                                 any Hugging Face model or folder

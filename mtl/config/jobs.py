@@ -12,10 +12,11 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from mtl.config.folders import HYDRA
+from mtl.config.folders import HYDRA, SWEEP
 from mtl.config.schema import Config
 from mtl.config.validate import chosen_only, from_dictconfig
-from mtl.errors import ConfigError, MtlError
+from mtl.errors import ConfigError, MtlError, printable
+from mtl.secrets import mask, mask_files
 
 Train = Callable[[Config, Path], dict[str, float]]
 
@@ -51,6 +52,7 @@ class Run:
         """Train in the folder that Hydra made."""
         try:
             folder = Path(HydraConfig.get().runtime.output_dir)
+            _keep_secrets(folder)
             self.train(from_dictconfig(chosen_only(cfg)), folder)
         except Exception as error:  # shown by the process boundary
             self.error = error
@@ -72,16 +74,17 @@ class Job:
         """Train in the folder that Hydra made; return the monitored metric, None if it failed."""
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
-        typed = [text.removeprefix("++") for text in hydra.overrides.task]
+        _keep_secrets(folder)
+        typed = [mask(text.removeprefix("++")) for text in hydra.overrides.task]
         outcome = Outcome(int(hydra.job.num), str(folder), typed)
         print(f"job {outcome.job}: {' '.join(outcome.overrides)} -> {folder}", flush=True)
         try:
             self._run(cfg, folder, outcome)
         except MtlError as error:
-            outcome.status, outcome.message = "error", str(error)
-            print(f"job {outcome.job}: error: {error}", file=sys.stderr, flush=True)
+            outcome.status, outcome.message = "error", mask(printable(error))
+            print(f"job {outcome.job}: error: {outcome.message}", file=sys.stderr, flush=True)
         except Exception as error:
-            outcome.status, outcome.message = "crash", f"{type(error).__name__}: {error}"
+            outcome.status, outcome.message = "crash", mask(f"{type(error).__name__}: {error}")
             traceback.print_exc()
         finally:
             text = json.dumps(asdict(outcome), indent=2)
@@ -99,6 +102,16 @@ class Job:
         outcome.metrics = {k: float(v) for k, v in self.train(config, folder).items()}
         outcome.score = outcome.metrics.get(config.monitor)
         outcome.status = "done"
+
+
+def _keep_secrets(folder: Path) -> None:
+    """Take secrets out of what Hydra wrote into a run's folder, and of the command line.
+
+    W&B keeps the command line of its run.
+    """
+    mask_files(folder, f"{HYDRA}/*.yaml")
+    mask_files(folder.parent, SWEEP)
+    sys.argv = [mask(text) for text in sys.argv]
 
 
 def read_outcomes(sweep_dir: Path) -> list[Outcome]:

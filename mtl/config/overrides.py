@@ -17,6 +17,7 @@ from mtl.config.groups import Groups
 from mtl.config.keys import dotted_keys, is_key
 from mtl.config.nearest import choose, suggest_key, unknown_key
 from mtl.config.schema import Config
+from mtl.secrets import SECRET_KEY, SECRET_VARIABLE
 
 ONE = ("trunk", "tuning", "mixing", "balancing")  # groups of which several files make no sense
 OPEN = ("tasks.", "logger.use.")  # nodes that are mappings for Hydra
@@ -34,6 +35,8 @@ class Overrides:
     """Values that a sweep varies."""
     varied: set[str] = field(default_factory=set)
     """Groups that a sweep varies, other than the tasks."""
+    varied_files: list[str] = field(default_factory=list)
+    """A choice of each file that a sweep varies, the first ones left out."""
     hydra: list[str] = field(default_factory=list)
     """What is for Hydra itself."""
     broken: dict[str, list[str]] = field(default_factory=dict)
@@ -83,6 +86,8 @@ def _sort(text: str, override: Override, groups: Groups, out: Overrides) -> None
             )
     elif key in groups:
         _choose(override, groups, out)
+    elif key == "tasks" and not override.is_delete():
+        out.problems.append(_tasks_by_name(text, override))
     elif "." not in key and not is_key(Config, key):
         out.problems.append(_unknown_name(key, groups))
     elif override.value_type == ValueType.GLOB_CHOICE_SWEEP:
@@ -91,6 +96,16 @@ def _sort(text: str, override: Override, groups: Groups, out: Overrides) -> None
         out.swept.append(override)
     else:
         out.values.append(override)
+
+
+def _tasks_by_name(text: str, override: Override) -> str:
+    """Return the sentence for ``tasks=ner``, which is meant as ``task=ner``."""
+    value = text.partition("=")[2]
+    names = "..." if isinstance(override._value, dict) or not value else value
+    return (
+        f"Expected `tasks` to be given key by key, such as tasks.ner.weight=2, but got '{text}'. "
+        f"Did you mean `task={names}`?"
+    )
 
 
 def _choose(override: Override, groups: Groups, out: Overrides) -> None:
@@ -113,11 +128,29 @@ def _choose(override: Override, groups: Groups, out: Overrides) -> None:
     wrong = [name for name in names if name not in known]
     if wrong:
         out.broken[group] = wrong
-        out.problems += [choose(group, name, known) for name in wrong]
+        out.problems += [_no_such_file(group, name, known) for name in wrong]
     right = [name for name in names if name in known]
     if right:
         several = isinstance(override.value(), list) or group == "task"
+        if override.is_sweep_override():
+            out.varied_files += [f"{group}={name}" for name in right[1:]]
         out.groups.append(f"{group}=[{','.join(right)}]" if several else f"{group}={right[0]}")
+
+
+def _no_such_file(group: str, name: str, known: list[str]) -> str:
+    """Return the sentence for a file that is not there; a task may be the user's own to write."""
+    text = choose(group, name, known)
+    if group != "task" or "Did you mean" in text:
+        return text
+    return (
+        f"{text} A task of your own is a file FOLDER/task/{in_name(name)}.yaml and --config-dir "
+        "FOLDER; see docs/adding-a-task.md."
+    )
+
+
+def in_name(name: str) -> str:
+    """Return a name as a part of a file's name, as an example."""
+    return name if name.isidentifier() else "NAME"
 
 
 def _names(override: Override, known: list[str]) -> list[str]:
@@ -137,6 +170,11 @@ def _names(override: Override, known: list[str]) -> list[str]:
 def _unknown_name(key: str, groups: Groups) -> str:
     tops = [k for k in dotted_keys(Config) if "." not in k]
     known = [*groups.names, *tops, *dotted_keys(Config)]
+    if SECRET_VARIABLE.search(key) or SECRET_KEY.search(key):
+        return (
+            f"Expected a group of {{{', '.join(groups.names)}}} or a key, but got '{key}'; a "
+            f"secret goes into the environment (export {key}=…), where it is not written down."
+        )
     near = suggest_key(key, known) or suggest_key(key.lower().replace("-", "_"), known)
     advice = f" Did you mean {near}?" if near else ""
     return f"Expected a group of {{{', '.join(groups.names)}}} or a key, but got '{key}'.{advice}"

@@ -14,7 +14,8 @@ from mtl.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from mtl.registry import Registry
 
-TASK_NAME = "letters, digits, `_` and `-`"
+LONGEST_NAME = 50
+NAME = f"letters, digits, `_` and `-`, at most {LONGEST_NAME} of them"
 ID = "id"  # the column of a row's own name, which every task may have
 
 
@@ -61,8 +62,8 @@ def _untyped(name: str, typed: list[str]) -> str:
 
 def _task(key: str, name: str, task: TaskConfig, task_types: Registry[Any]) -> list[str]:
     problems = _data(key, task)
-    if not _is_name(name):
-        problems.append(f"Expected a task's name to be {TASK_NAME}, but got '{name}'.")
+    if not is_name(name):
+        problems.append(f"Expected a task's name to be {NAME}, but got '{name}'.")
     try:
         kind = task_types.get(task.type, f"{key}.type")
     except ConfigError as error:
@@ -72,15 +73,16 @@ def _task(key: str, name: str, task: TaskConfig, task_types: Registry[Any]) -> l
     roles = [*(role.name for role in kind.roles()), ID]
     problems += _columns(f"{key}.columns", task.columns, roles)
     head = task.head.get("name")
-    if isinstance(head, str) and not _is_name(head):
-        problems.append(f"Expected `{key}.head.name` to be {TASK_NAME}, but got '{head}'.")
+    if isinstance(head, str) and not is_name(head):
+        problems.append(f"Expected `{key}.head.name` to be {NAME}, but got '{head}'.")
     if task.metric is not None and task.metric not in kind.metric_names:
         problems.append(choose(f"{key}.metric", task.metric, kind.metric_names))
     return problems
 
 
-def _is_name(text: str) -> bool:
-    return text.replace("_", "").replace("-", "").isalnum()
+def is_name(text: str) -> bool:
+    """Whether a text can name a task or a head: it becomes part of a file's name."""
+    return len(text) <= LONGEST_NAME and text.replace("_", "").replace("-", "").isalnum()
 
 
 def _data(key: str, task: TaskConfig) -> list[str]:

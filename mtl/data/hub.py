@@ -90,6 +90,11 @@ def _load(spec: Spec) -> Mapping[str, Any]:
 
 
 def _conversion(spec: Spec, key: str) -> Spec:
+    if Path(spec.name).is_dir():
+        raise DataError(
+            f"{key}: Expected data files in '{spec.name}', but it holds a loading script, which is "
+            "not run; name the data files themselves in `train`, `validation` and `test`."
+        )
     if spec.revision is not None:
         raise DataError(
             f"{key}: Expected data files at revision '{spec.revision}' of '{spec.name}', but it is "
@@ -128,7 +133,10 @@ def cells(source: Source, dataset: Any) -> Iterator[tuple[Source, int, Cells]]:
     decode = named_decoders(dataset.features, names)
     columns = list(dict.fromkeys(outer(name, dataset.column_names) for name in names))
     for number, row in enumerate(dataset.select_columns(columns), start=1):
-        yield source, number, {name: decode[name](cell(row, name)) for name in names}
+        try:
+            yield source, number, {name: decode[name](cell(row, name)) for name in names}
+        except ValueError as problem:
+            source.reject(number, str(problem), row)
 
 
 def is_unlabelled(dataset: Any, columns: Sequence[str]) -> bool:

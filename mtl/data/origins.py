@@ -18,6 +18,8 @@ from mtl.errors import ConfigError, DataError, did_you_mean, one_of
 from mtl.registry import Registry
 
 SPLITS = ("train", "validation", "test")
+CODE = (".py", ".pyc", ".pkl", ".pickle")
+"""Endings of files that hold code, and are no split of a folder."""
 BUNDLED = Path(__file__).parent / "bundled"
 _NAMES = {
     "train": ("train",),
@@ -165,7 +167,9 @@ def split_file(folder: Path, split: str, section: str) -> Path | None:
     found = sorted(
         file.name
         for file in folder.iterdir()
-        if file.is_file() and re.fullmatch(rf"(?:eng\.)?(?:{names})(?:[.-].*)?", file.name)
+        if file.is_file()
+        and file.suffix not in CODE
+        and re.fullmatch(rf"(?:eng\.)?(?:{names})(?:[.-].*)?", file.name)
     )
     shards = [name for name in found if re.search(r"-\d+-of-\d+\.", name)]
     if shards and shards == found:

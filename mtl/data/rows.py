@@ -94,7 +94,9 @@ class BadRows:
     def __len__(self) -> int:
         return len(self.rejects)
 
-    def reject(self, file: str | Path, line: int, reason: str, raw: Any) -> None:
+    def reject(
+        self, file: str | Path, line: int, reason: str, raw: Any, advice: str | None = None
+    ) -> None:
         """File a bad row.
 
         Args:
@@ -102,12 +104,15 @@ class BadRows:
             line: Its line, counted from 1; 0 if not known.
             reason: One sentence without its full stop: what was expected and what was found.
             raw: What was found there; anything that JSON can hold, the rest as ``repr``.
+            advice: What to do, where neither mending the row nor skipping it is.
 
         Raises:
             DataError: Under the policy ``error``.
         """
         if self.policy == "error":
-            advice = f"Mend it, or set `{self.section}.on_bad_row=skip` to leave such rows out."
+            advice = advice or (
+                f"Mend it, or set `{self.section}.on_bad_row=skip` to leave such rows out."
+            )
             raise DataError(f"{place(file, line)}: {reason}. {advice}")
         self.rejects.append(Reject(str(file), line, reason, raw))
 

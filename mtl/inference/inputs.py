@@ -90,7 +90,9 @@ class File:
 class Strict(BadRows):
     """Stops at the first bad row; there is no configuration that could say otherwise."""
 
-    def reject(self, file: str | Path, line: int, reason: str, raw: Any) -> None:
+    def reject(
+        self, file: str | Path, line: int, reason: str, raw: Any, advice: str | None = None
+    ) -> None:
         """Raise DataError with the row's place."""
         raise DataError(f"{place(file, line)}: {reason}. Mend the row, or take it out.")
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from mtl.errors import ConfigError
 from mtl.tasks import Task
+from mtl.training.description import DESCRIPTION, model_folder, read_description, restore_tasks
+from mtl.training.model_io import check_head_names
 from mtl.types import Row
 
 QUESTION = "question"
@@ -19,6 +22,25 @@ TASKS = "_tasks"
 def lacking(task: Task, row: Row) -> str | None:
     """Return the first role that a task asks for and a row has not, or None."""
     return next((role for role in task.asks() if not row.get(role)), None)
+
+
+def described_tasks(run: Path, names: Sequence[str] | None) -> dict[str, Task]:
+    """Return the tasks that are to answer, by name, without loading the model's weights.
+
+    Args:
+        run: The folder of a run or a model.
+        names: Those asked for, each kept once; all when None.
+
+    Raises:
+        CheckpointError: If the folder holds no model.
+        ConfigError: If the model has no such task.
+    """
+    folder = model_folder(run)
+    tasks = restore_tasks(read_description(folder), folder / DESCRIPTION)
+    known = {task.name: task for task in tasks}
+    chosen = list(known) if names is None else list(dict.fromkeys(names))
+    check_head_names(known, chosen)
+    return {name: known[name] for name in chosen}
 
 
 def rows_of(

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mtl.errors import printable
+from mtl.secrets import mask
+
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 
@@ -32,7 +35,7 @@ def note(text: str) -> None:
     A live progress bar moves down for it; lines are not wrapped, so that they can be copied.
     """
     if is_rank_zero():
-        print(" ".join(text.split()), file=sys.stderr, flush=True)
+        print(mask(printable(" ".join(text.split()))), file=sys.stderr, flush=True)
 
 
 def is_rank_zero() -> bool:

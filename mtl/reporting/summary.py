@@ -15,6 +15,7 @@ from mtl.reporting.console import short_path
 
 TaskMetrics = tuple[str, str, Sequence[str]]
 """A task's name, its primary metric, and others to show."""
+TITLES = {"test": "test", "val": "validation"}
 EXAMPLE = "Maria Lopez loved Oslo."
 QUESTION = "Who loved Oslo?"
 ALL_TASKS = ("ner", "sentiment", "summarization", "qa")
@@ -31,7 +32,8 @@ def closing_table(
 ) -> Table:
     """Return each task's metrics on the test split beside those of an honest constant guess.
 
-    A task without a test split shows its validation metrics, marked so.
+    A task without a test split shows its validation metrics, marked so; where no task has one,
+    the column says so instead.
 
     Args:
         results: Metrics by full name: ``test/ner/f1``, ``val/score``.
@@ -42,9 +44,11 @@ def closing_table(
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("task", overflow="fold")
     table.add_column("metric", overflow="fold")
-    for name in ("baseline", "test", "difference"):
+    stages = {stage_of(results, task, primary) for task, primary, _ in tasks}
+    title = "score" if len(stages) > 1 else TITLES[min(stages, default="test")]
+    for name in ("baseline", title, "difference"):
         table.add_column(name, justify="right", no_wrap=True)
-    rows = _Rows(table, results, baseline)
+    rows = _Rows(table, results, baseline, mixed=len(stages) > 1)
     lower_is_better = lower_is_better or {}
     for task, primary, others in tasks:
         for metric in dict.fromkeys([primary, *others]):
@@ -58,12 +62,23 @@ def closing_table(
     return table
 
 
+def stage_of(results: Mapping[str, float], task: str | None, metric: str) -> str:
+    """Return the split that a task's metrics are of: ``test``, or ``val`` if it has none."""
+    return "test" if metric_name("test", task, metric) in results else "val"
+
+
 class _Rows:
     """Adds rows to the closing table and remembers which marks need explaining."""
 
     def __init__(
-        self, table: Table, results: Mapping[str, float], baseline: Mapping[str, float]
+        self,
+        table: Table,
+        results: Mapping[str, float],
+        baseline: Mapping[str, float],
+        *,
+        mixed: bool,
     ) -> None:
+        self.mixed = mixed
         self.table = table
         self.results = results
         self.baseline = baseline
@@ -72,7 +87,7 @@ class _Rows:
 
     def add(self, task: str | None, metric: str, *, primary: bool, lower: bool) -> None:
         """Add a metric, if the run has it."""
-        stage = "test" if metric_name("test", task, metric) in self.results else "val"
+        stage = stage_of(self.results, task, metric)
         found = self.results.get(metric_name(stage, task, metric))
         if found is None:
             return
@@ -80,10 +95,10 @@ class _Rows:
         marks = {
             " *": primary and task is not None,
             " ↓": lower,
-            " †": stage == "val",
+            " †": self.mixed and stage == "val",
         }
         self.notes |= {"↓ lower is better": None} if lower else {}
-        self.notes |= {"† on validation, not on test": None} if stage == "val" else {}
+        self.notes |= {"† on validation, not on test": None} if marks[" †"] else {}
         style = "bold" if primary else ""
         self.table.add_row(
             Text("" if task == self.last else task or "all tasks", style=style),

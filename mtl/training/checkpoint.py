@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ LAST = "last.ckpt"
 PART = ".part"
 """What the name of a file ends with until it is whole."""
 BEST = "best-step={}.ckpt"
+OWN = re.compile(re.escape(BEST).replace(r"\{\}", r"\d+"))
 
 
 class RunCheckpoint(Checkpoint):
@@ -171,8 +173,19 @@ class RunCheckpoint(Checkpoint):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what was best, as far as the files are still there."""
+        """Take back what was best, as far as the files are still there.
+
+        Raises:
+            CheckpointError: If it names a file that is not of the folder: files that are no longer
+                among the best are removed.
+        """
         kept = state_dict["kept"]
+        if foreign := [name for name in kept if not OWN.fullmatch(str(name))]:
+            raise CheckpointError(
+                f"{self.last_path}: Expected the best checkpoints to be named like "
+                f"{BEST.format('0000010')}, but got '{foreign[0]}'; copy another checkpoint of the "
+                "run over it, or train anew."
+            )
         self.kept = {n: v for n, v in kept.items() if (self.folder / n).is_file()}
         self.best_score = state_dict["best_score"]
         self.validated_at = state_dict["validated_at"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.config.build import build
+from mtl.config.rules import NAME, is_name
 from mtl.errors import CheckpointError, ConfigError, join_problems
 from mtl.tasks import Task
 from mtl.training.model import make_task
@@ -84,9 +85,21 @@ def read_description(folder: Path) -> dict[str, Any]:
     problems = build(Description, description)[1]
     if not problems and not description["tasks"]:
         problems = ["Expected `tasks` to have one or more, but there is none."]
+    problems = problems or _misnamed(description["tasks"])
     if problems:
         raise CheckpointError(f"{path}: {join_problems(problems)}")
     return dict(description)
+
+
+def _misnamed(tasks: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each name of a task or head that could lead out of the folder."""
+    names = [("names in `tasks`", name) for name in tasks]
+    names += [(f"name in `tasks.{name}.head`", s["head"].get("name")) for name, s in tasks.items()]
+    return [
+        f"Expected the {what} to be {NAME}, but got '{name}'."
+        for what, name in names
+        if name is not None and not is_name(str(name))
+    ]
 
 
 def _no_model(folder: Path) -> str:

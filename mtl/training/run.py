@@ -26,6 +26,7 @@ from mtl.reporting.console import console, note
 from mtl.reporting.loggers import build_loggers, finish_loggers
 from mtl.reporting.progress import ProgressReport
 from mtl.reporting.summary import closing_table, further_runs, next_steps
+from mtl.secrets import hide_secrets
 from mtl.tasks import Task
 from mtl.training.allocator import GiveBack, give_back, keep_freed_memory
 from mtl.training.budget import ScaleTokens
@@ -94,7 +95,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
         whole=cfg.init is not None or cfg.trainer.strategy not in ("auto", "ddp"),
         non_finite=cfg.trainer.non_finite,
     )
-    module.plain_config = asdict(cfg)
+    module.plain_config = hide_secrets(asdict(cfg))
     last_step = prepared.data.steps
     if checkpoint and stopped_early(checkpoint):
         last_step = checkpoint["global_step"]

@@ -14,6 +14,7 @@ from torch import nn
 from mtl.errors import ConfigError, one_of
 from mtl.registry import Registry
 from mtl.trunk.probe import probe
+from mtl.trunk.safety import CODE, check_config, check_folder, wants_code
 from mtl.trunk.trunk import Capabilities, Kind, Trunk
 
 log = logging.getLogger(__name__)
@@ -177,8 +178,6 @@ def build_hf(
     writes: bool = False,
 ) -> tuple[nn.Module, Any]:
     """Load any model that AutoModel knows, from the Hub or a folder."""
-    from huggingface_hub.errors import StrictDataclassError
-    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoTokenizer
 
     if path is None:
@@ -187,9 +186,12 @@ def build_hf(
             "not set; for example trunk.path=Qwen/Qwen3-0.6B-Base."
         )
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
-    wrong = (OSError, ValueError, KeyError, ImportError, RuntimeError)
+    if trust_remote_code:
+        log.warning("trunk.trust_remote_code=true: Python code that '%s' brings is run.", path)
     try:
+        check_folder(Path(path), weights=pretrained)
         config = AutoConfig.from_pretrained(path, **options)
+        check_config(config)
         override_dropout(config, dropout)
         tokenizer = AutoTokenizer.from_pretrained(path, use_fast=True, **options)
         family = _family(config, writes)
@@ -207,7 +209,7 @@ def build_hf(
             _say_what_is_missing(path, loading["missing_keys"])
         else:
             model = family.from_config(config, trust_remote_code=trust_remote_code).float()
-    except (*wrong, SafetensorError, StrictDataclassError) as error:
+    except Exception as error:  # whatever transformers makes of a folder that is no model
         raise ConfigError(_no_model(path, error)) from error
     if not tokenizer.is_fast:
         raise ConfigError(
@@ -257,7 +259,7 @@ def build_llama2c(
 
 
 def _no_model(path: str, error: Exception) -> str:
-    first = _reason(error)
+    first = CODE if wants_code(error) else _reason(error)
     if Path(path).is_dir():
         return (
             f"Expected `trunk.path` to be a folder with a Hugging Face model (config.json, "

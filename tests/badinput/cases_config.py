@@ -20,6 +20,25 @@ TASKS = [
     Case("no task", ("train", "task="), ("`task`", "write for example task=ner,")),
     Case("empty task", ("train", "task=ner,"), ("`task`", "'ner,'", "write task=ner.")),
     Case("unknown task", train(task="nerr"), ("`task`", "'nerr'", "Did you mean 'ner'?")),
+    Case(
+        "task that is still to be written",
+        train(task="intent"),
+        ("'intent'", "FOLDER/task/intent.yaml", "--config-dir FOLDER", "docs/adding-a-task.md"),
+    ),
+    Case(
+        "tasks for task", ("train", "tasks=ner"), ("tasks.ner.weight=2", "Did you mean `task=ner`?")
+    ),
+    Case("list of tasks for task", ("train", "tasks=[ner,qa]"), ("Did you mean `task=[ner,qa]`?",)),
+    Case(
+        "task file that is a number",
+        **own("7\n"),
+        says=("conf/task/mood.yaml: Expected `key: value` lines", "'7'"),
+    ),
+    Case(
+        "task file that is a list",
+        **own("- a\n"),
+        says=("task/mood.yaml", "begin with the line `# @package tasks.mood`"),
+    ),
     Case("one unknown task", train(task="ner,sentimnt"), ("Did you mean 'sentiment'?",)),
     Case("sweep over an unknown task", train("-m", task="[ner],[nerr]"), ("`task`", "'nerr'")),
     Case(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.badinput.harness import Case, row, rows, train
+from tests.data.fuzzing import parquet
 
 NER, SENTIMENT = "tasks.ner.data", "tasks.sentiment.data"
 NUMBERS = "tasks.sentiment.columns={text: 0, label: 1}"
@@ -33,6 +34,8 @@ def words(*tokens: Any, **changes: Any) -> list[dict[str, Any]]:
     """Return a good row, and one with these words."""
     return [row(), row(tokens=list(tokens) or None, text=None, **changes)]
 
+
+PARQUET = parquet([{"words": "a"}])
 
 FILES = [
     Case(
@@ -75,6 +78,7 @@ FILES = [
     Case(
         "no Parquet", **ner("PAR1 or not", "bad.parquet"), says=("bad.parquet: ", "cannot be read")
     ),
+    Case("no Arrow", **ner("ARROW1 or not", "bad.arrow"), says=("bad.arrow: ", "cannot be read")),
     Case(
         "Latin-1 for UTF-8",
         **sentiment(
@@ -95,6 +99,33 @@ ROWS = [
         "missing column",
         **ner([row(), row(ner_tags=None, ner_tag=[])]),
         says=("bad.jsonl:2", "'ner_tags'", "did you mean 'ner_tag'?", SKIP.format(NER)),
+    ),
+    Case(
+        "column of another name",
+        **ner([row(words=["a"], tokens=None)] * 2),
+        says=(
+            "bad.jsonl:1",
+            "'tokens'",
+            "Set `tasks.ner.columns.tokens=…` to the column that holds the words.",
+        ),
+        never=("on_bad_row", "mean"),
+    ),
+    Case(
+        "column of nearly the same name",
+        **sentiment("Text\tsentiment\nfine\tpositive\n", "bad.tsv"),
+        says=("bad.tsv:1", "mean 'Text'", "Set `tasks.sentiment.columns.text=Text`"),
+        never=("on_bad_row",),
+    ),
+    Case(
+        "column of a Parquet file that is missing",
+        **sentiment(PARQUET, "bad.parquet"),
+        says=("bad.parquet: ", "found words", "Set `tasks.sentiment.columns.text=…`"),
+        never=("on_bad_row", "mean"),
+    ),
+    Case(
+        "Parquet that is damaged inside",
+        **sentiment(b"PAR1\n" + parquet([{"text": "a", "sentiment": "b"}] * 4)[4:], "bad.parquet"),
+        says=("bad.parquet: ", "cannot be read"),
     ),
     Case(
         "missing column in a header",

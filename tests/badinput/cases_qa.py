@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.badinput.damage import drop
 from tests.badinput.harness import Case, mtl, train
 
 QA = "tasks.qa.data"
@@ -37,6 +38,9 @@ def qa(content: Any, name: str = "bad.jsonl", *more: str) -> Any:
 
 
 SKIP = f"set `{QA}.on_bad_row=skip`"
+PRETTY = json.dumps(json.loads(squad()), indent=1)
+OPENS = next(n for n, line in enumerate(PRETTY.splitlines()) if '"id"' in line)
+"""The line on which the first question of the indented file opens."""
 INSIDE = "data[0].paragraphs[0].qas[1]"
 
 CASES = [
@@ -44,6 +48,16 @@ CASES = [
         "SQuAD without an answer's text",
         **qa(squad(answers=[{"answer_start": 3}]), "bad.json"),
         says=("bad.json:1", f"{INSIDE}.answers[0] to have 'text'"),
+    ),
+    Case(
+        "SQuAD of many lines without a question",
+        **qa(PRETTY.replace('"question": "What', '"asks": "What'), "bad.json"),
+        says=(f"bad.json:{OPENS}: ", "data[0].paragraphs[0].qas[0] to have"),
+    ),
+    Case(
+        "SQuAD of many lines with an answer that is nowhere",
+        **qa(PRETTY.replace('the soup"', 'the bread"'), "bad.json"),
+        says=(f"bad.json:{OPENS}: ", "'the bread'", "qas[0]", SKIP),
     ),
     Case(
         "SQuAD with a number for a question",
@@ -125,6 +139,12 @@ CASES = [
         "question for no task",
         mtl("predict", "run", "--text", TEXT, "--question", "Who?"),
         ("`--question`", "for a task that reads one", "{ner, sentiment}"),
+    ),
+    Case(
+        "question for no task before the model is read",
+        mtl("predict", "run", "--text", TEXT, "--question", "Who?"),
+        ("`--question`", "{ner, sentiment}"),
+        damage=drop("run/model/model.safetensors"),
     ),
     Case(
         "question beside a file",

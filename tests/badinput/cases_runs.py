@@ -52,7 +52,9 @@ CHECKPOINTS = [
     Case("no checkpoint", resume(), (LAST, "no such file", "Train anew"), damage=drop(LAST)),
     Case("truncated checkpoint", resume(), (LAST, "cut short", AGAIN), damage=cut(LAST, 4000)),
     Case("empty checkpoint", resume(), (LAST, "cut short", AGAIN), damage=cut(LAST, 0)),
-    Case("checkpoint with code", resume(), (LAST, "which could run code", AGAIN), damage=code),
+    Case(
+        "checkpoint with code", resume(), (LAST, "which could run code", AGAIN), damage=code(LAST)
+    ),
     Case(
         "checkpoint of other tasks",
         resume(),

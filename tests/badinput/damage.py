@@ -87,6 +87,31 @@ class Code:
         return open, ("it-ran", "w")
 
 
-def code(folder: Path) -> None:
-    """Put code into the last checkpoint."""
-    torch.save({"state_dict": Code()}, folder / LAST)
+def code(name: str) -> Damage:
+    """Write a pickle that runs code."""
+
+    def go(folder: Path) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"state_dict": Code()}, folder / name)
+
+    return go
+
+
+def keep_best(names: dict[str, float]) -> Callable[[Any], object]:
+    """Return what makes a checkpoint name other files as the best so far."""
+
+    def go(values: Any) -> None:
+        state = next(s for s in values["callbacks"].values() if "kept" in s)
+        state["kept"] = names
+
+    return go
+
+
+def all_of(*damages: Damage) -> Damage:
+    """Do one damage after another."""
+
+    def go(folder: Path) -> None:
+        for damage in damages:
+            damage(folder)
+
+    return go

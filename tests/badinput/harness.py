@@ -16,7 +16,7 @@ SENTENCES = [
     ("Nobody in Skerrow asked Ines why .", "O O B-LOC O B-PER O O", "negative", 2.0),
 ]
 TASKS = ("ner", "sentiment")
-UGLY = re.compile(r"\.\.|\.:|: \.|\x1b|<class|object at 0x|torch\.Size|None")
+UGLY = re.compile(r"\.\.(?!/)|\.:|: \.|\x1b|<class|object at 0x|torch\.Size|None")
 LONGEST = 420
 
 
@@ -30,6 +30,7 @@ class Case:
         says: What the message must say: the place, what was found there, the remedy.
         files: Written into the working folder; a list becomes JSON lines.
         damage: Changes the working folder further.
+        never: What it must not say.
         problems: How many problems the message must list.
         notes: How many lines may stand before the error.
     """
@@ -39,6 +40,7 @@ class Case:
     says: tuple[str, ...]
     files: Mapping[str, Any] = field(default_factory=dict)
     damage: Callable[[Path], object] | None = None
+    never: tuple[str, ...] = ()
     problems: int = 1
     notes: int = 0
 
@@ -128,6 +130,8 @@ def check(case: Case, result: Result) -> None:
         check_sentence(line)
     for part in case.says:
         assert part in result.err
+    for part in case.never:
+        assert part not in result.err
 
 
 def check_sentence(text: str) -> None:

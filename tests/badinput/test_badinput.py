@@ -20,6 +20,7 @@ import train as script
 from tests.badinput import (
     cases_config,
     cases_data,
+    cases_hostile,
     cases_models,
     cases_qa,
     cases_runs,
@@ -28,7 +29,16 @@ from tests.badinput import (
 )
 from tests.badinput.harness import Case, Result, check, snapshot, train
 
-GROUPS = (cases_config, cases_data, cases_trunk, cases_runs, cases_models, cases_qa, cases_writing)
+GROUPS = (
+    cases_config,
+    cases_data,
+    cases_hostile,
+    cases_trunk,
+    cases_runs,
+    cases_models,
+    cases_qa,
+    cases_writing,
+)
 CASES = [case for group in GROUPS for case in group.CASES]
 
 

@@ -14,7 +14,7 @@ import pytest
 
 ROWS, WORDS = 8_000, 1_000
 TEXT = "word " * WORDS  # 5 kB a row, 40 MB a file
-LIMIT = 16
+LIMIT = 34
 """MB that reading four times as much may take more."""
 
 READ = """

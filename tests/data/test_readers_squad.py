@@ -79,7 +79,7 @@ DOCUMENT = {
         },
     ],
 }
-WANTED = [
+WANTED: list[dict[str, Any]] = [
     {
         "text": "The Ash is short. It is cold.",
         "question": "What is short?",
@@ -113,9 +113,9 @@ def test_squad_whatever_the_columns_are_called(
     text = json.dumps(DOCUMENT, indent=indent, ensure_ascii=indent is None)
     rows = read(write(tmp_path / "train.json", text), columns)
     assert plain(rows) == WANTED
-    before_title = [text[: text.index(f'"{title}"')].count("\n") for title in ("Rivers", "Towns")]
-    first, second = before_title if indent else (1, 1)
-    assert [row["_line"] for row in rows] == [first, first, second]
+    opens = [text.rindex("{", 0, text.index(json.dumps(row["question"]))) for row in WANTED]
+    assert [row["_line"] for row in rows] == [text.count("\n", 0, at) + 1 for at in opens]
+    assert (rows[1]["_line"] > rows[0]["_line"]) is bool(indent)
 
 
 def test_ids_and_titles_are_cells_too(tmp_path: Path) -> None:

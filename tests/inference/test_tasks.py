@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mtl.cli import main
 from mtl.inference.commands import tasks
 from mtl.inference.registered import field_docs, options
 from mtl.tasks import TASK_TYPES
@@ -81,3 +82,22 @@ def test_help_loads_nothing_heavy(command: str) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "tasks", "score"])
+def test_flags_are_given_no_type(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = ["generation"] if command == "score" else []
+    with pytest.raises(SystemExit):
+        main([command, *kinds, "--help"])
+    shown = capsys.readouterr().out
+    assert "--help" in shown
+    assert "bool" not in shown.lower()
+
+
+def test_a_type_without_options_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["tasks"])
+    shown = capsys.readouterr().out
+    about = shown[shown.index("type: language_modeling") :].partition("\n\n")[0]
+    assert "  options: none" in about
+    assert "tied: true" in about

@@ -36,10 +36,18 @@ def show(table: Table, width: int = 80) -> tuple[str, str]:
     return text, styled
 
 
+@pytest.mark.parametrize(("stage", "title"), [("val", "validation"), ("test", "test")])
+def test_the_column_says_which_split_it_is(stage: str, title: str) -> None:
+    results = {f"{stage}/ner/f1": 0.5, f"{stage}/score": 0.5}
+    text, _ = show(closing_table(results, {}, [("ner", "f1", [])]))
+    assert text.split()[:5] == ["task", "metric", "baseline", title, "difference"]
+    assert "†" not in text
+
+
 def test_rows_and_marks() -> None:
     table = closing_table(RESULTS, BASELINE, TASKS, lower_is_better={"rating": {"rmse", "mae"}})
     lines = [line.split() for line in show(table)[0].splitlines() if line.strip()]
-    assert lines[0] == ["task", "metric", "baseline", "test", "difference"]
+    assert lines[0] == ["task", "metric", "baseline", "score", "difference"]
     assert lines[2:7] == [
         ["ner", "f1", "*", "0.0000", "0.7500", "+0.7500"],
         ["precision", "0.6250", "0.5000", "-0.1250"],

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl.data.readers.base import FORMATS, Cells, Format, Source, only_names
-from mtl.data.readers.parquet import batch_rows
+from mtl.data.readers.parquet import batch_rows, damaged
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,12 +21,10 @@ def read_arrow(source: Source) -> Iterator[tuple[int, Cells]]:
 
     try:
         opened = open_arrow(source.path)
-        yield from batch_rows(source, opened.schema, lambda columns: _slices(opened))
+        schema = opened.schema
     except (pa.ArrowException, OSError, ValueError) as problem:
-        reason = str(problem).partition(". ")[0].rstrip(".")
-        raise source.fail(
-            0, f"Expected an Arrow file, but found one that cannot be read: {reason}."
-        ) from None
+        raise damaged(source, "an Arrow file", problem) from None
+    yield from batch_rows(source, "an Arrow file", schema, lambda columns: _slices(opened))
 
 
 def open_arrow(path: Path) -> Any:

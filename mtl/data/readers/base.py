@@ -8,13 +8,14 @@ memory. Lines that are no row go to :meth:`Source.reject`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mtl.data.rows import BadRows, Role, place
-from mtl.errors import ConfigError, DataError, did_you_mean
+from mtl.errors import ConfigError, DataError
 from mtl.registry import Registry
 
 Column = str | int
@@ -50,9 +51,9 @@ class Source:
         required = {role.name for role in self.roles if role.required}
         return [c for r, c in self.columns.items() if r in required and isinstance(c, str)]
 
-    def reject(self, line: int, reason: str, raw: Any) -> None:
+    def reject(self, line: int, reason: str, raw: Any, advice: str | None = None) -> None:
         """File a bad row of this file; see :meth:`mtl.data.rows.BadRows.reject`."""
-        self.bad_rows.reject(self.path, line, reason, raw)
+        self.bad_rows.reject(self.path, line, reason, raw, advice)
 
     def fail(self, line: int, sentence: str) -> DataError:
         """Return an error about the file as a whole, or about the place where reading ends."""
@@ -97,12 +98,45 @@ class Format:
 FORMATS: Registry[Format] = Registry("data format")
 
 
+SIMILAR = 0.85
+"""How alike a missing column and the one that was meant must be; other columns are other things."""
+
+
 def missing_column(name: str, known: Iterable[str]) -> str:
     """Return the sentence for a column that is not there, without its full stop."""
-    names = list(map(str, known))
-    hint = did_you_mean(name, names).strip().replace("Did", "did", 1)
+    names = [in_line(other) for other in known]
+    near = _near(name, names)
     found = ", ".join(names[:20]) or "none"
-    return f"Expected a column '{name}', but found {found}{hint and f' ({hint})'}"
+    return f"Expected a column '{name}', but found {found}{near and f' (did you mean {near!r}?)'}"
+
+
+def column_advice(source: Source, name: str, known: Iterable[str]) -> str:
+    """Return the sentence on the key that says where a column's content stands instead.
+
+    Args:
+        source: The file, of a task's ``data`` section; else there is no such key.
+        name: The column that is not there.
+        known: Those that are.
+    """
+    task = source.section.rpartition(".")[0]
+    role = next((r for r in source.roles if source.columns.get(r.name) == name), None)
+    if not task or role is None:
+        return ""
+    near = _near(name, list(map(str, known))) or "…"
+    about = role.help.partition(",")[0] or f"the {role.name}"
+    return f"Set `{task}.columns.{role.name}={near}` to the column that holds {about}."
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    by_case = {other.casefold(): other for other in reversed(names)}
+    found = difflib.get_close_matches(name.casefold(), by_case, n=1, cutoff=SIMILAR)
+    return by_case[found[0]] if found else ""
+
+
+def in_line(name: object) -> str:
+    """Return a name that stands in a file as a part of one line."""
+    text = str(name)
+    return text if text.isprintable() else repr(text)
 
 
 def check_columns(source: Source, line: int, names: Iterable[str], advice: str = "") -> None:
@@ -114,7 +148,10 @@ def check_columns(source: Source, line: int, names: Iterable[str], advice: str =
     known = list(names)
     for name in source.needed:
         if name not in known:
-            raise source.fail(line, f"{missing_column(name, known)}.{advice}")
+            where = column_advice(source, name, known)
+            raise source.fail(
+                line, f"{missing_column(name, known)}.{where and f' {where}'}{advice}"
+            )
 
 
 def only_names(source: Source) -> Columns:

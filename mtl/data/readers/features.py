@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mtl.data.readers.dotted import cell
@@ -17,6 +18,14 @@ def _same(cell: Any) -> Any:
     return cell
 
 
+def _name(names: list[str], number: Any) -> str | None:
+    if number is None or number < 0:
+        return None
+    if number >= len(names):
+        raise ValueError(f"Expected a class number below {len(names)}, but got {number}")
+    return names[number]
+
+
 def decoder(feature: Any) -> Decode:
     """Return what turns a cell of a ``datasets`` feature into names.
 
@@ -25,8 +34,7 @@ def decoder(feature: Any) -> Decode:
             of a class that is not told, becomes ``None``. Any other cell stays as it is.
     """
     if hasattr(feature, "int2str"):
-        names = list(feature.names)
-        return lambda number: None if number is None or number < 0 else names[number]
+        return partial(_name, list(feature.names))
     inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
     if inner is None:
         return _same

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mtl.data.kinds import show
-from mtl.data.readers.base import FORMATS, Cells, Format, Source, missing_column
+from mtl.data.readers.base import FORMATS, Cells, Format, Source, column_advice, missing_column
 from mtl.data.readers.nested import expand, fit_nested
 from mtl.data.readers.text import lines, whole
 
@@ -24,6 +24,7 @@ BROKEN = (ValueError, RecursionError)
 
 def read_jsonl(source: Source) -> Iterator[tuple[int, Cells]]:
     """Yield the rows of a file with one object a line; blank lines are left out."""
+    first = True
     for number, line in lines(source):
         text = line.strip()
         if not text:
@@ -37,7 +38,8 @@ def read_jsonl(source: Source) -> Iterator[tuple[int, Cells]]:
             reason = f"Expected a JSON object, but found {fault(problem)}{hint}"
             source.reject(number, reason, text)
             continue
-        yield from _object(source, number, value)
+        yield from _object(source, number, value, first)
+        first = False
 
 
 def read_json(source: Source) -> Iterator[tuple[int, Cells]]:
@@ -74,24 +76,28 @@ def _is_lines(source: Source) -> bool:
     return False
 
 
-def _object(source: Source, line: int, value: Any) -> Iterator[tuple[int, Cells]]:
+def _object(
+    source: Source, line: int, value: Any, first: bool = False
+) -> Iterator[tuple[int, Cells]]:
+    """Yield the rows of an object; a column that the `first` one lacks is mapped wrongly."""
     if not isinstance(value, dict):
         source.reject(line, f"Expected a JSON object, but got {show(value)}", value)
         return
     for cells in expand(source, line, value):
         missing = next((name for name in source.needed if name not in cells), None)
         if missing is not None:
-            source.reject(line, missing_column(missing, value), value)
+            advice = column_advice(source, missing, value) if first else None
+            source.reject(line, missing_column(missing, value), value, advice)
             return
         yield line, cells
 
 
 def _rows(source: Source, text: str) -> Iterator[tuple[int, Cells]]:
     line, counted = 1, 0
-    for at, value in elements(text, _list(source, text)):
+    for number, (at, value) in enumerate(elements(text, _list(source, text))):
         line += text.count("\n", counted, at)
         counted = at
-        yield from _object(source, line, value)
+        yield from _object(source, line, value, first=not number)
 
 
 def _list(source: Source, text: str) -> int:

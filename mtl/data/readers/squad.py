@@ -13,6 +13,7 @@ each answer) and ``title``.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -47,20 +48,58 @@ def _articles(source: Source, text: str) -> Iterator[tuple[int, Cells]]:
     if text[opens : opens + 1] != "[":
         raise source.fail(0, "Expected an object with a list of articles under `data`.")
     line, counted = 1, 0
+    lines = text.find("\n", top, len(text) - 2) >= 0  # most files are one line
     for number, (at, value) in enumerate(elements(text, opens)):
         line += text.count("\n", counted, at)
         counted = at
         article = Node(value, place(source.path, line), f"data[{number}]").check(dict)
-        for cells in _questions(source, article):
-            yield line, cells
+        own = _question_lines(text, at, line) if lines else iter(())
+        yield from _questions(source, article, line, own)
 
 
-def _questions(source: Source, article: Node) -> Iterator[Cells]:
+def _question_lines(text: str, at: int, line: int) -> Iterator[Iterator[int]]:
+    """Yield, for each paragraph of the article at `at`, the lines on which its questions begin.
+
+    They end early where the article is not built as it should be, which its reader will say.
+    """
+    counted = at
+
+    def line_of(place: int) -> int:
+        nonlocal line, counted
+        line += text.count("\n", counted, place)
+        counted = place
+        return line
+
+    for paragraph in _starts(text, at, "paragraphs"):
+        yield (line_of(question) for question in _starts(text, paragraph, "qas"))
+
+
+def _starts(text: str, at: int, name: str) -> Iterator[int]:
+    """Yield where each element of the list `name` begins, in the object at `at`."""
+    decoder = json.JSONDecoder()
+    opens = member(text, at, name) if text[at : at + 1] == "{" else 0
+    if text[opens : opens + 1] != "[":
+        return
+    at = skip(text, opens + 1)
+    while text[at : at + 1] != "]":
+        yield at
+        _, at = decoder.raw_decode(text, at)
+        at = skip(text, at)
+        at = skip(text, at + 1) if text[at : at + 1] == "," else at
+
+
+def _questions(
+    source: Source, article: Node, line: int, lines: Iterator[Iterator[int]]
+) -> Iterator[tuple[int, Cells]]:
+    """Yield the rows of an article, each with the line of its question."""
     wanted = set(source.wanted)
     title = article.value.get("title")
     for paragraph in article.each("paragraphs", dict):
         context = paragraph.get("context", str).value
+        own = next(lines, iter(()))
         for question in paragraph.each("qas", dict):
+            line = next(own, line)
+            question = question._replace(file=place(source.path, line))
             cells: dict[Any, Any] = {"text": context, "title": title, PLACE: question.place}
             for name in ("id", "question"):
                 if name not in wanted:
@@ -69,7 +108,7 @@ def _questions(source: Source, article: Node) -> Iterator[Cells]:
             if "answers" in wanted:
                 answers = _answers(question)
                 cells |= {"answers": answers, "start": [a["start"] for a in answers]}
-            yield cells
+            yield line, cells
 
 
 def _answers(question: Node) -> list[dict[str, Any]]:

@@ -77,16 +77,13 @@ def predict(
             )
     with _destination(output) as out:
         from mtl.inference.predictor import Predictor
-        from mtl.inference.questions import rows_of
+        from mtl.inference.questions import described_tasks, rows_of
 
+        tasks = described_tasks(run, split_names(task))
+        given = rows_of(text, question or [], tasks, instruction) if text else None
         predictor = Predictor(run, device, tokens)
-        names = predictor.choose(split_names(task))
-        tasks = {name: predictor.tasks[name] for name in names}
-        rows = (
-            rows_of(text, question or [], tasks, instruction)
-            if text
-            else _read(predictor, names, str(input), format, encoding)
-        )
+        names = list(tasks)
+        rows = given or _read(predictor, names, str(input), format, encoding)
         spread = output is None and text is not None and len(text) == 1
         shown = output is None and sys.stdout.isatty()
         size = len(rows) // len(text) if text else 1

@@ -56,7 +56,7 @@ def type_lines(kind: dict[str, Any]) -> Iterator[str]:
         "options": [(_setting(o), o["help"]) for o in kind["options"]],
     }
     for title, rows in sections.items():
-        yield f"  {title}:"
+        yield f"  {title}:" if rows else f"  {title}: none"
         width = max((len(name) for name, _ in rows), default=0)
         for name, text in rows:
             yield from _wrapped(f"{name:<{width}}  " if width else "", text, 4)

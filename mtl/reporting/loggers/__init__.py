@@ -13,8 +13,8 @@ from mtl.errors import ConfigError
 from mtl.reporting.console import note
 from mtl.reporting.loggers import csv_file, tensorboard_events, wandb_run
 from mtl.reporting.loggers.base import LOGGERS, RunFacts, RunLogger, TaskMetricNames, directions
-from mtl.reporting.loggers.secrets import hide_secrets
 from mtl.reporting.loggers.wandb_run import WandbOptions
+from mtl.secrets import hide_secrets
 
 __all__ = [
     "LOGGERS",
@@ -56,7 +56,9 @@ def build_loggers(
     kinds = [LOGGERS.get(name, "logger.names") for name in dict.fromkeys(names)]
     for kind in kinds:
         _check_installed(kind)
-    facts = RunFacts(run_dir, hide_secrets(config), directions(tasks), wandb or {}, sweep, job)
+    facts = RunFacts(
+        run_dir, hide_secrets(config), directions(tasks), hide_secrets(wandb or {}), sweep, job
+    )
     loggers: list[Logger] = []
     try:
         for kind in kinds:

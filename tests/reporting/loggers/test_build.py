@@ -10,7 +10,7 @@ from mtl.errors import ConfigError
 from mtl.reporting.loggers import LOGGERS, build_loggers, finish_loggers
 from mtl.reporting.loggers.base import RunFacts, directions
 from mtl.reporting.loggers.csv_file import CsvLogger
-from mtl.reporting.loggers.secrets import hide_secrets
+from mtl.secrets import hide_secrets
 from tests.reporting.loggers.conftest import TASKS
 
 
