@@ -29,6 +29,10 @@ class CheckpointError(MtlError):
     """A run folder, checkpoint or model folder cannot be used."""
 
 
+class ProcessError(Exception):
+    """One of the processes of a run crashed, or was ended from outside; no mistake of the user."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known name, or an empty string.
 

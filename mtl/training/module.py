@@ -208,13 +208,14 @@ class MultiTaskModule(L.LightningModule):
     def _log_training(self, number: int, optimizer: Any) -> None:
         found = self._running.flush()
         losses = self._summed(found)
+        tokens, shares = self._read(found)
         logs = {metric_name("train", name, "loss"): loss for name, loss in losses.items()}
         weighted = [self.model.tasks[name].weight * loss for name, loss in losses.items()]
         logs[metric_name("train", None, "loss")] = sum(weighted)
         logs[metric_name("train", None, "grad_norm")] = found.norm
-        logs[metric_name("train", None, "tokens_per_second")] = found.tokens / found.seconds
+        logs[metric_name("train", None, "tokens_per_second")] = tokens / found.seconds
         logs[metric_name("train", None, "examples_per_second")] = found.examples / found.seconds
-        for name, share in found.shares.items():
+        for name, share in shares.items():
             logs[metric_name("train", name, "share")] = share
         for group in optimizer.param_groups:
             logs[metric_name("train", group["name"], "lr")] = group["lr"]
@@ -229,6 +230,15 @@ class MultiTaskModule(L.LightningModule):
         local = torch.stack([torch.stack([zero, *found.losses.get(n, [])]).sum() for n in names])
         total = self.trainer.strategy.reduce(local, reduce_op="sum")
         return {n: float(loss) / found.present[n] for n, loss in zip(names, total, strict=True)}
+
+    def _read(self, found: Running) -> tuple[float, dict[str, float]]:
+        """Return the tokens, and each task's share of the examples, that all ranks read."""
+        names = sorted(found.present)
+        counts = [found.tokens, *(found.read.get(name, 0) for name in names)]
+        local = torch.tensor(counts, dtype=torch.float32, device=self.device)
+        tokens, *examples = self.trainer.strategy.reduce(local, reduce_op="sum").tolist()
+        everything = max(1.0, sum(examples))
+        return tokens, {n: count / everything for n, count in zip(names, examples, strict=True)}
 
     @property
     def steps_per_epoch(self) -> int:

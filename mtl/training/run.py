@@ -26,12 +26,13 @@ from mtl.reporting.loggers import build_loggers, finish_loggers
 from mtl.reporting.progress import ProgressReport
 from mtl.reporting.summary import closing_table, further_runs, next_steps
 from mtl.tasks import Task
+from mtl.config.processes import METRICS_FILE, sweep_job
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
 from mtl.training.known import KnownStates
+from mtl.training.devices import environment, processes
 from mtl.training.model_io import save_model, start_from
 from mtl.training.module import MultiTaskModule, aggregate
 from mtl.training.resumed import (
-    METRICS_FILE,
     check_weights,
     is_finished,
     last_checkpoint,
@@ -173,9 +174,7 @@ def _trainer(
     interval = options.val_check_interval or data.planner.steps_per_epoch
     return L.Trainer(
         accelerator=options.accelerator,
-        devices=options.devices,
-        num_nodes=options.num_nodes,
-        strategy=options.strategy,
+        **processes(options),
         precision=_precision(options.precision, options.accelerator),  # type: ignore[arg-type]
         max_epochs=1,  # The loader spans the whole run; its steps end it.
         max_steps=last_step,
@@ -185,7 +184,7 @@ def _trainer(
         log_every_n_steps=1,
         logger=loggers or False,
         callbacks=[*callbacks, keeper],
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), *environment()],
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
@@ -288,7 +287,7 @@ def _baselines(prepared: Prepared, *, test: bool) -> dict[str, float]:
 
 
 def _loggers(cfg: Config, run_dir: Path, tasks: list[Task]) -> list[Logger]:
-    sweep, job = _sweep()
+    sweep, job = sweep_job()
     return build_loggers(
         cfg.logger.names,
         run_dir,
@@ -298,19 +297,6 @@ def _loggers(cfg: Config, run_dir: Path, tasks: list[Task]) -> list[Logger]:
         sweep=sweep,
         job=job,
     )
-
-
-def _sweep() -> tuple[str | None, str | None]:
-    """Return the sweep's name and the job's number, if this run is a job of one."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    if not HydraConfig.initialized():
-        return None, None
-    hydra = HydraConfig.get()
-    if hydra.mode != RunMode.MULTIRUN:
-        return None, None
-    return Path(hydra.sweep.dir).name, str(hydra.job.num)
 
 
 def _show(cfg: Config, run_dir: Path, tasks: list[Task], metrics: Mapping[str, float]) -> None:

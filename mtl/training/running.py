@@ -23,7 +23,6 @@ class Running:
         self.read: dict[str, int] = {}
         self.start = self.paused = time.perf_counter()
         self.seconds = 0.0
-        self.shares: dict[str, float] = {}
 
     def add(self, step: Step, norm: Tensor) -> None:
         """Count one step."""
@@ -50,7 +49,5 @@ class Running:
         done.__dict__.update(self.__dict__)
         done.norm = float(self.norm)
         done.seconds = max(time.perf_counter() - self.start, 1e-9)
-        everything = max(1, sum(self.read.values()))
-        done.shares = {n: count / everything for n, count in self.read.items()}
         self.__init__()  # type: ignore[misc]
         return done
