@@ -60,10 +60,12 @@ def _exit_code(stop: SystemExit) -> int:
 
 
 def _leave_group() -> None:
-    import torch.distributed as dist
+    """Leave the process group in good order, if this process has joined one."""
+    if "torch.distributed" in sys.modules:
+        import torch.distributed as dist
 
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def _report(folder: Path, kind: str, message: str, trace: str = "") -> None:
