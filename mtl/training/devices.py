@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lightning.fabric.plugins.environments import ClusterEnvironment, TorchElasticEnvironment
-from lightning.pytorch.strategies import DDPStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 
 from mtl.config.schema import TrainerConfig
 from mtl.launch.place import launcher, place
@@ -19,6 +19,8 @@ def processes(options: TrainerConfig) -> dict[str, Any]:
     """
     here = place()
     if here is None or here.world == 1:
+        if options.strategy == "fsdp":
+            note("trainer.strategy=fsdp: one process has nobody to share the model with.")
         return {"devices": 1, "num_nodes": 1, "strategy": "auto"}
     if launcher() and options.devices not in (1, -1, here.local_world):
         note(
@@ -28,7 +30,7 @@ def processes(options: TrainerConfig) -> dict[str, Any]:
     return {
         "devices": here.local_world,
         "num_nodes": here.nodes,
-        "strategy": _strategy(options.strategy),
+        "strategy": _strategy(options.strategy, here.world),
     }
 
 
@@ -38,6 +40,11 @@ def environment() -> list[ClusterEnvironment]:
     return [] if here is None or here.world == 1 else [TorchElasticEnvironment()]
 
 
-def _strategy(name: str) -> Strategy:
+def _strategy(name: str, world: int) -> Strategy:
+    if name == "fsdp":
+        # One file a checkpoint, as everywhere: gathered, and written by the first process.
+        return ModelParallelStrategy(
+            data_parallel_size=world, tensor_parallel_size=1, save_distributed_checkpoint=False
+        )
     # Buffers are the same on every rank and never change: no need to send them in every pass.
     return DDPStrategy(broadcast_buffers=False)

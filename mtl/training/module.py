@@ -14,7 +14,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.strategies import ModelParallelStrategy, ParallelStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
@@ -23,7 +23,7 @@ from mtl.data.plan import generator
 from mtl.data.store import ExampleStore
 from mtl.metrics.names import SCORE, metric_name
 from mtl.tasks import TaskMetrics
-from mtl.training.model import MultiTaskModel, answers
+from mtl.training.model import TOUCHED, MultiTaskModel, answers
 from mtl.training.optim import (
     OptimizerSettings,
     build_optimizer,
@@ -33,6 +33,7 @@ from mtl.training.optim import (
 )
 from mtl.training.resumed import PREFIX
 from mtl.training.running import Running
+from mtl.training.sharding import empty_pass, gather, is_sharded, part, passes_of_all, shard, whole
 from mtl.trunk.fingerprint import digest
 from mtl.types import MicroBatch, Step, WriteBatch
 
@@ -85,6 +86,15 @@ class MultiTaskModule(L.LightningModule):
         """The resolved configuration, kept in every checkpoint."""
         self._running = Running()
 
+    def configure_model(self) -> None:
+        """Part the model among the ranks, where the strategy asks for it."""
+        if isinstance(self.trainer.strategy, ModelParallelStrategy):
+            assert self.device_mesh is not None
+            if not self.whole and self.model.frozen() and not is_sharded(self.model):
+                self.strict_loading = False  # What does not learn is not in checkpoints.
+                _ = self._frozen_digest  # While the weights are whole.
+            shard(self.model, self.device_mesh["data_parallel"])
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW and its schedule; both are stepped by hand."""
         optimizer = build_optimizer(self.model, self.settings)
@@ -98,7 +108,7 @@ class MultiTaskModule(L.LightningModule):
         """
         frozen = {} if self.whole else self.model.frozen()
         for name in frozen:
-            del checkpoint["state_dict"][PREFIX + name]
+            checkpoint["state_dict"].pop(PREFIX + name, None)  # Not there on all ranks: FSDP2.
         checkpoint["mtl"] = {
             "frozen": self._frozen_digest if frozen else None,
             "config": self.plain_config,
@@ -135,8 +145,9 @@ class MultiTaskModule(L.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=True)
         assert not isinstance(optimizer, list)
         optimizer.zero_grad(set_to_none=True)
-        last = len(step.micro_batches) - 1
-        for number, micro_batch in enumerate(step.micro_batches):
+        passes = self._passes(step)
+        last = len(passes) - 1
+        for number, micro_batch in enumerate(passes):
             self._seed(step.number, number)
             with contextlib.nullcontext() if number == last else self._no_sync():
                 self.manual_backward(self._loss(micro_batch, step))
@@ -146,7 +157,7 @@ class MultiTaskModule(L.LightningModule):
         drop_zeros(self.model.trunk.part_time())
         self._unscale(optimizer)
         learning = [p for p in self.model.parameters() if p.requires_grad]
-        norm = clip(learning, self.settings.clip_norm)
+        norm = whole(clip(learning, self.settings.clip_norm))
         optimizer.step()
         schedule = self.lr_schedulers()
         assert schedule is not None
@@ -156,10 +167,19 @@ class MultiTaskModule(L.LightningModule):
         if (step.number + 1) % self.log_every == 0 or step.number + 1 == self.steps:
             self._log_training(step.number + 1, optimizer)
 
+    def _passes(self, step: Step) -> list[MicroBatch]:
+        """Return the step's passes; as many on each rank, where they exchange parameters."""
+        passes = step.micro_batches
+        if is_sharded(self.model):
+            more = passes_of_all(len(passes), self.device) - len(passes)
+            return [*passes, *(empty_pass(self.device) for _ in range(more))]
+        return passes
+
     def _loss(self, micro_batch: MicroBatch, step: Step) -> Tensor:
         """Return this pass's part of the step's loss; every head takes part, if only with zero."""
         logits = self.model(micro_batch)
-        total = self._nothing()
+        touched = logits.pop(TOUCHED, None)
+        total = self._nothing() if touched is None else touched
         for name, found in logits.items():
             part = micro_batch.heads[name]
             loss = self.model.head(name).loss(found, part.targets, step.denominators[name])
@@ -282,11 +302,18 @@ class MultiTaskModule(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""
+        self._gather()
         self._reset("val")
 
     def on_test_epoch_start(self) -> None:
         """Forget the last test."""
+        self._gather()
         self._reset("test")
+
+    def _gather(self) -> None:
+        """Hold the whole model: ranks evaluate, and write texts, in passes of their own."""
+        if is_sharded(self.model):
+            gather(self.model)
 
     def _reset(self, stage: str) -> None:
         for name in self.stores[stage]:
@@ -301,6 +328,8 @@ class MultiTaskModule(L.LightningModule):
         self._finish("test")
 
     def _finish(self, stage: str) -> None:
+        if is_sharded(self.model):
+            part(self.model)
         logs = {}
         primary = {}
         for name in self.stores[stage]:
@@ -328,7 +357,7 @@ def drop_zeros(parameters: Sequence[nn.Parameter]) -> None:
     learning = [p for p in parameters if p.grad is not None]
     if not learning:
         return
-    largest = torch.stack([p.grad.abs().amax() for p in learning if p.grad is not None])
+    largest = torch.stack([whole(p.grad.abs().amax()) for p in learning if p.grad is not None])
     for parameter, value in zip(learning, largest.tolist(), strict=True):
         if value == 0.0:
             parameter.grad = None

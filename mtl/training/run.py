@@ -38,6 +38,7 @@ from mtl.training.resumed import (
     last_checkpoint,
     stopped_early,
 )
+from mtl.training.sharding import load_whole, make_whole
 from mtl.training.setup import Prepared, attention_of, build_task, optimizer_settings, prepare
 
 STATES = "states"
@@ -121,13 +122,14 @@ def _fit_and_test(
         keeper.consider(trainer, module.results[cfg.monitor])
     if keeper.best_path is not None:
         best = read_checkpoint(keeper.best_path)
-        module.load_state_dict(module.completed(best["state_dict"]))
+        load_whole(module, module.completed(best["state_dict"]))
         module.results.update(best["mtl"]["results"])
         for name, task in prepared.model.tasks.items():
             task.load_state(best["mtl"]["tasks"][name])
     if cfg.trainer.test and prepared.data.test:
         trainer.test(module, datamodule=prepared.data, verbose=False)
     metrics = {**module.results, **_baselines(prepared, test=cfg.trainer.test)}
+    make_whole(prepared.model)
     if trainer.is_global_zero:
         trunk = prepared.model.trunk
         save_model(
@@ -188,6 +190,7 @@ def _trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
+        inference_mode=options.strategy != "fsdp",  # Whose gathered parameters are used again.
         deterministic=options.deterministic,
         profiler=options.profiler,
         detect_anomaly=options.detect_anomaly,
