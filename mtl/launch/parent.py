@@ -152,7 +152,7 @@ class _Group:
         try:
             while None in (codes := [p.poll() for p in self.processes]):
                 if self.deadline is None and any(codes):
-                    self.deadline = time.monotonic() + GRACE
+                    self.deadline = time.monotonic() + self._grace(codes)
                 self._hurry()
                 time.sleep(POLL)
         finally:
@@ -167,6 +167,12 @@ class _Group:
             Ended(rank, p.returncode, self._report(rank), rank in self._ours)
             for rank, p in enumerate(self.processes)
         ]
+
+    def _grace(self, codes: Sequence[int | None]) -> float:
+        """Return how long the others may go on: not at all after a user's error, which is told."""
+        failed = [rank for rank, code in enumerate(codes) if code]
+        kinds = {self._report(rank).get("kind") for rank in failed}
+        return 0.0 if kinds - {None, "crash"} else GRACE
 
     def _hurry(self) -> None:
         """Tell those that are late to end, and then end them."""

@@ -44,7 +44,7 @@ def shard(model: MultiTaskModel, mesh: Any) -> None:
 def layers(trunk: Trunk) -> list[nn.Module]:
     """Return the trunk's layers, as its own class names them."""
     names = set(getattr(trunk.model, "_no_split_modules", None) or ())
-    return [m for m in trunk.model.modules() if type(m).__name__ in names]
+    return [m for m in trunk.model.modules() if names & {c.__name__ for c in type(m).__mro__}]
 
 
 def is_sharded(model: nn.Module) -> bool:
