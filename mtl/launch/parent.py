@@ -290,5 +290,7 @@ def check_finished(run_dir: Path, file: str) -> dict[str, float]:
     try:
         found: dict[str, float] = json.loads((run_dir / file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{run_dir / file}: Expected the run's metrics, but {error}.") from error
+        raise CheckpointError(
+            f"{run_dir / file}: Expected the run's metrics, but {error}."
+        ) from error
     return found
