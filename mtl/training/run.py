@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from mtl.config.processes import METRICS_FILE, sweep_job
 from mtl.config.schema import Config
 from mtl.data.datamodule import MultiTaskData
 from mtl.errors import ConfigError, one_of
@@ -26,7 +27,6 @@ from mtl.reporting.loggers import build_loggers, finish_loggers
 from mtl.reporting.progress import ProgressReport
 from mtl.reporting.summary import closing_table, further_runs, next_steps
 from mtl.tasks import Task
-from mtl.config.processes import METRICS_FILE, sweep_job
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
 from mtl.training.known import KnownStates
 from mtl.training.devices import environment, processes
@@ -38,8 +38,8 @@ from mtl.training.resumed import (
     last_checkpoint,
     stopped_early,
 )
-from mtl.training.sharding import load_whole, make_whole
 from mtl.training.setup import Prepared, attention_of, build_task, optimizer_settings, prepare
+from mtl.training.sharding import load_whole, make_whole
 
 STATES = "states"
 """Folder of a run that holds its frozen trunk's states while it trains."""
