@@ -119,7 +119,8 @@ class MultiTaskModule(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take back the results; let a longer run go on where a shorter one ended."""
         self.results.update(checkpoint["mtl"]["results"])
-        checkpoint["state_dict"] = self.completed(checkpoint["state_dict"])
+        if "state_dict" in checkpoint:  # FSDP2 has loaded it by now.
+            checkpoint["state_dict"] = self.completed(checkpoint["state_dict"])
         if checkpoint["global_step"] < self.steps:
             _reopen(checkpoint["loops"]["fit_loop"], checkpoint["global_step"])
 
