@@ -21,6 +21,7 @@ from mtl.config.processes import METRICS_FILE, sweep_job
 from mtl.config.schema import Config
 from mtl.data.datamodule import MultiTaskData
 from mtl.errors import ConfigError, one_of
+from mtl.launch.place import place
 from mtl.metrics.names import SCORE, metric_name, parse_metric_name
 from mtl.reporting.console import console, note
 from mtl.reporting.loggers import build_loggers, finish_loggers
@@ -28,8 +29,8 @@ from mtl.reporting.progress import ProgressReport
 from mtl.reporting.summary import closing_table, further_runs, next_steps
 from mtl.tasks import Task
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
-from mtl.training.known import KnownStates
 from mtl.training.devices import environment, processes
+from mtl.training.known import KnownStates
 from mtl.training.model_io import save_model, start_from
 from mtl.training.module import MultiTaskModule, aggregate
 from mtl.training.resumed import (
@@ -204,8 +205,15 @@ def _known(cfg: Config, run_dir: Path, data: MultiTaskData) -> list[L.Callback]:
     options = cfg.tuning
     if options.name != "frozen" or options.cache == "false":
         return []
+    if cfg.trainer.strategy == "fsdp":  # Ranks run every layer together, or none.
+        if options.cache == "true":
+            raise ConfigError(
+                "Expected `tuning.cache` to be auto or false under fsdp, but got true."
+            )
+        return []
     again = options.cache_dir is not None or data.steps > data.planner.steps_per_epoch
-    near = options.cache_dir is not None or cfg.trainer.num_nodes == 1
+    here = place()
+    near = options.cache_dir is not None or here is None or here.nodes == 1
     forced = options.cache == "true"
     if not forced and not (again and near):
         return []
