@@ -33,6 +33,14 @@ class ProcessError(Exception):
     """One of the processes of a run crashed, or was ended from outside; no mistake of the user."""
 
 
+class TrainingError(MtlError):
+    """Training cannot go on: a loss is not finite, or memory ran out."""
+
+
+class Interrupted(SystemExit):
+    """A signal ended a run, which has saved what it needs to go on; has the exit code."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known name, or an empty string.
 

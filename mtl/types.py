@@ -117,6 +117,11 @@ class TrunkBatch(_Movable):
         """Real tokens: padding not counted."""
         return int((self.unit >= 0).sum())
 
+    @property
+    def tokens_with_padding(self) -> int:
+        """All tokens that the pass computes."""
+        return self.input_ids.numel()
+
 
 @dataclass(slots=True)
 class HeadBatch(_Movable):

@@ -16,7 +16,7 @@ from mtl.config.groups import Groups
 from mtl.config.help import help_text
 from mtl.config.joint import join_tasks
 from mtl.config.schema import Config
-from mtl.errors import EXIT_CODE, ConfigError, MtlError, ProcessError
+from mtl.errors import EXIT_CODE, ConfigError, Interrupted, MtlError, ProcessError
 from mtl.launch.agree import Refused, from_first, speaks
 from mtl.launch.place import is_first
 
@@ -36,7 +36,8 @@ def run_command(argv: Sequence[str], train: Train, conf: Path) -> int:
         conf: The project's configuration folder.
 
     Returns:
-        The exit code: 0, 1 after a crash, 2 after a user's error, 130 after an interrupt.
+        The exit code: 0, 1 after a crash, 2 after a user's error, 128 and the signal's number
+        after a signal: 130 after Ctrl-C, 143 after SIGTERM, 138 after SIGUSR1.
     """
     try:
         return _dispatch(parse_arguments(argv), train, conf)
@@ -49,6 +50,8 @@ def run_command(argv: Sequence[str], train: Train, conf: Path) -> int:
         return CRASHED
     except KeyboardInterrupt:
         return _interrupted()
+    except Interrupted as stop:  # has said how to go on
+        return int(str(stop.code))
     except SystemExit as stop:  # Lightning turns an interrupt into an exit
         if isinstance(stop.__context__, KeyboardInterrupt):
             return _interrupted()
@@ -69,7 +72,7 @@ def _dispatch(arguments: Arguments, train: Train, conf: Path) -> int:
         print(help_text(Groups(folders)), end="")
     elif arguments.worker:
         return _work(arguments.worker, train)
-    elif not _resume(arguments, train):
+    elif not _resume(arguments, train, folders):
         return _compose_and_run(arguments, train, folders)
     return 0
 
@@ -82,16 +85,44 @@ def _work(folder: Path, train: Train) -> int:
     return work(folder, lambda config, run_dir: train(from_plain(config), run_dir))
 
 
-def _resume(arguments: Arguments, train: Train) -> bool:
-    from mtl.config.resume import load_run, resumed_run
+def _resume(arguments: Arguments, train: Train, folders: list[Path]) -> bool:
+    from mtl.config.resume import AUTO, load_run, resumed_run
 
     if not (found := resumed_run(arguments.overrides)):
         return False
     if arguments.multirun:
         raise ConfigError("Expected resume=RUN without -m: a sweep cannot be resumed.")
+    if found[0] == AUTO:
+        return _begin_or_go_on(arguments, found[1], train, folders)
     cfg, folder = load_run(*found)
     train(cfg, folder)
     return True
+
+
+def _begin_or_go_on(
+    arguments: Arguments, overrides: list[str], train: Train, folders: list[Path]
+) -> bool:
+    """Continue the run that this very command line began; False if it is to be begun."""
+    from mtl.config.compose import compose_checked
+    from mtl.config.resume import begin_again, has_checkpoint, load_same
+
+    key = "hydra.run.dir="
+    typed = [text.removeprefix(key) for text in overrides if text.startswith(key)]
+    if not typed:
+        raise ConfigError(
+            "Expected `hydra.run.dir` beside resume=auto, which continues the run in that folder, "
+            "or begins it; add hydra.run.dir=FOLDER."
+        )
+    arguments.overrides = overrides
+    folder = Path(typed[-1].strip("'\"")).absolute()
+    if has_checkpoint(folder):
+        joined = join_tasks(overrides, False, Groups(folders).choices("task"))
+        asked = compose_checked(joined, folders).config
+        train(load_same(folder, asked, overrides), folder)
+        return True
+    if is_first():
+        begin_again(folder)
+    return False
 
 
 def _compose_and_run(arguments: Arguments, train: Train, folders: list[Path]) -> int:

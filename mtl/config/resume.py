@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,13 +12,17 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl.config.folders import HYDRA
+from mtl.config.folders import HYDRA, release_run_dir, to_plain
 from mtl.config.hydra_errors import yaml_sentence
 from mtl.config.schema import Config
 from mtl.config.validate import chosen_only, from_dictconfig
 from mtl.errors import CheckpointError, ConfigError
 
-ALLOWED = ("trainer.max_steps", "trainer.max_epochs")
+AUTO = "auto"
+"""Continue the run in `hydra.run.dir`, or begin it: one command line for a job that is repeated."""
+HIDDEN = "(hidden)"
+"""What stands in a run's files in place of a secret."""
+ALLOWED = ("trainer.max_steps", "trainer.max_epochs", "trainer.non_finite")
 
 
 def resumed_run(overrides: Sequence[str]) -> tuple[str, list[str]] | None:
@@ -42,7 +47,7 @@ def load_run(run: str, overrides: Sequence[str]) -> tuple[Config, Path]:
 
     Args:
         run: The run's folder.
-        overrides: What else was typed; only a later end is allowed.
+        overrides: What else was typed; only a later end is allowed, and to skip steps.
 
     Raises:
         CheckpointError: If there is no run.
@@ -51,8 +56,8 @@ def load_run(run: str, overrides: Sequence[str]) -> tuple[Config, Path]:
     folder = Path(run).absolute()
     if others := [text for text in overrides if _key(text) not in ALLOWED]:
         raise ConfigError(
-            f"Expected only `{ALLOWED[0]}` and `{ALLOWED[1]}` beside resume={run}, which continues"
-            f" with its own configuration, but got {', '.join(f'`{text}`' for text in others)}."
+            f"Expected only {_listed(ALLOWED)} beside resume={run}, which continues with its own "
+            f"configuration, but got {', '.join(f'`{text}`' for text in others)}."
         )
     file = folder / HYDRA / "config.yaml"
     cfg = _load(run, file)
@@ -69,6 +74,57 @@ def load_run(run: str, overrides: Sequence[str]) -> tuple[Config, Path]:
     _check_end(own, config)
     config.resume = str(folder)
     return config, folder
+
+
+def load_same(folder: Path, asked: Config, overrides: Sequence[str]) -> Config:
+    """Return the configuration to continue the run that a command line began, for resume=auto.
+
+    Args:
+        folder: The run's folder.
+        asked: What the command line asks for now.
+        overrides: What was typed, from which a later end is taken.
+
+    Raises:
+        ConfigError: If it asks for another run than that of the folder.
+    """
+    ends = [text for text in overrides if _key(text) in ALLOWED]
+    config, _ = load_run(str(folder), ends)
+    there, here = _flat(to_plain(config)), _flat(to_plain(asked))
+    same = (*ALLOWED, "resume")
+    changed = [k for k in here.keys() | there.keys() if here.get(k) != there.get(k)]
+    if wrong := sorted(key for key in changed if key not in same and there.get(key) != HIDDEN):
+        shown = ", ".join(f"`{k}` is {here.get(k)} instead of {there.get(k)}" for k in wrong[:3])
+        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ConfigError(
+            f"Expected resume=auto with the same settings as the run in {folder}, but {shown}{more}"
+            "; choose another `hydra.run.dir` for another run."
+        )
+    return config
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run has saved anything to go on from."""
+    return (folder / "checkpoints" / "last.ckpt").is_file()
+
+
+def begin_again(folder: Path) -> None:
+    """Let a run that ended before it saved anything be begun anew in its folder."""
+    if (folder / HYDRA).is_dir():
+        release_run_dir(folder)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names[:-1]) + f" and `{names[-1]}`"
 
 
 def _check_end(own: Config, config: Config) -> None:

@@ -188,6 +188,10 @@ class TrainerConfig:
     """Optimiser steps between validations, counted across epochs; once an epoch when unset."""
     gradient_clip_val: float | None = limited(1.0, above=0)
     """Largest norm of the gradient of all parameters together."""
+    auto_scale_tokens: bool = False
+    """Find the largest `batching.tokens` that fits into memory, when training begins."""
+    non_finite: str = chosen("stop", "stop", "skip")
+    """``stop`` when a loss or the gradient is not finite, or ``skip`` the step and count it."""
     log_every_n_steps: int = limited(10, min=1)
     limit_val_examples: int | None = limited(None, min=1)
     """Validate on the first so many examples of each task."""

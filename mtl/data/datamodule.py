@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 
 from mtl.data.collate import Collator
 from mtl.data.known import KnownCollator, Places
 from mtl.data.loaders import EvalLoader, TrainLoader, Writes
 from mtl.data.mixing import Mixer
-from mtl.data.plan import Planner, TaskTable
+from mtl.data.plan import Planner, TaskTable, masses
 from mtl.data.store import ExampleStore
 from mtl.data.table import Table
+from mtl.types import Step
 
 Stores = list[ExampleStore]
 
@@ -105,6 +108,28 @@ class MultiTaskData(L.LightningDataModule):
             steps=self.steps,
             **self._place(),
         )
+
+    def longest_step(self, budget: int | None) -> Step:
+        """Return a step of the longest training documents, as many as one step may hold.
+
+        Args:
+            budget: Most tokens of one pass; no limit when None.
+        """
+        b = self.batching
+        stores, collator = self.train, self.collator(self.train)
+        collator.budget = sys.maxsize if budget is None else budget
+        lengths = np.concatenate([store.lengths for store in stores])
+        tasks = np.concatenate([np.full(len(s), n) for n, s in enumerate(stores)])
+        places = np.concatenate([np.arange(len(store)) for store in stores])
+        groups: dict[int, list[tuple[int, int]]] = {}
+        for at in np.argsort(-lengths, kind="stable")[: b.examples].tolist():
+            task, place = int(tasks[at]), int(places[at])
+            group = groups.setdefault(int(stores[task].keys[place]), [])
+            if len(group) < b.max_branches:
+                group.append((task, place))
+        chosen = list(groups.values())
+        tables = {n: (store.task, store.masses) for n, store in enumerate(stores)}
+        return Step(0, collator(chosen), masses(chosen, tables), sum(map(len, chosen)))
 
     def val_dataloader(self) -> EvalLoader:
         """Return the loader of this rank's validation passes."""

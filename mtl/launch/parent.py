@@ -28,7 +28,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from mtl import errors
-from mtl.errors import CheckpointError, MtlError, ProcessError
+from mtl.errors import CheckpointError, Interrupted, MtlError, ProcessError
 from mtl.launch.place import WORKER
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class _Group:
         """Return how long the others may go on: not at all after a user's error, which is told."""
         failed = [rank for rank, code in enumerate(codes) if code]
         kinds = {self._report(rank).get("kind") for rank in failed}
-        return 0.0 if kinds - {None, "crash"} else GRACE
+        return 0.0 if kinds - {None, "crash", Interrupted.__name__} else GRACE
 
     def _hurry(self) -> None:
         """Tell those that are late to end, and then end them."""
@@ -249,6 +249,9 @@ def _judge(ended: Sequence[Ended], stopped_by: int | None, run_dir: Path) -> Non
     failed = [e for e in ended if e.code]
     if not failed:
         return
+    left = [e.code for e in failed if e.report.get("kind") == Interrupted.__name__]
+    if left:
+        raise Interrupted(left[0])
     if stopped_by == signal.SIGINT:
         raise KeyboardInterrupt
     told = [e for e in failed if e.report.get("kind") not in (None, "crash")]

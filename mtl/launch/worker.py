@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mtl.errors import EXIT_CODE, MtlError
+from mtl.errors import EXIT_CODE, Interrupted, MtlError
 from mtl.launch.parent import JOB
 
 CRASHED, INTERRUPTED = 1, 130
@@ -39,6 +39,9 @@ def work(folder: Path, train: Train) -> int:
         code = EXIT_CODE
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except Interrupted as stop:
+        code = int(str(stop.code))
+        _report(folder, type(stop).__name__, str(code))
     except SystemExit as stop:
         code = _exit_code(stop)
     except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from mtl.errors import CheckpointError
 
 LAST = "last.ckpt"
+PART = ".part"
+"""What the name of a file ends with until it is whole."""
 BEST = "best-step={}.ckpt"
 
 
@@ -55,6 +58,8 @@ class RunCheckpoint(Checkpoint):
         """File name to the monitored metric, of the best checkpoints."""
         self.best_score: float | None = None
         self.validated_at = -1
+        self.unfinished = False
+        """Whether the checkpoint being written was taken inside a validation."""
 
     @property
     def best_path(self) -> Path | None:
@@ -73,6 +78,8 @@ class RunCheckpoint(Checkpoint):
         del pl_module
         if trainer.ckpt_path is None:
             return
+        if trainer.is_global_zero:
+            remove_parts(self.folder)
         for path in self.folder.glob(BEST.format("*")):
             if path.name not in self.kept:
                 trainer.strategy.remove_checkpoint(path)
@@ -83,11 +90,12 @@ class RunCheckpoint(Checkpoint):
         """Save if a save is due and no validation is."""
         del pl_module, outputs, batch
         due = self.every is not None and trainer.global_step % self.every == 0
-        if due and self.save_last and not self._validation_due(trainer):
+        if due and self.save_last and not self.validation_due(trainer):
             trainer.save_checkpoint(self.last_path)
 
     @staticmethod
-    def _validation_due(trainer: L.Trainer) -> bool:
+    def validation_due(trainer: L.Trainer) -> bool:
+        """Whether a validation follows the step that has just been taken."""
         interval = trainer.val_check_batch
         return isinstance(interval, int) and trainer.global_step % interval == 0
 
@@ -104,7 +112,14 @@ class RunCheckpoint(Checkpoint):
         self.consider(trainer, results[self.monitor])
 
     def consider(self, trainer: L.Trainer, value: float) -> None:
-        """Save the current state as the last, and as one of the best if it is."""
+        """Save the current state as the last, and as one of the best if it is.
+
+        A value that is not finite is never among the best.
+        """
+        if not math.isfinite(value):
+            if self.save_last:
+                trainer.save_checkpoint(self.last_path)
+            return
         if self.best_score is None or self.sign * value > self.sign * self.best_score:
             self.best_score = value
         name, dropped = self._rank(trainer.global_step, value)
@@ -114,6 +129,18 @@ class RunCheckpoint(Checkpoint):
             trainer.save_checkpoint(self.last_path)
         if dropped is not None:
             trainer.strategy.remove_checkpoint(self.folder / dropped)
+
+    def save(self, trainer: L.Trainer, *, unfinished_validation: bool = False) -> None:
+        """Save the current state as the last, whatever the settings say.
+
+        Args:
+            trainer: In training, validation or test.
+            unfinished_validation: Whether a validation is being computed, which the run that goes
+                on from here has to begin anew.
+        """
+        self.unfinished = unfinished_validation
+        trainer.save_checkpoint(self.last_path)
+        self.unfinished = False
 
     def _rank(self, step: int, value: float) -> tuple[str | None, str | None]:
         """File the state among the best; returns its file name, and the one it displaces.
@@ -140,6 +167,7 @@ class RunCheckpoint(Checkpoint):
             "kept": dict(self.kept),
             "best_score": self.best_score,
             "validated_at": self.validated_at,
+            "unfinished": self.unfinished,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -164,7 +192,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         del storage_options
         target = Path(path)
-        beside = target.with_name(target.name + ".part")
+        beside = target.with_name(target.name + PART)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with beside.open("wb") as file:
@@ -172,6 +200,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(target)
+            _flush_folder(target.parent)
         except (OSError, RuntimeError) as error:
             raise CheckpointError(
                 f"{target}: Expected to write a checkpoint, but {error}. The earlier checkpoints "
@@ -180,6 +209,22 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         finally:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Let a file's new name reach the disk too; not every system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what a killed run had half written."""
+    for path in folder.glob(f"*{PART}"):
+        path.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

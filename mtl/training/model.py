@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -83,7 +83,10 @@ class Answers(NamedTuple):
 
 
 def answers(
-    model: MultiTaskModel, batch: MicroBatch | WriteBatch, stores: Mapping[str, ExampleStore]
+    model: MultiTaskModel,
+    batch: MicroBatch | WriteBatch,
+    stores: Mapping[str, ExampleStore],
+    look: Callable[[str, Tensor], object] | None = None,
 ) -> Iterator[Answers]:
     """Answer a batch: from the logits of one pass of the trunk, or by writing texts.
 
@@ -91,6 +94,7 @@ def answers(
         model: On the batch's device.
         batch: What an :class:`mtl.data.loaders.EvalLoader` gives.
         stores: By task: the examples that the batch's indices refer to.
+        look: Called with each task and its logits, where there are any.
     """
     if isinstance(batch, WriteBatch):
         task, store = model.tasks[batch.task], stores[batch.task]
@@ -101,6 +105,8 @@ def answers(
         yield Answers(task.name, batch.examples, outputs)
         return
     for name, logits in model(batch).items():
+        if look is not None:
+            look(name, logits)
         part, rows = batch.heads[name], stores[name].rows
         given = [rows[i] for i in part.examples]
         yield Answers(name, part.examples, model.tasks[name].decode(logits, part, given))

@@ -7,6 +7,7 @@ number of targets in the whole step, times its weight; summed over tasks.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -21,8 +22,20 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from mtl.data.plan import generator
 from mtl.data.store import ExampleStore
+from mtl.errors import TrainingError
 from mtl.metrics.names import SCORE, metric_name
+from mtl.reporting.console import note
 from mtl.tasks import TaskMetrics
+from mtl.training.finite import (
+    SKIP,
+    STOP,
+    apply_only_finite,
+    count_odd,
+    odd_ones,
+    spoil,
+    step_sentence,
+    what_to_lower,
+)
 from mtl.training.model import TOUCHED, MultiTaskModel, answers
 from mtl.training.optim import (
     OptimizerSettings,
@@ -32,8 +45,8 @@ from mtl.training.optim import (
     set_rates,
 )
 from mtl.training.resumed import PREFIX
-from mtl.training.running import Running
-from mtl.training.sharding import empty_pass, gather, is_sharded, part, passes_of_all, shard, whole
+from mtl.training.running import Running, Taken
+from mtl.training.sharding import empty_pass, gather, is_sharded, passes_of_all, shard, whole
 from mtl.trunk.fingerprint import digest
 from mtl.types import MicroBatch, Step, WriteBatch
 
@@ -50,6 +63,8 @@ class MultiTaskModule(L.LightningModule):
         log_every: Steps between training logs.
         whole: Whether checkpoints hold weights that do not learn, too. Without them a resumed run
             takes them from where this one did, and a digest says whether they are the same.
+        non_finite: What to do about a loss or gradient that is not finite: ``stop``, or ``skip``
+            the step and count it.
     """
 
     def __init__(
@@ -62,6 +77,7 @@ class MultiTaskModule(L.LightningModule):
         stores: Mapping[str, list[ExampleStore]],
         log_every: int = 10,
         whole: bool = False,
+        non_finite: str = STOP,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -71,6 +87,9 @@ class MultiTaskModule(L.LightningModule):
         self.seed = seed
         self.log_every = log_every
         self.whole = whole
+        self.non_finite = non_finite
+        self.skipped = 0
+        """Steps that were left out because a loss or the gradient was not finite."""
         self.stores = {stage: {s.task: s for s in found} for stage, found in stores.items()}
         self.scores = nn.ModuleDict(
             {
@@ -84,7 +103,11 @@ class MultiTaskModule(L.LightningModule):
         """The latest training metrics, by full name."""
         self.plain_config: dict[str, Any] = {}
         """The resolved configuration, kept in every checkpoint."""
-        self._running = Running()
+        self._running = Running(list(model.tasks))
+        self._odd: dict[str, Any] = {}
+        """How many logits of each task are not finite, in the validation or test that is on."""
+        self._kept: Mapping[str, Any] | None = None
+        """What the run that this one continues had summed up since its last training log."""
 
     def configure_model(self) -> None:
         """Part the model among the ranks, where the strategy asks for it."""
@@ -109,18 +132,25 @@ class MultiTaskModule(L.LightningModule):
         frozen = {} if self.whole else self.model.frozen()
         for name in frozen:
             checkpoint["state_dict"].pop(PREFIX + name, None)  # Not there on all ranks: FSDP2.
+        self._judge()
         checkpoint["mtl"] = {
+            "skipped": self.skipped,
             "frozen": self._frozen_digest if frozen else None,
             "config": self.plain_config,
             "tasks": {name: task.state() for name, task in self.model.tasks.items()},
             "results": dict(self.results),
+            "running": self._running.state(self._gathered),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take back the results; let a longer run go on where a shorter one ended."""
         self.results.update(checkpoint["mtl"]["results"])
+        self._kept = checkpoint["mtl"].get("running")
+        self.skipped = checkpoint["mtl"].get("skipped", 0)
         if "state_dict" in checkpoint:  # FSDP2 has loaded it by now.
             checkpoint["state_dict"] = self.completed(checkpoint["state_dict"])
+        if any(state.get("unfinished") for state in checkpoint["callbacks"].values()):
+            _repeat_validation(checkpoint["loops"]["fit_loop"])
         if checkpoint["global_step"] < self.steps:
             _reopen(checkpoint["loops"]["fit_loop"], checkpoint["global_step"])
 
@@ -138,7 +168,9 @@ class MultiTaskModule(L.LightningModule):
         schedule = self.lr_schedulers()
         assert isinstance(schedule, LambdaLR)
         set_rates(schedule)
-        self._running = Running()
+        self._running = Running(list(self.model.tasks))
+        if self._kept is not None:
+            self._running.load(self._kept, self.global_rank, self.trainer.world_size, self.device)
 
     def training_step(self, step: Step, batch_idx: int) -> None:
         """Take one optimiser step over all of its micro-batches."""
@@ -146,12 +178,13 @@ class MultiTaskModule(L.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=True)
         assert not isinstance(optimizer, list)
         optimizer.zero_grad(set_to_none=True)
+        losses: dict[str, Tensor] = {}
         passes = self._passes(step)
         last = len(passes) - 1
         for number, micro_batch in enumerate(passes):
             self._seed(step.number, number)
             with contextlib.nullcontext() if number == last else self._no_sync():
-                self.manual_backward(self._loss(micro_batch, step))
+                self.manual_backward(self._loss(micro_batch, step, losses))
         if last < 0:
             self.manual_backward(self._nothing())
         self._drop_idle_heads(step)
@@ -159,13 +192,18 @@ class MultiTaskModule(L.LightningModule):
         self._unscale(optimizer)
         learning = [p for p in self.model.parameters() if p.requires_grad]
         norm = whole(clip(learning, self.settings.clip_norm))
+        if self._scaler is None:  # which does the same for float16
+            apply_only_finite(optimizer.optimizer, norm)
         optimizer.step()
         schedule = self.lr_schedulers()
         assert schedule is not None
         assert not isinstance(schedule, list)
         schedule.step()
-        self._running.add(step, norm)
-        if (step.number + 1) % self.log_every == 0 or step.number + 1 == self.steps:
+        self._running.add(step, losses, norm)
+        due = (step.number + 1) % self.log_every == 0 or step.number + 1 == self.steps
+        if due or self.device.type == "cpu":
+            self._judge()
+        if due:
             self._log_training(step.number + 1, optimizer)
 
     def _passes(self, step: Step) -> list[MicroBatch]:
@@ -176,8 +214,11 @@ class MultiTaskModule(L.LightningModule):
             return [*passes, *(empty_pass(self.device) for _ in range(more))]
         return passes
 
-    def _loss(self, micro_batch: MicroBatch, step: Step) -> Tensor:
-        """Return this pass's part of the step's loss; every head takes part, if only with zero."""
+    def _loss(self, micro_batch: MicroBatch, step: Step, losses: dict[str, Tensor]) -> Tensor:
+        """Return this pass's part of the step's loss; every head takes part, if only with zero.
+
+        Each task's part is added to `losses`.
+        """
         logits = self.model(micro_batch)
         touched = logits.pop(TOUCHED, None)
         total = self._nothing() if touched is None else touched
@@ -185,9 +226,9 @@ class MultiTaskModule(L.LightningModule):
             part = micro_batch.heads[name]
             loss = self.model.head(name).loss(found, part.targets, step.denominators[name])
             total = total + self.model.tasks[name].weight * loss
-            self._running.losses.setdefault(name, []).append(loss.detach())
+            losses[name] = losses.get(name, 0.0) + loss.detach()
         # DDP averages gradients over ranks; the denominators already count all of them.
-        return total * self.trainer.world_size
+        return spoil(total * self.trainer.world_size)
 
     def _nothing(self) -> Tensor:
         """Return an exact zero; where ranks reduce gradients it touches every learning parameter.
@@ -211,9 +252,40 @@ class MultiTaskModule(L.LightningModule):
 
     def _unscale(self, optimizer: Any) -> None:
         """Undo the scale of float16 losses, so that the gradients' true norm is clipped."""
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None:
-            scaler.unscale_(optimizer.optimizer)
+        if self._scaler is not None:
+            self._scaler.unscale_(optimizer.optimizer)
+
+    @property
+    def _scaler(self) -> Any:
+        return getattr(self.trainer.precision_plugin, "scaler", None)
+
+    def _judge(self) -> None:
+        """Find what was left out since the last look, and do what `non_finite` says.
+
+        Raises:
+            TrainingError: If that is to stop.
+        """
+        new = self._running.new()
+        norms = torch.stack([taken.norm for taken in new]).tolist() if new else []
+        for taken, norm in zip(new, norms, strict=True):
+            if not math.isfinite(norm):
+                self._left_out(taken, norm)
+
+    def _left_out(self, taken: Taken, norm: float) -> None:
+        self.skipped += 1
+        losses = dict(zip(self.model.tasks, self._total(taken.losses).tolist(), strict=True))
+        if self._scaler is not None and not odd_ones(losses):
+            return  # float16's way to find the scale that fits.
+        self._object(step_sentence(taken.number, losses, norm), f"step {taken.number:,} left out")
+
+    def _object(self, sentence: str, consequence: str) -> None:
+        """Stop because of something that is not finite, or go on and say so."""
+        if self.non_finite == STOP:
+            advice = what_to_lower(self.settings, str(self.trainer.precision))
+            sentence = sentence[0].upper() + sentence[1:]
+            raise TrainingError(f"{sentence}; {advice}. The checkpoints are as they were.")
+        if self.trainer.is_global_zero:
+            note(f"{sentence}: {consequence} (trainer.non_finite=skip)")
 
     def _seed(self, step: int, micro_batch: int) -> None:
         """Seed what dropout draws from, for this pass alone."""
@@ -228,38 +300,43 @@ class MultiTaskModule(L.LightningModule):
 
     def _log_training(self, number: int, optimizer: Any) -> None:
         found = self._running.flush()
-        losses = self._summed(found)
+        losses = found.losses(self._total)
         tokens, shares = self._read(found)
         logs = {metric_name("train", name, "loss"): loss for name, loss in losses.items()}
         weighted = [self.model.tasks[name].weight * loss for name, loss in losses.items()]
         logs[metric_name("train", None, "loss")] = sum(weighted)
-        logs[metric_name("train", None, "grad_norm")] = found.norm
+        logs[metric_name("train", None, "grad_norm")] = float(found.steps[-1].norm)
         logs[metric_name("train", None, "tokens_per_second")] = tokens / found.seconds
         logs[metric_name("train", None, "examples_per_second")] = found.examples / found.seconds
         for name, share in shares.items():
             logs[metric_name("train", name, "share")] = share
+        if self.skipped or self.non_finite == SKIP:
+            logs[metric_name("train", None, "skipped_steps")] = float(self.skipped)
         for group in optimizer.param_groups:
             logs[metric_name("train", group["name"], "lr")] = group["lr"]
         logs["epoch"] = number / self.steps_per_epoch
         self.training_logs = logs
         self._write(logs, number)
 
-    def _summed(self, found: Running) -> dict[str, float]:
-        """Return each task's mean loss over the steps that had rows of it, over all ranks."""
-        names = sorted(found.present)
-        zero = torch.zeros((), device=self.device)
-        local = torch.stack([torch.stack([zero, *found.losses.get(n, [])]).sum() for n in names])
-        total = self.trainer.strategy.reduce(local, reduce_op="sum")
-        return {n: float(loss) / found.present[n] for n, loss in zip(names, total, strict=True)}
+    def _total(self, value: Tensor) -> Tensor:
+        """Return the sum over all ranks."""
+        total: Tensor = self.trainer.strategy.reduce(value, reduce_op="sum")
+        return total
+
+    def _gathered(self, value: Tensor) -> Tensor:
+        """Return the values of all ranks, (ranks, ...)."""
+        found = self.trainer.strategy.all_gather(value.to(self.device))
+        return found.reshape(self.trainer.world_size, *value.shape)
 
     def _read(self, found: Running) -> tuple[float, dict[str, float]]:
         """Return the tokens, and each task's share of the examples, that all ranks read."""
-        names = sorted(found.present)
+        names = found.names
         counts = [found.tokens, *(found.read.get(name, 0) for name in names)]
         local = torch.tensor(counts, dtype=torch.float32, device=self.device)
         tokens, *examples = self.trainer.strategy.reduce(local, reduce_op="sum").tolist()
         everything = max(1.0, sum(examples))
-        return tokens, {n: count / everything for n, count in zip(names, examples, strict=True)}
+        pairs = zip(names, examples, strict=True)
+        return tokens, {name: count / everything for name, count in pairs if count}
 
     @property
     def steps_per_epoch(self) -> int:
@@ -281,9 +358,13 @@ class MultiTaskModule(L.LightningModule):
         self._evaluate("test", batch)
 
     def _evaluate(self, stage: str, batch: MicroBatch | WriteBatch) -> None:
-        for name, examples, outputs in answers(self.model, batch, self.stores[stage]):
+        for name, examples, outputs in answers(self.model, batch, self.stores[stage], self._look):
             rows = [self.stores[stage][name].rows[i] for i in examples]
             self.metrics(stage, name).update(outputs, rows)
+
+    def _look(self, task: str, logits: Tensor) -> None:
+        """Count the logits that are not finite."""
+        self._odd[task] = self._odd.get(task, 0) + count_odd(logits)
 
     def metrics(self, stage: str, task: str) -> TaskMetrics:
         """Return the running scores of a task."""
@@ -295,6 +376,7 @@ class MultiTaskModule(L.LightningModule):
 
     def on_validation_start(self) -> None:
         """Stop the clock that training's speed is measured with."""
+        self._judge()
         self._running.pause()
 
     def on_validation_end(self) -> None:
@@ -317,6 +399,7 @@ class MultiTaskModule(L.LightningModule):
             gather(self.model)
 
     def _reset(self, stage: str) -> None:
+        self._odd = {}
         for name in self.stores[stage]:
             self.metrics(stage, name).reset()
 
@@ -328,9 +411,30 @@ class MultiTaskModule(L.LightningModule):
         """Compute every task's scores on the test splits."""
         self._finish("test")
 
+    def _check_logits(self, stage: str) -> None:
+        """Object to logits that were not finite; after a test, whose weights are old, only say so.
+
+        Raises:
+            TrainingError: If that is to stop the run.
+        """
+        zero = torch.zeros((), dtype=torch.int64, device=self.device)
+        names = list(self.stores[stage])
+        counts = self._total(torch.stack([zero + self._odd.get(name, 0) for name in names]))
+        odd = {name: n for name, n in zip(names, counts.tolist(), strict=True) if n}
+        if not odd or self.trainer.sanity_checking:
+            return
+        named = " and ".join(f"{count:,} of task '{name}'" for name, count in odd.items())
+        what = "validation" if stage == "val" else "test"
+        sentence = f"{what} after step {self.global_step:,}: Expected finite logits, but {named}"
+        sentence += " are not" if sum(odd.values()) > 1 else " is not"
+        if stage == "val":
+            self._object(sentence, "its scores say little")
+        elif self.trainer.is_global_zero:
+            note(f"{sentence}.")
+
     def _finish(self, stage: str) -> None:
-        if is_sharded(self.model):
-            part(self.model)
+        if self.stores[stage]:
+            self._check_logits(stage)
         logs = {}
         primary = {}
         for name in self.stores[stage]:
@@ -344,6 +448,8 @@ class MultiTaskModule(L.LightningModule):
             score = aggregate(primary)
             logs[SCORE if stage == "val" else metric_name(stage, None, "score")] = score
         self.results.update(logs)
+        if (odd := odd_ones(logs)) and self.trainer.is_global_zero:
+            note("; ".join(f"{name} is {value}" for name, value in odd.items()))
         if stage == "val":
             self.log_dict({k: torch.tensor(v) for k, v in logs.items()}, logger=False)
         if not self.trainer.sanity_checking:
@@ -370,6 +476,13 @@ def _reopen(fit_loop: dict[str, Any], step: int) -> None:
     for count in fit_loop["epoch_progress"].values():
         count.update(processed=0, completed=0)
     fit_loop["state_dict"]["combined_loader"] = [{"step": step}]
+
+
+def _repeat_validation(fit_loop: dict[str, Any]) -> None:
+    """Make Lightning's loops begin anew with the validation that was not finished."""
+    progress = fit_loop["epoch_loop.val_loop.batch_progress"]
+    progress["total"].update(ready=1, started=1, processed=0, completed=0)
+    progress["current"].update(ready=0, started=0, processed=0, completed=0)
 
 
 def aggregate(primary: Mapping[str, tuple[float, float, bool]]) -> float:

@@ -45,6 +45,21 @@ def last_checkpoint(run_dir: Path, tasks: list[str]) -> dict[str, Any]:
     return found
 
 
+def budget_of(checkpoint: Mapping[str, Any], run_dir: Path) -> int:
+    """Return the token budget that the run found when it began.
+
+    Raises:
+        CheckpointError: If the checkpoint does not say.
+    """
+    try:
+        return int(checkpoint["mtl"]["config"]["batching"]["tokens"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{last_path(run_dir)}: Expected the run's `batching.tokens`, but there is none; copy "
+            "another checkpoint of the run over it, or train anew."
+        ) from error
+
+
 def last_path(run_dir: Path) -> Path:
     """Return the file of a run's latest checkpoint."""
     return run_dir / "checkpoints" / LAST

@@ -8,7 +8,8 @@ import os
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import lightning as L
@@ -28,12 +29,15 @@ from mtl.reporting.loggers import build_loggers, finish_loggers
 from mtl.reporting.progress import ProgressReport
 from mtl.reporting.summary import closing_table, further_runs, next_steps
 from mtl.tasks import Task
+from mtl.training.budget import ScaleTokens
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
 from mtl.training.devices import environment, processes
 from mtl.training.known import KnownStates
+from mtl.training.memory import memory_advice, what_to_lower
 from mtl.training.model_io import save_model, start_from
 from mtl.training.module import MultiTaskModule, aggregate
 from mtl.training.resumed import (
+    budget_of,
     check_weights,
     is_finished,
     last_checkpoint,
@@ -41,6 +45,7 @@ from mtl.training.resumed import (
 )
 from mtl.training.setup import Prepared, attention_of, build_task, optimizer_settings, prepare
 from mtl.training.sharding import load_whole, make_whole
+from mtl.training.stopping import StopOnSignal
 
 STATES = "states"
 """Folder of a run that holds its frozen trunk's states while it trains."""
@@ -66,6 +71,8 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     _check_device(cfg.trainer.accelerator)
     checkpoint = last_checkpoint(run_dir, list(cfg.tasks)) if cfg.resume is not None else None
     states = checkpoint["mtl"]["tasks"] if checkpoint else None
+    if checkpoint and cfg.trainer.auto_scale_tokens:
+        cfg = replace(cfg, batching=replace(cfg.batching, tokens=budget_of(checkpoint, run_dir)))
     prepared = prepare(cfg, run_dir, states)
     _check_monitor(cfg.monitor, prepared.tasks)
     if checkpoint:
@@ -85,15 +92,18 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
         stores={"val": prepared.data.validation, "test": prepared.data.test},
         log_every=cfg.trainer.log_every_n_steps,
         whole=cfg.init is not None or cfg.trainer.strategy not in ("auto", "ddp"),
+        non_finite=cfg.trainer.non_finite,
     )
     module.plain_config = asdict(cfg)
     last_step = prepared.data.steps
     if checkpoint and stopped_early(checkpoint):
         last_step = checkpoint["global_step"]
+    run_dir.mkdir(parents=True, exist_ok=True)
     loggers = _loggers(cfg, run_dir, prepared.tasks)
     failed = True
     try:
-        metrics = _fit_and_test(cfg, run_dir, prepared, module, loggers, last_step)
+        with memory_advice(partial(_memory_settings, module, prepared)):
+            metrics = _fit_and_test(cfg, run_dir, prepared, module, loggers, last_step)
         failed = False
     finally:
         finish_loggers(loggers, failed=failed)
@@ -109,14 +119,28 @@ def _fit_and_test(
     last_step: int,
 ) -> dict[str, float]:
     keeper = _keeper(cfg, run_dir, prepared.tasks)
+    stopper = StopOnSignal(keeper, run_dir)
     try:
-        trainer = _trainer(cfg, run_dir, prepared.data, keeper, loggers, last_step)
+        trainer = _trainer(cfg, run_dir, prepared.data, keeper, stopper, loggers, last_step)
     except (MisconfigurationException, TypeError, ValueError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise ConfigError(
             f"Expected the settings of `trainer` to fit each other and this machine, but Lightning "
             f"refuses them: {reason}."
         ) from error
+    with stopper.listening():
+        return _steps(cfg, run_dir, prepared, module, trainer, keeper)
+
+
+def _steps(
+    cfg: Config,
+    run_dir: Path,
+    prepared: Prepared,
+    module: MultiTaskModule,
+    trainer: L.Trainer,
+    keeper: RunCheckpoint,
+) -> dict[str, float]:
+    """Fit, evaluate the best weights, and write the results."""
     resume = keeper.last_path if cfg.resume is not None else None
     trainer.fit(module, datamodule=prepared.data, ckpt_path=resume, weights_only=True)
     if keeper.validated_at != trainer.global_step:
@@ -147,11 +171,25 @@ def _fit_and_test(
     return metrics
 
 
+def _memory_settings(module: MultiTaskModule, prepared: Prepared) -> str:
+    """Return the settings that memory depends on, as the run has them by now."""
+    now = module.plain_config
+    return what_to_lower(
+        now["batching"]["tokens"],
+        prepared.encoder.max_length,
+        checkpointing=now["trunk"]["gradient_checkpointing"],
+        precision=now["trainer"]["precision"],
+        learns=now["tuning"]["name"],
+        scaled=now["trainer"]["auto_scale_tokens"],
+    )
+
+
 def _trainer(
     cfg: Config,
     run_dir: Path,
     data: MultiTaskData,
     keeper: RunCheckpoint,
+    stopper: StopOnSignal,
     loggers: list[Logger],
     last_step: int,
 ) -> L.Trainer:
@@ -162,7 +200,9 @@ def _trainer(
         monitor=cfg.monitor,
         higher_is_better=keeper.sign > 0,
     )
-    callbacks: list[L.Callback] = [progress, *_known(cfg, run_dir, data)]
+    callbacks: list[L.Callback] = [progress, stopper, *_known(cfg, run_dir, data)]
+    if options.auto_scale_tokens and cfg.resume is None:
+        callbacks.append(ScaleTokens(data))
     patience = cfg.callbacks.early_stopping.patience
     if patience is not None:
         callbacks.append(
@@ -172,6 +212,7 @@ def _trainer(
                 min_delta=cfg.callbacks.early_stopping.min_delta,
                 mode="max" if keeper.sign > 0 else "min",
                 check_on_train_epoch_end=False,
+                check_finite=False,  # `trainer.non_finite` says what to do
                 verbose=False,
             )
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.site import Site, differing, last_weights, metrics
+from tests.training.test_resume import STEP, Killed, kill_at
 from train import main
 
 
@@ -65,3 +66,40 @@ def test_a_failing_job_leaves_the_rest_of_a_sweep(
     assert [json.loads(file.read_text())["status"] for file in files] == ["error", "done"]
     assert not (sweep / "job-0" / "metrics.json").exists()
     assert {"val/ner/f1", "val/sentiment/mcc"} <= metrics(sweep / "job-1").keys()
+
+
+def test_one_command_line_begins_a_run_and_goes_on(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a scheduler repeats it: before anything is saved, after that, and when all is done."""
+    run = tmp_path / "run"
+    line = ["task=ner,sentiment", *arguments(site, f"hydra.run.dir={run}", "resume=auto")]
+    every = "callbacks.checkpoint.every_n_train_steps=1"
+    for call in (1, 2):
+        with monkeypatch.context() as patch:
+            kill_at(patch, *STEP, call)
+            with pytest.raises(Killed):
+                main([*line, every])
+        assert (run / "checkpoints" / "last.ckpt").exists() == (call == 2)
+    assert main([*line, every]) == 0
+    assert (
+        main(["task=ner,sentiment", *arguments(site, f"hydra.run.dir={tmp_path / 'other'}")]) == 0
+    )
+    assert metrics(run) == metrics(tmp_path / "other")
+    capsys.readouterr()
+    assert main([*line, every]) == 0
+    assert "finished after 2 steps" in capsys.readouterr().err
+
+    assert main([*line, every, "trunk.lr=0.5", "head.lr=0.5"]) == 2
+    said = capsys.readouterr().err
+    assert f"the run in {run}, but `head.lr` is 0.5 instead of" in said
+    assert "`trunk.lr` is 0.5 instead of" in said
+
+
+def test_resume_auto_needs_a_folder_and_no_sweep(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["task=ner", "resume=auto"]) == 2
+    assert "add hydra.run.dir=FOLDER" in capsys.readouterr().err
+    assert main(["-m", "task=ner", "resume=auto", "hydra.run.dir=x"]) == 2
+    assert "without -m" in capsys.readouterr().err

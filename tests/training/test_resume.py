@@ -15,6 +15,7 @@ from lightning.pytorch.strategies import Strategy
 import mtl.training.run as training
 from mtl.config.schema import Config
 from mtl.errors import CheckpointError
+from mtl.reporting.loggers.csv_file import read_rows
 from mtl.training.checkpoint import AtomicCheckpointIO
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
@@ -65,6 +66,8 @@ def run_config(site: Site, **changes: Any) -> Config:
         "trainer__val_check_interval": 3,
         "callbacks__checkpoint__every_n_train_steps": 2,
         "callbacks__early_stopping__patience": 5,
+        "logger__names": ["csv"],
+        "trainer__log_every_n_steps": 5,
     }
     return site.config("ner", "rating", **{**options, **changes})
 
@@ -74,11 +77,19 @@ def resumed(cfg: Config, run: Path) -> Config:
 
 
 def check_equal(run: Path, other: Path) -> None:
-    """Same weights, metrics and checkpoints."""
+    """Same weights, metrics, checkpoints and logged steps."""
     assert differing(saved(run), saved(other)) == []
     assert differing(last_weights(run), last_weights(other)) == []
     assert metrics(run) == metrics(other)
     assert names(run) == names(other)
+    assert logged(run) == logged(other)
+
+
+def logged(run: Path) -> list[dict[str, str]]:
+    """Every value of every logged step, but for how fast it went."""
+    rows = read_rows(run / "metrics.csv")
+    assert rows
+    return [{k: v for k, v in row.items() if not k.endswith("_per_second")} for row in rows]
 
 
 def names(run: Path) -> list[str]:
@@ -113,7 +124,7 @@ POINTS = {
     "a step after a checkpoint between validations": (*STEP, 5),
     "the first step after a checkpoint at a validation": (*STEP, 7),
     "the first validation": (*VALIDATION, 2),
-    "a validation at which a checkpoint is due": (*VALIDATION, 5),
+    "a validation at which a checkpoint is due": (*VALIDATION, 10),
     "before the first validation's best is written": (*SAVE, 2),
     "between the best and the last checkpoint": (*SAVE, 3),
     "before a better best is written": (*SAVE, 5),
@@ -153,6 +164,35 @@ def test_killed_again_and_again(
         cfg = resumed(cfg, tmp_path)
     train(cfg, tmp_path)
     check_equal(tmp_path, whole)
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "uniform": {"mixing__name": "uniform"},
+    "temperature": {"mixing__name": "temperature", "mixing__temperature": 5.0},
+    "one pass a step": {"batching__tokens": 4096},
+    "frozen": {"tuning__name": "frozen"},
+    "last layers": {"tuning__name": "last", "tuning__layers": 1},
+    "lora": {"tuning__name": "lora", "tuning__dropout": 0.1},
+    "cosine": {"schedule__name": "cosine", "trainer__gradient_clip_val": None},
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_settings(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    """Killed in a step between two logs, at a validation, and while a checkpoint is written."""
+    first = run_config(site, **SETTINGS[setting])
+    train(first, tmp_path / "whole")
+    cfg, run = first, tmp_path / "killed"
+    for point in ((*STEP, 6), (*VALIDATION, 1), (*SAVE, 2)):
+        with monkeypatch.context() as patch:
+            kill_at(patch, *point)
+            with pytest.raises(Killed):
+                train(cfg, run)
+        cfg = resumed(first, run)
+    train(cfg, run)
+    check_equal(run, tmp_path / "whole")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

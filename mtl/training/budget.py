@@ -1,0 +1,195 @@
+"""``trainer.auto_scale_tokens``: the largest token budget of a pass that fits into memory.
+
+Tried with real passes, forward and backward, over the longest documents of the training data: a
+doubling budget until one does not fit, then halving the distance. Nothing of the run changes but
+the budget: weights, buffers, gradients and generators are as before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from mtl.data.datamodule import MultiTaskData
+from mtl.errors import TrainingError
+from mtl.reporting.console import note
+from mtl.training.memory import free_memory, is_out_of_memory
+from mtl.training.module import MultiTaskModule
+from mtl.types import MicroBatch, Step
+
+FINENESS = 16
+"""The budget is found to one part in so many, and one part is left free."""
+SLACK = 2.0
+"""On a CPU: memory that a pass takes, over what its backward pass keeps."""
+
+
+def largest_budget(fits: Callable[[int], bool], least: int, most: int) -> int | None:
+    """Return the largest budget that fits, to one part in `FINENESS`; None if not even the least.
+
+    Args:
+        fits: Whether a budget fits; larger ones than one that does not are not tried.
+        least: The smallest budget that makes a difference.
+        most: The largest.
+    """
+    if not fits(least):
+        return None
+    good, bad = least, most + 1
+    while good < most:
+        step = min(good * 2, most) if bad > most else (good + bad) // 2
+        if bad <= most and bad - good <= max(1, good // FINENESS):
+            break
+        if fits(step):
+            good = step
+        else:
+            bad = step
+    return good
+
+
+class ScaleTokens(L.Callback):
+    """Finds the budget when training begins, and tells data and module.
+
+    Every rank looks for its own; the smallest counts for all.
+
+    Args:
+        data: The run's data, whose loaders are made after this.
+    """
+
+    def __init__(self, data: MultiTaskData) -> None:
+        self.data = data
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Find the budget.
+
+        Raises:
+            TrainingError: If not even the longest document fits alone.
+        """
+        assert isinstance(pl_module, MultiTaskModule)
+        with _as_before(pl_module), _room_for_optimizer(pl_module):
+            found = self._search(trainer, pl_module)
+        budgets = trainer.strategy.all_gather(torch.tensor(found or 0, device=pl_module.device))
+        budget = int(torch.as_tensor(budgets).min())
+        if not budget:
+            raise TrainingError(
+                "trainer.auto_scale_tokens: Expected the longest document to fit into memory, but "
+                "it does not, even alone; lower `trunk.max_length`, or try "
+                "trunk.gradient_checkpointing=true, trainer.precision=bf16-mixed or a smaller "
+                "trunk."
+            )
+        self.data.batching = replace(self.data.batching, tokens=budget)
+        pl_module.plain_config["batching"] = {
+            **pl_module.plain_config.get("batching", {}),
+            "tokens": budget,
+        }
+        note(f"trainer.auto_scale_tokens: batching.tokens={budget}")
+
+    def _search(self, trainer: L.Trainer, module: MultiTaskModule) -> int | None:
+        whole = heaviest(self.data.longest_step(None))
+        least = heaviest(self.data.longest_step(1)).trunk.tokens_with_padding
+        most = max(least, whole.trunk.tokens_with_padding)
+        trial = _Trial(trainer, module, self.data)
+        found = largest_budget(trial.fits, least, most)
+        if found is None or found == most:
+            return found
+        # A pass of shorter documents fills a budget better than the longest could.
+        return max(least, trial.largest - trial.largest // FINENESS)
+
+
+class _Trial:
+    """Passes with different budgets, and how much memory they take."""
+
+    def __init__(self, trainer: L.Trainer, module: MultiTaskModule, data: MultiTaskData) -> None:
+        self.trainer = trainer
+        self.module = module
+        self.data = data
+        self.free = free_memory(module.device) if module.device.type == "cpu" else None
+        """Bytes, where memory that is not there is promised all the same."""
+        self.per_token = 0.0
+        """Bytes that a pass took for each token, at most."""
+        self.largest = 0
+        """Tokens, padding included, of the largest pass that did fit."""
+
+    def fits(self, budget: int) -> bool:
+        """Whether a pass of the longest documents fits."""
+        step = self.data.longest_step(budget)
+        batch = heaviest(step)
+        size = batch.trunk.tokens_with_padding
+        if self.free is not None and size * self.per_token * SLACK > self.free:
+            return False
+        kept: dict[int, int] = {}
+        try:
+            with torch.autograd.graph.saved_tensors_hooks(_counting(kept), lambda tensor: tensor):
+                self._pass(batch, step)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return False
+        finally:
+            self.module.zero_grad(set_to_none=True)
+            if self.module.device.type == "cuda":
+                torch.cuda.empty_cache()
+        own = {p.untyped_storage().data_ptr() for p in self.module.parameters()}
+        taken = sum(size for place, size in kept.items() if place not in own)
+        self.per_token = max(self.per_token, taken / size)
+        fits = self.free is None or taken * SLACK <= self.free
+        self.largest = max(self.largest, size if fits else 0)
+        return fits
+
+    def _pass(self, batch: MicroBatch, step: Step) -> None:
+        module = self.module
+        batch = batch.to(module.device)
+        with module._no_sync():
+            with self.trainer.precision_plugin.train_step_context():
+                loss = module._loss(batch, step, {})
+            module.manual_backward(loss)
+
+
+def heaviest(step: Step) -> MicroBatch:
+    """Return the pass with the most tokens, padding included."""
+    return max(step.micro_batches, key=lambda batch: batch.trunk.tokens_with_padding)
+
+
+def _counting(kept: dict[int, int]) -> Callable[[Tensor], Tensor]:
+    """Return a hook that notes the size of each storage that the backward pass keeps."""
+
+    def note_size(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    return note_size
+
+
+@contextlib.contextmanager
+def _room_for_optimizer(module: MultiTaskModule) -> Iterator[None]:
+    """Hold as much memory as AdamW's two moments will take."""
+    learning = [p for p in module.parameters() if p.requires_grad]
+    held: list[Any] = [(torch.empty_like(p), torch.empty_like(p)) for p in learning]
+    try:
+        yield
+    finally:
+        held.clear()
+
+
+@contextlib.contextmanager
+def _as_before(module: MultiTaskModule) -> Iterator[None]:
+    """Leave generators, buffers, gradients and modes as they were."""
+    modes = {part: part.training for part in module.modules()}
+    buffers = {name: value.clone() for name, value in module.named_buffers()}
+    devices = [module.device] if module.device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            module.train()
+            yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+        with torch.no_grad():
+            for name, value in module.named_buffers():
+                value.copy_(buffers[name])
+        module.zero_grad(set_to_none=True)

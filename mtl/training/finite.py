@@ -1,0 +1,71 @@
+"""Losses and gradients that are not finite: found in every step, named, and never applied.
+
+No process has to ask the others. A loss that is not finite makes its rank's gradient NaN, and the
+sum of the ranks' gradients carries that to all of them: they see the same norm. What the optimiser
+then leaves out, it leaves out on the device (`found_inf`, as for float16), so that nobody waits for
+a GPU either; there the norms are read where training logs are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from mtl.training.optim import OptimizerSettings
+
+STOP, SKIP = "stop", "skip"
+
+
+def spoil(loss: Tensor) -> Tensor:
+    """Return a loss whose gradient is NaN everywhere if it is not finite, else the loss itself."""
+    finite = loss.detach().isfinite()
+    return loss * torch.where(finite, 1.0, math.nan).to(loss.dtype)
+
+
+def apply_only_finite(optimizer: Optimizer, norm: Tensor) -> None:
+    """Let a fused optimiser leave everything as it is where the gradient's norm is not finite."""
+    optimizer.found_inf = (~norm.detach().isfinite()).float()  # type: ignore[attr-defined]
+
+
+def odd_ones(values: Mapping[str, float]) -> dict[str, float]:
+    """Return those that are not finite."""
+    return {name: value for name, value in values.items() if not math.isfinite(value)}
+
+
+def step_sentence(step: int, losses: Mapping[str, float], norm: float) -> str:
+    """Return what is wrong with a step.
+
+    Args:
+        step: Counted from 1.
+        losses: Of each task, over all ranks.
+        norm: Of the gradient.
+    """
+    odd = odd_ones(losses)
+    if not odd:
+        return f"step {step:,}: Expected a finite gradient, but its norm is {norm}"
+    named = " and ".join(f"that of task '{name}' is {value}" for name, value in odd.items())
+    return f"step {step:,}: Expected finite losses, but {named}"
+
+
+def what_to_lower(settings: OptimizerSettings, precision: str) -> str:
+    """Return what to do about it, with the settings' present values."""
+    keys = {"trunk.lr": settings.trunk_lr, "head.lr": settings.head_lr}
+    parts = [f"`{key}` ({value:g})" for key, value in keys.items() if value > 0]
+    if settings.clip_norm is not None:
+        parts.append(f"`trainer.gradient_clip_val` ({settings.clip_norm:g})")
+    also = ", or choose trainer.precision=bf16-mixed" if precision == "16-mixed" else ""
+    return (
+        f"lower {' or '.join(parts) or 'the learning rates'}{also}, or go on without such steps: "
+        "resume=RUN trainer.non_finite=skip"
+    )
+
+
+def count_odd(logits: Tensor) -> Tensor:
+    """Return () how many numbers are not finite."""
+    found: Any = (~logits.detach().isfinite()).sum()
+    return found

@@ -1,0 +1,159 @@
+"""A signal ends a run in good order: save at the end of the step, say how to go on, leave."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.trainer.states import TrainerFn
+
+from mtl.errors import Interrupted
+from mtl.reporting.console import note, short_path
+from mtl.training.checkpoint import RunCheckpoint
+
+ENDING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
+)
+REQUEUE = getattr(signal, "SIGUSR1", None)
+"""What SLURM sends before a job's time is up, if asked to: ``#SBATCH --signal=SIGUSR1@90``."""
+
+
+class StopOnSignal(L.Callback):
+    """Saves and leaves after SIGINT (Ctrl-C), SIGTERM or SIGUSR1; a second signal ends at once.
+
+    The run ends after the optimiser step, or the pass of a validation or test, that is being
+    computed, and the writing of one checkpoint. Several ranks end together: they ask each other
+    after every step, and before a validation or test, but not inside one, where they do not have
+    the same number of passes. A validation that was begun is repeated by the resumed run.
+
+    Under SLURM, SIGUSR1 also puts the job back into the queue.
+
+    Args:
+        keeper: Saves the checkpoint.
+        run_dir: The run's folder, named in what is said.
+    """
+
+    def __init__(self, keeper: RunCheckpoint, run_dir: Path) -> None:
+        self.keeper = keeper
+        self.run_dir = run_dir
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take the signals over, and give them back at the end."""
+        self._before = {number: signal.getsignal(number) for number in ENDING}
+        self._listen()
+        try:
+            yield
+        finally:
+            self._restore()
+
+    def _listen(self) -> None:
+        """Handle the signals, also where Lightning has just put its own handlers."""
+        if self.signal is None and threading.current_thread() is threading.main_thread():
+            for number in ENDING:
+                signal.signal(number, self._heard)
+
+    def _restore(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self._before.items():
+                signal.signal(number, handler or signal.SIG_DFL)
+
+    def _heard(self, number: int, frame: FrameType | None) -> None:
+        """Remember the first; the next is nobody's to catch."""
+        del frame
+        self.signal = number
+        self._restore()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take the signals back from Lightning."""
+        self._listen()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        """Leave after a step, unless its validation is due: then that begins, and is left."""
+        if not self.keeper.validation_due(trainer) and self._asked(trainer):
+            self._leave(trainer)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave before a validation."""
+        self._listen()
+        if self._asked(trainer):
+            self._leave(trainer, unfinished=True)
+
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
+    ) -> None:
+        """Leave inside a validation."""
+        if trainer.world_size == 1 and self.signal is not None:
+            self._leave(trainer, unfinished=True)
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave before the test; everything is saved."""
+        self._listen()
+        if self._asked(trainer):
+            self._leave(trainer, save=False)
+
+    def on_test_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        """Leave inside the test."""
+        if trainer.world_size == 1 and self.signal is not None:
+            self._leave(trainer, save=False)
+
+    def _asked(self, trainer: L.Trainer) -> bool:
+        """Whether any rank has heard a signal."""
+        mine = self.signal is not None
+        if trainer.world_size == 1:
+            return mine
+        return bool(trainer.strategy.reduce_boolean_decision(mine, all=False))
+
+    def _leave(self, trainer: L.Trainer, *, save: bool = True, unfinished: bool = False) -> None:
+        number = self.signal or signal.SIGTERM
+        if save:
+            training = trainer.state.fn == TrainerFn.FITTING
+            self.keeper.save(trainer, unfinished_validation=unfinished and training)
+        name = signal.Signals(number).name
+        run = shlex.quote(short_path(self.run_dir))
+        note(
+            f"stopped by {name} after step {trainer.global_step:,}, and saved; go on with: "
+            f"python train.py resume={run}"
+        )
+        if number == REQUEUE and trainer.is_global_zero:
+            _requeue()
+        raise Interrupted(128 + number)
+
+
+def _requeue() -> None:
+    """Put this SLURM job back into the queue; do nothing outside of one."""
+    job = os.environ.get("SLURM_ARRAY_JOB_ID") or os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        return
+    if "SLURM_ARRAY_JOB_ID" in os.environ:
+        job = f"{job}_{os.environ.get('SLURM_ARRAY_TASK_ID', '')}"
+    if not re.fullmatch(r"\d+(_\d+)?", job):
+        note(f"SLURM: Expected a job's number, but got '{job}'; it is not put back into the queue.")
+        return
+    try:
+        done = subprocess.run(
+            ["scontrol", "requeue", job], capture_output=True, text=True, timeout=30, check=False
+        )
+        failed = done.returncode != 0
+        why = done.stderr.strip()
+    except (OSError, subprocess.TimeoutExpired) as error:
+        failed, why = True, str(error)
+    note(
+        f"SLURM: job {job} could not be put back into the queue: {why}"
+        if failed
+        else f"SLURM: job {job} is back in the queue."
+    )

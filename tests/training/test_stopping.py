@@ -1,0 +1,172 @@
+"""A signal ends a run in good order, and the resumed run ends as one that never got any."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mtl.training.run as training
+from mtl.errors import Interrupted
+from mtl.training.checkpoint import read_checkpoint
+from mtl.training.module import MultiTaskModule
+from mtl.training.run import train
+from tests.training.site import Site
+from tests.training.test_resume import (
+    STEP,
+    VALIDATION,
+    check_equal,
+    names,
+    resumed,
+    run_config,
+)
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals")
+
+
+@pytest.fixture(scope="module")
+def whole(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(run_config(site), folder)
+    return folder
+
+
+def during(
+    patch: pytest.MonkeyPatch, owner: Any, name: str, call: int, do: Callable[[], object]
+) -> None:
+    """Do something in the middle of the given call of a function, counted from 1."""
+    original = getattr(owner, name)
+    calls = 0
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            do()
+        return original(*args, **kwargs)
+
+    patch.setattr(owner, name, counting)
+
+
+def send(number: int) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), number)
+
+
+MOMENTS = {
+    "a step": (*STEP, 1, 1),
+    "a step whose checkpoint is due": (*STEP, 4, 4),
+    "a step whose validation is due": (*STEP, 3, 3),
+    "the first pass of a validation": (*VALIDATION, 1, 3),
+    "the last pass of a validation": (*VALIDATION, 12, 6),
+    "the last step": (*STEP, 7, 7),
+    "the final validation": (*VALIDATION, 13, 7),
+    "the test": (MultiTaskModule, "test_step", 1, 7),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_nothing_is_lost(
+    site: Site,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    moment: str,
+) -> None:
+    cfg = run_config(site)
+    owner, name, call, step = MOMENTS[moment]
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        during(patch, owner, name, call, send(signal.SIGTERM))
+        with pytest.raises(Interrupted) as stopped:
+            train(cfg, tmp_path)
+    assert stopped.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+    said = capsys.readouterr().err
+    assert f"stopped by SIGTERM after step {step}, and saved" in said
+    assert f"python train.py resume={tmp_path}" in said
+    assert read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == step
+    train(resumed(cfg, tmp_path), tmp_path)
+    check_equal(tmp_path, whole)
+
+
+def test_ctrl_c_and_again(
+    site: Site, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped twice, the second time at the repetition of the same validation."""
+    cfg = run_config(site)
+    for call in (2, 1):
+        with monkeypatch.context() as patch:
+            during(patch, *VALIDATION, call, send(signal.SIGINT))
+            with pytest.raises(Interrupted) as stopped:
+                train(cfg, tmp_path)
+        assert stopped.value.code == 130
+        cfg = resumed(run_config(site), tmp_path)
+    train(cfg, tmp_path)
+    check_equal(tmp_path, whole)
+
+
+def test_a_second_signal_ends_at_once(
+    site: Site, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    cfg = run_config(site)
+    during(monkeypatch, *STEP, 5, twice)
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as stopped:
+        train(cfg, tmp_path)
+    assert not isinstance(stopped.value, Interrupted)
+    assert read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 4
+
+
+def test_a_signal_after_training_lets_the_run_finish(
+    site: Site, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    during(monkeypatch, training, "save_model", 1, send(signal.SIGTERM))
+    train(run_config(site), tmp_path)
+    check_equal(tmp_path, whole)
+
+
+def test_the_last_is_saved_even_if_it_is_not_to_be_kept(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = run_config(site, callbacks__checkpoint__save_last=False)
+    during(monkeypatch, *STEP, 2, send(signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        train(cfg, tmp_path)
+    assert names(tmp_path) == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("job", ["17", "17; rm -rf x"])
+def test_slurm_puts_the_job_back_into_the_queue(
+    site: Site,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    job: str,
+) -> None:
+    """With a stand-in for `scontrol` that writes down how it was called."""
+    calls = tmp_path / "calls"
+    tool = tmp_path / "bin" / "scontrol"
+    tool.parent.mkdir()
+    tool.write_text(f'#!/bin/sh\necho "$@" > {calls}\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", job)
+    during(monkeypatch, *STEP, 2, send(signal.SIGUSR1))
+    with pytest.raises(Interrupted) as stopped:
+        train(run_config(site), tmp_path / "run")
+    assert stopped.value.code == 128 + signal.SIGUSR1
+    assert "stopped by SIGUSR1 after step 2" in capsys.readouterr().err
+    assert names(tmp_path / "run") == ["last.ckpt"]
+    if job == "17":
+        assert calls.read_text() == "requeue 17\n"
+    else:
+        assert not calls.exists()
