@@ -89,14 +89,15 @@ def make_whole(model: nn.Module) -> None:
 
     Names that share one parameter go on sharing it.
     """
-    found: dict[int, nn.Parameter] = {}
+    part(model)
+    found: dict[nn.Parameter, nn.Parameter] = {}
     for module in model.modules():
         for name, value in module._parameters.items():
             if isinstance(value, DTensor):
-                if id(value) not in found:
+                if value not in found:
                     plain = value.detach().full_tensor()
-                    found[id(value)] = nn.Parameter(plain, requires_grad=value.requires_grad)
-                module._parameters[name] = found[id(value)]
+                    found[value] = nn.Parameter(plain, requires_grad=value.requires_grad)
+                module._parameters[name] = found[value]
 
 
 def whole(value: Tensor) -> Tensor:
