@@ -159,3 +159,41 @@ def test_heavy_libraries_are_imported_late(part: str) -> None:
         if name.split(".")[0] in HEAVY
     ]
     assert not wrong
+
+
+QUICK = {
+    "train.py --help": ("train.py", "--help"),
+    "train.py --cfg job": ("train.py", "--cfg", "job", "debug=fast"),
+    "mtl --help": ("-m", "mtl.cli", "--help"),
+    "mtl predict --help": ("-m", "mtl.cli", "predict", "--help"),
+}
+LIBRARIES = {
+    *("torch", "numpy", "pyarrow", "pandas", "scipy", "sklearn", "sympy", "matplotlib"),
+    *("torchmetrics", "lightning", "transformers", "tokenizers", "datasets", "peft", "wandb"),
+}
+"""What takes long to import."""
+COMPOSING = {"train.py --cfg job"}
+"""They check names against what is registered, so they import the task types."""
+
+
+@pytest.mark.parametrize("name", [name for name in QUICK if name not in COMPOSING])
+def test_help_imports_nothing_that_takes_long(name: str) -> None:
+    assert not imported(*QUICK[name]) & {*LIBRARIES, "hydra"}
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSING))
+def test_composing_imports_no_trainer(name: str) -> None:
+    assert not imported(*QUICK[name]) & {"lightning", "datasets", "wandb", "peft"}
+
+
+def imported(*command: str) -> set[str]:
+    """Return the top-level packages that a command imports, as the interpreter itself lists."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = (line for line in done.stderr.splitlines() if line.startswith("import time:"))
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}

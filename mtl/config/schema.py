@@ -24,9 +24,9 @@ class DataConfig:
     validation: str | None = None
     test: str | None = None
     format: str | None = chosen(
-        None, "conll", "tsv", "csv", "jsonl", "json", "parquet", "squad", "text"
+        None, "conll", "tsv", "csv", "jsonl", "json", "parquet", "arrow", "squad", "text"
     )
-    """``conll | tsv | csv | jsonl | json | parquet | squad | text``; guessed when unset."""
+    """``conll | tsv | csv | jsonl | json | parquet | arrow | squad | text``; guessed when unset."""
     header: bool | None = None
     """Whether a TSV or CSV file starts with column names; guessed from the columns when unset."""
     encoding: str = "utf-8"
@@ -262,6 +262,16 @@ class LoggerConfig:
 
 
 @dataclass
+class CacheConfig:
+    """What is kept on disk between runs, so that it is computed once."""
+
+    dir: str | None = None
+    """The folder; when unset, the environment's `MTL_CACHE`, else `~/.cache/mtl`."""
+    examples: bool = True
+    """Keep the encoded examples of splits with 10,000 rows or more."""
+
+
+@dataclass
 class Config:
     """A run."""
 
@@ -277,6 +287,7 @@ class Config:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
     seed: int = limited(42, min=0, max=2**32 - 1)
     monitor: str = "val/score"
     """The metric that drives checkpoints and early stopping: ``val/score``, or one task's as

@@ -183,7 +183,7 @@ def _by_document(stores: Sequence[ExampleStore], limit: int | None, most: int) -
     for number, store in enumerate(stores):
         count = len(store) if limit is None else min(limit, len(store))
         for example, key in enumerate(np.asarray(store.keys[:count]).tolist()):
-            if not len(store.examples[example].part):
+            if not store.reads[example]:
                 continue  # It reads nothing: it is only there to be written for.
             groups.setdefault(key, []).append((number, example))
     return [g[at : at + most] for g in groups.values() for at in range(0, len(g), most)]

@@ -91,25 +91,28 @@ class Planner:
         """Return the plan of an epoch, counted from 0."""
         task, example, turn, key = self._chosen(epoch)
         group = self._groups(turn, key, epoch)
+        del turn, key
         order = self._order(group, task, epoch)
         return EpochPlan(task[order], example[order], group[order], self.examples)
 
-    def _chosen(self, epoch: int) -> tuple[npt.NDArray[np.int16], Array, Array, Array]:
+    def _chosen(
+        self, epoch: int
+    ) -> tuple[npt.NDArray[np.int16], Array, npt.NDArray[np.int32], Array]:
         """Which examples the epoch has: task, index, how often seen before in it, document key."""
         parts = []
         for number, table in enumerate(self.tables):
             quota, size = self.quota[table.name], len(table.keys)
             if not quota:
                 continue
-            at = np.arange(epoch * quota, (epoch + 1) * quota)
-            turns, inside = at // size, at % size
+            turns, inside = np.divmod(np.arange(epoch * quota, (epoch + 1) * quota), size)
             index = np.empty(quota, dtype=np.int64)
             for turn in range(int(turns[0]), int(turns[-1]) + 1):
                 here = turns == turn
                 order = self._random("order", table.name, turn).permutation(size)
                 index[here] = order[inside[here]]
+            turns = (turns - turns[0]).astype(np.int32)
             keys = table.keys[index].view(np.int64)
-            parts.append((np.full(quota, number, dtype=np.int16), index, turns - turns[0], keys))
+            parts.append((np.full(quota, number, dtype=np.int16), index, turns, keys))
         return (
             np.concatenate([p[0] for p in parts]),
             np.concatenate([p[1] for p in parts]),
@@ -117,20 +120,23 @@ class Planner:
             np.concatenate([p[3] for p in parts]),
         )
 
-    def _groups(self, turn: Array, key: Array, epoch: int) -> Array:
+    def _groups(self, turn: npt.NDArray[np.int32], key: Array, epoch: int) -> Array:
         """Number the groups: equal documents of one turn, at most `max_branches` at a time."""
         shuffle = np.concatenate(
             [self._random("branches", t, epoch).random(n) for t, n in self.quota.items()]
         )
         order = np.lexsort((shuffle, turn, key))
-        key, turn = key[order], turn[order]
+        del shuffle  # What is done with goes at once: there may be many millions.
         new = np.ones(len(key), dtype=bool)
-        new[1:] = (key[1:] != key[:-1]) | (turn[1:] != turn[:-1])
-        first = np.flatnonzero(new)
-        place = np.arange(len(key)) - np.repeat(first, np.diff(np.append(first, len(key))))
-        number = np.cumsum(new | (place % self.max_branches == 0)) - 1
+        for part in (key[order], turn[order]):
+            new[1:] &= part[1:] == part[:-1]
+        new[1:] = ~new[1:]
+        at = np.arange(len(key))
+        place = at - np.maximum.accumulate(np.where(new, at, 0))
+        new |= place % self.max_branches == 0
+        del at, place
         group = np.empty(len(key), dtype=np.int64)
-        group[order] = number
+        group[order] = np.cumsum(new) - 1
         return group
 
     def _order(self, group: Array, task: npt.NDArray[np.int16], epoch: int) -> Array:

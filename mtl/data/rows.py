@@ -8,6 +8,8 @@ One row, as tasks see it::
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from mtl.types import Row
 
 POLICIES = ("error", "skip")
+_CHUNK = 10_000
+"""Rows that are hashed at a time."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,38 @@ class Rows(Sequence["Row"]):
         at = index if self._indices is None else int(self._indices[index])
         return self._row(self.table.slice(at, 1).to_pylist()[0])
 
+    def __iter__(self) -> Iterator[Row]:
+        for chunk in self.chunks():
+            yield from chunk
+
+    def chunks(self, size: int = 1_000) -> Iterator[list[Row]]:
+        """Yield the rows in order, so many at a time: much quicker than one by one."""
+        for start in range(0, len(self), size):
+            stop = min(start + size, len(self))
+            at = np.arange(start, stop) if self._indices is None else self._indices[start:stop]
+            first, last = int(at.min()), int(at.max())
+            if last - first < 4 * size:
+                part = self.table.slice(first, last - first + 1).take(at - first)
+                yield [self._row(values) for values in part.to_pylist()]
+            else:  # Taking from all of a table in a file would read all of it.
+                yield [self[i] for i in range(start, stop)]
+
+    def digest(self) -> str:
+        """Return a hash of what the rows hold, wherever they were read from.
+
+        Their files and lines do not count.
+        """
+        import pyarrow as pa
+
+        found = hashlib.blake2b(digest_size=16)
+        table = self.table.drop_columns(["_file", "_line"]).replace_schema_metadata()
+        with pa.ipc.new_stream(pa.PythonFile(_Hashing(found), "w"), table.schema) as stream:
+            stream.write_table(table, max_chunksize=_CHUNK)
+        found.update(repr(sorted(self.records)).encode())
+        if self._indices is not None:
+            found.update(self._indices.tobytes())
+        return found.hexdigest()
+
     def __repr__(self) -> str:
         return f"Rows({len(self)} rows of {', '.join(self.roles)})"
 
@@ -219,6 +255,20 @@ class Rows(Sequence["Row"]):
         for name in self.records & row.keys():
             row[name] = json.loads(row[name])
         return row
+
+
+class _Hashing(io.RawIOBase):
+    """A file that is written into a hash and nowhere else."""
+
+    def __init__(self, into: Any) -> None:
+        self.into = into
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.into.update(data)
+        return len(data)
 
 
 def map_table(path: Path) -> pa.Table:

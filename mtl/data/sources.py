@@ -9,12 +9,14 @@ A section names something with all splits (``source``), or a file for a split, o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mtl.data.origins import SPLITS, DataOptions, Task, open_splits
 from mtl.data.readers.base import Column
@@ -127,31 +129,39 @@ def _cut(splits: Splits, fraction: float, seed: int, section: str) -> None:
             f"Set `{section}.validation`."
         )
     texts = documents_of(train)
-    parts = cut_indices(len(texts), fraction, seed) if len(texts) > 1 else None
-    if parts is None:  # All rows are of one text: there is no other way than to cut it.
-        kept, held = cut_indices(len(train), fraction, seed)
-    else:
-        kept, held = (sorted(row for text in part for row in texts[text]) for part in parts)
+    count = int(texts.max()) + 1
+    if count > 1:
+        kept, held = (np.flatnonzero(np.isin(texts, t)) for t in cut_indices(count, fraction, seed))
+    else:  # All rows are of one text: there is no other way than to cut it.
+        kept, held = map(np.asarray, cut_indices(len(train), fraction, seed))
     splits.train, splits.validation = train.select(kept), train.select(held)
-    apart = "; rows of one text stay together" if 1 < len(texts) < len(train) else ""
+    apart = "; rows of one text stay together" if 1 < count < len(train) else ""
     splits.notes.append(
         f"{section}: there is no validation split, so {len(held):,} of {len(train):,} training "
         f"rows serve as one (validation_fraction={fraction}, seed={seed}{apart})."
     )
 
 
-def documents_of(rows: Rows) -> list[list[int]]:
-    """Return the numbers of the rows of each text, in the order in which texts first appear.
+def documents_of(rows: Rows) -> npt.NDArray[np.int64]:
+    """Return each row's text as a number, shape (n,); texts count from 0 as they first appear.
 
     Questions of one paragraph must not stand on both sides of a cut: the model would be validated
     on a text that it has learned from. Rows without a text are all apart.
     """
+    size = len(rows)
     if "text" not in rows.roles:
-        return [[number] for number in range(len(rows))]
-    found: dict[object, list[int]] = {}
-    for number, text in enumerate(rows.column("text")):
-        found.setdefault(number if text is None else text, []).append(number)
-    return list(found.values())
+        return np.arange(size)
+    keys = np.fromiter(map(_key, range(size), rows.column("text")), dtype=np.uint64, count=size)
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.empty(len(first), dtype=np.int64)
+    order[np.argsort(first)] = np.arange(len(first))
+    return order[inverse]
+
+
+def _key(number: int, text: str | None) -> int:
+    """Return a hash of a row's text; of its number if it has none."""
+    what = b"\0%d" % number if text is None else b"\1" + text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(what, digest_size=8).digest())
 
 
 def _unused(splits: Splits, task: Task) -> list[str]:

@@ -11,21 +11,23 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
+from mtl.data.examples import ArrowExamples
 from mtl.types import Encoded, Row
 
 
 @dataclass(slots=True)
 class ExampleStore:
-    """One task's examples of one split.
+    """One task's examples of one split: a list, or in a file when there are many.
 
-    `lengths` (tokens), `keys` (hash of the document's ids; equal documents can be encoded
-    once) and `masses` (loss denominators) have shape (n,).
+    `lengths` (tokens), `reads` (positions), `keys` (hash of the document's ids; equal documents
+    can be encoded once) and `masses` (loss denominators) have shape (n,).
     """
 
     task: str
     rows: Sequence[Row]
-    examples: list[Encoded]
-    lengths: npt.NDArray[np.int64]
+    examples: Sequence[Encoded]
+    lengths: npt.NDArray[np.int32]
+    reads: npt.NDArray[np.int32]
     keys: npt.NDArray[np.uint64]
     masses: npt.NDArray[np.float64]
     bidirectional: bool
@@ -37,7 +39,7 @@ class ExampleStore:
 class Chosen(Sequence[Row]):
     """Rows of a split by their numbers, each as often as it is named."""
 
-    def __init__(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
+    def __init__(self, rows: Sequence[Row], numbers: Sequence[int] | npt.NDArray[np.int64]) -> None:
         self.rows = rows
         self.numbers = np.asarray(numbers, dtype=np.int64)
 
@@ -81,34 +83,65 @@ def build_store(
         examples.append(item)
         if advance is not None:
             advance(1)
-    salt = b"\x01" if bidirectional else b"\x00"
-    keys = [_key(e, salt) for e in examples]
+    keys = np.asarray([document_key(e, both_ways=bidirectional) for e in examples], dtype=np.uint64)
     return ExampleStore(
         task=task,
         rows=rows,
         examples=examples,
-        lengths=np.asarray([e.length for e in examples], dtype=np.int64),
-        keys=np.asarray(_apart(keys) if repeats else keys, dtype=np.uint64),
+        lengths=np.asarray([e.length for e in examples], dtype=np.int32),
+        reads=np.asarray([len(e.part) for e in examples], dtype=np.int32),
+        keys=_apart(keys) if repeats else keys,
         masses=np.asarray([e.mass for e in examples], dtype=np.float64),
         bidirectional=bidirectional,
     )
 
 
-def _key(example: Encoded, salt: bytes) -> int:
-    digest = hashlib.blake2b(salt, digest_size=8)
+def stored(
+    task: str,
+    rows: Sequence[Row],
+    examples: ArrowExamples,
+    *,
+    bidirectional: bool,
+    repeats: bool = False,
+) -> ExampleStore:
+    """Return the store of examples in a file; arguments as for :func:`build_store`."""
+    figures = examples.figures
+    return ExampleStore(
+        task=task,
+        rows=rows if is_range(figures["owner"], len(rows)) else Chosen(rows, figures["owner"]),
+        examples=examples,
+        lengths=figures["length"],
+        reads=figures["reads"],
+        keys=_apart(figures["key"]) if repeats else figures["key"],
+        masses=figures["mass"],
+        bidirectional=bidirectional,
+    )
+
+
+def is_range(numbers: Sequence[int] | npt.NDArray[np.int64], size: int) -> bool:
+    """Whether `numbers` are 0, 1, ..., size - 1."""
+    return len(numbers) == size and bool(np.array_equal(numbers, np.arange(size)))
+
+
+def document_key(example: Encoded, *, both_ways: bool) -> int:
+    """Return a hash of a document's ids and of how they are read."""
+    digest = hashlib.blake2b(b"\x01" if both_ways else b"\x00", digest_size=8)
     for window in example.documents:
         digest.update(len(window).to_bytes(4, "little"))
         digest.update(np.ascontiguousarray(window, dtype=np.int32).tobytes())
     return int.from_bytes(digest.digest(), "little")
 
 
-def _apart(keys: Sequence[int]) -> list[int]:
+def _apart(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Give the second and later occurrences of a key keys of their own."""
     seen: Counter[int] = Counter()
-    found = []
-    for key in keys:
-        copy = key.to_bytes(8, "little") + seen[key].to_bytes(8, "little")
-        digest = hashlib.blake2b(copy, digest_size=8).digest()
-        found.append(int.from_bytes(digest, "little") if seen[key] else key)
+    found = keys.copy()
+    _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    for at in np.flatnonzero(counts[inverse] > 1).tolist():
+        key = int(keys[at])
+        if seen[key]:
+            copy = key.to_bytes(8, "little") + seen[key].to_bytes(8, "little")
+            digest = hashlib.blake2b(copy, digest_size=8).digest()
+            found[at] = int.from_bytes(digest, "little")
         seen[key] += 1
     return found

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mtl.data.readers.arrow import open_arrow
 from mtl.data.readers.base import Column, Source
 from mtl.data.readers.dotted import keys_in, names_in
 from mtl.data.readers.nested import MARK
@@ -113,11 +114,21 @@ def _parquet(source: Source) -> list[str]:
         return []
 
 
+def _arrow(source: Source) -> list[str]:
+    import pyarrow as pa
+
+    try:
+        return list(names_in(open_arrow(source.path).schema))
+    except (pa.ArrowException, OSError, ValueError):
+        return []
+
+
 _PEEKS: dict[str, Callable[[Source], list[str]]] = {
     "csv": _cells(","),
     "tsv": _cells("\t"),
     "jsonl": lambda source: _keys(_first(source)),
     "json": lambda source: _keys(_first(source)) or _keys(whole(source)),
     "parquet": _parquet,
+    "arrow": _arrow,
     "squad": lambda source: list(CELLS),
 }

@@ -8,6 +8,7 @@ with ``@TASK_TYPES.register(name)``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
@@ -111,6 +112,8 @@ class Task(ABC):
         self.options = options
         self.head_options = head
         self.weight = weight
+        self.counts: Counter[str] = Counter()
+        """What was counted while examples were encoded, for :meth:`remarks`."""
         self.primary_metric = metric or self.default_metric()
         if self.primary_metric not in self.own_metrics:
             raise ConfigError(one_of(f"tasks.{name}.metric", self.primary_metric, self.own_metrics))

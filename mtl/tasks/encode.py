@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import functools
+import hashlib
+import inspect
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-from mtl.data.store import Chosen, ExampleStore, build_store
+import mtl
+from mtl.data.cache import ExampleCache
+from mtl.data.rows import Rows
+from mtl.data.store import Chosen, ExampleStore, build_store, document_key, is_range, stored
 from mtl.tasks.base import Task
 from mtl.trunk.text import TextEncoder
 from mtl.types import Encoded, Row
 
 CHUNK = 1000
+_CODE = ("data/examples.py", "data/store.py", "tasks", "trunk", "types.py")
+"""What of this package examples follow from."""
+
+Advance = Callable[[int], None]
 
 
 def encode_split(
@@ -17,7 +32,8 @@ def encode_split(
     rows: Sequence[Row],
     encoder: TextEncoder,
     attention: str,
-    advance: Callable[[int], None] | None = None,
+    advance: Advance | None = None,
+    cache: ExampleCache | None = None,
 ) -> ExampleStore:
     """Return a split's encoded examples; the store's rows are the examples' own, in their order.
 
@@ -26,19 +42,20 @@ def encode_split(
         rows: The split's rows.
         encoder: The trunk's.
         attention: ``causal`` or ``bidirectional``: how this task's documents are read.
-        advance: Called with 1 after each row, for a progress bar.
+        advance: Called with how many more rows are done, for a progress bar.
+        cache: Keeps the examples of large splits on disk; all are in memory when None.
 
     Raises:
         DataError: If a row does not fit the task.
     """
+    if cache is not None and len(rows) >= cache.least and isinstance(rows, Rows):
+        return _from_cache(task, rows, encoder, attention, advance, cache)
     owners: list[int] = []
 
     def examples() -> Iterator[Encoded]:
-        for number, found in enumerate(_encode(task, rows, encoder, attention)):
-            owners.extend([number] * len(found))
-            yield from found
-            if advance is not None:
-                advance(1)
+        for number, example in _examples(task, rows, encoder, attention, advance):
+            owners.append(number)
+            yield example
 
     store = build_store(
         task.name,
@@ -47,16 +64,95 @@ def encode_split(
         bidirectional=attention == "bidirectional",
         repeats=task.repeats,
     )
-    if owners != list(range(len(rows))):
+    if not is_range(owners, len(rows)):
         store.rows = Chosen(rows, owners)
     return store
 
 
-def _encode(
-    task: Task, rows: Sequence[Row], encoder: TextEncoder, attention: str
-) -> Iterator[list[Encoded]]:
-    for start in range(0, len(rows), CHUNK):
-        chunk = [rows[i] for i in range(start, min(start + CHUNK, len(rows)))]
+def _from_cache(
+    task: Task,
+    rows: Rows,
+    encoder: TextEncoder,
+    attention: str,
+    advance: Advance | None,
+    cache: ExampleCache,
+) -> ExampleStore:
+    both_ways = attention == "bidirectional"
+    name = fingerprint(task, rows, encoder, attention)
+    entry = cache.find(name)
+    if entry is not None:
+        task.counts.update(entry.counts)
+        if advance is not None:
+            advance(len(rows))
+    else:
+        before = Counter(task.counts)
+        found = (
+            (example, number, document_key(example, both_ways=both_ways))
+            for number, example in _examples(task, rows, encoder, attention, advance)
+        )
+        entry = cache.keep(name, found, lambda: dict(task.counts - before))
+    return stored(task.name, rows, entry.examples, bidirectional=both_ways, repeats=task.repeats)
+
+
+def _examples(
+    task: Task,
+    rows: Sequence[Row],
+    encoder: TextEncoder,
+    attention: str,
+    advance: Advance | None,
+) -> Iterator[tuple[int, Encoded]]:
+    """Yield each example with its row's number."""
+    number = 0
+    for chunk in _chunks(rows):
         tokens = encoder.tokenize([task.document(row) for row in chunk])
         for row, found in zip(chunk, tokens, strict=True):
-            yield task.examples(row, found, encoder, attention)
+            for example in task.examples(row, found, encoder, attention):
+                yield number, example
+            number += 1
+            if advance is not None:
+                advance(1)
+
+
+def _chunks(rows: Sequence[Row]) -> Iterable[list[Row]]:
+    if isinstance(rows, Rows):
+        return rows.chunks(CHUNK)
+    starts = range(0, len(rows), CHUNK)
+    return ([rows[i] for i in range(s, min(s + CHUNK, len(rows)))] for s in starts)
+
+
+def fingerprint(task: Task, rows: Rows, encoder: TextEncoder, attention: str) -> str:
+    """Return a hash of all that a split's examples follow from.
+
+    That is what the rows hold, the tokenizer and its settings, the task's options and what it
+    learned, how documents are read, and the code; not the task's name, nor where its files are.
+    """
+    found = {
+        "rows": rows.digest(),
+        "encoder": encoder.settings(),
+        "task": task.type,
+        "options": asdict(task.options),
+        "head": asdict(task.head_options),
+        "state": task.state(),
+        "attention": attention,
+        "code": _code(type(task)),
+    }
+    text = json.dumps(found, sort_keys=True, default=repr)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+@functools.cache
+def _code(kind: type[Any]) -> str:
+    """Return a hash of the source that encodes: this package's, and a task type's own."""
+    package = Path(mtl.__file__).parent
+    files = {path for name in _CODE for path in _sources(package / name)}
+    for base in kind.__mro__:
+        source = inspect.getsourcefile(base) if base.__module__ != "builtins" else None
+        files.update([Path(source)] if source else [])
+    digest = hashlib.blake2b(mtl.__version__.encode(), digest_size=16)
+    for content in sorted(path.read_bytes() for path in files):
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _sources(path: Path) -> Iterable[Path]:
+    return path.rglob("*.py") if path.is_dir() else [path]

@@ -90,7 +90,6 @@ class Generation(Task):
                 f"({options.num_beams}), or do_sample to be true, but got "
                 f"{options.num_return_sequences}."
             )
-        self._documents = self._prompts = self._targets = 0
         super().__init__(name, options, head, *args, **kwargs)
 
     @property
@@ -166,23 +165,16 @@ class Generation(Task):
 
     def remarks(self) -> list[str]:
         """Say how many documents, prompts and targets were cut."""
-        found = []
-        if self._documents:
-            found.append(
-                f"tasks.{self.name}: {counted(self._documents, 'document')} longer than the trunk "
-                "reads at once, cut at the end; see trunk.max_length."
-            )
-        if self._prompts:
-            found.append(
-                f"tasks.{self.name}: {counted(self._prompts, 'prompt')} longer than half of what "
-                "the trunk reads at once, cut at the end."
-            )
-        if self._targets:
-            found.append(
-                f"tasks.{self.name}: {counted(self._targets, 'target')} longer than "
-                f"options.max_target_tokens={self.options.max_target_tokens}, cut there."
-            )
-        return found
+        cut = {
+            "document": "the trunk reads at once, cut at the end; see trunk.max_length.",
+            "prompt": "half of what the trunk reads at once, cut at the end.",
+            "target": f"options.max_target_tokens={self.options.max_target_tokens}, cut there.",
+        }
+        return [
+            f"tasks.{self.name}: {counted(self.counts[what], what)} longer than {limit}"
+            for what, limit in cut.items()
+            if self.counts[what]
+        ]
 
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, kind: str) -> Encoded:
         """Read the states from which each token of the target is predicted, its end included."""
@@ -212,7 +204,7 @@ class Generation(Task):
         text = self.options.prompt.format_map({name: row.get(name, "") for name in ASKED})
         ids = encoder.plain(text)
         most = max(1, encoder.room_before(self.longest) // 2)
-        self._prompts += len(ids) > most
+        self.counts["prompt"] += len(ids) > most
         return ids[:most]
 
     def _target(self, row: Row, encoder: TextEncoder) -> IntArray | None:
@@ -221,7 +213,7 @@ class Generation(Task):
         text = row["target"][0]
         ids = encoder.tokenize([text])[0].ids if text.strip() else np.zeros(0, dtype=np.int32)
         most = self.options.max_target_tokens
-        self._targets += len(ids) > most
+        self.counts["target"] += len(ids) > most
         return ids[:most]
 
     def _document(
@@ -230,7 +222,7 @@ class Generation(Task):
         """Return the document, cut to leave room for the prompt, and for the text beside it."""
         after = len(prompt) + self.longest
         room = encoder.room_beside(len(prompt)) if two else encoder.room_before(after)
-        self._documents += len(tokens) > room
+        self.counts["document"] += len(tokens) > room
         ids = tokens.ids[:room]
         if two:
             ids = np.concatenate([prompt, ids])

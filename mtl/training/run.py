@@ -29,6 +29,7 @@ from mtl.reporting.loggers import build_loggers, finish_loggers
 from mtl.reporting.progress import ProgressReport
 from mtl.reporting.summary import closing_table, further_runs, next_steps
 from mtl.tasks import Task
+from mtl.training.allocator import GiveBack, give_back, keep_freed_memory
 from mtl.training.budget import ScaleTokens
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
 from mtl.training.devices import environment, processes
@@ -65,8 +66,10 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
         MtlError: If configuration, data, trunk or checkpoint are wrong.
     """
     _quiet()
+    keep_freed_memory()
     L.seed_everything(cfg.seed, verbose=False)
     torch.set_num_threads(cfg.trainer.threads or torch.get_num_threads())
+    os.environ.setdefault("RAYON_NUM_THREADS", str(torch.get_num_threads()))  # the tokenizer's
     _check_monitor(cfg.monitor, [build_task(name, spec) for name, spec in cfg.tasks.items()])
     _check_device(cfg.trainer.accelerator)
     checkpoint = last_checkpoint(run_dir, list(cfg.tasks)) if cfg.resume is not None else None
@@ -74,6 +77,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     if checkpoint and cfg.trainer.auto_scale_tokens:
         cfg = replace(cfg, batching=replace(cfg.batching, tokens=budget_of(checkpoint, run_dir)))
     prepared = prepare(cfg, run_dir, states)
+    give_back()
     _check_monitor(cfg.monitor, prepared.tasks)
     if checkpoint:
         _check_parts(cfg, prepared)
@@ -200,7 +204,7 @@ def _trainer(
         monitor=cfg.monitor,
         higher_is_better=keeper.sign > 0,
     )
-    callbacks: list[L.Callback] = [progress, stopper, *_known(cfg, run_dir, data)]
+    callbacks: list[L.Callback] = [progress, stopper, GiveBack(), *_known(cfg, run_dir, data)]
     if options.auto_scale_tokens and cfg.resume is None:
         callbacks.append(ScaleTokens(data))
     patience = cfg.callbacks.early_stopping.patience
@@ -382,7 +386,7 @@ def _write_json(path: Path, values: Mapping[str, float]) -> None:
 
 def _quiet() -> None:
     """Keep libraries' advice off the terminal; errors still show."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # Said, so that forks do not warn.
     for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"lightning\..*")

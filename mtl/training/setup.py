@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from mtl.config.schema import Config, TaskConfig
+from mtl.data.cache import ExampleCache, cache_folder
 from mtl.data.datamodule import Batching, MultiTaskData
 from mtl.data.kinds import show
 from mtl.data.loaders import Writes
@@ -198,6 +199,7 @@ def _encode(
     cfg: Config, model: MultiTaskModel, encoder: TextEncoder, splits: Mapping[str, Splits]
 ) -> dict[str, list[ExampleStore]]:
     stores: dict[str, list[ExampleStore]] = {split: [] for split in SPLITS}
+    cache = ExampleCache(cache_folder(cfg.cache.dir) if cfg.cache.examples else None, note)
     overfit = cfg.trainer.overfit_examples
     todo: list[tuple[str, Task, Rows]] = []
     for name, task in model.tasks.items():
@@ -209,7 +211,8 @@ def _encode(
     with track("Encoding", sum(len(rows) for *_, rows in todo)) as advance:
         for split, task, rows in todo:
             how = attention_of(cfg, task.name, model.trunk)
-            stores[split].append(encode_split(task, rows, encoder, how, advance))
+            stores[split].append(encode_split(task, rows, encoder, how, advance, cache))
+    encoder.forget()
     return stores
 
 

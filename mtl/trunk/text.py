@@ -49,8 +49,8 @@ class Tokens:
         return np.where(inside, index, -1).astype(np.int32)
 
 
-REMEMBERED = 20_000
-"""Texts whose tokens are kept at hand."""
+REMEMBERED = 1_000_000
+"""Tokens of the latest texts that are kept at hand: some 30 MB with the texts."""
 
 
 class TextEncoder:
@@ -97,6 +97,8 @@ class TextEncoder:
             )
         self.stride = min(stride, self.room // 2)
         self._known: dict[str, Tokens] = {}
+        self._tokens = 0
+        """How many tokens are kept at hand."""
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         """Return the tokens of each text; character spans refer to the text as given.
@@ -107,10 +109,32 @@ class TextEncoder:
         known = {text: self._known[text] for text in texts if text in self._known}
         new = [text for text in dict.fromkeys(texts) if text not in known]
         known.update(zip(new, self._tokenize(new), strict=True))
-        if len(self._known) + len(new) > REMEMBERED:
-            self._known.clear()
+        if self._tokens > REMEMBERED:
+            self.forget()
+        self._tokens += sum(len(known[text]) for text in known if text not in self._known)
         self._known.update(known)
         return [known[text] for text in texts]
+
+    def forget(self) -> None:
+        """Keep no text's tokens at hand any longer."""
+        self._known.clear()
+        self._tokens = 0
+
+    def settings(self) -> dict[str, Any]:
+        """Return all that a text's ids and windows follow from, as plain values."""
+        return {
+            "tokenizer": self.tokenizer.backend_tokenizer.to_str(),
+            "class": type(self.tokenizer).__qualname__,
+            "special": repr(self.tokenizer.special_tokens_map),
+            "prefix": self.prefix.tolist(),
+            "suffix": self.suffix.tolist(),
+            "kind": self.kind,
+            "start": self.start,
+            "positions": self.positions,
+            "max_length": self.max_length,
+            "stride": self.stride,
+            "prefix_space": self.prefix_space,
+        }
 
     def _tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         shift = int(self.prefix_space)

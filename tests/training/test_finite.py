@@ -82,9 +82,7 @@ def test_stops_and_names_task_step_and_settings(
     assert all(value.isfinite().all() for value in last["state_dict"].values())
 
 
-def test_a_gradient_alone(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gradient_alone(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil_steps(monkeypatch, {3}, "ner", math.inf, loss=False)
     with pytest.raises(TrainingError, match=r"Step 3: Expected a finite gradient, but .* nan"):
         train(config(site), tmp_path)

@@ -1,7 +1,17 @@
 """Files become rows: one module a format, one function for all of them, :func:`read_split`."""
 
-from mtl.data.readers import conll, delimited, jsons, parquet, plain, squad
+from mtl.data.readers import arrow, conll, delimited, jsons, parquet, plain, squad
 from mtl.data.readers.base import FORMATS
 from mtl.data.readers.split import read_split
 
-__all__ = ["FORMATS", "conll", "delimited", "jsons", "parquet", "plain", "read_split", "squad"]
+__all__ = [
+    "FORMATS",
+    "arrow",
+    "conll",
+    "delimited",
+    "jsons",
+    "parquet",
+    "plain",
+    "read_split",
+    "squad",
+]

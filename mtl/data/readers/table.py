@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 IN_MEMORY = 64 << 20
 """Bytes of Arrow data up to which a table stays in memory."""
 _BATCH = 1_000
+_WAITING = 4 << 20
+"""Characters and words of rows that wait for their batch to fill."""
 _numbers = count()
 
 
@@ -45,11 +47,13 @@ def make_rows(rows: Iterable[Row], roles: Sequence[Role], limit: int = IN_MEMORY
     schema = _schema(roles)
     spool = _Spool(schema, limit)
     pending: list[Row] = []
+    waiting = 0
     for row in rows:
         pending.append({**row, **{n: _dump(row[n]) for n in records if n in row}})
-        if len(pending) == _BATCH:
+        waiting += sum(len(v) for v in pending[-1].values() if isinstance(v, str | list))
+        if len(pending) == _BATCH or waiting > _WAITING:
             spool.add(pa.RecordBatch.from_pylist(pending, schema))
-            pending = []
+            pending, waiting = [], 0
     if pending:
         spool.add(pa.RecordBatch.from_pylist(pending, schema))
     table = spool.finish()
