@@ -13,11 +13,19 @@ from pathlib import Path
 from mtl.config.command import run_command
 from mtl.config.schema import Config
 
-CONF = Path(__file__).resolve().parent / "conf"
+SCRIPT = Path(__file__).resolve()
+CONF = SCRIPT.parent / "conf"
 
 
 def train(cfg: Config, run_dir: Path) -> dict[str, float]:
-    """Train in a folder and return metrics; imports the heavy libraries only now."""
+    """Train in a folder and return metrics; imports the heavy libraries only now.
+
+    A run of several processes is started here, unless a launcher has started them.
+    """
+    from mtl.config.processes import own_processes, train_in_processes
+
+    if own_processes(cfg) > 1:
+        return train_in_processes(cfg, run_dir, SCRIPT)
     from mtl.training.run import train as train_in
 
     return train_in(cfg, run_dir)

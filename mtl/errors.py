@@ -29,6 +29,10 @@ class CheckpointError(MtlError):
     """A run folder, checkpoint or model folder cannot be used."""
 
 
+class ProcessError(Exception):
+    """One of the processes of a run crashed, or was ended from outside; no mistake of the user."""
+
+
 class TrainingError(MtlError):
     """Training cannot go on: a loss is not finite, or memory ran out."""
 

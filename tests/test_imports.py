@@ -25,11 +25,12 @@ BELOW: dict[str, set[str]] = {
     "heads": FOUNDATION,
     "metrics": FOUNDATION,
     "data": FOUNDATION,
-    "config": {"errors", "registry", "secrets"},
+    "launch": {"errors"},
+    "config": {"errors", "registry", "secrets", "launch"},
     "tasks": FOUNDATION | {"trunk", "heads", "metrics", "data"},
 }
 BELOW["reporting"] = BELOW["tasks"] | {"tasks"}
-BELOW["training"] = BELOW["reporting"] | {"reporting", "config"}
+BELOW["training"] = BELOW["reporting"] | {"reporting", "config", "launch"}
 BELOW["inference"] = BELOW["training"] | {"training"}
 BELOW["cli"] = BELOW["inference"] | {"inference"}
 BELOW["train.py"] = BELOW["inference"] | {"inference"}

@@ -16,11 +16,12 @@ from mtl.config.groups import Groups
 from mtl.config.help import help_text
 from mtl.config.joint import join_tasks
 from mtl.config.schema import Config
-from mtl.errors import EXIT_CODE, ConfigError, Interrupted, MtlError, printable
+from mtl.errors import EXIT_CODE, ConfigError, Interrupted, MtlError, ProcessError, printable
+from mtl.launch.agree import Refused, from_first, speaks
+from mtl.launch.place import is_first
 from mtl.secrets import mask
 
 CRASHED, INTERRUPTED = 1, 130
-RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 
 Train = Callable[[Config, Path], dict[str, float]]
 
@@ -42,8 +43,12 @@ def run_command(argv: Sequence[str], train: Train, conf: Path) -> int:
     try:
         return _dispatch(parse_arguments(argv), train, conf)
     except MtlError as error:
-        print(f"error: {mask(printable(error))}", file=sys.stderr)
+        if not isinstance(error, Refused) and speaks():
+            print(f"error: {mask(printable(error))}", file=sys.stderr)
         return EXIT_CODE
+    except ProcessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return CRASHED
     except KeyboardInterrupt:
         return _interrupted()
     except Interrupted as stop:  # has said how to go on
@@ -67,17 +72,18 @@ def _dispatch(arguments: Arguments, train: Train, conf: Path) -> int:
     if arguments.help:
         print(help_text(Groups(folders)), end="")
     elif arguments.worker:
-        _work(arguments.worker, train)
+        return _work(arguments.worker, train)
     elif not _resume(arguments, train, folders):
         return _compose_and_run(arguments, train, folders)
     return 0
 
 
-def _work(run: Path, train: Train) -> None:
+def _work(folder: Path, train: Train) -> int:
     """Be one of the processes of a run that another process has composed."""
-    from mtl.config.folders import load_config, worker_file
+    from mtl.config.validate import from_plain
+    from mtl.launch.worker import work
 
-    train(load_config(worker_file(run)), run.absolute())
+    return work(folder, lambda config, run_dir: train(from_plain(config), run_dir))
 
 
 def _resume(arguments: Arguments, train: Train, folders: list[Path]) -> bool:
@@ -115,7 +121,7 @@ def _begin_or_go_on(
         asked = compose_checked(joined, folders).config
         train(load_same(folder, asked, overrides), folder)
         return True
-    if _is_first_process():
+    if is_first():
         begin_again(folder)
     return False
 
@@ -126,6 +132,7 @@ def _compose_and_run(arguments: Arguments, train: Train, folders: list[Path]) ->
     from mtl.config.compose import compose_checked, run_folder, search_path
     from mtl.config.folders import to_plain
     from mtl.config.overrides import open_keys
+    from mtl.config.processes import check_no_launcher
 
     groups = Groups(folders)
     overrides = join_tasks(arguments.overrides, arguments.multirun, groups.choices("task"))
@@ -140,6 +147,7 @@ def _compose_and_run(arguments: Arguments, train: Train, folders: list[Path]) ->
         _call_hydra([*shown, *typed], lambda cfg: None, folders[0])
         return 0
     if composed.multirun:
+        check_no_launcher()
         return _sweep(composed.sweep_dir, typed, train, folders[0])
     _run(composed.run_dir or run_folder(typed, folders[0]), typed, train, folders[0])
     return 0
@@ -149,8 +157,12 @@ def _run(path: str, overrides: list[str], train: Train, conf: Path) -> None:
     from mtl.config.folders import prepare_run_dir, release_run_dir
     from mtl.config.jobs import Run
 
-    first = _is_first_process()
-    folder = _claim(path, "hydra.run.dir", overrides, prepare_run_dir) if first else Path(path)
+    first = is_first()
+    folder = Path(
+        from_first(
+            "run_dir", lambda: str(_claim(path, "hydra.run.dir", overrides, prepare_run_dir))
+        )
+    )
     job = Run(train)
     try:
         _call_hydra(_with_dir(overrides, "hydra.run.dir", folder), job, conf)
@@ -183,10 +195,6 @@ def _summarise(sweep_dir: Path) -> int:
     if outcomes:
         print_summary(outcomes, sweep_dir)
     return exit_code(outcomes)
-
-
-def _is_first_process() -> bool:
-    return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
 def _claim(path: str, key: str, overrides: list[str], prepare: Callable[[Path], Path]) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -11,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.config.schema import Config
-from mtl.config.validate import from_plain
-from mtl.errors import CheckpointError, ConfigError
+from mtl.errors import ConfigError
 
 HYDRA = ".hydra"
 SWEEP = "multirun.yaml"
@@ -21,36 +19,6 @@ SWEEP = "multirun.yaml"
 def to_plain(cfg: Config) -> dict[str, Any]:
     """Return the configuration as nested dicts, lists, texts, numbers and ``None``."""
     return asdict(cfg)
-
-
-def save_config(cfg: Config, path: Path) -> None:
-    """Write the configuration as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(to_plain(cfg), indent=2) + "\n", encoding="utf-8")
-
-
-def load_config(path: Path) -> Config:
-    """Read a configuration that :func:`save_config` wrote.
-
-    Raises:
-        CheckpointError: If there is no such file or it is no JSON.
-        ConfigError: If a key, type or value in it is wrong.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CheckpointError(
-            f"{path}: expected a run's configuration as JSON, but got: {error}."
-        ) from error
-    return from_plain(values)
-
-
-def worker_file(run_dir: Path) -> Path:
-    """Return the file that ``train.py --worker RUN`` reads its configuration from.
-
-    A launcher of several processes writes it with :func:`save_config` before it starts them.
-    """
-    return run_dir / ".workers.json"
 
 
 def prepare_run_dir(path: str | Path) -> Path:

@@ -177,7 +177,9 @@ class TrainerConfig:
     devices: int = limited(1, min=1, also=(-1,))
     """Processes of one machine; -1: one for every device."""
     num_nodes: int = limited(1, min=1)
-    strategy: str = chosen("auto", "auto", "ddp")
+    strategy: str = chosen("auto", "auto", "ddp", "fsdp")
+    """``ddp`` has the whole model in each process; ``fsdp`` parts it among them. ``auto`` is ddp
+    where there are several."""
     precision: str = chosen("32-true", "32-true", "bf16-mixed", "16-mixed")
     max_epochs: int = limited(3, min=1)
     max_steps: int | None = limited(None, min=1)

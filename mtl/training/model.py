@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from mtl.config.build import build
 from mtl.data.plan import generator
@@ -16,6 +17,9 @@ from mtl.heads.base import Head
 from mtl.tasks import TASK_TYPES, Task
 from mtl.trunk import Trunk
 from mtl.types import MicroBatch, WriteBatch
+
+TOUCHED = ""
+"""The name, which no task has, of a zero that every gathered parameter took part in."""
 
 _EMPTY = nn.ModuleDict()
 """Heads and scores lie in such a dictionary, whose own attributes cannot be their names."""
@@ -35,6 +39,8 @@ class MultiTaskModel(nn.Module):
         self.trunk = trunk
         self.tasks = {t.name: t for t in tasks}
         self.heads = heads
+        self.touch = False
+        """Whether every pass reads all parameters of this rank: see :data:`TOUCHED`."""
 
     def head(self, task: str) -> Head:
         """Return the head that `task` uses."""
@@ -50,10 +56,21 @@ class MultiTaskModel(nn.Module):
     def forward(self, batch: MicroBatch) -> dict[str, Tensor]:
         """Return logits (G, C) of every task in the batch, after one pass of the trunk."""
         hidden = self.trunk(batch.trunk)
-        return {
+        found: dict[str, Tensor] = {
             name: self.head(name).score(part.read(hidden), part.targets)
             for name, part in batch.heads.items()
         }
+        if self.touch and torch.is_grad_enabled():
+            found[TOUCHED] = self._touched(hidden)
+        return found
+
+    def _touched(self, hidden: Tensor) -> Tensor:
+        """Return an exact zero that the states and every parameter gathered here take part in."""
+        zero = 0.0 * hidden.sum()
+        for parameter in self.parameters():
+            if parameter.requires_grad and not isinstance(parameter, DTensor):
+                zero = zero + 0.0 * parameter.sum()
+        return zero
 
 
 class Answers(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.strategies import ModelParallelStrategy, ParallelStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
@@ -36,7 +36,7 @@ from mtl.training.finite import (
     step_sentence,
     what_to_lower,
 )
-from mtl.training.model import MultiTaskModel, answers
+from mtl.training.model import TOUCHED, MultiTaskModel, answers
 from mtl.training.optim import (
     OptimizerSettings,
     build_optimizer,
@@ -46,6 +46,7 @@ from mtl.training.optim import (
 )
 from mtl.training.resumed import PREFIX
 from mtl.training.running import Running, Taken
+from mtl.training.sharding import empty_pass, gather, is_sharded, passes_of_all, shard, whole
 from mtl.trunk.fingerprint import digest
 from mtl.types import MicroBatch, Step, WriteBatch
 
@@ -108,6 +109,15 @@ class MultiTaskModule(L.LightningModule):
         self._kept: Mapping[str, Any] | None = None
         """What the run that this one continues had summed up since its last training log."""
 
+    def configure_model(self) -> None:
+        """Part the model among the ranks, where the strategy asks for it."""
+        if isinstance(self.trainer.strategy, ModelParallelStrategy):
+            assert self.device_mesh is not None
+            if not self.whole and self.model.frozen() and not is_sharded(self.model):
+                self.strict_loading = False  # What does not learn is not in checkpoints.
+                _ = self._frozen_digest  # While the weights are whole.
+            shard(self.model, self.device_mesh["data_parallel"])
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW and its schedule; both are stepped by hand."""
         optimizer = build_optimizer(self.model, self.settings)
@@ -121,7 +131,7 @@ class MultiTaskModule(L.LightningModule):
         """
         frozen = {} if self.whole else self.model.frozen()
         for name in frozen:
-            del checkpoint["state_dict"][PREFIX + name]
+            checkpoint["state_dict"].pop(PREFIX + name, None)  # Not there on all ranks: FSDP2.
         self._judge()
         checkpoint["mtl"] = {
             "skipped": self.skipped,
@@ -137,7 +147,8 @@ class MultiTaskModule(L.LightningModule):
         self.results.update(checkpoint["mtl"]["results"])
         self._kept = checkpoint["mtl"].get("running")
         self.skipped = checkpoint["mtl"].get("skipped", 0)
-        checkpoint["state_dict"] = self.completed(checkpoint["state_dict"])
+        if "state_dict" in checkpoint:  # FSDP2 has loaded it by now.
+            checkpoint["state_dict"] = self.completed(checkpoint["state_dict"])
         if any(state.get("unfinished") for state in checkpoint["callbacks"].values()):
             _repeat_validation(checkpoint["loops"]["fit_loop"])
         if checkpoint["global_step"] < self.steps:
@@ -168,8 +179,9 @@ class MultiTaskModule(L.LightningModule):
         assert not isinstance(optimizer, list)
         optimizer.zero_grad(set_to_none=True)
         losses: dict[str, Tensor] = {}
-        last = len(step.micro_batches) - 1
-        for number, micro_batch in enumerate(step.micro_batches):
+        passes = self._passes(step)
+        last = len(passes) - 1
+        for number, micro_batch in enumerate(passes):
             self._seed(step.number, number)
             with contextlib.nullcontext() if number == last else self._no_sync():
                 self.manual_backward(self._loss(micro_batch, step, losses))
@@ -179,7 +191,7 @@ class MultiTaskModule(L.LightningModule):
         drop_zeros(self.model.trunk.part_time())
         self._unscale(optimizer)
         learning = [p for p in self.model.parameters() if p.requires_grad]
-        norm = clip(learning, self.settings.clip_norm)
+        norm = whole(clip(learning, self.settings.clip_norm))
         if self._scaler is None:  # which does the same for float16
             apply_only_finite(optimizer.optimizer, norm)
         optimizer.step()
@@ -194,13 +206,22 @@ class MultiTaskModule(L.LightningModule):
         if due:
             self._log_training(step.number + 1, optimizer)
 
+    def _passes(self, step: Step) -> list[MicroBatch]:
+        """Return the step's passes; as many on each rank, where they exchange parameters."""
+        passes = step.micro_batches
+        if is_sharded(self.model):
+            more = passes_of_all(len(passes), self.device) - len(passes)
+            return [*passes, *(empty_pass(self.device) for _ in range(more))]
+        return passes
+
     def _loss(self, micro_batch: MicroBatch, step: Step, losses: dict[str, Tensor]) -> Tensor:
         """Return this pass's part of the step's loss; every head takes part, if only with zero.
 
         Each task's part is added to `losses`.
         """
         logits = self.model(micro_batch)
-        total = self._nothing()
+        touched = logits.pop(TOUCHED, None)
+        total = self._nothing() if touched is None else touched
         for name, found in logits.items():
             part = micro_batch.heads[name]
             loss = self.model.head(name).loss(found, part.targets, step.denominators[name])
@@ -280,13 +301,14 @@ class MultiTaskModule(L.LightningModule):
     def _log_training(self, number: int, optimizer: Any) -> None:
         found = self._running.flush()
         losses = found.losses(self._total)
+        tokens, shares = self._read(found)
         logs = {metric_name("train", name, "loss"): loss for name, loss in losses.items()}
         weighted = [self.model.tasks[name].weight * loss for name, loss in losses.items()]
         logs[metric_name("train", None, "loss")] = sum(weighted)
         logs[metric_name("train", None, "grad_norm")] = float(found.steps[-1].norm)
-        logs[metric_name("train", None, "tokens_per_second")] = found.tokens / found.seconds
+        logs[metric_name("train", None, "tokens_per_second")] = tokens / found.seconds
         logs[metric_name("train", None, "examples_per_second")] = found.examples / found.seconds
-        for name, share in found.shares.items():
+        for name, share in shares.items():
             logs[metric_name("train", name, "share")] = share
         if self.skipped or self.non_finite == SKIP:
             logs[metric_name("train", None, "skipped_steps")] = float(self.skipped)
@@ -305,6 +327,16 @@ class MultiTaskModule(L.LightningModule):
         """Return the values of all ranks, (ranks, ...)."""
         found = self.trainer.strategy.all_gather(value.to(self.device))
         return found.reshape(self.trainer.world_size, *value.shape)
+
+    def _read(self, found: Running) -> tuple[float, dict[str, float]]:
+        """Return the tokens, and each task's share of the examples, that all ranks read."""
+        names = found.names
+        counts = [found.tokens, *(found.read.get(name, 0) for name in names)]
+        local = torch.tensor(counts, dtype=torch.float32, device=self.device)
+        tokens, *examples = self.trainer.strategy.reduce(local, reduce_op="sum").tolist()
+        everything = max(1.0, sum(examples))
+        pairs = zip(names, examples, strict=True)
+        return tokens, {name: count / everything for name, count in pairs if count}
 
     @property
     def steps_per_epoch(self) -> int:
@@ -353,11 +385,18 @@ class MultiTaskModule(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""
+        self._gather()
         self._reset("val")
 
     def on_test_epoch_start(self) -> None:
         """Forget the last test."""
+        self._gather()
         self._reset("test")
+
+    def _gather(self) -> None:
+        """Hold the whole model: ranks evaluate, and write texts, in passes of their own."""
+        if is_sharded(self.model):
+            gather(self.model)
 
     def _reset(self, stage: str) -> None:
         self._odd = {}
@@ -425,7 +464,7 @@ def drop_zeros(parameters: Sequence[nn.Parameter]) -> None:
     learning = [p for p in parameters if p.grad is not None]
     if not learning:
         return
-    largest = torch.stack([p.grad.abs().amax() for p in learning if p.grad is not None])
+    largest = torch.stack([whole(p.grad.abs().amax()) for p in learning if p.grad is not None])
     for parameter, value in zip(learning, largest.tolist(), strict=True):
         if value == 0.0:
             parameter.grad = None

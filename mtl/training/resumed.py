@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mtl.config.processes import METRICS_FILE
 from mtl.errors import CheckpointError
 from mtl.training.checkpoint import LAST, read_checkpoint
 from mtl.training.model import MultiTaskModel, first_difference
 from mtl.trunk.fingerprint import digest
 
-METRICS_FILE = "metrics.json"
 PREFIX = "model."
 """What stands before a model's own names in a checkpoint."""
 NEEDED = ("global_step", "callbacks", "loops", "optimizer_states", "lr_schedulers", "mtl")

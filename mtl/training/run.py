@@ -18,9 +18,11 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from mtl.config.processes import METRICS_FILE, sweep_job
 from mtl.config.schema import Config
 from mtl.data.datamodule import MultiTaskData
 from mtl.errors import ConfigError, one_of
+from mtl.launch.place import place
 from mtl.metrics.names import SCORE, metric_name, parse_metric_name
 from mtl.reporting.console import console, note
 from mtl.reporting.loggers import build_loggers, finish_loggers
@@ -31,12 +33,12 @@ from mtl.tasks import Task
 from mtl.training.allocator import GiveBack, give_back, keep_freed_memory
 from mtl.training.budget import ScaleTokens
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
+from mtl.training.devices import environment, processes
 from mtl.training.known import KnownStates
 from mtl.training.memory import memory_advice, what_to_lower
 from mtl.training.model_io import save_model, start_from
 from mtl.training.module import MultiTaskModule, aggregate
 from mtl.training.resumed import (
-    METRICS_FILE,
     budget_of,
     check_weights,
     is_finished,
@@ -44,6 +46,7 @@ from mtl.training.resumed import (
     stopped_early,
 )
 from mtl.training.setup import Prepared, attention_of, build_task, optimizer_settings, prepare
+from mtl.training.sharding import load_whole, make_whole
 from mtl.training.stopping import StopOnSignal
 
 STATES = "states"
@@ -78,6 +81,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     give_back()
     _check_monitor(cfg.monitor, prepared.tasks)
     if checkpoint:
+        _check_parts(cfg, prepared)
         check_weights(checkpoint, prepared.model, run_dir)
     elif cfg.init is not None:
         _start_from(prepared, Path(cfg.init))
@@ -149,13 +153,14 @@ def _steps(
         keeper.consider(trainer, module.results[cfg.monitor])
     if keeper.best_path is not None:
         best = read_checkpoint(keeper.best_path)
-        module.load_state_dict(module.completed(best["state_dict"]))
+        load_whole(module, module.completed(best["state_dict"]))
         module.results.update(best["mtl"]["results"])
         for name, task in prepared.model.tasks.items():
             task.load_state(best["mtl"]["tasks"][name])
     if cfg.trainer.test and prepared.data.test:
         trainer.test(module, datamodule=prepared.data, verbose=False)
     metrics = {**module.results, **_baselines(prepared, test=cfg.trainer.test)}
+    make_whole(prepared.model)
     if trainer.is_global_zero:
         trunk = prepared.model.trunk
         save_model(
@@ -219,9 +224,7 @@ def _trainer(
     interval = options.val_check_interval or data.planner.steps_per_epoch
     return L.Trainer(
         accelerator=options.accelerator,
-        devices=options.devices,
-        num_nodes=options.num_nodes,
-        strategy=options.strategy,
+        **processes(options),
         precision=_precision(options.precision, options.accelerator),  # type: ignore[arg-type]
         max_epochs=1,  # The loader spans the whole run; its steps end it.
         max_steps=last_step,
@@ -231,10 +234,11 @@ def _trainer(
         log_every_n_steps=1,
         logger=loggers or False,
         callbacks=[*callbacks, keeper],
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), *environment()],
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
+        inference_mode=options.strategy != "fsdp",  # Whose gathered parameters are used again.
         deterministic=options.deterministic,
         profiler=options.profiler,
         detect_anomaly=options.detect_anomaly,
@@ -247,8 +251,15 @@ def _known(cfg: Config, run_dir: Path, data: MultiTaskData) -> list[L.Callback]:
     options = cfg.tuning
     if options.name != "frozen" or options.cache == "false":
         return []
+    if cfg.trainer.strategy == "fsdp":  # Ranks run every layer together, or none.
+        if options.cache == "true":
+            raise ConfigError(
+                "Expected `tuning.cache` to be auto or false under fsdp, but got true."
+            )
+        return []
     again = options.cache_dir is not None or data.steps > data.planner.steps_per_epoch
-    near = options.cache_dir is not None or cfg.trainer.num_nodes == 1
+    here = place()
+    near = options.cache_dir is not None or here is None or here.nodes == 1
     forced = options.cache == "true"
     if not forced and not (again and near):
         return []
@@ -300,6 +311,16 @@ def _check_device(asked: str) -> None:
         )
 
 
+def _check_parts(cfg: Config, prepared: Prepared) -> None:
+    """Refuse to continue in parts a run of which only some weights learn: not put together yet."""
+    if cfg.trainer.strategy == "fsdp" and prepared.model.frozen():
+        raise ConfigError(
+            f"Expected `resume` to be a run that trains all weights, or in one piece, but got "
+            f"trainer.strategy=fsdp with tuning={cfg.tuning.name}; start a new run from it with "
+            "`init`."
+        )
+
+
 def _start_from(prepared: Prepared, folder: Path) -> None:
     copied = start_from(prepared.model, folder)
     fresh = [t.name for t in prepared.tasks if t.name not in copied]
@@ -334,7 +355,7 @@ def _baselines(prepared: Prepared, *, test: bool) -> dict[str, float]:
 
 
 def _loggers(cfg: Config, run_dir: Path, tasks: list[Task]) -> list[Logger]:
-    sweep, job = _sweep()
+    sweep, job = sweep_job()
     return build_loggers(
         cfg.logger.names,
         run_dir,
@@ -344,19 +365,6 @@ def _loggers(cfg: Config, run_dir: Path, tasks: list[Task]) -> list[Logger]:
         sweep=sweep,
         job=job,
     )
-
-
-def _sweep() -> tuple[str | None, str | None]:
-    """Return the sweep's name and the job's number, if this run is a job of one."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    if not HydraConfig.initialized():
-        return None, None
-    hydra = HydraConfig.get()
-    if hydra.mode != RunMode.MULTIRUN:
-        return None, None
-    return Path(hydra.sweep.dir).name, str(hydra.job.num)
 
 
 def _show(cfg: Config, run_dir: Path, tasks: list[Task], metrics: Mapping[str, float]) -> None:

@@ -45,7 +45,6 @@ class Running:
         self.read: dict[str, int] = {}
         self.start = self.paused = time.perf_counter()
         self.seconds = 0.0
-        self.shares: dict[str, float] = {}
 
     def add(self, step: Step, losses: Mapping[str, Tensor], norm: Tensor) -> None:
         """Count one step."""
@@ -78,8 +77,6 @@ class Running:
         done = Running(self.names)
         done.__dict__.update(self.__dict__)
         done.seconds = max(time.perf_counter() - self.start, 1e-9)
-        everything = max(1, sum(self.read.values()))
-        done.shares = {n: count / everything for n, count in self.read.items()}
         self.__init__(self.names)  # type: ignore[misc]
         return done
 

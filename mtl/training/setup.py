@@ -20,7 +20,7 @@ from mtl.data.rows import Rows, write_rejects
 from mtl.data.sources import Splits, load_splits
 from mtl.data.store import ExampleStore
 from mtl.errors import CheckpointError, ConfigError, DataError
-from mtl.reporting.console import note
+from mtl.reporting.console import is_rank_zero, note
 from mtl.reporting.progress import track
 from mtl.tasks import Task
 from mtl.tasks.encode import encode_split
@@ -138,7 +138,7 @@ def _read(task: Task, spec: TaskConfig, seed: int) -> Splits:
 def write_rejected(splits: Mapping[str, Splits], run_dir: Path) -> None:
     """Write rows that were left out to ``rejected.jsonl``, if there are any."""
     bad = [s.bad_rows for s in splits.values() if len(s.bad_rows)]
-    if bad:
+    if bad and is_rank_zero():
         write_rejects(run_dir / "rejected.jsonl", bad)
 
 

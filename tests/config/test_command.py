@@ -9,8 +9,6 @@ import pytest
 import yaml
 
 import train as script
-from mtl.config.folders import save_config, worker_file
-from mtl.config.schema import Config
 from mtl.errors import DataError
 from tests.config.conftest import Result, Training
 
@@ -275,20 +273,31 @@ class TestSweep:
         assert list(training.cfg.tasks) == ["sentiment"]
 
 
-def test_a_worker_runs_what_its_parent_composed(command: Command, training: Training) -> None:
-    cfg = Config(seed=3)
-    save_config(cfg, worker_file(Path("r")))
-    Path("r/checkpoints").mkdir()
-    assert command("--worker", "r").code == 0
-    assert training.calls == [(cfg, Path.cwd() / "r")]
+class TestProcesses:
+    @pytest.fixture(autouse=True)
+    def _second(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Be the second of two processes that torchrun started."""
+        for name, value in (("RANK", "1"), ("LOCAL_RANK", "1"), ("WORLD_SIZE", "2")):
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+        monkeypatch.setenv("MASTER_PORT", "1")
 
+    def test_the_first_shows_a_wrong_command(self, command: Command) -> None:
+        assert command("task=nr") == Result(2, "", "")
 
-def test_other_ranks_share_the_folder(
-    command: Command, training: Training, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command("task=ner", "hydra.run.dir=r")
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    assert command("task=ner", "hydra.run.dir=r").code == 0
+    def test_a_sweep_starts_its_own(
+        self, command: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RANK", "0")
+        result = command("-m", "seed=1,2")
+        assert result.code == 2
+        assert "torchrun has started this one" in result.err
+
+    def test_half_a_launcher(self, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("MASTER_PORT")
+        result = command("task=ner")
+        assert result.code == 2
+        assert "MASTER_PORT is not set" in result.err
 
 
 def test_arguments_of_the_process_are_left_alone(command: Command) -> None:

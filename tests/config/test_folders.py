@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -6,17 +7,15 @@ from mtl.config.folders import (
     HYDRA,
     SWEEP,
     Occupied,
-    load_config,
     prepare_run_dir,
     prepare_sweep_dir,
     release_run_dir,
-    save_config,
     to_plain,
     unused,
-    worker_file,
 )
 from mtl.config.schema import Config, TaskConfig
-from mtl.errors import CheckpointError, ConfigError
+from mtl.config.validate import from_plain
+from mtl.errors import ConfigError
 
 
 def test_a_run_claims_its_folder(tmp_path: Path) -> None:
@@ -88,13 +87,6 @@ def test_unused_names() -> None:
     assert [str(next(names)) for _ in range(3)] == ["x", "x-2", "x-3"]
 
 
-def test_saved_config_is_read_back(tmp_path: Path) -> None:
+def test_plain_values_are_read_back() -> None:
     cfg = Config(tasks={"ner": TaskConfig(type="t", columns={"labels": -1})}, resume="r")
-    save_config(cfg, worker_file(tmp_path))
-    assert load_config(worker_file(tmp_path)) == cfg
-    assert to_plain(cfg)["tasks"]["ner"]["columns"] == {"labels": -1}
-
-
-def test_no_config_to_read(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="expected a run's configuration as JSON"):
-        load_config(tmp_path / "x.json")
+    assert from_plain(json.loads(json.dumps(to_plain(cfg)))) == cfg

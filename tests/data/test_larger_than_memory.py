@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-ROWS, WORDS = 8_000, 1_000
-TEXT = "word " * WORDS  # 5 kB a row, 40 MB a file
+ROWS, WORDS = 16_000, 1_000
+TEXT = "word " * WORDS  # 5 kB a row, 80 MB a file
 LIMIT = 34
 """MB that reading four times as much may take more."""
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
-import sys
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch.distributed.tensor import DTensor
 
+from mtl.cli import main as mtl
+from mtl.training.sharding import is_sharded, layers, make_whole
+from tests.training.processes import NAMES, arguments, logged, train_py, tree
 from tests.training.site import (
     Site,
     fit,
@@ -18,11 +25,130 @@ from tests.training.site import (
     metrics,
     module_of,
     prepared,
+    saved,
     weights,
 )
 from train import main
 
-ROOT = Path(__file__).parents[2]
+CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-6}
+"""Sums over two processes are added in another order; AdamW divides by their small roots."""
+
+
+@dataclass
+class Pair:
+    """One run in one process, and in two."""
+
+    strategy: str
+    one: Path
+    two: Path
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def one(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run in one process."""
+    base = tmp_path_factory.mktemp("one")
+    assert main([*arguments(site, base / "conf"), f"hydra.run.dir={base / 'run'}"]) == 0
+    return base / "run"
+
+
+@pytest.fixture(scope="module", params=["ddp", "fsdp"])
+def pair(
+    request: pytest.FixtureRequest,
+    one: Path,
+    site: Site,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Pair:
+    base = tmp_path_factory.mktemp("two")
+    line = arguments(site, base / "conf", f"trainer={request.param}", "trainer.devices=2")
+    ended = train_py(*line, f"hydra.run.dir={base / 'run'}")
+    assert ended.returncode == 0, ended.stderr
+    assert tree(base / "run") == tree(one)
+    return Pair(request.param, one, base / "run", ended.stdout, ended.stderr)
+
+
+def test_the_same_losses_at_every_step(pair: Pair) -> None:
+    one, two = logged(pair.one), logged(pair.two)
+    assert len(one) == len(two)
+    for ours, theirs in zip(one, two, strict=True):
+        assert theirs == pytest.approx(ours, rel=1e-4, abs=1e-6)
+
+
+def test_the_run_has_what_it_is_to_show(pair: Pair) -> None:
+    """Tasks that are in some steps only, or in fewer rows than there are processes."""
+    steps = [row for row in logged(pair.one) if "train/loss" in row]
+    for name in ("rating", "gist"):
+        present = [f"train/{name}/loss" in row for row in steps]
+        assert any(present)
+        assert not all(present)
+
+
+def test_the_same_weights(pair: Pair) -> None:
+    one, two = last_weights(pair.one), last_weights(pair.two)
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, **CLOSE)
+    assert saved(pair.one).keys() == saved(pair.two).keys()
+
+
+def test_the_same_metrics(pair: Pair) -> None:
+    assert metrics(pair.two) == pytest.approx(metrics(pair.one), rel=1e-5, abs=1e-6)
+
+
+def test_evaluation_in_one_process_is_exactly_the_same(
+    pair: Pair, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Counts to the last bit; sums of floats as far as their order allows."""
+    with pytest.raises(SystemExit) as end:
+        mtl(["evaluate", str(pair.two), "--json"])
+    assert end.value.code == 0
+    alone = json.loads(capsys.readouterr().out)["tasks"]
+    ours = metrics(pair.two)
+    for name in NAMES:
+        for metric, value in alone[name]["scores"].items():
+            exact = name in ("ner", "sentiment") or metric.startswith("rouge")
+            wanted = value if exact else pytest.approx(value, rel=1e-6)
+            assert ours[f"test/{name}/{metric}"] == wanted, metric
+
+
+def test_one_process_speaks(pair: Pair) -> None:
+    assert pair.out.count("primary metric") == 1
+    lines = pair.err.splitlines()
+    assert len(set(lines)) == len(lines)
+
+
+def test_it_resumes(pair: Pair, tmp_path: Path) -> None:
+    """A longer run goes on in two processes: parameters and optimiser are put in parts again."""
+    if pair.strategy == "ddp":
+        pytest.skip("each process loads what a single one does")
+    for run in (pair.one, pair.two):
+        shutil.copytree(run, tmp_path / run.parent.name)
+    ours, theirs = (tmp_path / run.parent.name for run in (pair.one, pair.two))
+    more = train_py(f"resume={theirs}", "trainer.max_epochs=3")
+    assert more.returncode == 0, more.stderr
+    assert main([f"resume={ours}", "trainer.max_epochs=3"]) == 0
+    one, two = last_weights(ours), last_weights(theirs)
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, **CLOSE)
+
+
+def test_an_error_is_one_sentence(site: Site, tmp_path: Path) -> None:
+    line = arguments(site, tmp_path / "conf", "tasks.ner.data.source=nowhere")
+    ended = train_py(*line, "trainer.devices=2", f"hydra.run.dir={tmp_path / 'run'}")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("error: tasks.ner.data.source: Expected")
+    assert ended.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_machines_need_a_launcher(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = arguments(site, tmp_path / "conf", "trainer.num_nodes=2")
+    assert main([*line, f"hydra.run.dir={tmp_path / 'run'}"]) == 2
+    assert "Expected a launcher to start a run on 2 machines" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture
@@ -36,47 +162,20 @@ def _no_group(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_no_group")
-def test_ddp_with_one_process(site: Site, tmp_path: Path) -> None:
-    """Every parameter takes part in every pass, so that DDP never waits for one.
-
-    Gradients lie elsewhere in memory under DDP, so that sums may be rounded in another order.
-    """
+def test_strategies_with_one_process(site: Site, tmp_path: Path) -> None:
+    """Every parameter takes part in every pass, so that DDP never waits for one."""
+    torch.set_num_threads(1)
     found = []
-    for strategy in ("auto", "ddp"):
+    for strategy in ("auto", "ddp", ModelParallelStrategy(1, 1)):
         cfg = site.config("ner", "sentiment", batching__tokens=16)
         ready = prepared(cfg, tmp_path)
         fit(module_of(cfg, ready), ready.data, steps=4, strategy=strategy, devices=1)
+        in_parts = strategy not in ("auto", "ddp")
+        assert is_sharded(ready.model) == in_parts
+        assert all(isinstance(p, DTensor) == in_parts for p in ready.model.parameters())
+        assert [is_sharded(layer) for layer in layers(ready.model.trunk)] == [in_parts]
+        make_whole(ready.model)
         found.append(weights(ready.model))
-    for name, value in found[0].items():
-        torch.testing.assert_close(found[1][name], value, rtol=1e-6, atol=1e-6)
-
-
-def test_two_processes_equal_one(site: Site, tmp_path: Path) -> None:
-    """Unequal rows, passes and tasks on the ranks; the same weights and metrics in the end."""
-    names = ("ner", "sentiment")
-    line = [
-        f"task={','.join(names)}",
-        *(f"tasks.{name}.data.source={site.data}" for name in names),
-        *(f"tasks.{name}.head.dropout=0" for name in names),
-        "trunk=hf",
-        f"trunk.path={site.trunk}",
-        "trunk.dropout=0",
-        "trainer.accelerator=cpu",
-        "trainer.max_steps=6",
-        "trainer.val_check_interval=3",
-        "trainer.threads=1",
-        "trainer.progress=false",
-        "batching.examples=5",
-        "batching.tokens=24",
-        "logger=none",
-    ]
-    assert main([*line, f"hydra.run.dir={tmp_path / 'one'}"]) == 0
-    two = [*line, "trainer=ddp", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'two'}"]
-    command = [sys.executable, str(ROOT / "train.py"), *two]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-    one, other = last_weights(tmp_path / "one"), last_weights(tmp_path / "two")
-    for name, value in one.items():
-        torch.testing.assert_close(other[name], value, rtol=1e-5, atol=1e-6)
-    assert metrics(tmp_path / "two") == pytest.approx(metrics(tmp_path / "one"), abs=1e-6)
+    for others in found[1:]:
+        for name, value in found[0].items():
+            torch.testing.assert_close(others[name], value, **CLOSE)

@@ -1,0 +1,104 @@
+"""How many processes a run is, and its start in several of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mtl.config.folders import to_plain
+from mtl.config.schema import Config
+from mtl.errors import ConfigError
+from mtl.launch.place import launcher, place
+
+METRICS_FILE = "metrics.json"
+SWEEP, SWEEP_JOB = "MTL_SWEEP", "MTL_SWEEP_JOB"
+
+
+def own_processes(cfg: Config) -> int:
+    """Return how many processes a run has to start: 1 where it trains in this one.
+
+    Raises:
+        ConfigError: If this machine has too few devices, or other machines are asked for.
+    """
+    if place() is not None:
+        return 1
+    options = cfg.trainer
+    if options.num_nodes > 1:
+        raise ConfigError(
+            f"Expected a launcher to start a run on {options.num_nodes} machines, but there is "
+            "none; use torchrun or srun on each (docs/many-devices.md), or `trainer.num_nodes=1`."
+        )
+    if options.devices == 1 or options.accelerator == "mps":
+        return 1
+    gpus = _gpus(options.accelerator)
+    if options.devices == -1:
+        return max(1, gpus)
+    if gpus and options.devices > gpus:
+        raise ConfigError(
+            f"Expected `trainer.devices` to be at most {gpus}, the number of GPUs here, but got "
+            f"{options.devices}."
+        )
+    return options.devices
+
+
+def _gpus(accelerator: str) -> int:
+    """Return the number of GPUs that a run would use; 0 on CPU."""
+    if accelerator == "cpu":
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def train_in_processes(cfg: Config, run_dir: Path, script: Path) -> dict[str, float]:
+    """Train in several processes of this machine and return the metrics.
+
+    Args:
+        cfg: The whole configuration.
+        run_dir: The run's folder.
+        script: ``train.py``, which each process runs with ``--worker``.
+
+    Raises:
+        MtlError: What a process raised.
+        ProcessError: If a process crashed or was killed.
+    """
+    from mtl.launch.parent import check_finished, run_processes
+
+    run_processes(to_plain(cfg), run_dir, own_processes(cfg), script, _sweep_variables())
+    return check_finished(run_dir, METRICS_FILE)
+
+
+def sweep_job() -> tuple[str | None, str | None]:
+    """Return the sweep's name and the job's number, if this run is a job of one."""
+    import os
+
+    if SWEEP in os.environ:
+        return os.environ[SWEEP], os.environ[SWEEP_JOB]
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if not HydraConfig.initialized():
+        return None, None
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return None, None
+    return Path(hydra.sweep.dir).name, str(hydra.job.num)
+
+
+def _sweep_variables() -> dict[str, str]:
+    """Return what tells the processes of a sweep's job which one it is."""
+    sweep, job = sweep_job()
+    return {} if sweep is None or job is None else {SWEEP: sweep, SWEEP_JOB: job}
+
+
+def check_no_launcher() -> None:
+    """Refuse a sweep that a launcher started in several processes.
+
+    Raises:
+        ConfigError: Then.
+    """
+    name = launcher()
+    if name is not None:
+        raise ConfigError(
+            f"Expected a sweep to start the processes of its jobs, but {name} has started this "
+            f"one; leave {name} out and set `trainer.devices`."
+        )

@@ -1,0 +1,117 @@
+"""A model whose parameters lie in parts on all ranks: FSDP2 (``torch.distributed.fsdp``).
+
+Ranks exchange parameters in the middle of a pass, so all must make the same passes: see
+:func:`passes_of_all` and :func:`empty_pass`. Evaluation does not: there each rank holds the whole
+model, without gradients, and makes its own passes and writes its own texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor
+
+from mtl.training.model import MultiTaskModel
+from mtl.trunk import Trunk
+from mtl.types import MicroBatch, TrunkBatch
+
+
+def shard(model: MultiTaskModel, mesh: Any) -> None:
+    """Part every parameter among the ranks of a mesh.
+
+    Each layer of the trunk gathers its parameters when its turn comes; embeddings, heads and the
+    rest are gathered together for the length of a pass. In an encoder-decoder everything is: a pass
+    without branches leaves its decoder out, and the other ranks would wait for it.
+
+    Args:
+        model: Left alone if it is in parts already.
+        mesh: One dimension: the ranks.
+    """
+    if isinstance(model, FSDPModule):
+        return
+    if model.trunk.kind != "encoder-decoder":
+        for layer in layers(model.trunk):
+            fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    model.touch = True
+
+
+def layers(trunk: Trunk) -> list[nn.Module]:
+    """Return the trunk's layers, as its own class names them."""
+    names = set(getattr(trunk.model, "_no_split_modules", None) or ())
+    return [m for m in trunk.model.modules() if names & {c.__name__ for c in type(m).__mro__}]
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Return whether a model's parameters are in parts."""
+    return isinstance(model, FSDPModule)
+
+
+def gather(model: nn.Module) -> None:
+    """Hold the whole model on each rank until :func:`part`."""
+    for module in _parted(model):
+        module.set_reshard_after_forward(False, recurse=False)
+        module.unshard()
+
+
+def part(model: nn.Module) -> None:
+    """Let go of what belongs to other ranks; the layers do it again after each pass."""
+    for module in _parted(model):
+        module.set_reshard_after_forward(module is not model, recurse=False)
+        module.reshard()
+
+
+def _parted(model: nn.Module) -> Iterator[FSDPModule]:
+    return (m for m in model.modules() if isinstance(m, FSDPModule))
+
+
+def passes_of_all(own: int, device: torch.device) -> int:
+    """Return the most passes that any rank makes in this step."""
+    most = torch.tensor(own, device=device)
+    dist.all_reduce(most, op=dist.ReduceOp.MAX)
+    return int(most)
+
+
+def empty_pass(device: torch.device) -> MicroBatch:
+    """Return a pass over one token that nothing reads: a rank's part where it has no rows."""
+    zero = torch.zeros((1, 1), dtype=torch.long, device=device)
+    batch = TrunkBatch(zero, zero, zero, zero, zero.bool(), plain=True)
+    return MicroBatch(batch, {})
+
+
+def make_whole(model: nn.Module) -> None:
+    """Give every rank the whole model, for good; all must ask. It is not to be run any more.
+
+    Names that share one parameter go on sharing it.
+    """
+    part(model)
+    found: dict[nn.Parameter, nn.Parameter] = {}
+    for module in model.modules():
+        for name, value in module._parameters.items():
+            if isinstance(value, DTensor):
+                if value not in found:
+                    plain = value.detach().full_tensor()
+                    found[value] = nn.Parameter(plain, requires_grad=value.requires_grad)
+                module._parameters[name] = found[value]
+
+
+def whole(value: Tensor) -> Tensor:
+    """Return a plain tensor; every rank must ask."""
+    return value.full_tensor() if isinstance(value, DTensor) else value
+
+
+def load_whole(module: nn.Module, state: dict[str, Any]) -> None:
+    """Load plain weights into a module; where it is in parts, what is not learned stays."""
+    if not any(isinstance(p, DTensor) for p in module.parameters()):
+        module.load_state_dict(state)
+        return
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+
+    given = {name: value for name, value in state.items() if not isinstance(value, DTensor)}
+    options = StateDictOptions(full_state_dict=True, strict=False)
+    set_model_state_dict(module, given, options=options)

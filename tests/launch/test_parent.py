@@ -1,0 +1,158 @@
+"""A parent and its processes: one outcome, whatever each of them does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch.distributed  # noqa: F401  (sets a variable when it is imported)
+
+from mtl.errors import CheckpointError, DataError, ProcessError
+from mtl.launch import parent
+from mtl.launch.parent import check_finished, environment, run_processes
+
+SCRIPT = Path(__file__).with_name("script.py")
+ROOT = SCRIPT.parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parent, "GRACE", 1.0)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@pytest.fixture(autouse=True)
+def _all_is_left_as_it_was(tmp_path: Path) -> Iterator[None]:
+    before = settings()
+    yield
+    assert settings() == before
+    assert not list(tmp_path.glob(".processes-*"))
+    for file in tmp_path.glob("*.pid"):
+        assert not alive(int(file.read_text().split()[0]))
+
+
+def settings() -> tuple[dict[str, str], list[object]]:
+    """Return this process's variables and signal handlers."""
+    variables = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
+    return variables, [signal.getsignal(n) for n in parent.PASSED_ON]
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_the_first_alone_speaks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run_processes({}, tmp_path, 3, SCRIPT)
+    assert capfd.readouterr() == ("process 0\n", "")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0.pid", "1.pid", "2.pid"]
+
+
+@pytest.mark.parametrize("plan", [{"all": "wrong"}, {"0": "hang", "1": "wrong"}])
+def test_a_users_error_is_one(plan: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^x\.tsv:3: Expected a label\.$"):
+        run_processes(plan, tmp_path, 2, SCRIPT)
+
+
+def test_a_users_error_is_the_cause_of_a_crash(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        run_processes({"0": "late crash", "1": "wrong"}, tmp_path, 2, SCRIPT)
+
+
+def test_the_first_crash_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ProcessError, match=r"^Process 2 of 2: ValueError: boom$"):
+        run_processes({"0": "late crash", "1": "crash"}, tmp_path, 2, SCRIPT)
+    shown = capfd.readouterr().err
+    assert shown.count("Traceback") == 1
+    assert shown.endswith("ValueError: boom\n")
+
+
+def test_a_killed_process_ends_all(tmp_path: Path) -> None:
+    with pytest.raises(ProcessError, match=r"Process 2 of 3 was ended by SIGKILL.*resume="):
+        run_processes({"0": "late crash", "1": "killed", "2": "hang"}, tmp_path, 3, SCRIPT)
+
+
+def send_when_running(number: int, folder: Path, count: int = 2) -> None:
+    """Send this process a signal as soon as all of its children run."""
+
+    def wait() -> None:
+        while len(list(folder.glob("*.pid"))) < count:
+            time.sleep(0.02)
+        time.sleep(0.2)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def test_ctrl_c_ends_all(tmp_path: Path) -> None:
+    send_when_running(signal.SIGINT, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run_processes({"all": "hang"}, tmp_path, 2, SCRIPT)
+
+
+def test_sigterm_is_passed_on(tmp_path: Path) -> None:
+    send_when_running(signal.SIGTERM, tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        run_processes({"all": "leave"}, tmp_path, 2, SCRIPT)
+    assert stop.value.code == 143
+
+
+def test_who_ignores_a_signal_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parent, "PATIENCE", 0.5)
+    send_when_running(signal.SIGTERM, tmp_path)
+    with pytest.raises(SystemExit):
+        run_processes({"0": "leave", "1": "hang"}, tmp_path, 2, SCRIPT)
+
+
+def test_children_end_with_their_parent(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from mtl.launch.parent import run_processes;"
+        f"run_processes({{'all': 'hang'}}, Path({str(tmp_path)!r}), 2, Path({str(SCRIPT)!r}))"
+    )
+    running = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    files = [tmp_path / f"{rank}.pid" for rank in range(2)]
+    until(lambda: all(f.exists() and f.read_text() for f in files))
+    running.kill()
+    running.wait()
+    until(lambda: not any(alive(int(f.read_text().split()[0])) for f in files))
+    for folder in tmp_path.glob(".processes-*"):
+        folder.rename(tmp_path / "left")
+
+
+def until(true: object) -> None:
+    end = time.monotonic() + 60
+    while not true():  # type: ignore[operator]
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_groups_at_one_time_have_ports_of_their_own(tmp_path: Path) -> None:
+    stores = [parent._store() for _ in range(20)]
+    assert len({store.port for store in stores}) == 20
+    run_processes({}, tmp_path, 2, SCRIPT)
+    ports = {file.read_text().split()[1] for file in tmp_path.glob("*.pid")}
+    assert len(ports) == 1
+    assert not ports & {str(store.port) for store in stores}
+
+
+def test_cores_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    threads = int(environment(0, 2, 1)["OMP_NUM_THREADS"])
+    assert threads == max(1, (os.cpu_count() or 1) // 2) or threads >= 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert "OMP_NUM_THREADS" not in environment(0, 2, 1)
+
+
+def test_no_metrics(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="Expected the run's metrics"):
+        check_finished(tmp_path, "metrics.json")
