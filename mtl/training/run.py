@@ -49,6 +49,9 @@ from mtl.training.stopping import StopOnSignal
 STATES = "states"
 """Folder of a run that holds its frozen trunk's states while it trains."""
 
+LOAD_LESS = "`tasks.<name>.data.max_examples` or `trunk.max_length`, or choose a smaller trunk"
+"""What takes less memory before training begins."""
+
 
 def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     """Train, keep the best weights, evaluate them, and write the run's folder.
@@ -74,7 +77,8 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     states = checkpoint["mtl"]["tasks"] if checkpoint else None
     if checkpoint and cfg.trainer.auto_scale_tokens:
         cfg = replace(cfg, batching=replace(cfg.batching, tokens=budget_of(checkpoint, run_dir)))
-    prepared = prepare(cfg, run_dir, states)
+    with memory_advice(lambda: LOAD_LESS):
+        prepared = prepare(cfg, run_dir, states)
     give_back()
     _check_monitor(cfg.monitor, prepared.tasks)
     if checkpoint:
