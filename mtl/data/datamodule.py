@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning as L
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from mtl.data.collate import Collator
@@ -109,11 +110,12 @@ class MultiTaskData(L.LightningDataModule):
             **self._place(),
         )
 
-    def longest_step(self, budget: int | None) -> Step:
+    def longest_step(self, budget: int | None, only: int | None = None) -> Step:
         """Return a step of the longest training documents, as many as one step may hold.
 
         Args:
             budget: Most tokens of one pass; no limit when None.
+            only: The number of the task whose documents these are; of any when None.
         """
         b = self.batching
         stores, collator = self.train, self.collator(self.train)
@@ -122,7 +124,7 @@ class MultiTaskData(L.LightningDataModule):
         tasks = np.concatenate([np.full(len(s), n) for n, s in enumerate(stores)])
         places = np.concatenate([np.arange(len(store)) for store in stores])
         groups: dict[int, list[tuple[int, int]]] = {}
-        for at in np.argsort(-lengths, kind="stable")[: b.examples].tolist():
+        for at in self._longest(lengths, tasks, only)[: b.examples].tolist():
             task, place = int(tasks[at]), int(places[at])
             group = groups.setdefault(int(stores[task].keys[place]), [])
             if len(group) < b.max_branches:
@@ -130,6 +132,14 @@ class MultiTaskData(L.LightningDataModule):
         chosen = list(groups.values())
         tables = {n: (store.task, store.masses) for n, store in enumerate(stores)}
         return Step(0, collator(chosen), masses(chosen, tables), sum(map(len, chosen)))
+
+    @staticmethod
+    def _longest(
+        lengths: npt.NDArray[np.int64], tasks: npt.NDArray[np.int64], only: int | None
+    ) -> npt.NDArray[np.int64]:
+        """Return the places of examples, of one task or of all, the longest first."""
+        order = np.argsort(-lengths, kind="stable")
+        return order if only is None else order[tasks[order] == only]
 
     def val_dataloader(self) -> EvalLoader:
         """Return the loader of this rank's validation passes."""

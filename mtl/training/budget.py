@@ -107,16 +107,36 @@ class _Trial:
         self.trainer = trainer
         self.module = module
         self.data = data
-        self.free = free_memory(module.device) if module.device.type == "cpu" else None
+        self.free = self._free() if module.device.type == "cpu" else None
         """Bytes, where memory that is not there is promised all the same."""
         self.per_token = 0.0
         """Bytes that a pass took for each token, at most."""
         self.largest = 0
         """Tokens, padding included, of the largest pass that did fit."""
 
+    def _free(self) -> int | None:
+        """Return this process's share of what is free, without what learning takes in any case.
+
+        That is a gradient and AdamW's two moments for each weight: an empty tensor holds no memory
+        on a CPU until it is written to.
+        """
+        free = free_memory(self.module.device)
+        if free is None:
+            return None
+        learning = [p for p in self.module.parameters() if p.requires_grad]
+        taken = 3 * sum(p.numel() * p.element_size() for p in learning)
+        return max(0, free // self.trainer.num_devices - taken)
+
     def fits(self, budget: int) -> bool:
-        """Whether a pass of the longest documents fits."""
-        step = self.data.longest_step(budget)
+        """Whether passes of every task's longest documents fit.
+
+        A task that predicts tokens takes more memory for each than one that labels documents,
+        though its documents may be shorter.
+        """
+        tasks = range(len(self.data.train)) if len(self.data.train) > 1 else [None]
+        return all(self._fits(self.data.longest_step(budget, only)) for only in tasks)
+
+    def _fits(self, step: Step) -> bool:
         batch = heaviest(step)
         size = batch.trunk.tokens_with_padding
         if self.free is not None and size * self.per_token * SLACK > self.free:

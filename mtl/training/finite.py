@@ -19,6 +19,8 @@ from torch.optim import Optimizer
 from mtl.training.optim import OptimizerSettings
 
 STOP, SKIP = "stop", "skip"
+IN_A_ROW = 20
+"""So many steps left out one after the other end a run: it learns nothing any more."""
 
 
 def spoil(loss: Tensor) -> Tensor:
@@ -52,17 +54,23 @@ def step_sentence(step: int, losses: Mapping[str, float], norm: float) -> str:
     return f"step {step:,}: Expected finite losses, but {named}"
 
 
-def what_to_lower(settings: OptimizerSettings, precision: str) -> str:
-    """Return what to do about it, with the settings' present values."""
+def what_to_lower(settings: OptimizerSettings, precision: str, *, skips: bool = False) -> str:
+    """Return what to do about it, with the settings' present values.
+
+    Args:
+        settings: Of the optimiser.
+        precision: `trainer.precision`.
+        skips: Whether such steps are left out already.
+    """
     keys = {"trunk.lr": settings.trunk_lr, "head.lr": settings.head_lr}
     parts = [f"`{key}` ({value:g})" for key, value in keys.items() if value > 0]
     if settings.clip_norm is not None:
         parts.append(f"`trainer.gradient_clip_val` ({settings.clip_norm:g})")
     also = ", or choose trainer.precision=bf16-mixed" if precision == "16-mixed" else ""
-    return (
-        f"lower {' or '.join(parts) or 'the learning rates'}{also}, or go on without such steps: "
-        "resume=RUN trainer.non_finite=skip"
-    )
+    lower = f"lower {' or '.join(parts) or 'the learning rates'}{also}"
+    if skips:
+        return lower
+    return f"{lower}, or go on without such steps: resume=RUN trainer.non_finite=skip"
 
 
 def count_odd(logits: Tensor) -> Tensor:

@@ -18,6 +18,10 @@ _MESSAGES = re.compile(
     re.IGNORECASE,
 )
 
+SECOND = ("memory.max", "memory.current")
+FIRST = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+"""A control group's files: its limit, and what is used; by the version of control groups."""
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that a device or the machine has no memory left."""
@@ -118,23 +122,26 @@ def _machine() -> int | None:
     return None
 
 
-def _container(root: Path) -> int | None:
-    """Return what the process's control group leaves (second version of them)."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        own = Path("/proc/self/cgroup").read_text(encoding="utf-8").strip().split("::")[1]
-        left = [_left_in(folder) for folder in (root / own.lstrip("/"), root)]
-        return min((n for n in left if n is not None), default=None)
-    return None
+def _container(root: Path, groups: Path = Path("/proc/self/cgroup")) -> int | None:
+    """Return what the process's control group leaves; both versions of them."""
+    left = []
+    with contextlib.suppress(OSError, ValueError):
+        for line in groups.read_text(encoding="utf-8").splitlines():
+            _, kinds, own = line.split(":", 2)
+            if kinds == "" or "memory" in kinds.split(","):
+                base, files = (root / "memory", FIRST) if kinds else (root, SECOND)
+                left += [_left_in(folder, files) for folder in (base / own.lstrip("/"), base)]
+    return min((n for n in left if n is not None), default=None)
 
 
-def _left_in(folder: Path) -> int | None:
+def _left_in(folder: Path, files: tuple[str, str] = SECOND) -> int | None:
     """Return what a control group leaves; files in its cache do not count as used."""
     with contextlib.suppress(OSError, ValueError):
-        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
+        limit = (folder / files[0]).read_text(encoding="ascii").strip()
         if limit != "max":
-            used = int((folder / "memory.current").read_text(encoding="ascii"))
+            used = int((folder / files[1]).read_text(encoding="ascii"))
             stat = (folder / "memory.stat").read_text(encoding="ascii")
-            cached = re.search(r"^inactive_file (\d+)", stat, re.MULTILINE)
+            cached = re.search(r"^(?:total_)?inactive_file (\d+)", stat, re.MULTILINE)
             return max(0, int(limit) - used + (int(cached.group(1)) if cached else 0))
     return None
 

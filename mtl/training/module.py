@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import lightning as L
 import torch
@@ -27,6 +27,7 @@ from mtl.metrics.names import SCORE, metric_name
 from mtl.reporting.console import note
 from mtl.tasks import TaskMetrics
 from mtl.training.finite import (
+    IN_A_ROW,
     SKIP,
     STOP,
     apply_only_finite,
@@ -90,6 +91,8 @@ class MultiTaskModule(L.LightningModule):
         self.non_finite = non_finite
         self.skipped = 0
         """Steps that were left out because a loss or the gradient was not finite."""
+        self.in_a_row = 0
+        """How many of them since the last step that was taken."""
         self.stores = {stage: {s.task: s for s in found} for stage, found in stores.items()}
         self.scores = nn.ModuleDict(
             {
@@ -135,6 +138,7 @@ class MultiTaskModule(L.LightningModule):
         self._judge()
         checkpoint["mtl"] = {
             "skipped": self.skipped,
+            "in_a_row": self.in_a_row,
             "frozen": self._frozen_digest if frozen else None,
             "config": self.plain_config,
             "tasks": {name: task.state() for name, task in self.model.tasks.items()},
@@ -147,6 +151,7 @@ class MultiTaskModule(L.LightningModule):
         self.results.update(checkpoint["mtl"]["results"])
         self._kept = checkpoint["mtl"].get("running")
         self.skipped = checkpoint["mtl"].get("skipped", 0)
+        self.in_a_row = checkpoint["mtl"].get("in_a_row", 0)
         if "state_dict" in checkpoint:  # FSDP2 has loaded it by now.
             checkpoint["state_dict"] = self.completed(checkpoint["state_dict"])
         if any(state.get("unfinished") for state in checkpoint["callbacks"].values()):
@@ -268,24 +273,32 @@ class MultiTaskModule(L.LightningModule):
         new = self._running.new()
         norms = torch.stack([taken.norm for taken in new]).tolist() if new else []
         for taken, norm in zip(new, norms, strict=True):
-            if not math.isfinite(norm):
+            self.in_a_row = 0 if math.isfinite(norm) else self.in_a_row + 1
+            if self.in_a_row:
                 self._left_out(taken, norm)
 
     def _left_out(self, taken: Taken, norm: float) -> None:
         self.skipped += 1
         losses = dict(zip(self.model.tasks, self._total(taken.losses).tolist(), strict=True))
+        sentence = step_sentence(taken.number, losses, norm)
+        if self.in_a_row >= IN_A_ROW:
+            self._stop(f"{sentence}, and the {self.in_a_row - 1} steps before were no better")
         if self._scaler is not None and not odd_ones(losses):
             return  # float16's way to find the scale that fits.
-        self._object(step_sentence(taken.number, losses, norm), f"step {taken.number:,} left out")
+        self._object(sentence, f"step {taken.number:,} left out")
 
     def _object(self, sentence: str, consequence: str) -> None:
         """Stop because of something that is not finite, or go on and say so."""
         if self.non_finite == STOP:
-            advice = what_to_lower(self.settings, str(self.trainer.precision))
-            sentence = sentence[0].upper() + sentence[1:]
-            raise TrainingError(f"{sentence}; {advice}. The checkpoints are as they were.")
+            self._stop(sentence)
         if self.trainer.is_global_zero:
             note(f"{sentence}: {consequence} (trainer.non_finite=skip)")
+
+    def _stop(self, sentence: str) -> NoReturn:
+        skips = self.non_finite == SKIP
+        advice = what_to_lower(self.settings, str(self.trainer.precision), skips=skips)
+        sentence = sentence[0].upper() + sentence[1:]
+        raise TrainingError(f"{sentence}; {advice}. The checkpoints are as they were.")
 
     def _seed(self, step: int, micro_batch: int) -> None:
         """Seed what dropout draws from, for this pass alone."""

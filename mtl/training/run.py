@@ -26,6 +26,7 @@ from mtl.launch.place import place
 from mtl.metrics.names import SCORE, metric_name, parse_metric_name
 from mtl.reporting.console import console, note
 from mtl.reporting.loggers import build_loggers, finish_loggers
+from mtl.reporting.opening import Opening, opening_lines
 from mtl.reporting.progress import ProgressReport
 from mtl.reporting.summary import closing_table, further_runs, next_steps
 from mtl.secrets import hide_secrets
@@ -52,6 +53,9 @@ from mtl.training.stopping import StopOnSignal
 STATES = "states"
 """Folder of a run that holds its frozen trunk's states while it trains."""
 
+LOAD_LESS = "`tasks.<name>.data.max_examples` or `trunk.max_length`, or choose a smaller trunk"
+"""What takes less memory before training begins."""
+
 
 def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     """Train, keep the best weights, evaluate them, and write the run's folder.
@@ -77,7 +81,8 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     states = checkpoint["mtl"]["tasks"] if checkpoint else None
     if checkpoint and cfg.trainer.auto_scale_tokens:
         cfg = replace(cfg, batching=replace(cfg.batching, tokens=budget_of(checkpoint, run_dir)))
-    prepared = prepare(cfg, run_dir, states)
+    with memory_advice(lambda: LOAD_LESS):
+        prepared = prepare(cfg, run_dir, states)
     give_back()
     _check_monitor(cfg.monitor, prepared.tasks)
     if checkpoint:
@@ -146,6 +151,8 @@ def _steps(
     keeper: RunCheckpoint,
 ) -> dict[str, float]:
     """Fit, evaluate the best weights, and write the results."""
+    if trainer.is_global_zero:
+        _open(cfg, run_dir, prepared, trainer)
     resume = keeper.last_path if cfg.resume is not None else None
     trainer.fit(module, datamodule=prepared.data, ckpt_path=resume, weights_only=True)
     if keeper.validated_at != trainer.global_step:
@@ -365,6 +372,41 @@ def _loggers(cfg: Config, run_dir: Path, tasks: list[Task]) -> list[Logger]:
         sweep=sweep,
         job=job,
     )
+
+
+def _open(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trainer) -> None:
+    """Say what the run is."""
+    data, trunk = prepared.data, prepared.model.trunk
+    device = trainer.strategy.root_device
+    searches = cfg.trainer.auto_scale_tokens and cfg.resume is None
+    on_cpu = device.type == "cpu"
+    stores = (data.train, data.validation, data.test)
+    sizes = [{store.task: len(store) for store in found} for found in stores]
+    facts = Opening(
+        tasks={t.name: [split.get(t.name, 0) for split in sizes] for t in prepared.tasks},
+        trunk=cfg.trunk.path or cfg.trunk.name,
+        kind=trunk.config.model_type,
+        parameters=sum(p.numel() for p in trunk.parameters()),
+        tuning=cfg.tuning.name,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        processes=trainer.world_size,
+        threads=torch.get_num_threads() if on_cpu else None,
+        precision=str(trainer.precision),
+        steps=data.steps,
+        steps_per_epoch=data.planner.steps_per_epoch,
+        examples=cfg.batching.examples,
+        tokens=None if searches else data.batching.tokens,
+        folder=run_dir,
+        bf16_units=on_cpu and multiplies_bf16(),
+    )
+    for line in opening_lines(facts):
+        console().print(line, soft_wrap=True)
+
+
+def multiplies_bf16() -> bool:
+    """Return whether this CPU has units for products of bf16 numbers, and PyTorch uses them."""
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
 def _show(cfg: Config, run_dir: Path, tasks: list[Task], metrics: Mapping[str, float]) -> None:

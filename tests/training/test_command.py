@@ -37,6 +37,8 @@ def test_two_tasks_train_jointly_and_go_on(
     shown = capsys.readouterr().out
     assert "ner" in shown
     assert "mtl predict" in shown
+    assert "steps    2 of 6 examples" in shown
+    assert shown.index("ner, sentiment: ") < shown.index(f"resume={run}") < shown.index("baseline")
     assert {name.split("/")[1] for name in metrics(run)} == {"ner", "sentiment", "score"}
     assert {p.name for p in run.iterdir()} == {".hydra", "checkpoints", "metrics.json", "model"}
     hydra = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (run / ".hydra").iterdir()}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +15,13 @@ import torch
 from mtl.errors import TrainingError
 from mtl.reporting.loggers.csv_file import read_rows
 from mtl.training.checkpoint import read_checkpoint
-from mtl.training.finite import spoil
+from mtl.training.finite import IN_A_ROW, spoil
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
 from tests.training.site import Site, differing, fit, last_weights, module_of, prepared, weights
 from tests.training.test_resume import check_equal, resumed
 
+ROOT = Path(__file__).parents[2]
 BAD = {"nan": math.nan, "inf": math.inf}
 
 
@@ -203,3 +207,67 @@ def test_float16s_own_search_for_a_scale_is_no_error(
     else:
         fit(module, ready.data, steps=1)
         assert module.training_logs["train/skipped_steps"] == 1
+
+
+def test_a_run_that_only_skips_ends(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps in a row count: a step that was taken between begins the count anew."""
+    options = {"trainer__max_steps": 50, "trainer__val_check_interval": 50}
+    cfg = config(site, trainer__non_finite="skip", **options)
+    spoil_steps(monkeypatch, {*range(1, 51)} - {IN_A_ROW}, "rating", math.nan)
+    with pytest.raises(TrainingError) as stopped:
+        train(cfg, tmp_path)
+    said = str(stopped.value)
+    assert said.startswith(
+        f"Step {2 * IN_A_ROW}: Expected finite losses, but that of task 'rating'"
+    )
+    assert f"and the {IN_A_ROW - 1} steps before were no better; lower `trunk.lr`" in said
+    assert "non_finite=skip" not in said
+
+
+SCRIPT = """
+import math, sys
+from pathlib import Path
+import torch
+from tests.training.site import Site, fit, module_of, prepared
+
+if __name__ == "__main__":
+    trunk, data, folder, mode = sys.argv[1:]
+    site = Site(Path(trunk), Path(data))
+    cfg = site.config("ner", "sentiment", batching__tokens=400)
+    ready = prepared(cfg, Path(folder))
+    module = module_of(cfg, ready)
+    module.non_finite = mode
+    head = ready.model.head("ner")
+    loss, calls = head.loss, [0]
+
+    def broken(*arguments):
+        calls[0] += 1
+        alone = module.global_rank == 1 and calls[0] == 2
+        return loss(*arguments) + (math.inf if alone else 0.0)
+
+    head.loss = broken
+    try:
+        fit(module, ready.data, steps=4, strategy="ddp", devices=2)
+    finally:
+        state = {"skipped": module.skipped, "weights": ready.model.state_dict()}
+        torch.save(state, Path(folder) / f"rank{module.global_rank}.pt")
+"""
+
+
+@pytest.mark.parametrize("mode", ["stop", "skip"])
+def test_ranks_agree(site: Site, tmp_path: Path, mode: str) -> None:
+    """A loss that only one of two processes sees ends, or leaves out, the step of both."""
+    file = tmp_path / "script.py"
+    file.write_text(SCRIPT)
+    command = [sys.executable, str(file), str(site.trunk), str(site.data), str(tmp_path), mode]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert (ended.returncode == 0) == (mode == "skip"), ended.stderr
+    found = [torch.load(tmp_path / f"rank{n}.pt", weights_only=True) for n in (0, 1)]
+    assert differing(found[0]["weights"], found[1]["weights"]) == []
+    assert [each["skipped"] for each in found] == [1, 1]
+    assert all(value.isfinite().all() for value in found[0]["weights"].values())
+    if mode == "stop":
+        assert "that of task 'ner' is inf" in ended.stderr

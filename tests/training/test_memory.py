@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,9 +17,10 @@ from mtl.errors import TrainingError
 from mtl.training import budget as budgets
 from mtl.training.budget import FINENESS, ScaleTokens, largest_budget
 from mtl.training.checkpoint import read_checkpoint
-from mtl.training.memory import _left_in, free_memory, is_out_of_memory
+from mtl.training.memory import _container, _left_in, free_memory, is_out_of_memory
 from mtl.training.model import MultiTaskModel
 from mtl.training.run import train
+from mtl.types import Step
 from tests.training.site import (
     Site,
     differing,
@@ -219,3 +221,66 @@ def test_containers_have_limits_of_their_own(tmp_path: Path) -> None:
     assert _left_in(tmp_path) is None
     assert free_memory(torch.device("meta")) is None
     assert (free_memory(torch.device("cpu")) or 1) > 0
+
+
+def test_both_versions_of_control_groups(tmp_path: Path) -> None:
+    own, root = tmp_path / "cgroup", tmp_path / "fs"
+    places = {
+        root / "memory" / "a": ("memory.limit_in_bytes", "memory.usage_in_bytes", "1000"),
+        root / "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", str(2**63 - 4096)),
+        root / "c": ("memory.max", "memory.current", "3000"),
+    }
+    for folder, (limit, used, most) in places.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / limit).write_text(f"{most}\n")
+        (folder / used).write_text("700\n")
+        (folder / "memory.stat").write_text("cache 9\ntotal_inactive_file 200\n")
+    for text, left in (
+        ("9:cpu,cpuacct:/a\n4:memory:/a\n0::/\n", 500),
+        ("0::/c\n", 2500),
+        ("9:cpu:/c\n", None),
+        ("nonsense\n", None),
+    ):
+        own.write_text(text)
+        assert _container(root, own) == left
+    assert _container(root, tmp_path / "nowhere") is None
+
+
+def test_processes_share_a_cpus_memory_and_keep_what_learning_takes(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = prepared(site.config("ner", "gist"), tmp_path)
+    module = module_of(site.config("ner"), ready)
+    monkeypatch.setattr(budgets, "free_memory", lambda device: 10**8)
+    taken = 3 * 4 * sum(p.numel() for p in module.parameters())
+    for processes in (1, 4):
+        trainer: Any = SimpleNamespace(num_devices=processes)
+        assert budgets._Trial(trainer, module, ready.data).free == 10**8 // processes - taken
+    next(module.parameters()).requires_grad_(False)
+    less = budgets._Trial(trainer, module, ready.data).free
+    assert less == 10**8 // 4 - taken + 3 * 4 * next(module.parameters()).numel()
+
+
+def test_each_tasks_longest_documents_must_fit(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task of shorter documents may take more memory for each token."""
+    ready = prepared(site.config("ner", "gist"), tmp_path)
+    module = module_of(site.config("ner"), ready)
+    trainer: Any = SimpleNamespace(num_devices=1)
+    for only, name in enumerate(("ner", "gist")):
+        step = ready.data.longest_step(40, only)
+        assert all(set(batch.heads) == {name} for batch in step.micro_batches)
+        lengths = ready.data.train[only].lengths
+        read = step.micro_batches[0].heads[name].examples
+        assert max(lengths[i] for i in read) == lengths.max()
+    trial = budgets._Trial(trainer, module, ready.data)
+    passes: list[set[str]] = []
+
+    def fits(step: Step) -> bool:
+        passes.append(set(step.denominators))
+        return passes[-1] == {"ner"}
+
+    monkeypatch.setattr(trial, "_fits", fits)
+    assert not trial.fits(40)
+    assert passes == [{"ner"}, {"gist"}]

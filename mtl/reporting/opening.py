@@ -1,0 +1,102 @@
+"""What a run says at its start: what it is made of, and how to go on with it if it is stopped."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtl.reporting.console import short_path
+
+WIDTH = 80
+LABEL = 9
+"""Cells of the first column."""
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The facts of a run."""
+
+    tasks: Mapping[str, Sequence[int]]
+    """Task to its examples of train, validation and test."""
+    trunk: str
+    """The name or path of the model."""
+    kind: str
+    """Its architecture."""
+    parameters: int
+    tuning: str
+    device: str
+    processes: int
+    threads: int | None
+    """Of each process on a CPU."""
+    precision: str
+    steps: int
+    steps_per_epoch: int
+    examples: int
+    """Of a step."""
+    tokens: int | None
+    """Most tokens of a pass; None where that is still to be found."""
+    folder: Path
+    bf16_units: bool = False
+    """Whether the device is a CPU that multiplies bf16 by itself."""
+
+
+def opening_lines(facts: Opening) -> list[str]:
+    """Return the lines, of at most 80 cells except for the last: a path is not cut."""
+    lines = _block("tasks", _tasks(facts.tasks), most=2)
+    lines += _block("trunk", _trunk(facts), most=1)
+    lines += _block("device", _device(facts), most=1)
+    lines += _block("steps", _steps(facts), most=1)
+    if facts.bf16_units and facts.precision == "32-true":
+        lines += _block("hint", "trainer.precision=bf16-mixed can halve the time on this CPU", 1)
+    command = f"python train.py resume={shlex.quote(short_path(facts.folder))}"
+    return [*lines, f"{'stopped?':{LABEL}}{command}"]
+
+
+def _block(label: str, text: str, most: int) -> list[str]:
+    wrapped = textwrap.wrap(
+        text,
+        WIDTH - LABEL,
+        max_lines=most,
+        placeholder=" ...",
+        break_on_hyphens=False,
+        break_long_words=True,
+    )
+    return [f"{label if not n else '':{LABEL}}{line}" for n, line in enumerate(wrapped)]
+
+
+def _tasks(tasks: Mapping[str, Sequence[int]]) -> str:
+    """Return the tasks; those of equal sizes stand together."""
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for name, sizes in tasks.items():
+        alike.setdefault(tuple(sizes), []).append(name)
+    groups = []
+    for sizes, names in alike.items():
+        found = [f"{n:,} {split}" for n, split in zip(sizes, SPLITS, strict=True) if n]
+        groups.append(f"{', '.join(names)}: {' + '.join(found)}")
+    return "; ".join(groups)
+
+
+def _trunk(facts: Opening) -> str:
+    after = f" ({facts.kind}), {facts.parameters:,} parameters, tuning {facts.tuning}"
+    room = WIDTH - LABEL - len(after)
+    name = facts.trunk
+    return (name if len(name) <= room else "..." + name[len(name) - room + 3 :]) + after
+
+
+def _device(facts: Opening) -> str:
+    parts = [facts.device, facts.precision]
+    if facts.threads is not None:
+        parts.insert(1, f"{facts.threads} thread{'s' if facts.threads > 1 else ''}")
+    if facts.processes > 1:
+        parts.insert(0, f"{facts.processes} processes, each")
+    return ", ".join(parts).replace("each, ", "each ")
+
+
+def _steps(facts: Opening) -> str:
+    epochs = f"{facts.steps / facts.steps_per_epoch:.2f}".rstrip("0").rstrip(".")
+    passes = "as many tokens as fit" if facts.tokens is None else f"up to {facts.tokens:,} tokens"
+    return f"{facts.steps:,} of {facts.examples:,} examples ({epochs} epochs), passes of {passes}"

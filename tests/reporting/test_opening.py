@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mtl.reporting.opening import WIDTH, Opening, opening_lines
+
+FACTS = Opening(
+    tasks={"ner": [360, 90, 90], "qa": [1200, 40, 0], "sentiment": [360, 90, 90]},
+    trunk="tiny",
+    kind="llama",
+    parameters=4_012_345,
+    tuning="full",
+    device="cpu",
+    processes=1,
+    threads=2,
+    precision="32-true",
+    steps=18,
+    steps_per_epoch=12,
+    examples=32,
+    tokens=4096,
+    folder=Path("outputs") / "a run",
+)
+
+
+def test_what_a_run_is() -> None:
+    assert opening_lines(FACTS) == [
+        "tasks    ner, sentiment: 360 train + 90 validation + 90 test; qa: 1,200 train +",
+        "         40 validation",
+        "trunk    tiny (llama), 4,012,345 parameters, tuning full",
+        "device   cpu, 2 threads, 32-true",
+        "steps    18 of 32 examples (1.5 epochs), passes of up to 4,096 tokens",
+        "stopped? python train.py resume='outputs/a run'",
+    ]
+
+
+def test_processes_and_devices() -> None:
+    two = replace(FACTS, processes=2, threads=1)
+    assert "device   2 processes, each cpu, 1 thread, 32-true" in opening_lines(two)
+    gpu = replace(FACTS, device="NVIDIA H100", threads=None, precision="bf16-mixed")
+    assert "device   NVIDIA H100, bf16-mixed" in opening_lines(gpu)
+
+
+@pytest.mark.parametrize(("precision", "hints"), [("32-true", 1), ("bf16-mixed", 0)])
+def test_the_hint_is_for_cpus_that_could(precision: str, hints: int) -> None:
+    able = opening_lines(replace(FACTS, bf16_units=True, precision=precision))
+    assert sum("bf16-mixed can" in line for line in able) == hints
+    assert not any("hint" in line for line in opening_lines(replace(FACTS, precision=precision)))
+
+
+def test_long_names_fit() -> None:
+    tasks = {f"a_task_with_a_long_name_{n}": [10**n, 5, 5] for n in range(6)}
+    lines = opening_lines(replace(FACTS, tasks=tasks, trunk="/models/" + "deep/" * 30 + "end"))
+    assert len(lines) == 6
+    assert all(len(line) <= WIDTH for line in lines)
+    assert lines[1].endswith(" ...")
+    assert "/end (llama), 4,012,345 parameters, tuning full" in lines[2]
