@@ -34,9 +34,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
-for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # Children are forked: no thread pools.
-    os.environ.setdefault(name, "1")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if __name__ == "__main__":  # Children are forked: no thread pools.
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import torch  # noqa: E402
 
