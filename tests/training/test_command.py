@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.training.site import Site, differing, last_weights, metrics
-from tests.training.test_resume import STEP, kill_at
 from tests.training.test_resume import STEP, Killed, kill_at
 from train import main
 
