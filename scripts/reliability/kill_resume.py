@@ -176,7 +176,7 @@ class Board:
         struct.pack_into("qd", self.memory, place, before + 1, total + seconds)
 
 
-def watch(board: Board, reached: Callable[[str, int], None]) -> None:
+def watch(board: Board, reached: Callable[[str, int], object]) -> None:
     """Let the board know what this process does.
 
     Args:
@@ -188,7 +188,7 @@ def watch(board: Board, reached: Callable[[str, int], None]) -> None:
 
 
 def _watched(
-    board: Board, call: Callable[..., Any], phase: str, reached: Callable[[str, int], None]
+    board: Board, call: Callable[..., Any], phase: str, reached: Callable[[str, int], object]
 ) -> Callable[..., Any]:
     def watched(*args: Any, **kwargs: Any) -> Any:
         before, began = board.phase, time.perf_counter()
@@ -386,7 +386,7 @@ def quiet() -> Iterator[None]:
 
 def table(kills: Sequence[Kill]) -> str:
     """Return the table over all kills, in Markdown."""
-    rows = []
+    rows: list[list[object]] = []
     for name in dict.fromkeys(k.configuration for k in kills):
         mine = [k for k in kills if k.configuration == name]
         where = Counter(k.phase for k in mine)
@@ -402,8 +402,16 @@ def table(kills: Sequence[Kill]) -> str:
                 sum(bool(k.differences) for k in mine),
             ]
         )
-    heads = ["configuration", "kills", *PHASES, "half-written", "anew", "repeated", "different"]
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    heads: list[object] = [
+        "configuration",
+        "kills",
+        *PHASES,
+        "half-written",
+        "anew",
+        "repeated",
+        "different",
+    ]
+    lines: list[list[object]] = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
