@@ -17,10 +17,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from mtl.errors import CheckpointError
+from mtl.training.disk import PART, flush_folder, reason, remove_parts
 
 LAST = "last.ckpt"
-PART = ".part"
-"""What the name of a file ends with until it is whole."""
 BEST = "best-step={}.ckpt"
 OWN = re.compile(re.escape(BEST).replace(r"\{\}", r"\d+"))
 
@@ -81,7 +80,7 @@ class RunCheckpoint(Checkpoint):
         if trainer.ckpt_path is None:
             return
         if trainer.is_global_zero:
-            remove_parts(self.folder)
+            remove_parts(self.folder.parent)
         for path in self.folder.glob(BEST.format("*")):
             if path.name not in self.kept:
                 trainer.strategy.remove_checkpoint(path)
@@ -213,31 +212,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(target)
-            _flush_folder(target.parent)
+            flush_folder(target.parent)
         except (OSError, RuntimeError) as error:
             raise CheckpointError(
-                f"{target}: Expected to write a checkpoint, but {error}. The earlier checkpoints "
-                "are as they were; free some space and continue with resume=RUN."
+                f"{target}: Expected to write a checkpoint, but {reason(error)}. The earlier "
+                "checkpoints are as they were; free some space and continue with resume=RUN."
             ) from error
         finally:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Let a file's new name reach the disk too; not every system can."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def remove_parts(folder: Path) -> None:
-    """Remove what a killed run had half written."""
-    for path in folder.glob(f"*{PART}"):
-        path.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from mtl.training.description import (
     read_description,
     restore_tasks,
 )
+from mtl.training.disk import whole_folder
 from mtl.training.model import MultiTaskModel, build_heads, first_difference
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import load_trunk
@@ -53,16 +54,21 @@ def save_model(
     columns: Mapping[str, Any],
     attention: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a model folder.
+    """Write a model folder, whole or not at all.
 
     Args:
-        folder: Made if it does not exist.
+        folder: Made, or replaced if it exists.
         model: What to save.
         encoder: Its window size and prefix are kept.
         columns: By task: the columns of its data, for `mtl evaluate` on files of the same shape.
         attention: By task: how its documents are read; the trunk's own way where not named.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    about = describe(model, encoder, columns, attention or {})
+    with whole_folder(folder) as beside:
+        _write(beside, model, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write(folder: Path, model: MultiTaskModel, description: str) -> None:
     trunk = model.trunk
     with merged(trunk.model):
         (trunk.model if trunk.output is None else trunk.output.model).save_pretrained(folder)
@@ -70,10 +76,7 @@ def save_model(
     for name, head in model.heads.items():
         state = {k: v.detach().cpu().contiguous() for k, v in head.state_dict().items()}
         save_file(state, folder / head_file(name))
-    text = json.dumps(
-        describe(model, encoder, columns, attention or {}), indent=2, ensure_ascii=False
-    )
-    (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+    (folder / DESCRIPTION).write_text(description, encoding="utf-8")
 
 
 def head_file(name: str) -> str:

@@ -35,6 +35,7 @@ from mtl.training.allocator import GiveBack, give_back, keep_freed_memory
 from mtl.training.budget import ScaleTokens
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
 from mtl.training.devices import environment, processes
+from mtl.training.disk import full_disk, write_whole
 from mtl.training.known import KnownStates
 from mtl.training.memory import memory_advice, what_to_lower
 from mtl.training.model_io import save_model, start_from
@@ -48,7 +49,7 @@ from mtl.training.resumed import (
 )
 from mtl.training.setup import Prepared, attention_of, build_task, optimizer_settings, prepare
 from mtl.training.sharding import load_whole, make_whole
-from mtl.training.stopping import StopOnSignal
+from mtl.training.stopping import StopOnSignal, requeue_if_asked
 
 STATES = "states"
 """Folder of a run that holds its frozen trunk's states while it trains."""
@@ -111,12 +112,13 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     run_dir.mkdir(parents=True, exist_ok=True)
     loggers = _loggers(cfg, run_dir, prepared.tasks)
     failed = True
-    try:
-        with memory_advice(partial(_memory_settings, module, prepared)):
-            metrics = _fit_and_test(cfg, run_dir, prepared, module, loggers, last_step)
-        failed = False
-    finally:
-        finish_loggers(loggers, failed=failed)
+    with requeue_if_asked(), full_disk(run_dir):
+        try:
+            with memory_advice(partial(_memory_settings, module, prepared)):
+                metrics = _fit_and_test(cfg, run_dir, prepared, module, loggers, last_step)
+            failed = False
+        finally:
+            finish_loggers(loggers, failed=failed)
     return metrics
 
 
@@ -421,10 +423,8 @@ def _show(cfg: Config, run_dir: Path, tasks: list[Task], metrics: Mapping[str, f
 
 
 def _write_json(path: Path, values: Mapping[str, float]) -> None:
-    beside = path.with_suffix(".part")
     text = json.dumps({k: float(values[k]) for k in sorted(values)}, indent=2)
-    beside.write_text(text + "\n", encoding="utf-8")
-    beside.replace(path)
+    write_whole(path, text + "\n")
 
 
 def _quiet() -> None:

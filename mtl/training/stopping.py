@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -18,7 +19,7 @@ import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
 
 from mtl.errors import Interrupted
-from mtl.reporting.console import note, short_path
+from mtl.reporting.console import console, is_rank_zero, note, short_path
 from mtl.training.checkpoint import RunCheckpoint
 
 ENDING = tuple(
@@ -28,15 +29,18 @@ REQUEUE = getattr(signal, "SIGUSR1", None)
 """What SLURM sends before a job's time is up, if asked to: ``#SBATCH --signal=SIGUSR1@90``."""
 
 
+REPEAT = 1.0
+"""Seconds in which another signal is the same one: launchers pass on what a terminal also sent."""
+
+
 class StopOnSignal(L.Callback):
-    """Saves and leaves after SIGINT (Ctrl-C), SIGTERM or SIGUSR1; a second signal ends at once.
+    """Saves and leaves after SIGINT (Ctrl-C), SIGTERM or SIGUSR1.
 
     The run ends after the optimiser step, or the pass of a validation or test, that is being
     computed, and the writing of one checkpoint. Several ranks end together: they ask each other
     after every step, and before a validation or test, but not inside one, where they do not have
-    the same number of passes. A validation that was begun is repeated by the resumed run.
-
-    Under SLURM, SIGUSR1 also puts the job back into the queue.
+    the same number of passes. A validation that was begun is repeated by the resumed run. Another
+    signal, a second later or more, ends the process at once.
 
     Args:
         keeper: Saves the checkpoint.
@@ -47,6 +51,7 @@ class StopOnSignal(L.Callback):
         self.keeper = keeper
         self.run_dir = run_dir
         self.signal: int | None = None
+        self._since = 0.0
         self._before: dict[int, Any] = {}
 
     @contextlib.contextmanager
@@ -61,7 +66,7 @@ class StopOnSignal(L.Callback):
 
     def _listen(self) -> None:
         """Handle the signals, also where Lightning has just put its own handlers."""
-        if self.signal is None and threading.current_thread() is threading.main_thread():
+        if threading.current_thread() is threading.main_thread():
             for number in ENDING:
                 signal.signal(number, self._heard)
 
@@ -71,10 +76,16 @@ class StopOnSignal(L.Callback):
                 signal.signal(number, handler or signal.SIG_DFL)
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        """Remember the first; the next is nobody's to catch."""
+        """Remember the first; the next ends the process at once."""
         del frame
-        self.signal = number
-        self._restore()
+        if self.signal is None:
+            self.signal, self._since = number, time.monotonic()
+            return
+        if time.monotonic() - self._since < REPEAT:
+            return
+        console().show_cursor()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take the signals back from Lightning."""
@@ -129,9 +140,21 @@ class StopOnSignal(L.Callback):
             f"stopped by {name} after step {trainer.global_step:,}, and saved; go on with: "
             f"python train.py resume={run}"
         )
-        if number == REQUEUE and trainer.is_global_zero:
-            _requeue()
         raise Interrupted(128 + number)
+
+
+@contextlib.contextmanager
+def requeue_if_asked() -> Iterator[None]:
+    """After a run that SIGUSR1 ended, put the SLURM job that it is back into the queue.
+
+    SLURM ends the job then, so this is for the end, when nothing is left to be written.
+    """
+    try:
+        yield
+    except Interrupted as stop:
+        if REQUEUE is not None and stop.code == 128 + REQUEUE and is_rank_zero():
+            _requeue()
+        raise
 
 
 def _requeue() -> None:

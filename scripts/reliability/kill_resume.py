@@ -1,391 +1,456 @@
-"""Kill runs with SIGKILL at random moments, resume them, compare them with one never stopped.
+"""Kill runs with SIGKILL at random moments, resume them, and compare with runs never stopped.
 
-python scripts/reliability/kill_resume.py [--moments 20] [--settings lora frozen] [--seed 1]
-    [--json outputs/kill_resume.json] [--docs docs/reliability.md]
+``python scripts/reliability/kill_resume.py [--kills 20] [--only NAME ...] [--seed 0]``
 
-Every run is a process of its own that the same command line begins and, killed, goes on with
-(`resume=auto`). The moments are drawn over five kinds, see `KINDS`; inside a kind, any call and any
-point of its duration are as likely. "Equal" means bit for bit: weights of the model folder, of the
-last checkpoint and of its optimiser, the kept checkpoints, `metrics.json`, and every value of
-every logged step but for its speed. The exit code is 1 if any run differs.
+For each configuration (every mixing in ``conf/mixing``, micro-batches, frozen trunk, LoRA, ...)
+one run is left alone. Then, time and again, a run of the same configuration is killed (in a step,
+in a validation, while a checkpoint is written, between two epochs, while the states of a frozen
+trunk are computed, or at its end) and resumed. Compared are, bit for bit: all files of
+``model/``, the weights of the last checkpoint, ``metrics.json``, and every value of every logged
+step in ``metrics.csv``, but for speeds. The trunk is small and random, with dropout; a run takes
+seconds on one CPU. Needs ``fork``.
+
+Prints a table, and writes all kills to ``OUT/kill_resume.json``. Exit code 1 if anything differs.
 """
 
 from __future__ import annotations
 
-import os
-
-os.environ.update(OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1")
-
 import argparse
 import json
+import mmap
+import os
 import random
-import select
 import shutil
 import signal
+import struct
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+if __name__ == "__main__":  # Children are forked: no thread pools.
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-import torch
+import torch  # noqa: E402
 
-import mtl.training.run
-from mtl.data.plan import Planner
-from mtl.reporting.loggers.csv_file import read_rows
-from mtl.training.checkpoint import PART
-from mtl.training.module import MultiTaskModule
-from train import main as run_command_line
+import mtl.training.run as training  # noqa: E402
+from mtl.config.compose import compose_checked  # noqa: E402
+from mtl.config.schema import Config  # noqa: E402
+from mtl.data.plan import Planner  # noqa: E402
+from mtl.reporting.loggers.csv_file import read_rows  # noqa: E402
+from mtl.reporting.tracking import track  # noqa: E402
+from mtl.training.checkpoint import AtomicCheckpointIO, read_checkpoint  # noqa: E402
+from mtl.training.known import KnownStates  # noqa: E402
+from mtl.training.module import MultiTaskModule  # noqa: E402
+from mtl.training.run import train  # noqa: E402
+from mtl.training.setup import prepare  # noqa: E402
+from mtl.trunk.load import BUNDLED  # noqa: E402
 
-TINY = ROOT / "mtl" / "trunk" / "bundled" / "tiny"
-START, END = "<!-- kill_resume -->", "<!-- /kill_resume -->"
-
-KINDS: dict[str, tuple[Any, str] | None] = {
-    "in a step": (MultiTaskModule, "training_step"),
-    "in a validation": (MultiTaskModule, "validation_step"),
-    "writing a checkpoint": (torch, "save"),
-    "between epochs": (Planner, "epoch"),
-    "any time": None,
-}
-SHARES = {
-    "in a step": 6,
-    "in a validation": 4,
-    "writing a checkpoint": 5,
-    "between epochs": 2,
-    "any time": 3,
-}
-"""Of 20 moments."""
-COMMON = (
-    *("tasks.ner.data.max_examples=40", "tasks.sentiment.data.max_examples=40"),
-    *("trainer.accelerator=cpu", "trainer.threads=1", "trainer.progress=false"),
-    *("trainer.max_epochs=2", "trainer.val_check_interval=5", "trainer.log_every_n_steps=4"),
-    *("trainer.limit_val_examples=16", "callbacks.checkpoint.every_n_train_steps=3"),
-    *("batching.examples=8", "batching.tokens=256", "logger=csv", "trunk.lr=1e-3"),
+STEP, VALIDATION, WRITING, PLANNING, STATES, END, ELSEWHERE = PHASES = (
+    "step",
+    "validation",
+    "checkpoint",
+    "between epochs",
+    "states",
+    "end",
+    "elsewhere",
 )
-"""Two epochs; nearly every step is split into passes."""
-SETTINGS: dict[str, tuple[str, ...]] = {
-    "proportional": (),
-    "uniform": ("mixing=uniform", "tasks.ner.data.max_train_examples=20"),
-    "temperature": ("mixing=temperature", "tasks.ner.data.max_train_examples=20"),
-    "one pass a step": ("batching.tokens=8192",),
-    "frozen": ("tuning=frozen",),
-    "last": ("tuning=last", "tuning.layers=1"),
-    "lora": ("tuning=lora", "tuning.dropout=0.1"),
-    "early stopping": ("callbacks=early_stopping", "callbacks.early_stopping.patience=2"),
-    "four tasks": (
-        "task=ner,sentiment,qa,summarization",
-        *("tasks.qa.data.max_examples=20", "tasks.summarization.data.max_examples=20"),
-        *("tasks.summarization.options.max_new_tokens=4", "trainer.limit_val_examples=4"),
-    ),
-}
+"""What a run may be doing; ``states``: it computes those of a frozen trunk, which are kept on disk;
+``end``: its test, and the writing of model and metrics."""
+WATCHED: tuple[tuple[Any, str, str], ...] = (
+    (MultiTaskModule, "training_step", STEP),
+    (MultiTaskModule, "validation_step", VALIDATION),
+    (MultiTaskModule, "on_validation_epoch_end", VALIDATION),
+    (AtomicCheckpointIO, "save_checkpoint", WRITING),
+    (Planner, "epoch", PLANNING),
+    (KnownStates, "on_fit_start", STATES),
+    (MultiTaskModule, "test_step", END),
+    (MultiTaskModule, "on_test_epoch_end", END),
+    (training, "save_model", END),
+    (training, "_write_json", END),
+)
+BASE = (
+    "task=[ner,sentiment]",
+    "trunk=hf",
+    "trunk.dropout=0.2",
+    "trunk.lr=1e-2",
+    "head.lr=1e-2",
+    "tasks.ner.data.max_examples=36",
+    "tasks.sentiment.data.max_examples=24",
+    "batching.examples=10",
+    "batching.tokens=4096",
+    "trainer.max_epochs=3",
+    "trainer.accelerator=cpu",
+    "trainer.threads=1",
+    "trainer.progress=false",
+    "trainer.log_every_n_steps=5",
+    "callbacks.checkpoint.every_n_train_steps=2",
+    "logger=csv",
+)
+MICRO = "batching.tokens=128"
+
+
+def configurations(conf: Path) -> dict[str, list[str]]:
+    """Return by name what each configuration changes; every mixing of `conf` is there."""
+    found = {
+        f"mixing={file.stem}": [f"mixing={file.stem}", MICRO]
+        for file in sorted((conf / "mixing").glob("*.yaml"))
+    }
+    return {
+        **found,
+        "one pass a step": [],
+        "tuning=frozen": ["tuning=frozen", "trunk.dropout=0", MICRO],
+        "tuning=frozen with dropout": ["tuning=frozen", MICRO],
+        "tuning=last": ["tuning=last", "tuning.layers=1", MICRO],
+        "tuning=lora": ["tuning=lora", "trunk.lr=1e-2", "tuning.dropout=0.2", MICRO],
+        "early stopping": [
+            "callbacks=early_stopping",
+            "callbacks.early_stopping.patience=1",
+            MICRO,
+        ],
+    }
 
 
 @dataclass
-class Moment:
-    """When a run is killed."""
+class Kill:
+    """One kill, and what became of the run."""
 
-    kind: str
-    call: int
-    """Of the kind's function, from 1; 0 where there is none."""
-    delay: float
-    """Seconds after that call begins, or after the run does."""
-
-
-@dataclass
-class Outcome:
-    """What became of a run that was killed."""
-
-    setting: str
-    moment: Moment
-    half_written: bool
-    """Whether a file was being written."""
-    began_again: bool
-    """Whether there was no checkpoint yet, so that it was begun anew."""
-    differs: list[str]
+    configuration: str
+    aimed: str
+    """What the run was to be killed in."""
+    phase: str = ELSEWHERE
+    """What it was killed in."""
+    step: int = 0
+    """Optimiser steps that were done."""
+    saved: int | None = None
+    """Those that the last checkpoint had; None if there was none, and the run began anew."""
+    half_written: list[str] = field(default_factory=list)
+    """Files that the kill left half written."""
+    differences: list[str] = field(default_factory=list)
+    """What the resumed run ended with that the run never stopped did not."""
 
 
-@dataclass
-class Course:
-    """A run that nothing stops: how often each kind happens, and how long it takes."""
+class Board:
+    """Memory that a run shares with who watches it: the phase, steps, and how long phases take."""
 
-    calls: dict[str, int]
-    seconds: dict[str, float]
-    whole: float
+    SIZE = 16 + 16 * len(PHASES)
 
+    def __init__(self) -> None:
+        self.memory = mmap.mmap(-1, self.SIZE)
+        self.phase = PHASES.index(ELSEWHERE)
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Do everything; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--moments", type=int, default=20, help="kills for each setting")
-    parser.add_argument("--settings", nargs="+", choices=[*SETTINGS], default=[*SETTINGS])
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, default=ROOT / "outputs" / "kill_resume.json")
-    parser.add_argument("--docs", type=Path, help="a page whose table is to be replaced")
-    options = parser.parse_args(argv)
-    outcomes: list[Outcome] = []
-    with tempfile.TemporaryDirectory(prefix="kill-resume-") as folder:
-        work = Path(folder)
-        trunk = work / "trunk"
-        assert fork(lambda: build_trunk(trunk), work / "trunk.log")[1] == 0
-        for name in options.settings:
-            outcomes += try_setting(name, options.moments, options.seed, trunk, work / name)
-            shutil.rmtree(work / name)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps([asdict(o) for o in outcomes], indent=1) + "\n")
-    table = markdown(outcomes)
-    print(table)
-    if options.docs:
-        replace_table(options.docs, table)
-    return int(any(o.differs for o in outcomes))
+    @property
+    def phase(self) -> int:
+        """The number of the phase."""
+        return int(struct.unpack_from("q", self.memory, 0)[0])
 
+    @phase.setter
+    def phase(self, number: int) -> None:
+        struct.pack_into("q", self.memory, 0, number)
 
-def build_trunk(folder: Path) -> int:
-    """Write a small Llama with random weights, dropout and the bundled tokenizer."""
-    from transformers import AutoModel, AutoTokenizer, LlamaConfig
+    @property
+    def steps(self) -> int:
+        """Optimiser steps that are done."""
+        return int(struct.unpack_from("q", self.memory, 8)[0])
 
-    tokenizer = AutoTokenizer.from_pretrained(TINY)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=512,
-        attention_dropout=0.1,
-    )
-    torch.manual_seed(0)
-    AutoModel.from_config(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return 0
+    @steps.setter
+    def steps(self, count: int) -> None:
+        struct.pack_into("q", self.memory, 8, count)
+
+    def spent(self, phase: str) -> tuple[int, float]:
+        """Return how often a phase was entered, and the seconds spent in it."""
+        count, seconds = struct.unpack_from("qd", self.memory, 16 + 16 * PHASES.index(phase))
+        return int(count), float(seconds)
+
+    def count(self, phase: str, seconds: float) -> None:
+        """Add one time in a phase."""
+        before, total = self.spent(phase)
+        place = 16 + 16 * PHASES.index(phase)
+        struct.pack_into("qd", self.memory, place, before + 1, total + seconds)
 
 
-def try_setting(name: str, moments: int, seed: int, trunk: Path, work: Path) -> list[Outcome]:
-    """Run a setting once without a stop, then kill and resume it as often as asked."""
-    work.mkdir()
-    begin = time.monotonic()
-    course = undisturbed(name, trunk, work)
-    print(f"{name}: one run takes {course.whole:.1f} s; calls {course.calls}", flush=True)
-    outcomes = []
-    for number, moment in enumerate(draw(course, moments, random.Random(f"{seed} {name}"))):
-        run = work / f"run-{number}"
-        outcomes.append(kill_and_resume(name, moment, trunk, run, work / "whole"))
-        if not outcomes[-1].differs:
-            shutil.rmtree(run)
-    odd = sum(bool(o.differs) for o in outcomes)
-    took = time.monotonic() - begin
-    print(f"{name}: {len(outcomes)} kills, {odd} differ, {took:.0f} s", flush=True)
-    return outcomes
+def watch(board: Board, reached: Callable[[str, int], object]) -> None:
+    """Let the board know what this process does.
+
+    Args:
+        board: Shared with the parent.
+        reached: Called at the beginning of each phase with how often it has begun.
+    """
+    for owner, name, phase in WATCHED:
+        setattr(owner, name, _watched(board, getattr(owner, name), phase, reached))
 
 
-def command_line(name: str, trunk: Path, run: Path) -> list[str]:
-    """Return the command line that begins a run, and goes on with it."""
-    chosen = SETTINGS[name]
-    task = () if any(text.startswith("task=") for text in chosen) else ("task=ner,sentiment",)
-    places = ("trunk=hf", f"trunk.path={trunk}", f"hydra.run.dir={run}", "resume=auto")
-    return [*task, *places, *COMMON, *chosen]
-
-
-def undisturbed(name: str, trunk: Path, work: Path) -> Course:
-    """Run to the end, and count."""
-    report = work / "course.json"
-
-    def child() -> int:
-        calls: Counter[str] = Counter()
-        seconds: Counter[str] = Counter()
-        for kind in KINDS:
-            watch(kind, before=lambda: None, after=add_to(kind, calls, seconds))
-        begin = time.perf_counter()
-        code = run_command_line(command_line(name, trunk, work / "whole"))
-        whole = time.perf_counter() - begin
-        mean = {kind: seconds[kind] / calls[kind] for kind in calls}
-        report.write_text(json.dumps({"calls": calls, "seconds": mean, "whole": whole}))
-        return code
-
-    _, code = fork(child, work / "whole.log")
-    if code != 0:
-        raise SystemExit((work / "whole.log").read_text())
-    return Course(**json.loads(report.read_text()))
-
-
-def add_to(kind: str, calls: Counter[str], seconds: Counter[str]) -> Callable[[float], None]:
-    """Return what counts a call and its duration."""
-
-    def add(took: float) -> None:
-        calls[kind] += 1
-        seconds[kind] += took  # type: ignore[assignment]
-
-    return add
-
-
-def watch(kind: str, before: Callable[[], None], after: Callable[[float], None]) -> None:
-    """Wrap the function of a kind in this process."""
-    place = KINDS[kind]
-    if place is None:
-        return
-    owner, name = place
-    original = getattr(owner, name)
-
+def _watched(
+    board: Board, call: Callable[..., Any], phase: str, reached: Callable[[str, int], object]
+) -> Callable[..., Any]:
     def watched(*args: Any, **kwargs: Any) -> Any:
-        before()
-        begin = time.perf_counter()
+        before, began = board.phase, time.perf_counter()
+        board.phase = PHASES.index(phase)
+        reached(phase, board.spent(phase)[0] + 1)
+        result = call(*args, **kwargs)
+        board.phase = before
+        board.count(phase, time.perf_counter() - began)
+        if phase == STEP:
+            board.steps = args[1].number + 1
+        return result
+
+    return watched
+
+
+def start(cfg: Config, run: Path, board: Board, aim: tuple[str, int] | None) -> tuple[int, int]:
+    """Train in a forked process.
+
+    Args:
+        cfg: The configuration.
+        run: The run's folder; what is said goes into ``log.txt`` beside it.
+        board: Is told what the process does.
+        aim: A phase, and the how manieth of it; the process tells when it begins.
+
+    Returns:
+        The process, and a pipe that has a byte when the aim is reached, and ends with the process.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writer)
+        return child, reader
+    code = 1
+    try:
+        os.close(reader)
+        log = os.open(run.with_name(f"{run.name}.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        watch(board, lambda *now: now == aim and os.write(writer, b"!"))
+        train(cfg, run)
+        code = 0
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def finish(child: int, pipe: int) -> int:
+    """Wait for a process; return its exit code, negative for a signal."""
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.close(pipe)
+    return code
+
+
+def run_through(cfg: Config, run: Path, board: Board) -> None:
+    """Train to the end.
+
+    Raises:
+        RuntimeError: If the run fails.
+    """
+    if code := finish(*start(cfg, run, board, None)):
+        said = run.with_name(f"{run.name}.log").read_text(encoding="utf-8")
+        raise RuntimeError(f"{run}: exit code {code}\n{said}")
+
+
+def killed(cfg: Config, run: Path, kill: Kill, whole: Board, chance: random.Random) -> bool:
+    """Kill a run at a random moment of a random occurrence of a phase.
+
+    Returns:
+        False if it ended before it could be killed.
+    """
+    board = Board()
+    count, seconds = whole.spent(kill.aimed)
+    child, pipe = start(cfg, run, board, (kill.aimed, chance.randint(1, count)))
+    if os.read(pipe, 1):
+        time.sleep(chance.random() * seconds / count)
+        os.kill(child, signal.SIGKILL)
+    ended = finish(child, pipe) != -signal.SIGKILL
+    kill.phase, kill.step = PHASES[board.phase], board.steps
+    return not ended
+
+
+def inspect(kill: Kill, run: Path) -> None:
+    """See what is there after a kill: every checkpoint has to load."""
+    kill.half_written = sorted(p.name for p in run.rglob("*.part"))
+    for path in sorted((run / "checkpoints").glob("*.ckpt")):
         try:
-            return original(*args, **kwargs)
-        finally:
-            after(time.perf_counter() - begin)
+            found = read_checkpoint(path)
+        except Exception as error:
+            kill.differences.append(f"{path.name} after the kill: {error}")
+            continue
+        if path.name == "last.ckpt":
+            kill.saved = found["global_step"]
 
-    setattr(owner, name, watched)
+
+def differences(run: Path, whole: Path) -> Iterator[str]:
+    """Yield what differs between two finished runs."""
+    for name in sorted({*_files(run / "model"), *_files(whole / "model")}):
+        one, other = run / "model" / name, whole / "model" / name
+        if not (one.is_file() and other.is_file() and one.read_bytes() == other.read_bytes()):
+            yield f"model/{name}"
+    ours, theirs = _weights(run), _weights(whole)
+    for name in sorted({*ours, *theirs}):
+        if name not in ours or name not in theirs or not torch.equal(ours[name], theirs[name]):
+            yield f"last.ckpt: {name}"
+    if (run / "metrics.json").read_bytes() != (whole / "metrics.json").read_bytes():
+        yield "metrics.json"
+    if _logged(run) != _logged(whole):
+        yield "metrics.csv"
+    if (found := _files(run / "checkpoints")) != _files(whole / "checkpoints"):
+        yield f"checkpoints: {', '.join(sorted(found))}"
 
 
-def draw(course: Course, count: int, chance: random.Random) -> list[Moment]:
-    """Return random moments: of 20, as many of each kind as `SHARES` says."""
-    weighted = [kind for kind, share in SHARES.items() for _ in range(share)]
-    found = []
-    for number in range(count):
-        kind = weighted[number * len(weighted) // count % len(weighted)]
-        if KINDS[kind] is None:
-            found.append(Moment(kind, 0, chance.random() * course.whole))
-        else:
-            first = 2 if kind == "between epochs" else 1  # The first epoch follows none.
-            call = chance.randint(first, max(first, course.calls[kind]))
-            found.append(Moment(kind, call, chance.random() * course.seconds[kind]))
+def _files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def _weights(run: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = read_checkpoint(run / "checkpoints" / "last.ckpt")[
+        "state_dict"
+    ]
     return found
 
 
-def kill_and_resume(name: str, moment: Moment, trunk: Path, run: Path, whole: Path) -> Outcome:
-    """Kill a run at a moment, go on with it, and compare."""
-    line = command_line(name, trunk, run)
-    log = run.with_suffix(".log")
-    reading, writing = os.pipe()
-
-    def child() -> int:
-        calls = 0
-
-        def before() -> None:
-            nonlocal calls
-            calls += 1
-            if calls == moment.call:
-                os.write(writing, b"!")
-
-        watch(moment.kind, before, after=lambda took: None)
-        if KINDS[moment.kind] is None:
-            os.write(writing, b"!")
-        return run_command_line(line)
-
-    process, _ = fork(child, log, wait=False)
-    os.close(writing)
-    select.select([reading], [], [])
-    os.read(reading, 1)  # Nothing, if the run has ended before.
-    time.sleep(moment.delay)
-    os.kill(process, signal.SIGKILL)
-    os.waitpid(process, 0)
-    os.close(reading)
-    half = any(run.rglob(f"*{PART}"))
-    fresh = not (run / "checkpoints" / "last.ckpt").exists()
-    _, code = fork(lambda: run_command_line(line), log)
-    differs = compare(run, whole) if code == 0 else [f"exit code {code}: {log.read_text()[-500:]}"]
-    return Outcome(name, moment, half, fresh, differs)
-
-
-def fork(do: Callable[[], int], log: Path, *, wait: bool = True) -> tuple[int, int]:
-    """Do something in a process of its own, whose output goes to a file; return its exit code."""
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            os.dup2(handle, 1)
-            os.dup2(handle, 2)
-            code = do()
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-    return child, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) if wait else -1
-
-
-def compare(run: Path, other: Path) -> list[str]:
-    """Return in what two runs differ."""
-    odd = []
-    for pattern in ("model/*.safetensors", "metrics.json"):
-        files = {p.name for folder in (run, other) for p in folder.glob(pattern)}
-        base = Path(pattern).parent
-        odd += [str(base / n) for n in files if _bytes(run / base / n) != _bytes(other / base / n)]
-    names = [sorted(p.name for p in (f / "checkpoints").iterdir()) for f in (run, other)]
-    if names[0] != names[1]:
-        odd.append(f"checkpoints: {names[0]} instead of {names[1]}")
-    one, two = (
-        torch.load(f / "checkpoints" / "last.ckpt", weights_only=True) for f in (run, other)
-    )
-    parts = ("state_dict", "optimizer_states", "lr_schedulers", "global_step")
-    odd += [f"last.ckpt: {part}" for part in parts if not same(one[part], two[part])]
-    if logged(run) != logged(other):
-        odd.append("metrics.csv")
-    return odd
-
-
-def _bytes(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
-
-
-def same(one: Any, two: Any) -> bool:
-    """Whether two trees of plain values and tensors are equal, bit for bit."""
-    if isinstance(one, torch.Tensor):
-        return isinstance(two, torch.Tensor) and torch.equal(one, two)
-    if isinstance(one, dict):
-        return one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(two) and all(map(same, one, two))
-    return bool(one == two)
-
-
-def logged(run: Path) -> list[dict[str, str]]:
-    """Return every value of every logged step, but for how fast it went."""
+def _logged(run: Path) -> list[dict[str, str]]:
+    """Every value of every logged step, but for how fast it went."""
     rows = read_rows(run / "metrics.csv")
-    return [{k: v for k, v in row.items() if not k.endswith("_per_second")} for row in rows]
+    return [{k: v for k, v in row.items() if v and not k.endswith("_per_second")} for row in rows]
 
 
-def markdown(outcomes: Sequence[Outcome]) -> str:
-    """Return the table: of how many kills each setting ended equal, by kind of moment."""
-    kinds = list(KINDS)
-    lines = [f"| setting | {' | '.join(kinds)} | lost |", f"|---|{'---|' * (len(kinds) + 1)}"]
-    for setting in dict.fromkeys(o.setting for o in outcomes):
-        own = [o for o in outcomes if o.setting == setting]
-        cells = []
-        for kind in kinds:
-            tried = [o for o in own if o.moment.kind == kind]
-            cells.append(f"{sum(not o.differs for o in tried)} of {len(tried)}")
-        lost = sum(bool(o.differs) for o in own)
-        lines.append(f"| {setting} | {' | '.join(cells)} | {lost or 'nothing'} |")
-    halves = sum(o.half_written for o in outcomes)
-    fresh = sum(o.began_again for o in outcomes)
-    lines += [
-        "",
-        f"{len(outcomes)} kills; {halves} fell while a file was being written, {fresh} before",
-        "the first checkpoint, where the same command line begins the run anew.",
+def try_out(
+    name: str, cfg: Config, out: Path, kills: int, seed: int, advance: Callable[[int], None]
+) -> list[Kill]:
+    """Kill and resume runs of one configuration.
+
+    Args:
+        name: Of the configuration.
+        cfg: The configuration.
+        out: Where the runs go; those that end as they should are removed.
+        kills: How many.
+        seed: Of the moments.
+        advance: Called after each.
+    """
+    whole, board = out / "whole", Board()
+    run_through(cfg, whole, board)
+    chance = random.Random(f"{seed} {name}")
+    found: list[Kill] = []
+    aims = [phase for phase in PHASES if board.spent(phase)[0]]
+    while len(found) < kills:
+        kill = Kill(name, aims[len(found) % len(aims)])
+        run = out / f"kill-{len(found)}"
+        if not killed(cfg, run, kill, board, chance):
+            shutil.rmtree(run, ignore_errors=True)
+            continue
+        inspect(kill, run)
+        if kill.saved is None:
+            shutil.rmtree(run, ignore_errors=True)
+        run_through(cfg if kill.saved is None else replace(cfg, resume=str(run)), run, Board())
+        kill.differences += differences(run, whole)
+        if not kill.differences:
+            shutil.rmtree(run)
+        found.append(kill)
+        advance(1)
+    return found
+
+
+def make_trunk(folder: Path) -> None:
+    """Write a small random decoder with the bundled decoder's tokenizer."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    shutil.copytree(BUNDLED / "tiny", folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    config = AutoConfig.from_pretrained(folder)
+    config.update({"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2})
+    config.update({"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8})
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let nothing that is said reach the terminal."""
+    keep = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(keep, 2)
+        os.close(keep)
+        os.close(nothing)
+
+
+def table(kills: Sequence[Kill]) -> str:
+    """Return the table over all kills, in Markdown."""
+    rows: list[list[object]] = []
+    for name in dict.fromkeys(k.configuration for k in kills):
+        mine = [k for k in kills if k.configuration == name]
+        where = Counter(k.phase for k in mine)
+        again = [k.step - k.saved for k in mine if k.saved is not None]
+        rows.append(
+            [
+                name,
+                len(mine),
+                *(where[phase] for phase in PHASES),
+                sum(bool(k.half_written) for k in mine),
+                sum(k.saved is None for k in mine),
+                f"{max(again, default=0)}",
+                sum(bool(k.differences) for k in mine),
+            ]
+        )
+    heads: list[object] = [
+        "configuration",
+        "kills",
+        *PHASES,
+        "half-written",
+        "anew",
+        "repeated",
+        "different",
     ]
-    return "\n".join(lines)
+    lines: list[list[object]] = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def replace_table(page: Path, table: str) -> None:
-    """Put the table between its two marks on a page."""
-    text = page.read_text(encoding="utf-8")
-    head, _, rest = text.partition(START)
-    _, mark, tail = rest.partition(END)
-    if not mark:
-        raise SystemExit(f"{page} has no place for the table: {START} … {END}")
-    page.write_text(f"{head}{START}\n{table}\n{END}{tail}", encoding="utf-8")
+def main(given: Sequence[str] | None = None) -> int:
+    """Kill, resume, compare; returns the exit code."""
+    names = list(configurations(ROOT / "conf"))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=20, help="of each configuration")
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--out", type=Path, default=ROOT / "outputs" / "kill_resume")
+    options = parser.parse_args(given)
+    out = options.out.resolve()
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    torch.set_num_threads(1)
+    with quiet():
+        make_trunk(out / "trunk")
+    kills: list[Kill] = []
+    with track("Killing", options.kills * len(options.only)) as advance:
+        for name in options.only:
+            changes = configurations(ROOT / "conf")[name]
+            typed = [*BASE, f"trunk.path='{out / 'trunk'}'", *changes]
+            cfg = compose_checked(typed, [ROOT / "conf"]).config
+            with quiet():
+                prepare(cfg, out)  # What is imported now, each child has already.
+            folder = out / name.replace("=", "-").replace(" ", "-")
+            folder.mkdir()
+            kills += try_out(name, cfg, folder, options.kills, options.seed, advance)
+            text = json.dumps([asdict(kill) for kill in kills], indent=2)
+            (out / "kill_resume.json").write_text(text + "\n", encoding="utf-8")
+    print(table(kills))
+    wrong = [kill for kill in kills if kill.differences]
+    for kill in wrong:
+        print(f"{kill.configuration}, killed in {kill.phase}: {'; '.join(kill.differences)}")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    assert mtl.training.run.__file__.startswith(str(ROOT))
     sys.exit(main())

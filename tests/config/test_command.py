@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import train as script
-from mtl.errors import DataError
+from mtl.errors import DataError, Interrupted
 from tests.config.conftest import Result, Training
 
 Command = Callable[..., Result]
@@ -82,6 +82,12 @@ class TestRun:
         training.by_seed[7] = stop
         result = command("seed=7")
         assert (result.code, result.err) == (130, "interrupted\n")
+
+    def test_a_signal_that_the_run_has_answered(self, command: Command, training: Training) -> None:
+        training.by_seed[7] = Interrupted(143)
+        result = command("seed=7", "hydra.run.dir=r")
+        assert (result.code, result.err) == (143, "")
+        assert Path("r").is_dir()
 
     @pytest.mark.parametrize(
         "argv",
@@ -250,10 +256,11 @@ class TestSweep:
         assert "ValueError: boom" in result.err
         assert [cfg.seed for cfg, _ in training.calls] == [1, 2, 3]
 
+    @pytest.mark.parametrize("stop", [KeyboardInterrupt(), Interrupted(130)])
     def test_an_interrupt_ends_it_with_its_table(
-        self, command: Command, training: Training
+        self, command: Command, training: Training, stop: BaseException
     ) -> None:
-        training.by_seed[2] = KeyboardInterrupt()
+        training.by_seed[2] = stop
         result = command("-m", "seed=1,2,3")
         assert result.code == 130
         assert "interrupted" in result.out

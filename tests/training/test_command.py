@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,23 @@ def test_two_tasks_train_jointly_and_go_on(
     assert main([f"resume={run}", "trainer.max_steps=4"]) == 0
     assert len(differing(last_weights(run), before)) == len(before)
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (run / ".hydra").iterdir()} == hydra
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_a_signal_and_the_command_that_it_names(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        kill_at(patch, *STEP, 1, after=True, end=lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert main(["task=ner,sentiment", *arguments(site, f"hydra.run.dir={run}")]) == 143
+    (said,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("stopped")]
+    assert said.startswith(
+        "stopped by SIGTERM after step 1, and saved; go on with: python train.py "
+    )
+    assert {p.name for p in run.iterdir()} == {".hydra", "checkpoints"}
+    assert main(said.partition(" train.py ")[2].split()) == 0
+    assert (run / "metrics.json").is_file()
 
 
 def test_a_failing_job_leaves_the_rest_of_a_sweep(

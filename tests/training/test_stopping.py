@@ -111,19 +111,38 @@ def test_ctrl_c_and_again(
     check_equal(tmp_path, whole)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_second_signal_ends_at_once(
-    site: Site, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def twice() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
 
-    cfg = run_config(site)
-    during(monkeypatch, *STEP, 5, twice)
-    with pytest.raises((KeyboardInterrupt, SystemExit)) as stopped:
-        train(cfg, tmp_path)
-    assert not isinstance(stopped.value, Interrupted)
+    child = os.fork()
+    if not child:  # Nothing of pytest may run on in the child.
+        signal.alarm(60)
+        monkeypatch.setattr("mtl.training.stopping.REPEAT", 0.0)
+        during(monkeypatch, *STEP, 5, twice)
+        try:
+            train(run_config(site), tmp_path)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -number
     assert read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 4
+
+
+def test_two_at_once_are_one(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal's Ctrl-C reaches the run, and a launcher passes it on as another signal."""
+
+    def both() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    during(monkeypatch, *STEP, 3, both)
+    with pytest.raises(Interrupted) as stopped:
+        train(run_config(site), tmp_path)
+    assert stopped.value.code == 130
 
 
 def test_a_signal_after_training_lets_the_run_finish(

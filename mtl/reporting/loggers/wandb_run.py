@@ -47,8 +47,8 @@ class WandbLogger(RunLogger):
     """Logs to a W&B run that starts with the logger, on rank 0, and ends with :meth:`finish`.
 
     Offline, a resumed run is a second folder with the same id: ``wandb sync`` with both uploads
-    them in order of time, and ``wandb leet`` shows each part by itself. The steps between the
-    last checkpoint and the kill are then there twice.
+    them in order of time, and ``wandb leet`` shows each part by itself. After a kill, the steps
+    since the last checkpoint are there twice, with equal values; after a signal none is.
 
     Raises:
         ConfigError: If the run is to be online and cannot be.
@@ -156,7 +156,9 @@ class WandbLogger(RunLogger):
         """Return the id of this folder's W&B run, made once; random, whatever was seeded."""
         file = self.folder / "run_id"
         if not file.exists():
-            file.write_text(uuid.uuid4().hex[:8] + "\n", encoding="utf-8")
+            beside = self.folder / "run_id.part"
+            beside.write_text(uuid.uuid4().hex[:8] + "\n", encoding="utf-8")
+            beside.replace(file)
         return file.read_text(encoding="utf-8").strip()
 
     def _define(self, run: Any) -> None:
