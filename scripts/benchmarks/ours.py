@@ -11,12 +11,15 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from mtl.config.compose import compose_checked
+from mtl.config.schema import Config
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import _keeper, _loggers, _trainer
 from mtl.training.setup import Prepared, optimizer_settings, prepare
+from mtl.training.stopping import StopOnSignal
 from mtl.types import MicroBatch, Step
 from scripts.benchmarks.runner import ROOT
 
@@ -113,8 +116,7 @@ class Training:
             log_every=self.cfg.trainer.log_every_n_steps,
         )
         loggers = _loggers(self.cfg, run_dir, self.prepared.tasks)
-        keeper = _keeper(self.cfg, run_dir, self.prepared.tasks)
-        trainer = _trainer(self.cfg, run_dir, self.prepared.data, keeper, loggers, steps)
+        trainer = lightning(self.cfg, run_dir, self.prepared, loggers, steps)
         clock = Clock()
         trainer.callbacks.insert(0, clock)  # type: ignore[attr-defined]
         trainer.limit_val_batches = 0
@@ -137,6 +139,15 @@ class Training:
             total += float(part.detach())
         self.model.train()
         return total
+
+
+def lightning(
+    cfg: Config, run_dir: Path, prepared: Prepared, loggers: list[Logger], steps: int
+) -> L.Trainer:
+    """Return the Trainer that `train.py` makes for a run."""
+    keeper = _keeper(cfg, run_dir, prepared.tasks)
+    stopper = StopOnSignal(keeper, run_dir)
+    return _trainer(cfg, run_dir, prepared.data, keeper, stopper, loggers, steps)
 
 
 def norm(parameters: Sequence[Tensor | None]) -> float:

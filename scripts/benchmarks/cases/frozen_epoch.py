@@ -15,9 +15,8 @@ from typing import Any
 import lightning as L
 
 from mtl.training.module import MultiTaskModule
-from mtl.training.run import _keeper, _trainer
 from mtl.training.setup import optimizer_settings
-from scripts.benchmarks.ours import Training
+from scripts.benchmarks.ours import Training, lightning
 from scripts.benchmarks.runner import Case, Check, Prepared, Ratio, Settings
 
 
@@ -56,8 +55,7 @@ def epochs(training: Training) -> tuple[list[float], list[float]]:
             stores={"val": data.validation, "test": []},
             log_every=1,
         )
-        keeper = _keeper(training.cfg, run_dir, training.prepared.tasks)
-        trainer = _trainer(training.cfg, run_dir, data, keeper, [], data.steps)
+        trainer = lightning(training.cfg, run_dir, training.prepared, [], data.steps)
         clock = Clock()
         trainer.callbacks.insert(0, clock)  # type: ignore[attr-defined]
         trainer.fit(module, datamodule=data)
