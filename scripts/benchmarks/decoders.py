@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from scripts.benchmarks.ours import Training
+from scripts.benchmarks.ours import SKIPPED, Training
 from scripts.benchmarks.peers.trainer import Peer, padded
 from scripts.train_tokenizer import tokenizer_config, train
 
@@ -70,6 +70,20 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     return [items[int((n + 0.5) * len(items) / count)] for n in range(count)]
 
 
+def evenly(items: Sequence[T], size: Callable[[T], int], count: int) -> list[T]:
+    """Return about `count` items of every size, in an order that does not follow it."""
+    some = spread(sorted(items, key=size), count)
+    return [item for start in range(7) for item in some[start::7]]
+
+
+def write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
+    """Write rows as JSON lines and return the path."""
+    beside = path.with_suffix(".part")
+    beside.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    beside.replace(path)
+    return path
+
+
 def causal_rows(training: Training) -> list[dict[str, Any]]:
     """Return a row of its own for each example: document, prompt, target; loss on the target."""
     rows = []
@@ -94,14 +108,19 @@ def grouped_batches(rows: Sequence[dict[str, Any]], batch: int) -> list[list[dic
     return [ordered[at : at + batch] for at in range(0, len(ordered) - batch + 1, batch)]
 
 
-def grouped_peer(training: Training, batch: int, steps: int, skipped: int) -> Peer:
+def grouped_peer(training: Training, batch: int, steps: int) -> Peer:
     """Return the Trainer on batches of like length, `steps` of them as they are on average.
 
     A few steps cannot hold an epoch of batches of every length, and the Trainer begins with the
-    longest; so it is given, in this order, `skipped` of the shortest batches, which are not timed,
-    and `steps` at even distances among all of them.
+    longest; so it is given two of the shortest batches, which are not timed, and then `steps` at
+    even distances among all of them.
+
+    Args:
+        training: A run on so many examples that rows of a batch are of nearly one length.
+        batch: Examples a step.
+        steps: That are timed.
     """
     batches = grouped_batches(causal_rows(training), batch)
-    chosen = [*batches[:1] * skipped, *spread(batches, steps)]
+    chosen = [*batches[:1] * SKIPPED, *spread(batches, steps)]
     rows = [row for each in chosen for row in each]
     return Peer(peer_model(training), rows, padded(0), batch=batch, grouped=None)

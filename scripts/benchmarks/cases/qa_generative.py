@@ -8,11 +8,12 @@ token projected onto the vocabulary.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scripts.benchmarks.decoders import causal_rows, grouped_peer, spread, trunk_folder
+from scripts.benchmarks.decoders import causal_rows, evenly, grouped_peer, trunk_folder, write_lines
 from scripts.benchmarks.ours import SKIPPED, Training, norm
 from scripts.benchmarks.runner import Case, Check, Prepared, Ratio, Settings
 
@@ -41,19 +42,11 @@ def trunk(settings: Settings) -> Path:
 def questions(settings: Settings, count: int) -> Path:
     """Return a file of paragraphs of every length, with at least `count` questions in all."""
     found = [p for a in articles(settings) for p in a["paragraphs"]]
-    found.sort(key=lambda p: (len(p["context"]), p["context"]))
-    total = sum(len(p["qas"]) for p in found)
-    some = spread(found, -(-count * len(found) * 11 // (total * 10)))
-    while sum(len(p["qas"]) for p in some) < count:
-        some = spread(found, len(some) + 1)
-    # The first rows of a file are taken: without this they would be those of short paragraphs.
-    some = [p for start in range(7) for p in some[start::7]]
+    share = count / sum(len(p["qas"]) for p in found)
+    some = evenly(found, lambda p: len(p["context"]), math.ceil(len(found) * share * 1.1))
     rows = [row(p["context"], q) for p in some for q in p["qas"]]
-    path = settings.cache / f"squad-{count}.jsonl"
-    beside = path.with_suffix(".part")
-    beside.write_text("".join(json.dumps(each) + "\n" for each in rows), "utf-8")
-    beside.replace(path)
-    return path
+    assert len(rows) >= count
+    return write_lines(settings.cache / f"squad-{count}.jsonl", rows)
 
 
 def row(text: str, question: dict[str, Any]) -> dict[str, Any]:
@@ -84,16 +77,18 @@ def line(settings: Settings, task: str, count: int) -> list[str]:
     ]
 
 
+def generative(settings: Settings, count: int) -> Training:
+    """Return a run on so many questions whose answers are written."""
+    columns = "tasks.qa_generative.columns"
+    more = [f"{columns}.question=question", f"{columns}.target=target"]
+    return Training([*line(settings, "qa_generative", count), *more], settings.threads)
+
+
 def prepare(settings: Settings) -> Prepared:
-    """Build both sides."""
+    """Build both sides; the peer draws its batches from more questions, so that they pad less."""
     batches, few = settings.pick(15, 3), settings.pick(5, 1)
-    given = [
-        *line(settings, "qa_generative", batches * ANSWERS),
-        "tasks.qa_generative.columns.question=question",
-        "tasks.qa_generative.columns.target=target",
-    ]
-    training = Training(given, settings.threads)
-    peer = grouped_peer(training, ANSWERS, few, SKIPPED)
+    training = generative(settings, batches * ANSWERS)
+    peer = grouped_peer(generative(settings, settings.pick(1600, 160)), ANSWERS, few)
     rows = causal_rows(training)
     ours = training.loss()
     norms = norm([p.grad for p in training.model.parameters()])
