@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mtl.config.compose import compose_checked
 from mtl.config.schema import Config
+from mtl.data.plan import masses
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import _keeper, _loggers, _trainer
 from mtl.training.setup import Prepared, optimizer_settings, prepare
@@ -123,12 +124,26 @@ class Training:
         trainer.fit(module, datamodule=self.prepared.data)
         return clock.timing()
 
-    def loss(self, number: int = 0) -> float:
-        """Return a step's loss with gradients left on the parameters; dropout is off."""
+    def together(self, pairs: Sequence[tuple[int, int]], *, grouped: bool) -> Step:
+        """Return a step of some examples, each with its document to itself if not `grouped`."""
+        loader = self.prepared.data.train_dataloader()
+        groups: dict[int, list[tuple[int, int]]] = {}
+        for place, (task, row) in enumerate(pairs):
+            key = int(self.prepared.data.train[task].keys[row]) if grouped else place
+            groups.setdefault(key, []).append((task, row))
+        found = list(groups.values())
+        return Step(0, loader.collator(found), masses(found, loader.tables), len(pairs))
+
+    def loss(self, step: Step | None = None) -> float:
+        """Return a step's loss with gradients left on the parameters; dropout is off.
+
+        Args:
+            step: The run's first, if none is given.
+        """
         self.model.load_state_dict(self.start)
         self.model.eval()
         self.model.zero_grad(set_to_none=True)
-        step, total = self.step(number), 0.0
+        step, total = step or self.step(), 0.0
         for batch in step.micro_batches:
             part = torch.zeros(())
             for name, found in self.model(batch).items():

@@ -15,6 +15,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from scripts.benchmarks.ours import SKIPPED, Timing
 
 Rows = Sequence[dict[str, Any]]
+SAMPLING = {True: "group_by_length", False: "random", None: "sequential"}
 
 
 class Clock(TrainerCallback):  # type: ignore[misc]
@@ -49,7 +50,7 @@ class Peer:
         rows: Each with ``input_ids`` and ``labels``.
         collate: Pads a batch.
         batch: Examples a step.
-        grouped: Whether rows of like length share a batch; at random otherwise.
+        grouped: Whether rows of like length share a batch; at random if not; as they come if None.
         lr: Highest learning rate.
         bf16: Whether to train in mixed precision.
     """
@@ -61,7 +62,7 @@ class Peer:
         collate: Callable[[list[dict[str, Any]]], dict[str, Any]],
         *,
         batch: int,
-        grouped: bool,
+        grouped: bool | None,
         lr: float = 1e-4,
         bf16: bool = False,
     ) -> None:
@@ -78,7 +79,7 @@ class Peer:
                 seed=1,
                 max_steps=steps,
                 per_device_train_batch_size=self.batch,
-                train_sampling_strategy="group_by_length" if self.grouped else "random",
+                train_sampling_strategy=SAMPLING[self.grouped],
                 learning_rate=self.lr,
                 lr_scheduler_type="linear",
                 warmup_steps=0.1,
