@@ -17,6 +17,7 @@ from mtl.config.compose import compose_checked
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import _keeper, _loggers, _trainer
 from mtl.training.setup import Prepared, optimizer_settings, prepare
+from mtl.training.stopping import StopOnSignal
 from mtl.types import MicroBatch, Step
 from scripts.benchmarks.runner import ROOT
 
@@ -114,7 +115,8 @@ class Training:
         )
         loggers = _loggers(self.cfg, run_dir, self.prepared.tasks)
         keeper = _keeper(self.cfg, run_dir, self.prepared.tasks)
-        trainer = _trainer(self.cfg, run_dir, self.prepared.data, keeper, loggers, steps)
+        stopper = StopOnSignal(keeper, run_dir)
+        trainer = _trainer(self.cfg, run_dir, self.prepared.data, keeper, stopper, loggers, steps)
         clock = Clock()
         trainer.callbacks.insert(0, clock)  # type: ignore[attr-defined]
         trainer.limit_val_batches = 0

@@ -155,3 +155,29 @@ def test_case_loads_under_its_files_name(name: str) -> None:
 def test_docs_have_a_place_for_figures() -> None:
     text = (runner.ROOT / "docs" / "benchmarks.md").read_text("utf-8")
     assert 0 < text.index(runner.START) < text.index(runner.END)
+
+
+def test_side_of_mtl_trains_and_starts_again_from_the_same_weights() -> None:
+    import torch
+
+    from scripts.benchmarks.ours import SKIPPED, Training
+
+    line = [
+        "task=ner",
+        "tasks.ner.data.max_examples=40",
+        "trunk.dropout=0",
+        "batching.examples=4",
+        "trainer.max_steps=4",
+        "logger=csv",
+    ]
+    training = Training(line, threads=1)
+    before = training.loss()
+    timing = training.round(4)
+    torch.use_deterministic_algorithms(False)
+    assert timing.steps == 4 - SKIPPED
+    assert timing.examples == 4 * timing.steps
+    assert timing.seconds > 0
+    longest = max(training.prepared.data.train[0].lengths)
+    assert timing.examples < timing.tokens <= timing.examples * longest
+    assert training.loss() == before
+    training.folder.cleanup()

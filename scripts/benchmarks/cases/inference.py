@@ -1,10 +1,10 @@
 """Four tasks on each document: one pass of mtl, and four transformers models, one a task.
 
 All five have the bundled decoder's weights, and heads that were never trained: what an answer says
-does not change what it costs. Both sides read the same documents and three questions of each, and write
-texts of equally many tokens: the end token is forbidden before the last, and repeated words are not
-looked for. Both sides choose their batch sizes first. The models of the other side are fed by length,
-so that their batches hold little padding.
+does not change what it costs. Both sides read the same documents and three questions of each, and
+write texts of equally many tokens: the end token is forbidden before the last, and repeated words
+are not looked for. Both sides choose their batch sizes first. The models of the other side are fed
+by length, so that their batches hold little padding.
 """
 
 from __future__ import annotations
