@@ -29,12 +29,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from mtl.config.schema import BatchingConfig  # noqa: E402
-from mtl.reporting.loggers.csv_file import FILE, read_rows  # noqa: E402
 
 DEFAULT = BatchingConfig().max_branches
 BRANCHES = (1, 4, DEFAULT, 1000)
 """Most questions of one paragraph in a step; the last is more than a step holds."""
-SCORES = ("val/qa/loss", "val/qa/f1", "val/qa/em")
+TASK = "qa"
+LOSS = "val/qa/loss"
+SCORES = ("val/qa/f1", "val/qa/em")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
 
 
 def carry_out(run: Run, out: Path) -> None:
-    """Train, and keep the last validation's scores; does nothing if they are there.
+    """Train, and keep the validation's scores; does nothing if they are there.
 
     Raises:
         RuntimeError: If training fails, or what is kept is of other settings.
@@ -106,17 +107,45 @@ def carry_out(run: Run, out: Path) -> None:
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     seconds = time.perf_counter() - start
-    found = {"line": run.line, "seconds": seconds, **last_scores(folder / FILE)}
+    scores = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    found = {
+        "line": run.line,
+        "seconds": seconds,
+        LOSS: validation_loss(folder),
+        **{name: scores[name] for name in SCORES},
+    }
     beside = kept.with_suffix(".part")
     beside.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     beside.replace(kept)
     shutil.rmtree(folder)
 
 
-def last_scores(log: Path) -> dict[str, float]:
-    """Return the last value of each score that a run logged."""
-    rows = read_rows(log)
-    return {name: [float(r[name]) for r in rows if r.get(name)][-1] for name in SCORES}
+def validation_loss(folder: Path) -> float:
+    """Return the mean loss of a finished run's validation questions."""
+    import torch
+
+    from mtl.data.collate import Collator
+    from mtl.data.loaders import EvalLoader
+    from mtl.inference.evaluator import _predictor, _split, run_config
+    from mtl.tasks.encode import encode_split
+    from mtl.trunk.text import pad_id
+
+    torch.set_num_threads(1)
+    cfg = run_config(folder)
+    predictor = _predictor(folder, cfg, "cpu")
+    rows = _split(cfg, TASK, predictor, "validation", folder, [])
+    assert rows is not None
+    model, encoder = predictor.model, predictor.loaded.encoder
+    store = encode_split(model.tasks[TASK], rows, encoder, predictor.loaded.attention(TASK))
+    collator = Collator(
+        [store], budget=predictor.tokens, share=predictor.share, pad=pad_id(encoder.tokenizer)
+    )
+    total = 0.0
+    with torch.inference_mode():
+        for batch in EvalLoader(collator, [store]):
+            targets = batch.heads[TASK].targets
+            total += float(model.head(TASK).loss(model(batch)[TASK], targets, 1.0))
+    return total / float(sum(store.masses))
 
 
 def spread(values: Sequence[float], digits: int) -> str:
@@ -134,8 +163,8 @@ def table(found: Sequence[Run], out: Path) -> str:
     for branches in dict.fromkeys(run.branches for run in found):
         kept = [out / f"{run.name}.json" for run in found if run.branches == branches]
         values = [json.loads(path.read_text(encoding="utf-8")) for path in kept]
-        loss = spread([v["val/qa/loss"] for v in values], 3)
-        scores = [spread([100 * v[name] for v in values], 1) for name in SCORES[1:]]
+        loss = spread([v[LOSS] for v in values], 3)
+        scores = [spread([100 * v[name] for v in values], 1) for name in SCORES]
         seconds = spread([v["seconds"] for v in values], 0)
         name = f"at most {branches}{' (default)' if branches == DEFAULT else ''}"
         lines.append(f"| {' | '.join([name, loss, *scores, seconds])} |")
