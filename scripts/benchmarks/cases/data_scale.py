@@ -5,7 +5,8 @@ Each size runs in a process of its own, on texts made up here, with the bundled 
     python scripts/benchmarks/cases/data_scale.py 100000 300000 1000000 --json data_scale.json
 
 ``anonymous`` is resident memory that belongs to the process alone; ``mapped`` are pages of Arrow
-files, which the system takes back whenever it needs them.
+files, which the system takes back whenever it needs them. Under ``run.py`` the sides are two sizes,
+and what is compared is CPU time, so that other work on the machine does not count.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT))
+
+from scripts.benchmarks.runner import Case, Prepared, Ratio, Settings  # noqa: E402
 
 STAGES = ("read", "encode", "again", "plan")
 WORDS = 20_000
@@ -59,7 +65,7 @@ def measure(size: int) -> dict[str, Any]:
     from mtl.data.plan import Planner, TaskTable
     from mtl.data.sources import load_splits
     from mtl.tasks.encode import encode_split
-    from mtl.training.memory import give_back, keep_freed_memory
+    from mtl.training.allocator import give_back, keep_freed_memory
     from mtl.training.setup import build_encoder, build_task, build_trunk
 
     keep_freed_memory()
@@ -155,6 +161,53 @@ def show(found: list[dict[str, Any]]) -> None:
         cells += [f"{each[k]:.0f}" for k in ("peak", "plan_bytes", "plan_peak_bytes")]
         print(" | ".join(cells))
 
+
+def prepare(settings: Settings) -> Prepared:
+    """Two sizes, one ten times the other; memory and the plan are of the last round."""
+    small = settings.pick(100_000, 2_000)
+    large = 10 * small
+    last: dict[int, dict[str, Any]] = {}
+    notes: dict[str, Any] = {}
+
+    def of(size: int) -> float:
+        last[size] = found = in_process(size)
+        stages = {s: round(found[s]["cpu"] / size * 1e6, 1) for s in STAGES}
+        own = {s: round(found[s]["anonymous"]) for s in STAGES}
+        notes[f"{size:,} examples"] = (
+            f"CPU us each {stages}; own MB {round(found['start']['anonymous'])} at the start, "
+            f"after each stage {own}; peak MB {found['peak']:.0f}"
+        )
+        return sum(float(found[s]["cpu"]) for s in STAGES) / size * 1e6
+
+    return Prepared(
+        unit="CPU us an example; bytes an example; MB",
+        sides={
+            f"{small:,} examples": lambda: of(small),
+            f"{large:,} examples": lambda: of(large),
+            "bytes of the plan": lambda: float(last[large]["plan_bytes"]),
+            "own memory": lambda: float(last[large]["end"]["anonymous"]),
+            "own memory, a tenth": lambda: float(last[small]["end"]["anonymous"]),
+            "one byte": lambda: 1.0,
+        },
+        ratios=[
+            Ratio(
+                "time an example, ten times as many",
+                f"{large:,} examples",
+                f"{small:,} examples",
+                1.1,
+                at_least=False,
+            ),
+            Ratio(
+                "bytes of the plan an example", "bytes of the plan", "one byte", 100, at_least=False
+            ),
+            Ratio("memory, ten times as many", "own memory", "own memory, a tenth"),
+        ],
+        warm_up=False,
+        notes=notes,
+    )
+
+
+CASE = Case("data_scale", "reading, encoding and planning short examples", prepare)
 
 if __name__ == "__main__":
     main()
