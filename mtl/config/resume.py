@@ -108,8 +108,15 @@ def has_checkpoint(folder: Path) -> bool:
 
 
 def begin_again(folder: Path) -> None:
-    """Let a run that ended before it saved anything be begun anew in its folder."""
+    """Let a run that ended before it saved its state be begun anew in its folder.
+
+    It may have been ended in its first validation, with its best checkpoint written but not its
+    last, or with one half written.
+    """
     if (folder / HYDRA).is_dir():
+        for pattern in ("best-step=*.ckpt", "*.part"):
+            for path in (folder / "checkpoints").glob(pattern):
+                path.unlink(missing_ok=True)
         release_run_dir(folder)
 
 

@@ -214,9 +214,10 @@ def _trainer(
         monitor=cfg.monitor,
         higher_is_better=keeper.sign > 0,
     )
-    callbacks: list[L.Callback] = [progress, stopper, GiveBack(), *_known(cfg, run_dir, data)]
+    callbacks: list[L.Callback] = [progress, stopper, GiveBack()]
     if options.auto_scale_tokens and cfg.resume is None:
         callbacks.append(ScaleTokens(data))
+    callbacks += _known(cfg, run_dir, data)  # which depends on the budget
     patience = cfg.callbacks.early_stopping.patience
     if patience is not None:
         callbacks.append(

@@ -101,6 +101,10 @@ def test_one_command_line_begins_a_run_and_goes_on(
             kill_at(patch, *STEP, call)
             with pytest.raises(Killed):
                 main([*line, every])
+        if call == 1:  # As if killed in the writing of the first.
+            for name in ("last.ckpt.part", "best-step=0000001.ckpt"):
+                (run / "checkpoints").mkdir(exist_ok=True)
+                (run / "checkpoints" / name).write_bytes(b"half of it")
         assert (run / "checkpoints" / "last.ckpt").exists() == (call == 2)
     assert main([*line, every]) == 0
     assert (
