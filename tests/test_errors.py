@@ -10,6 +10,7 @@ from mtl.errors import (
     ConfigError,
     DataError,
     MtlError,
+    TrainingError,
     did_you_mean,
     join_problems,
     one_of,
@@ -17,7 +18,9 @@ from mtl.errors import (
 
 
 def test_one_small_family() -> None:
-    assert {ConfigError, DataError, CheckpointError} == set(MtlError.__subclasses__())
+    assert {ConfigError, DataError, CheckpointError, TrainingError} == set(
+        MtlError.__subclasses__()
+    )
     assert not issubclass(MtlError, ValueError)
     assert EXIT_CODE == 2
 

@@ -16,6 +16,7 @@ from mtl.training.checkpoint import read_checkpoint
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
 from tests.training.site import Site
+from tests.training.test_command import arguments
 from tests.training.test_resume import (
     STEP,
     VALIDATION,
@@ -24,6 +25,7 @@ from tests.training.test_resume import (
     resumed,
     run_config,
 )
+from train import main
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 
@@ -189,3 +191,31 @@ def test_slurm_puts_the_job_back_into_the_queue(
         assert calls.read_text() == "requeue 17\n"
     else:
         assert not calls.exists()
+
+
+@pytest.mark.parametrize("sweep", [False, True])
+def test_the_command_ends_with_the_signals_exit_code(
+    site: Site,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    sweep: bool,
+) -> None:
+    """A sweep ends with its interrupted job, which can be continued alone."""
+    where = f"hydra.{'sweep' if sweep else 'run'}.dir={tmp_path / 'run'}"
+    line = arguments(site, "task=[ner]", "monitor=val/ner/f1", where)
+    line = [text for text in line if "sentiment" not in text]
+    with monkeypatch.context() as patch:
+        during(patch, *STEP, 1, send(signal.SIGTERM))
+        assert main(["-m", *line, "seed=1,2"] if sweep else line) == 143
+    run = tmp_path / "run" / ("job-0" if sweep else "")
+    shown = capsys.readouterr()
+    assert f"run     {run}" in shown.out
+    assert (
+        f"stopped by SIGTERM after step 1, and saved; go on with: python train.py resume={run}"
+        in (shown.err)
+    )
+    assert "Traceback" not in shown.err
+    assert not (tmp_path / "run" / "job-1").exists()
+    assert main([f"resume={run}"]) == 0
+    assert (run / "metrics.json").exists()
