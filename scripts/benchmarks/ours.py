@@ -104,7 +104,7 @@ class Training:
         planner = self.prepared.data.planner
         return [pair for group in planner.epoch(0).step(number) for pair in group]
 
-    def round(self, steps: int) -> Timing:
+    def round(self, steps: int, callbacks: Sequence[L.Callback] = ()) -> Timing:
         """Train from the first weights, as `train.py` does, and time it."""
         self.model.load_state_dict(self.start)
         run_dir = Path(tempfile.mkdtemp(dir=self.folder.name))
@@ -119,7 +119,7 @@ class Training:
         loggers = _loggers(self.cfg, run_dir, self.prepared.tasks)
         trainer = lightning(self.cfg, run_dir, self.prepared, loggers, steps)
         clock = Clock()
-        trainer.callbacks.insert(0, clock)  # type: ignore[attr-defined]
+        trainer.callbacks[:0] = [clock, *callbacks]  # type: ignore[attr-defined]
         trainer.limit_val_batches = 0
         trainer.fit(module, datamodule=self.prepared.data)
         return clock.timing()

@@ -69,7 +69,7 @@ class Peer:
         self.model, self.rows, self.collate = model, list(rows), collate
         self.batch, self.grouped, self.lr, self.bf16 = batch, grouped, lr, bf16
 
-    def round(self, steps: int) -> Timing:
+    def round(self, steps: int, callbacks: Sequence[TrainerCallback] = ()) -> Timing:
         """Train from the first weights and time it."""
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         clock = Clock(self.batch)
@@ -99,7 +99,7 @@ class Peer:
                 args=arguments,
                 data_collator=self.collate,
                 train_dataset=self.rows,
-                callbacks=[clock],
+                callbacks=[clock, *callbacks],
             )
             trainer.remove_callback(PrinterCallback)
             trainer.train()
