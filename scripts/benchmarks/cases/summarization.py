@@ -67,7 +67,7 @@ def run_of(settings: Settings, count: int) -> Training:
 
 def prepare(settings: Settings) -> Prepared:
     """Build both sides; the peer draws its batches from more e-mails, so that they pad less."""
-    batches, few = settings.pick(9, 3), settings.pick(4, 1)
+    batches, few = settings.pick(9, 3), settings.pick(6, 1)
     training = run_of(settings, batches * EXAMPLES)
     peer = grouped_peer(run_of(settings, settings.pick(1600, 160)), EXAMPLES, few)
     rows = causal_rows(training)
