@@ -14,7 +14,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -154,7 +154,8 @@ def _steps(
 ) -> dict[str, float]:
     """Fit, evaluate the best weights, and write the results."""
     if trainer.is_global_zero:
-        _open(cfg, run_dir, prepared, trainer)
+        tell = partial(_open, cfg, run_dir, prepared)
+        trainer.callbacks.append(LambdaCallback(on_train_start=lambda t, _: tell(t)))  # type: ignore[attr-defined]
     resume = keeper.last_path if cfg.resume is not None else None
     trainer.fit(module, datamodule=prepared.data, ckpt_path=resume, weights_only=True)
     if keeper.validated_at != trainer.global_step:

@@ -148,9 +148,9 @@ KEYS = [
         ("`monitor`", "val/sentiment/mcc", "'val/sentiment/pearson'"),
     ),
     Case(
-        "devices that Lightning refuses",
-        train("trainer.accelerator=cpu", "trainer.devices=-1"),
-        ("`trainer`", "`devices`", "should be an int > 0"),
+        "no number of devices",
+        train("trainer.accelerator=cpu", "trainer.devices=-2"),
+        ("`trainer.devices`", "at least 1, or -1", "-2"),
     ),
 ]
 

@@ -14,7 +14,7 @@ import pytest
 
 ROWS, WORDS = 16_000, 1_000
 TEXT = "word " * WORDS  # 5 kB a row, 80 MB a file
-LIMIT = 34
+LIMIT = 50
 """MB that reading four times as much may take more."""
 
 READ = """

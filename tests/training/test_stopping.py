@@ -210,7 +210,7 @@ def test_the_command_ends_with_the_signals_exit_code(
         assert main(["-m", *line, "seed=1,2"] if sweep else line) == 143
     run = tmp_path / "run" / ("job-0" if sweep else "")
     shown = capsys.readouterr()
-    assert f"resume={run}" in shown.out
+    assert f"resume={run}" in shown.out + shown.err
     assert (
         f"stopped by SIGTERM after step 1, and saved; go on with: python train.py resume={run}"
         in (shown.err)

@@ -71,6 +71,7 @@ def run_config(site: Site, trunk: Path, **changes: Any) -> Config:
         "trainer__val_check_interval": 2,
         "callbacks__checkpoint__every_n_train_steps": 3,
         "tasks__gist__options__validation_examples": 3,
+        "logger__names": ["csv"],
     }
     return config(site, trunk, "ner", "gist", **{**options, **changes})
 
