@@ -12,7 +12,6 @@ whole or not at all, however many processes write it at once.
 from __future__ import annotations
 
 import atexit
-import functools
 import json
 import os
 import shutil
@@ -25,6 +24,7 @@ from typing import Any
 from uuid import uuid4
 
 from mtl.data.examples import ArrowExamples, Filed, write_examples
+from mtl.data.scratch import scratch_folder
 from mtl.errors import DataError
 
 EXAMPLES, ABOUT = "examples.arrow", "about.json"
@@ -127,7 +127,7 @@ class ExampleCache:
                     f"{problem}; see `cache.dir`."
                 )
                 self.folder = None
-        return Path(tempfile.mkdtemp(dir=_temporary()))
+        return Path(tempfile.mkdtemp(dir=scratch_folder("examples")))
 
     def _publish(self, beside: Path, name: str) -> Path:
         """Give a finished folder its name; where another process was first, it goes at the end."""
@@ -167,17 +167,3 @@ def _checksum(path: Path) -> dict[str, int]:
 def _flush(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-@functools.cache
-def _temporary() -> Path:
-    """Return this process's folder; it goes when the process ends, not when a fork of it does."""
-    folder = Path(tempfile.mkdtemp(prefix="mtl-examples-"))
-    owner = os.getpid()
-
-    def remove() -> None:
-        if os.getpid() == owner:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
-    return folder

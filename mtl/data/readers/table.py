@@ -6,12 +6,7 @@ chooses the disk) and is mapped, not read: a corpus may be larger than memory.
 
 from __future__ import annotations
 
-import atexit
-import functools
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
@@ -19,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtl.data.kinds import KINDS
 from mtl.data.rows import Role, Rows, map_table
+from mtl.data.scratch import scratch_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,7 +97,7 @@ class _Spool:
     def _spill(self) -> None:
         import pyarrow as pa
 
-        self.path = _folder() / f"{next(_numbers)}.arrow"
+        self.path = scratch_folder("rows") / f"{next(_numbers)}.arrow"
         self.writer = pa.ipc.new_stream(str(self.path), self.schema)
         for batch in self.batches:
             self.writer.write_batch(batch)
@@ -114,17 +110,3 @@ class _Spool:
             return pa.Table.from_batches(self.batches, self.schema).combine_chunks()
         self.writer.close()
         return map_table(self.path)
-
-
-@functools.cache
-def _folder() -> Path:
-    """Return this process's folder; it goes when the process ends, not when a fork of it does."""
-    folder = Path(tempfile.mkdtemp(prefix="mtl-rows-"))
-    owner = os.getpid()
-
-    def remove() -> None:
-        if os.getpid() == owner:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
-    return folder
