@@ -15,10 +15,7 @@ import argparse
 import json
 import math
 import os
-import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -28,6 +25,10 @@ from statistics import mean, stdev
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from scripts.quality.study import carry_out  # noqa: E402
+
 ALL = 1000
 """More questions than any paragraph has."""
 TASKS = ("qa", "qa_generative")
@@ -106,30 +107,6 @@ def runs(options: argparse.Namespace, data: Path) -> Iterator[Run]:
                 yield Run(task, branches, seed, [*line, *options.set])
 
 
-def carry_out(run: Run, out: Path) -> None:
-    """Train, and keep the validation's scores; does nothing if they are there."""
-    kept, folder = out / f"{run.name}.json", out / "runs" / run.name
-    if kept.exists():
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    command = [sys.executable, str(ROOT / "train.py"), *run.line, f"hydra.run.dir={folder}"]
-    began = time.perf_counter()
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    found["seconds"] = time.perf_counter() - began
-    kept.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(folder)
-
-
 def scores(task: str, found: Mapping[str, float]) -> dict[str, float]:
     """Return a run's figures: percentages, and the loss per token of a task that writes."""
     row = {
@@ -193,7 +170,9 @@ def main() -> None:
     todo = list(runs(options, Path(os.environ["MTL_DATA"])))
     columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar, ThreadPoolExecutor(options.jobs) as pool:
-        for _ in bar.track(pool.map(lambda r: carry_out(r, options.out), todo), total=len(todo)):
+        for _ in bar.track(
+            pool.map(lambda r: carry_out(r.name, r.line, options.out), todo), total=len(todo)
+        ):
             pass
     found: dict[tuple[str, int], list[dict[str, float]]] = {}
     for run in sorted(todo, key=lambda r: (r.task, r.branches, r.seed)):

@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +26,10 @@ from statistics import mean, stdev
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from scripts.quality.study import carry_out  # noqa: E402
+
 NEWSROOM = ROOT / "mtl" / "data" / "bundled" / "newsroom"
 EPOCHS = {25: 16, 50: 12, 100: 8, 0: 4}
 """How often the documents of each size are read; 0 stands for all."""
@@ -114,28 +116,6 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
                         "logger=csv",
                     ]
                     yield Run(study, size, start, seed, [*line, *shared, *options.set])
-
-
-def carry_out(run: Run, out: Path) -> None:
-    """Train, and keep the test scores; does nothing if they are there."""
-    kept, folder = out / f"{run.name}.json", out / "runs" / run.name
-    if kept.exists():
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    command = [sys.executable, str(ROOT / "train.py"), *run.line, f"hydra.run.dir={folder}"]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    kept.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(folder)
 
 
 Scores = dict[tuple[str, int, str], dict[str, list[float]]]
@@ -233,7 +213,9 @@ def main() -> None:
     todo = list(runs(options))
     columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar, ThreadPoolExecutor(options.jobs) as pool:
-        for _ in bar.track(pool.map(lambda r: carry_out(r, options.out), todo), total=len(todo)):
+        for _ in bar.track(
+            pool.map(lambda r: carry_out(r.name, r.line, options.out), todo), total=len(todo)
+        ):
             pass
     scores = collect(todo, options.out)
     show(scores)

@@ -1,0 +1,48 @@
+"""What studies of many training runs share."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def carry_out(name: str, line: Sequence[str], out: Path) -> None:
+    """Train, and keep the scores in `out`; does nothing if they are there.
+
+    Args:
+        name: Of the run's file.
+        line: What `train.py` is told.
+        out: The study's folder.
+
+    Raises:
+        RuntimeError: If the run fails, with what it said.
+    """
+    kept, folder = out / f"{name}.json", out / "runs" / name
+    if kept.exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    command = [sys.executable, str(ROOT / "train.py"), *line, f"hydra.run.dir={folder}"]
+    began = time.perf_counter()
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    found: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    found["seconds"] = time.perf_counter() - began
+    kept.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(folder)
