@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import torch
 
-from scripts.benchmarks.ours import SKIPPED, Training
+from scripts.benchmarks.ours import SKIPPED, Training, norm
 from scripts.benchmarks.peers.trainer import Peer, padded
+from scripts.benchmarks.runner import Check, Prepared, Ratio
 from scripts.train_tokenizer import tokenizer_config, train
 
 T = TypeVar("T")
@@ -124,3 +125,38 @@ def grouped_peer(training: Training, batch: int, steps: int) -> Peer:
     chosen = [*batches[:1] * SKIPPED, *spread(batches, steps)]
     rows = [row for each in chosen for row in each]
     return Peer(peer_model(training), rows, padded(0), batch=batch, grouped=None)
+
+
+def against_peer(
+    training: Training, peer: Peer, batches: int, few: int, unit: str, target: float
+) -> Prepared:
+    """Return a case of a decoder that writes, and of the Trainer on the same examples.
+
+    Args:
+        training: Our side.
+        peer: The other, which draws its batches from more examples, so that they pad less.
+        batches: Our steps a round.
+        few: The peer's.
+        unit: Of examples a second.
+        target: Of the ratio.
+    """
+    rows = causal_rows(training)
+    ours = training.loss()
+    norms = norm([p.grad for p in training.model.parameters()])
+    theirs = peer.loss([rows[i] for _, i in training.pairs()])
+
+    def rate(side: Any, steps: int) -> float:
+        timing = side.round(steps + SKIPPED)
+        return float(timing.examples / timing.seconds)
+
+    other = "HF Trainer, grouped"
+    return Prepared(
+        unit=unit,
+        sides={"mtl": lambda: rate(training, batches), other: lambda: rate(peer, few)},
+        ratios=[Ratio("against HF Trainer, length grouping", "mtl", other, target)],
+        checks=[
+            Check("the loss", ours, theirs[0], 1e-5),
+            Check("the gradients' norm", norms, theirs[1], 1e-4),
+        ],
+        warm_up=False,  # Every round begins with steps that are not timed.
+    )

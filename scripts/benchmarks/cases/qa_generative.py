@@ -13,9 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scripts.benchmarks.decoders import causal_rows, evenly, grouped_peer, trunk_folder, write_lines
-from scripts.benchmarks.ours import SKIPPED, Training, norm
-from scripts.benchmarks.runner import Case, Check, Prepared, Ratio, Settings
+from scripts.benchmarks.decoders import (
+    against_peer,
+    evenly,
+    grouped_peer,
+    trunk_folder,
+    write_lines,
+)
+from scripts.benchmarks.ours import Training
+from scripts.benchmarks.runner import Case, Prepared, Settings
 
 ANSWERS = 16
 VOCABULARY = 32_000
@@ -89,28 +95,7 @@ def prepare(settings: Settings) -> Prepared:
     batches, few = settings.pick(15, 3), settings.pick(5, 1)
     training = generative(settings, batches * ANSWERS)
     peer = grouped_peer(generative(settings, settings.pick(1600, 160)), ANSWERS, few)
-    rows = causal_rows(training)
-    ours = training.loss()
-    norms = norm([p.grad for p in training.model.parameters()])
-    theirs = peer.loss([rows[i] for _, i in training.pairs()])
-
-    def rate(side: Any, steps: int) -> float:
-        timing = side.round(steps + SKIPPED)
-        return float(timing.examples / timing.seconds)
-
-    return Prepared(
-        unit="answers/s",
-        sides={
-            "mtl": lambda: rate(training, batches),
-            "HF Trainer, grouped": lambda: rate(peer, few),
-        },
-        ratios=[Ratio("against HF Trainer, length grouping", "mtl", "HF Trainer, grouped", 6)],
-        checks=[
-            Check("the loss", ours, theirs[0], 1e-5),
-            Check("the gradients' norm", norms, theirs[1], 1e-4),
-        ],
-        warm_up=False,  # Every round begins with steps that are not timed.
-    )
+    return against_peer(training, peer, batches, few, "answers/s", 6)
 
 
 CASE = Case(

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from scripts.benchmarks.decoders import (
-    causal_rows,
+    against_peer,
     evenly,
     grouped_peer,
     trunk_folder,
     write_lines,
 )
-from scripts.benchmarks.ours import SKIPPED, Training, norm
-from scripts.benchmarks.runner import Case, Check, Prepared, Ratio, Settings
+from scripts.benchmarks.ours import Training
+from scripts.benchmarks.runner import Case, Prepared, Settings
 
 EXAMPLES = 16
 VOCABULARY = 50_000
@@ -70,28 +70,7 @@ def prepare(settings: Settings) -> Prepared:
     batches, few = settings.pick(9, 3), settings.pick(6, 1)
     training = run_of(settings, batches * EXAMPLES)
     peer = grouped_peer(run_of(settings, settings.pick(1600, 160)), EXAMPLES, few)
-    rows = causal_rows(training)
-    ours = training.loss()
-    norms = norm([p.grad for p in training.model.parameters()])
-    theirs = peer.loss([rows[i] for _, i in training.pairs()])
-
-    def rate(side: Any, steps: int) -> float:
-        timing = side.round(steps + SKIPPED)
-        return float(timing.examples / timing.seconds)
-
-    return Prepared(
-        unit="examples/s",
-        sides={
-            "mtl": lambda: rate(training, batches),
-            "HF Trainer, grouped": lambda: rate(peer, few),
-        },
-        ratios=[Ratio("against HF Trainer, length grouping", "mtl", "HF Trainer, grouped", 2.4)],
-        checks=[
-            Check("the loss", ours, theirs[0], 1e-5),
-            Check("the gradients' norm", norms, theirs[1], 1e-4),
-        ],
-        warm_up=False,  # Every round begins with steps that are not timed.
-    )
+    return against_peer(training, peer, batches, few, "examples/s", 2.4)
 
 
 CASE = Case(
