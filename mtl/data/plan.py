@@ -16,6 +16,8 @@ import numpy.typing as npt
 from mtl.data.mixing import Mixer
 
 Array = npt.NDArray[np.int64]
+AHEAD = 32
+"""How many groups a step is chosen from, so that few of them are cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +153,61 @@ class Planner:
             # By name, so that a task beside these changes nothing in their order.
             random = self._random("steps", ",".join(names), epoch)
             place[here] = (random.permutation(len(here)) + random.random(len(here))) / len(here)
-        return np.lexsort((task, group, place[group]))
+        return self._whole(np.lexsort((task, group, place[group])), group)
+
+    def _whole(self, order: Array, groups: Array) -> Array:
+        """Move groups a few places so that few are cut where steps end.
+
+        Args:
+            order: Examples in training order, those of a group together.
+            groups: Of each example.
+        """
+        new = np.flatnonzero(np.diff(groups[order], prepend=-1))
+        sizes = np.diff(new, append=len(order))
+        if len(order) == len(new):
+            return order
+        found, at = np.empty_like(order), 0
+        waiting: list[int] = []  # Groups, the longest waiting first.
+        following = 0
+        while waiting or following < len(new):
+            more = min(AHEAD - len(waiting), len(new) - following)
+            waiting += range(following, following + more)
+            following += more
+            chosen = fill([int(sizes[g]) for g in waiting], self.examples)
+            for group, size in [(waiting[i], size) for i, size in chosen]:
+                found[at : at + size] = order[new[group] : new[group] + size]
+                at += size
+                new[group] += size
+                sizes[group] -= size
+            waiting = [g for g in waiting if sizes[g]]
+        return found
 
     def _random(self, purpose: str, name: str, number: int) -> np.random.Generator:
         return generator(self.seed, purpose, name, number)
+
+
+def fill(sizes: Sequence[int], room: int) -> list[tuple[int, int]]:
+    """Fill a step with whole groups, the first among them; returns (place, how many of it) of each.
+
+    Where no choice of groups fills it, or the first alone is too much, the last one is cut.
+
+    Args:
+        sizes: Of the groups, in the order in which they are preferred.
+        room: Of the step, in examples.
+    """
+    reach = [1] * (len(sizes) + 1)  # Bit n of the k-th: groups from the k-th on can fill n.
+    for k in range(len(sizes) - 1, -1, -1):
+        reach[k] = (reach[k + 1] | reach[k + 1] << sizes[k]) & ((2 << room) - 1)
+    chosen = []
+    whole = room >= sizes[0] and bool(reach[1] >> (room - sizes[0]) & 1)
+    for k, size in enumerate(sizes):
+        fits = size <= room and bool(reach[k + 1] >> (room - size) & 1)
+        if fits or not whole:
+            chosen.append((k, min(size, room)))
+            room -= chosen[-1][1]
+        if not room:
+            break
+    return chosen
 
 
 def generator(seed: int, *purpose: str | int) -> np.random.Generator:
