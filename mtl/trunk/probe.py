@@ -16,30 +16,68 @@ import torch
 
 from mtl.errors import ConfigError
 from mtl.rows import Unit, build_rows
+from mtl.trunk.blocks import let_attend
 from mtl.trunk.trunk import Capabilities, Trunk
 from mtl.types import IntArray
 
 log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-3
+LONGEST_TABLE = 1024
+"""Tables of positions up to this length are tried out; models with more have none, as a rule."""
 LONGEST_WINDOW = 256
 """Windows up to this length are filled, so that one measured in the wrong unit shows."""
 
 
 def probe(trunk: Trunk) -> Capabilities:
-    """Return the trunk's capabilities, with `share_rows` and `look_ahead` as measured."""
+    """Return the trunk's capabilities, with what its attention can do as measured."""
     known = trunk.capabilities
     was_training = trunk.training
     trunk.eval()
     look_ahead = trunk.kind != "decoder" or _holds(_looks_ahead, trunk)
     share_rows = _holds(_shares_rows, trunk)
+    found = replace(known, share_rows=share_rows, look_ahead=look_ahead)
+    if share_rows and _may_attend_in_blocks(trunk):
+        found = replace(found, blocks=_holds(_same_in_blocks, trunk))
     trunk.train(was_training)
     if not share_rows:
         log.warning(
             "The trunk %s cannot hold several documents in one row: each gets a row of its own.",
             trunk.config.model_type,
         )
-    return replace(known, share_rows=share_rows, look_ahead=look_ahead)
+    return found
+
+
+def _may_attend_in_blocks(trunk: Trunk) -> bool:
+    known = trunk.capabilities
+    one_mask = known.positions and not known.window_by_layer and trunk.kind != "encoder-decoder"
+    return one_mask and let_attend(trunk.model)
+
+
+def _same_in_blocks(trunk: Trunk) -> bool:
+    """Compare rows with and without padding, together as long as a table of positions, or longer.
+
+    Some models allow no more tokens in a row than they have positions for.
+    """
+    known, limit = trunk.capabilities, trunk.positions or 0
+    long = limit // 2 + 1 if limit <= LONGEST_TABLE else 9
+    ids = np.split(_some_ids(trunk, long + 12), [long, long + 7])
+    branches = [ids[2]] if trunk.kind == "decoder" else []
+    rows = [[Unit(ids[0])], [Unit(ids[1], branches)], [Unit(ids[0][: long - 1])]]
+    batch = build_rows(rows, 0, bidirectional=trunk.attention == "bidirectional").batch
+    real = batch.unit.flatten() >= 0
+    wanted = trunk(batch)[real]
+    try:
+        trunk.capabilities = replace(known, blocks=True)
+        found = trunk(batch)[real]
+    finally:
+        trunk.capabilities = known
+    return _close(found, wanted)
+
+
+def _close(found: torch.Tensor, wanted: torch.Tensor) -> bool:
+    scale = wanted.abs().mean().clamp_min(1.0)
+    return bool((found - wanted).abs().max() <= TOLERANCE * scale)
 
 
 def _holds(check: Callable[[Trunk], bool], trunk: Trunk) -> bool:
@@ -77,8 +115,7 @@ def _shares_rows(trunk: Trunk) -> bool:
         parts = [_run(trunk, [Unit(document)])]
         packed = _run(trunk, [Unit(document), Unit(second)])
     wanted = torch.cat([*parts, _run(trunk, [Unit(second)])])
-    scale = wanted.abs().mean().clamp_min(1.0)
-    return bool((packed - wanted).abs().max() <= TOLERANCE * scale)
+    return _close(packed, wanted)
 
 
 def _run(trunk: Trunk, row: list[Unit]) -> torch.Tensor:

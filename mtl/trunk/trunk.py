@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mtl.errors import ConfigError
 from mtl.trunk import two_sided
+from mtl.trunk.blocks import attend_in_blocks, flatten
 from mtl.trunk.masks import additive, visible
 from mtl.trunk.output import OutputLayer
 from mtl.trunk.text import TextEncoder, pad_id
@@ -34,6 +35,8 @@ class Capabilities:
     """Sliding window, in tokens."""
     window_by_layer: bool = False
     """The model takes one mask for its full and one for its sliding layers."""
+    blocks: bool = False
+    """On a CPU, its attention may run block by block; see :mod:`mtl.trunk.blocks`."""
 
 
 class Trunk(nn.Module):
@@ -141,27 +144,48 @@ class Trunk(nn.Module):
 
     def _run(self, batch: TrunkBatch) -> Tensor:
         """Run the model, or its encoder; returns (B, T, D)."""
-        arguments: dict[str, Any] = {"input_ids": batch.input_ids}
-        if self.capabilities.positions:
-            arguments["position_ids"] = batch.position_ids + self.capabilities.position_offset
+        if self._pays_in_blocks(batch):
+            return self._run_in_blocks(batch)
+        arguments = self._arguments(batch)
         mask = self.mask(batch)
         if mask is not None:
             arguments["attention_mask"] = mask
-        if self.kind == "decoder":
-            arguments["use_cache"] = False
         body = self.model.get_encoder() if self.kind == "encoder-decoder" else self.model
         found: Tensor = body(**arguments).last_hidden_state
         return found
+
+    def _arguments(self, batch: TrunkBatch) -> dict[str, Any]:
+        """Return what the model's forward takes beside a mask."""
+        arguments: dict[str, Any] = {"input_ids": batch.input_ids}
+        if self.capabilities.positions:
+            arguments["position_ids"] = batch.position_ids + self.capabilities.position_offset
+        if self.kind == "decoder":
+            arguments["use_cache"] = False
+        return arguments
+
+    def _pays_in_blocks(self, batch: TrunkBatch) -> bool:
+        """Whether there is padding to leave out, or a mask to do without."""
+        if not self.capabilities.blocks or batch.input_ids.device.type != "cpu":
+            return False
+        return bool((batch.unit != 0).any()) or not (batch.plain or _one_document_a_row(batch))
+
+    def _run_in_blocks(self, batch: TrunkBatch) -> Tensor:
+        """Run the model without padding; returns (B, T, D), with zeros where padding is."""
+        self._check_direction(batch)
+        causal, window = self.kind == "decoder", self.capabilities.window
+        flat = flatten(batch, self.dtype, causal=causal, window=window)
+        states = attend_in_blocks(self.model, flat.blocks, self._arguments(flat.tokens))
+        found = states.new_zeros(batch.input_ids.numel(), states.shape[-1])
+        return found.index_copy(0, flat.places, states).view(*batch.input_ids.shape, -1)
 
     def mask(self, batch: TrunkBatch) -> Tensor | dict[str, Tensor] | None:
         """Return the cheapest mask that is right: none, one of (B, T), or one of (B, 1, T, T)."""
         if batch.plain and self.kind == "decoder":
             return None
-        if self.kind == "decoder":
-            self._check_direction(batch)
-        elif not self.capabilities.share_rows or _one_document_a_row(batch):
-            return None if bool((batch.unit >= 0).all()) else (batch.unit >= 0).long()
+        self._check_direction(batch)
         causal = self.kind == "decoder"
+        if not causal and (not self.capabilities.share_rows or _one_document_a_row(batch)):
+            return None if bool((batch.unit >= 0).all()) else (batch.unit >= 0).long()
         window, dtype = self.capabilities.window, self.dtype
         full = additive(visible(batch, causal_branches=causal), dtype)
         if window is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ class Spy:
             self.kernel.append((attn_mask, bool(rest.get("is_causal"))))
             return kernel(q, k, v, attn_mask=attn_mask, **rest)
 
+        trunk.capabilities = replace(trunk.capabilities, blocks=False)  # As on a GPU.
         trunk.model.register_forward_pre_hook(before, with_kwargs=True)
         monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attend)
 

@@ -1,0 +1,195 @@
+"""A pass without padding: tokens stand in one row, and attend in blocks.
+
+Shapes: N real tokens of a batch of (B, T), H heads, D a head's size.
+
+What a transformer does to each token alone (its matrices, norms and activations) costs the same
+wherever the token stands, so padding is left out there. Only attention needs to know what stands
+together: it runs block by block, where a block is a unit, or a few short ones behind each other. So
+no query is compared with a key of another block, and a causal unit of one branch needs no mask.
+
+On a GPU many small attentions are slower than one with a mask; this is for CPUs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtl.trunk.masks import additive, visible
+from mtl.types import TrunkBatch
+
+NAME = "mtl_blocks"
+"""What transformers knows this attention by."""
+FEWEST = 64
+"""Tokens up to which units share a block: below them a call costs more than it computes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Tokens that attend to each other."""
+
+    size: int
+    mask: Tensor | None
+    """(1, 1, size, size), added to the scores; None where all or what came before is seen."""
+    causal: bool
+    """Without a mask: whether a token sees only what came before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """A batch's real tokens."""
+
+    places: Tensor
+    """(N,) where they stand among the flattened (B * T)."""
+    tokens: TrunkBatch
+    """The tokens in one row, (1, N); no two units share a number."""
+    blocks: list[Block]
+
+
+def flatten(
+    batch: TrunkBatch, dtype: torch.dtype, *, causal: bool, window: int | None = None
+) -> Flat:
+    """Return where a batch's real tokens stand, and what attends to what.
+
+    Args:
+        batch: The rows.
+        dtype: Of masks.
+        causal: Whether the trunk is a decoder; what an encoder reads sees all of itself.
+        window: As for :func:`mtl.trunk.masks.visible`.
+    """
+    width = batch.unit.shape[1]
+    places = (batch.unit.flatten() >= 0).nonzero().squeeze(1)
+    # No two rows share a unit's number.
+    unit = _chosen(batch.unit, places) + places // width * width
+    ahead = _chosen(batch.bidirectional, places)
+    tokens = TrunkBatch(
+        input_ids=_chosen(batch.input_ids, places),
+        position_ids=_chosen(batch.position_ids, places),
+        unit=unit,
+        segment=_chosen(batch.segment, places),
+        bidirectional=ahead if causal else torch.ones_like(ahead),
+        plain=False,
+    )
+    sizes = torch.unique_consecutive(unit, return_counts=True)[1].tolist()
+    blocks, at = [], 0
+    for units in _together(sizes):
+        size = sum(units)
+        blocks.append(_block(_cut(tokens, at, at + size), len(units), dtype, causal, window))
+        at += size
+    return Flat(places, tokens, blocks)
+
+
+def _chosen(values: Tensor, places: Tensor) -> Tensor:
+    """Return (1, N) of (B, T)."""
+    return values.flatten()[places][None]
+
+
+def _cut(tokens: TrunkBatch, start: int, end: int) -> TrunkBatch:
+    return TrunkBatch(
+        input_ids=tokens.input_ids[:, start:end],
+        position_ids=tokens.position_ids[:, start:end],
+        unit=tokens.unit[:, start:end],
+        segment=tokens.segment[:, start:end],
+        bidirectional=tokens.bidirectional[:, start:end],
+        plain=False,
+    )
+
+
+def _together(sizes: list[int]) -> list[list[int]]:
+    """Put short units that follow each other together."""
+    found: list[list[int]] = []
+    for size in sizes:
+        if found and sum(found[-1]) + size <= FEWEST:
+            found[-1].append(size)
+        else:
+            found.append([size])
+    return found
+
+
+def _block(
+    part: TrunkBatch, units: int, dtype: torch.dtype, causal: bool, window: int | None
+) -> Block:
+    size = part.unit.shape[1]
+    if units == 1 and window is None:
+        ahead = part.bidirectional
+        if bool(ahead.all()) and not bool(part.segment.any()):
+            return Block(size, None, causal=False)
+        if not bool(ahead.any()) and int(part.segment.max()) <= 1:
+            return Block(size, None, causal=True)
+    seen = visible(part, causal_branches=causal, window=window)
+    return Block(size, additive(seen, dtype), causal=False)
+
+
+def attend_in_blocks(model: Any, blocks: list[Block], arguments: dict[str, Any]) -> Tensor:
+    """Run a model that :func:`let_attend` was told of on one row of blocks; returns (N, D).
+
+    Args:
+        model: The model.
+        blocks: Of the row.
+        arguments: Of the model's forward, all but the mask.
+    """
+    # Models hand a mask of four dimensions on as it is. This one only carries the blocks; as it
+    # is of integers, nothing casts it to another type, which would lose them.
+    mask = torch.zeros(1, 1, 1, 1, dtype=torch.int8)
+    mask.blocks = blocks  # type: ignore[attr-defined]
+    states: Tensor = model(**arguments, attention_mask=mask).last_hidden_state
+    return states[0]
+
+
+def let_attend(model: Any) -> bool:
+    """Let a model attend in blocks where a pass has them; returns whether it can.
+
+    Only where its attention is PyTorch's fused one, through transformers' interface.
+    """
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    if getattr(model.config, "_attn_implementation", None) != "sdpa":
+        return False
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    try:
+        model.set_attn_implementation(NAME)
+    except ValueError:
+        return False
+    return bool(model.config._attn_implementation == NAME)
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """Do what transformers' `sdpa` does, in blocks where the mask carries them.
+
+    Args:
+        module: The attention layer.
+        query: (1, H, N, D), or (B, H, T, D) without blocks.
+        key: Alike, with as many heads or fewer.
+        value: Alike.
+        attention_mask: What a query sees; with the attribute `blocks` in a pass of them.
+        options: Handed on.
+
+    Returns:
+        (1, N, H, D) or (B, T, H, D).
+    """
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    blocks: list[Block] | None = getattr(attention_mask, "blocks", None)
+    if blocks is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    sizes = [block.size for block in blocks]
+    # Split, not sliced: the gradient of a slice is as large as what it was taken from.
+    parts = zip(*(x.split(sizes, dim=2) for x in (query, key, value)), strict=True)
+    options.pop("is_causal", None)
+    found = [
+        sdpa_attention_forward(module, *qkv, block.mask, is_causal=block.causal, **options)[0]
+        for qkv, block in zip(parts, blocks, strict=True)
+    ]
+    return torch.cat(found, dim=1), None
