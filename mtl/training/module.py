@@ -26,6 +26,7 @@ from mtl.errors import TrainingError
 from mtl.metrics.names import SCORE, metric_name
 from mtl.reporting.console import note
 from mtl.tasks import TaskMetrics
+from mtl.training.dropout import cheap_dropout
 from mtl.training.finite import (
     IN_A_ROW,
     SKIP,
@@ -183,15 +184,8 @@ class MultiTaskModule(L.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=True)
         assert not isinstance(optimizer, list)
         optimizer.zero_grad(set_to_none=True)
-        losses: dict[str, Tensor] = {}
-        passes = self._passes(step)
-        last = len(passes) - 1
-        for number, micro_batch in enumerate(passes):
-            self._seed(step.number, number)
-            with contextlib.nullcontext() if number == last else self._no_sync():
-                self.manual_backward(self._loss(micro_batch, step, losses))
-        if last < 0:
-            self.manual_backward(self._nothing())
+        with cheap_dropout(self.device):
+            losses = self._add_up(step)
         self._drop_idle_heads(step)
         drop_zeros(self.model.trunk.part_time())
         self._unscale(optimizer)
@@ -210,6 +204,19 @@ class MultiTaskModule(L.LightningModule):
             self._judge()
         if due:
             self._log_training(step.number + 1, optimizer)
+
+    def _add_up(self, step: Step) -> dict[str, Tensor]:
+        """Add up the gradients of the step's passes; returns this rank's part of each loss."""
+        losses: dict[str, Tensor] = {}
+        passes = self._passes(step)
+        last = len(passes) - 1
+        for number, micro_batch in enumerate(passes):
+            self._seed(step.number, number)
+            with contextlib.nullcontext() if number == last else self._no_sync():
+                self.manual_backward(self._loss(micro_batch, step, losses))
+        if last < 0:
+            self.manual_backward(self._nothing())
+        return losses
 
     def _passes(self, step: Step) -> list[MicroBatch]:
         """Return the step's passes; as many on each rank, where they exchange parameters."""

@@ -85,6 +85,7 @@ def test_a_run_that_stopped_early_is_finished(
 ) -> None:
     cfg = run_config(
         site,
+        seed=2,
         head__lr=0.1,
         trainer__max_steps=12,
         trainer__val_check_interval=3,

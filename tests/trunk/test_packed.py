@@ -61,6 +61,16 @@ def test_encoder_rows_with_several_documents(load: Load, name: str) -> None:
     assert_same_gradients(gradients(trunk.model, found), gradients(trunk.model, wanted))
 
 
+@pytest.mark.parametrize("name", [*DECODERS, *ENCODERS])
+def test_a_row_longer_than_the_model_has_positions(load: Load, name: str) -> None:
+    trunk = load(name)
+    rows = [[Unit(some_ids(61, 0)), Unit(some_ids(6, 1))]]
+    assert trunk.positions in (64, None)
+    both_ways = trunk.kind != "decoder"
+    found, wanted = run(trunk, rows, both_ways=both_ways), rows_alone(trunk.model, rows)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", [*DECODERS, *ENCODERS, *APART])
 def test_one_document_a_row_with_padding(load: Load, name: str) -> None:
     trunk = load(name)
