@@ -14,9 +14,6 @@ Place = tuple[int, int]
 OPEN = 8
 """How many passes short units may still fall into; more pack little better and take longer."""
 
-WIDER = 4
-"""How many tokens wider than its longest unit a pass's rows may be, where that saves padding."""
-
 
 @dataclass(slots=True)
 class _Pass:
@@ -28,19 +25,14 @@ class _Pass:
     """The most that any row has left."""
     rows: list[list[Place]] = field(default_factory=list)
 
-    @property
-    def tokens(self) -> int:
-        """Of all rows, padding to the fullest one included."""
-        return len(self.free) * (self.width - min(self.free))
-
 
 def pack(groups: Sequence[Sequence[int]], budget: int, *, share: bool) -> list[list[list[Place]]]:
     """Return passes of rows of places.
 
     Longest first, each unit goes into the first row with room for it (first-fit decreasing), in
     the first of the last few passes that has such a row or may have one more without going over
-    `budget`. A row is as wide as its pass's longest unit, or a few tokens wider where the pass then
-    has fewer tokens, padding included; a group that alone is over the budget has a pass of its own.
+    `budget`. A row is as wide as its pass's longest unit; a group that alone is over the budget
+    has a pass of its own.
 
     Args:
         groups: Token counts of each group's units.
@@ -55,22 +47,7 @@ def pack(groups: Sequence[Sequence[int]], budget: int, *, share: bool) -> list[l
             passes.append(_Pass(width=max(units), budget=budget))
             fits = _place(passes[-1], group, units, share)
             assert fits
-    return [(_widened(p, groups) if share else p).rows for p in passes]
-
-
-def _widened(narrow: _Pass, groups: Sequence[Sequence[int]]) -> _Pass:
-    """Return a pass of the same groups in rows a little wider, if those are fewer tokens.
-
-    It depends on the pass alone, so that a pass can be built again from its groups.
-    """
-    members = list(dict.fromkeys(group for row in narrow.rows for group, _ in row))
-    members.sort(key=lambda g: (-max(groups[g]), g))
-    best = narrow
-    for width in range(narrow.width + 1, narrow.width + WIDER + 1):
-        wider = _Pass(width, narrow.budget)
-        if all(_place(wider, group, groups[group], True) for group in members):
-            best = min(best, wider, key=lambda p: p.tokens)
-    return best
+    return [p.rows for p in passes]
 
 
 def _place(into: _Pass, group: int, units: Sequence[int], share: bool) -> bool:
