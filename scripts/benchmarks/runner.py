@@ -93,6 +93,8 @@ class Prepared:
     checks: list[Check] = field(default_factory=list)
     warm_up: bool = True
     """Whether each side runs once before rounds count."""
+    most_rounds: int | None = None
+    """Rounds that are enough, however many were asked for."""
     notes: dict[str, Any] = field(default_factory=dict)
     """Figures to keep beside the result, and to print."""
 
@@ -147,7 +149,8 @@ def measure(case: Case, settings: Settings) -> dict[str, Any]:
                 f"{case.name}: expected {check.label} of both sides to agree within "
                 f"{check.tolerance:g}, but got {check.ours:.8g} and {check.theirs:.8g}."
             )
-    values = time_in_turns(case.name, ready, settings.rounds)
+    rounds = min(settings.rounds, ready.most_rounds or settings.rounds)
+    values = time_in_turns(case.name, ready, rounds)
     return {
         "name": case.name,
         "title": case.title,

@@ -64,6 +64,16 @@ def test_ratios_are_taken_within_rounds() -> None:
     assert json.loads(json.dumps(record)) == record
 
 
+def test_a_case_may_need_fewer_rounds_than_asked_for() -> None:
+    def prepare(settings: Settings) -> Prepared:
+        ready = case_of().prepare(settings)
+        ready.most_rounds = 1
+        return ready
+
+    record = runner.measure(Case("known", "known figures", prepare), THREE)
+    assert record["rounds"] == {"mtl": [30], "peer": [10]}
+
+
 def test_median_of_ratios_is_not_the_ratio_of_medians() -> None:
     values = {"a": [1.0, 10.0, 100.0], "b": [1.0, 100.0, 10.0]}
     found = runner.summary(Ratio("", "a", "b"), values)
