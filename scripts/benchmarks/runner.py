@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -194,6 +195,26 @@ def summary(ratio: Ratio, values: Mapping[str, Sequence[float]]) -> dict[str, An
         "at_least": ratio.at_least,
         "met": ratio.met(middle),
     }
+
+
+def own_process(function: Callable[..., float], *arguments: object) -> float:
+    """Return what a function returns in a new process, from a fresh start of its module.
+
+    Args:
+        function: One of a module's own, found there by its name.
+        arguments: Written with :func:`repr`, and read again.
+    """
+    module, name = function.__module__, function.__name__
+    code = f"from {module} import {name}; print(); print({name}(*{arguments!r}))"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return float(found.stdout.splitlines()[-1])
 
 
 def machine() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -191,3 +192,14 @@ def test_side_of_mtl_trains_and_starts_again_from_the_same_weights() -> None:
     assert timing.examples < timing.tokens <= timing.examples * longest
     assert training.loss() == before
     training.folder.cleanup()
+
+
+def process(scale: float, name: str) -> float:
+    """Print to be overlooked, and return a process's id, scaled."""
+    print(name)
+    return os.getpid() * scale
+
+
+def test_a_function_runs_in_a_process_of_its_own() -> None:
+    found = {runner.own_process(process, 0.5, "it's") for _ in range(2)}
+    assert len(found | {os.getpid() * 0.5}) == 3
