@@ -117,20 +117,22 @@ def draw(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     plt.rcParams["svg.hashsalt"] = "mtl"
-    rows = [(r, q) for r in records for q in r["ratios"] if q["target"] is not None]
+    rows = [(r, q) for r in records for q in r["ratios"] if q["target"] is not None][::-1]
     figure_, axes = plt.subplots(figsize=(8, 0.9 + 0.33 * len(rows)), layout="constrained")
-    for place, (_, ratio) in enumerate(reversed(rows)):
+    for place, (_, ratio) in enumerate(rows):
         ends = [_beyond(ratio, ratio[key]) for key in ("lowest", "median", "highest")]
         colour = "#1f6f8b" if ratio["met"] else "#b5651d"
         axes.plot([ends[0], ends[2]], [place, place], color=colour, linewidth=2)
         axes.plot([ends[1]], [place], marker="o", color=colour)
-        words = f"{ratio['median']:.3g}, target {target_of(ratio)}"
-        axes.annotate(words, (max(ends), place), (6, -3), textcoords="offset points", fontsize=8)
     axes.axvline(1.0, color="grey", linestyle=":")
-    labels = [f"{record['name']}: {ratio['label']}" for record, ratio in reversed(rows)]
+    labels = [f"{record['name']}: {ratio['label']}" for record, ratio in rows]
     axes.set_yticks(range(len(rows)), labels, fontsize=8)
+    found = [f"{ratio['median']:.3g}, target {target_of(ratio)}" for _, ratio in rows]
+    figures = axes.secondary_yaxis("right")  # Of its own width, so that none is cut.
+    figures.set_yticks(range(len(rows)), found, fontsize=8)
+    figures.tick_params(length=0)
     axes.set_xscale("log")
-    axes.margins(x=0.25)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("how far beyond its target (1: just met; right is better)")
     figure_.savefig(path, metadata={"Date": None})
     plt.close(figure_)

@@ -165,6 +165,23 @@ def test_report_stands_between_the_markers(tmp_path: Path) -> None:
     assert drawn.tag.endswith("svg")
 
 
+def test_no_words_of_the_picture_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import matplotlib.pyplot as plt
+    from matplotlib.text import Text
+
+    kept: list[Any] = []
+    monkeypatch.setattr(plt, "close", kept.append)
+    record = runner.measure(case_of(), THREE)
+    far = {**record["ratios"][0], "label": "far " * 16, "target": 0.123456789}
+    report.draw([{**record, "ratios": [*record["ratios"], far]}], tmp_path / "all.svg")
+    (figure,) = kept
+    page = figure.bbox
+    words = [t for t in figure.findobj(Text) if {"target", "known:"} & set(t.get_text().split())]
+    assert len(words) >= 6
+    places = [text.get_window_extent() for text in words]
+    assert all(page.x0 <= place.x0 and place.x1 <= page.x1 for place in places)
+
+
 def test_page_without_markers_stays_as_it_is(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("no place for figures\n")
