@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mtl.config.command import run_command
 from mtl.config.schema import Config
+from mtl.launch.importing import importing
 
 SCRIPT = Path(__file__).resolve()
 CONF = SCRIPT.parent / "conf"
@@ -26,7 +27,8 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
 
     if own_processes(cfg) > 1:
         return train_in_processes(cfg, run_dir, SCRIPT)
-    from mtl.training.run import train as train_in
+    with importing("mtl.training.run"):
+        from mtl.training.run import train as train_in
 
     return train_in(cfg, run_dir)
 

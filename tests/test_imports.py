@@ -187,6 +187,61 @@ def test_composing_imports_no_trainer(name: str) -> None:
     assert not imported(*QUICK[name]) & {"lightning", "datasets", "wandb", "peft"}
 
 
+OTHERS = {"scipy", "sympy", "matplotlib", "pandas", "sklearn", "accelerate", "seqeval"}
+"""What our libraries import where it is installed, and nothing of ours needs."""
+
+
+def test_no_part_asks_for_what_it_does_not_need() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in sources()
+        for line, name in imports(path)
+        if name.partition(".")[0] in OTHERS
+    ]
+    assert not wrong
+
+
+PLAIN = """
+import runpy, sys
+from importlib.machinery import PathFinder
+
+hidden = {hidden!r}
+
+class Plain(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in hidden else super().find_spec(name, path, target)
+
+    @classmethod
+    def find_distributions(cls, context):
+        found = super().find_distributions(context)
+        return (d for d in found if d.metadata["Name"].replace("-", "_") not in hidden)
+
+sys.meta_path = [Plain if finder is PathFinder else finder for finder in sys.meta_path]
+sys.path.insert(0, ".")
+sys.argv[0] = "train.py"
+try:
+    runpy.run_path("train.py", run_name="__main__")
+except SystemExit as stop:
+    assert not stop.code, stop.code
+assert not hidden & {{name.partition(".")[0] for name in sys.modules}}
+"""
+"""Runs ``train.py`` as if some packages were not installed."""
+
+
+@pytest.mark.slow
+def test_a_plain_installation_trains_without_the_packages_of_other_extras(tmp_path: Path) -> None:
+    hidden = {"scipy", "matplotlib", "sklearn", "scikit_learn", "accelerate", "seqeval"}
+    command = (f"hydra.run.dir={tmp_path / 'run'}", "logger=none", "trainer.max_steps=1")
+    less = [f"tasks.{task}.data.max_examples=20" for task in ("ner", "sentiment")]
+    code = PLAIN.format(hidden=hidden)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command, *less], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "metrics.json").exists()
+
+
 def imported(*command: str) -> set[str]:
     """Return the top-level packages that a command imports, as the interpreter itself lists."""
     done = subprocess.run(

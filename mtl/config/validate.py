@@ -10,6 +10,7 @@ from mtl.config.keys import dotted_keys
 from mtl.config.rules import broken_rules
 from mtl.config.schema import Config
 from mtl.errors import ConfigError, join_problems
+from mtl.launch.importing import importing
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -87,7 +88,8 @@ def check(
     for task in config.tasks.values():
         task.columns = {role: column for role, column in task.columns.items() if column is not None}
     if task_types is None:
-        from mtl.tasks import TASK_TYPES
+        with importing("mtl.tasks"):
+            from mtl.tasks import TASK_TYPES
 
         task_types = TASK_TYPES
     wrong = [_key(problem) for problem in problems]

@@ -18,7 +18,7 @@ from mtl.config.compose import compose_checked
 from mtl.config.schema import Config
 from mtl.data.plan import masses
 from mtl.training.module import MultiTaskModule
-from mtl.training.run import _keeper, _loggers, _trainer
+from mtl.training.run import _keeper, _loggers, _quiet, _trainer
 from mtl.training.setup import Prepared, optimizer_settings, prepare
 from mtl.training.stopping import StopOnSignal
 from mtl.types import MicroBatch, Step
@@ -78,6 +78,7 @@ class Training:
     """
 
     def __init__(self, line: Sequence[str], threads: int) -> None:
+        _quiet()
         shared = [
             f"trainer.threads={threads}",
             "trainer.progress=false",

@@ -10,16 +10,14 @@ skipped where it is unset. See README.md beside this file.
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
-import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from scripts.benchmarks import runner  # noqa: E402
+from scripts.benchmarks import report, runner  # noqa: E402
 
 
 def main() -> int:
@@ -40,7 +38,7 @@ def main() -> int:
         parser.error(f"Expected one of {', '.join(runner.names())}, but got {unknown[0]}.")
     if options.report:
         docs = ROOT / "docs"
-        runner.report(
+        report.report(
             runner.read(options.out), docs / "benchmarks.md", docs / "images" / "benchmarks.svg"
         )
         return 0
@@ -48,9 +46,6 @@ def main() -> int:
     import transformers
 
     transformers.logging.set_verbosity_error()
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"lightning\..*")
     torch.set_num_threads(options.threads)
     data = os.environ.get("MTL_DATA")
     settings = runner.Settings(

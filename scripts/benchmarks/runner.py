@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,11 +22,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
-
 from mtl.reporting.console import console
+from scripts.benchmarks.progress import Progress
+from scripts.benchmarks.report import table
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -93,6 +92,8 @@ class Prepared:
     checks: list[Check] = field(default_factory=list)
     warm_up: bool = True
     """Whether each side runs once before rounds count."""
+    most_rounds: int | None = None
+    """Rounds that are enough, however many were asked for."""
     notes: dict[str, Any] = field(default_factory=dict)
     """Figures to keep beside the result, and to print."""
 
@@ -134,7 +135,13 @@ class Disagreement(Exception):
     """Two sides do not compute the same, so that their speeds say nothing."""
 
 
-def measure(case: Case, settings: Settings) -> dict[str, Any]:
+Turn = Callable[[int, int], None]
+"""Told before every turn of a side: how many are done, and of how many."""
+
+
+def measure(
+    case: Case, settings: Settings, turn: Turn = lambda done, total: None
+) -> dict[str, Any]:
     """Check and time a case; returns its record, plain data.
 
     Raises:
@@ -147,7 +154,8 @@ def measure(case: Case, settings: Settings) -> dict[str, Any]:
                 f"{case.name}: expected {check.label} of both sides to agree within "
                 f"{check.tolerance:g}, but got {check.ours:.8g} and {check.theirs:.8g}."
             )
-    values = time_in_turns(case.name, ready, settings.rounds)
+    rounds = min(settings.rounds, ready.most_rounds or settings.rounds)
+    values = time_in_turns(ready, rounds, turn)
     return {
         "name": case.name,
         "title": case.title,
@@ -162,19 +170,17 @@ def measure(case: Case, settings: Settings) -> dict[str, Any]:
     }
 
 
-def time_in_turns(name: str, ready: Prepared, rounds: int) -> dict[str, list[float]]:
+def time_in_turns(ready: Prepared, rounds: int, turn: Turn) -> dict[str, list[float]]:
     """Return each side's figures, a round each."""
     values: dict[str, list[float]] = {side: [] for side in ready.sides}
-    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(), transient=True) as bar:
-        total = len(ready.sides) * (rounds + ready.warm_up)
-        shown = bar.add_task(name, total=total)
-        for number in range(-int(ready.warm_up), rounds):
-            for side, work in ready.sides.items():
-                found = work()
-                if number >= 0:
-                    values[side].append(found)
-                bar.advance(shown)
+    total, done = len(ready.sides) * (rounds + ready.warm_up), 0
+    for number in range(-int(ready.warm_up), rounds):
+        for side, work in ready.sides.items():
+            turn(done, total)
+            found = work()
+            done += 1
+            if number >= 0:
+                values[side].append(found)
     return values
 
 
@@ -191,6 +197,26 @@ def summary(ratio: Ratio, values: Mapping[str, Sequence[float]]) -> dict[str, An
         "at_least": ratio.at_least,
         "met": ratio.met(middle),
     }
+
+
+def own_process(function: Callable[..., float], *arguments: object) -> float:
+    """Return what a function returns in a new process, from a fresh start of its module.
+
+    Args:
+        function: One of a module's own, found there by its name.
+        arguments: Written with :func:`repr`, and read again.
+    """
+    module, name = function.__module__, function.__name__
+    code = f"from {module} import {name}; print(); print({name}(*{arguments!r}))"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return float(found.stdout.splitlines()[-1])
 
 
 def machine() -> dict[str, Any]:
@@ -226,143 +252,18 @@ def read(out: Path) -> list[dict[str, Any]]:
     return [json.loads(p.read_text("utf-8")) for p in paths if p.exists()]
 
 
-def target_of(ratio: Mapping[str, Any]) -> str:
-    """Return a target as text: ``≥ 2.5``."""
-    if ratio["target"] is None:
-        return ""
-    return f"{'≥' if ratio['at_least'] else '≤'} {ratio['target']:g}"
-
-
-def spread_of(ratio: Mapping[str, Any]) -> str:
-    """Return a ratio with its lowest and highest round."""
-    return f"{ratio['median']:.3g} ({ratio['lowest']:.3g} to {ratio['highest']:.3g})"
-
-
-def figure(value: float) -> str:
-    """Return a side's figure, short."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def table(records: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the ratios of all records, for the terminal."""
-    found = Table(box=None, pad_edge=False)
-    found.add_column("case", overflow="fold")
-    found.add_column("ratio", overflow="fold")
-    for name in ("median (spread)", "target", ""):
-        found.add_column(name, no_wrap=True, justify="right")
-    for record in records:
-        for number, ratio in enumerate(record["ratios"]):
-            word = WORDS[ratio["met"]]
-            name = record["name"] if not number else ""
-            found.add_row(name, ratio["label"], spread_of(ratio), target_of(ratio), word)
-    return found
-
-
-def markdown(records: Sequence[Mapping[str, Any]]) -> str:
-    """Return two tables: the ratios with their targets, and what each side did."""
-    lines = ["| case | ratio | median (lowest to highest) | target | |", "|---|---|---|---|---|"]
-    for record in records:
-        for ratio in record["ratios"]:
-            word = {True: "met", False: "**missed**", None: ""}[ratio["met"]]
-            cells = (record["name"], ratio["label"], spread_of(ratio), target_of(ratio), word)
-            lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "| case | what | unit | medians |", "|---|---|---|---|"]
-    for record in records:
-        sides = "; ".join(f"{side} {figure(v)}" for side, v in record["medians"].items())
-        lines.append(f"| {record['name']} | {record['title']} | {record['unit']} | {sides} |")
-    return "\n".join(lines)
-
-
-WORDS = {
-    True: Text("met", style="green"),
-    False: Text("missed", style="red"),
-    None: Text(""),
-}
-START, END = "<!-- figures -->", "<!-- end of figures -->"
-
-
-def report(records: Sequence[Mapping[str, Any]], page: Path, picture: Path) -> None:
-    """Write the tables between a page's markers, and draw the picture that stands with them.
-
-    Args:
-        records: What :func:`measure` returned.
-        page: A Markdown file with both markers.
-        picture: An SVG file in the page's folder or below.
-
-    Raises:
-        ValueError: If the page has no markers.
-    """
-    text = page.read_text("utf-8")
-    if START not in text or END not in text:
-        raise ValueError(f"Expected {START} and {END} in {page}.")
-    before, rest = text.split(START, 1)
-    after = rest.split(END, 1)[1]
-    shown = f"![Every ratio beside its target]({picture.relative_to(page.parent).as_posix()})"
-    body = f"{machines(records)}\n\n{markdown(records)}\n\n{shown}"
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    draw(records, picture)
-    page.write_text(f"{before}{START}\n{body}\n{END}{after}", encoding="utf-8")
-
-
-def machines(records: Sequence[Mapping[str, Any]]) -> str:
-    """Return on what machine, with which packages and threads the figures were taken."""
-    found: dict[str, list[str]] = {}
-    for record in records:
-        about = record["machine"]
-        packages = ", ".join(f"{name} {about[name]}" for name in PACKAGES)
-        form = "the short form, " if record["settings"]["short"] else ""
-        words = (
-            f"{about['processor']}, {about['cores']} cores, {form}"
-            f"threads: {record['settings']['threads']}, Python {about['python']}, {packages}"
-        )
-        found.setdefault(words, []).append(record["name"])
-    if len(found) == 1:
-        return f"Measured on: {next(iter(found))}."
-    return "\n".join(f"- {', '.join(cases)}: {words}" for words, cases in found.items())
-
-
-def draw(records: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw every ratio that has a target as how far it lies beyond it, 1 being just met."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
-
-    plt.rcParams["svg.hashsalt"] = "mtl"
-    rows = [(r, q) for r in records for q in r["ratios"] if q["target"] is not None]
-    figure_, axes = plt.subplots(figsize=(8, 0.9 + 0.33 * len(rows)), layout="constrained")
-    for place, (_, ratio) in enumerate(reversed(rows)):
-        ends = [_beyond(ratio, ratio[key]) for key in ("lowest", "median", "highest")]
-        colour = "#1f6f8b" if ratio["met"] else "#b5651d"
-        axes.plot([ends[0], ends[2]], [place, place], color=colour, linewidth=2)
-        axes.plot([ends[1]], [place], marker="o", color=colour)
-        words = f"{ratio['median']:.3g}, target {target_of(ratio)}"
-        axes.annotate(words, (max(ends), place), (6, -3), textcoords="offset points", fontsize=8)
-    axes.axvline(1.0, color="grey", linestyle=":")
-    labels = [f"{record['name']}: {ratio['label']}" for record, ratio in reversed(rows)]
-    axes.set_yticks(range(len(rows)), labels, fontsize=8)
-    axes.set_xscale("log")
-    axes.margins(x=0.25)
-    axes.set_xlabel("how far beyond its target (1: just met; right is better)")
-    figure_.savefig(path, metadata={"Date": None})
-    plt.close(figure_)
-
-
-def _beyond(ratio: Mapping[str, Any], value: float) -> float:
-    return float(value / ratio["target"] if ratio["at_least"] else ratio["target"] / value)
-
-
 def run(chosen: Sequence[str], settings: Settings, out: Path) -> int:
     """Run cases one after another; returns the exit code."""
     records, code = [], 0
+    progress = Progress(len(chosen), console())
     for name in chosen:
         case = load(name)
-        why = missing(case, settings)
-        if why:
-            console().print(f"{name}: {why}")
+        if why := missing(case, settings):
+            progress.skip(f"{name}: {why}")
             continue
         try:
-            record = measure(case, settings)
+            with progress.case(name, case.title) as turn:
+                record = measure(case, settings, turn)
         except Disagreement as error:
             print(error, file=sys.stderr)
             code = 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
+from scripts.benchmarks.cases import joint
 from scripts.benchmarks.ours import SKIPPED, Training
 
 
@@ -32,3 +34,19 @@ def test_rounds_begin_with_the_same_weights(training: Training) -> None:
     weights = training.model.state_dict()
     assert any((weights[n] != value).any() for n, value in training.start.items())
     assert training.loss() == before
+
+
+def test_an_epoch_after_the_first_steps_has_every_example_once(training: Training) -> None:
+    steps = training.prepared.data.planner.steps_per_epoch
+    loader = training.prepared.data.train_dataloader()
+    counted = [loader.step(number).examples for number in range(SKIPPED, steps + SKIPPED)]
+    assert sum(counted) == joint.size(training) == 12
+    assert joint.epoch(training)() > 0
+
+
+def test_questions_are_those_of_the_same_documents() -> None:
+    rows = [json.loads(line) for line in joint.CORPUS.read_text("utf-8").splitlines()]
+    assert [joint.rows_of(task, len(rows)) for task in joint.TASKS[:3]] == [len(rows)] * 3
+    every = sum(1 for row in rows for _ in row["questions"])
+    assert joint.rows_of("qa", len(rows)) == every
+    assert joint.rows_of("qa", len(rows) - 1) == every - len(rows[-1]["questions"])

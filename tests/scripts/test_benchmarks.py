@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +13,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from rich.console import Console
 
-from scripts.benchmarks import runner
+from mtl.reporting import bars
+from scripts.benchmarks import report, runner
+from scripts.benchmarks.progress import Progress
 from scripts.benchmarks.runner import Case, Check, Disagreement, Prepared, Ratio, Settings
 
 THREE = Settings(rounds=3, threads=1)
@@ -64,6 +70,16 @@ def test_ratios_are_taken_within_rounds() -> None:
     assert json.loads(json.dumps(record)) == record
 
 
+def test_a_case_may_need_fewer_rounds_than_asked_for() -> None:
+    def prepare(settings: Settings) -> Prepared:
+        ready = case_of().prepare(settings)
+        ready.most_rounds = 1
+        return ready
+
+    record = runner.measure(Case("known", "known figures", prepare), THREE)
+    assert record["rounds"] == {"mtl": [30], "peer": [10]}
+
+
 def test_median_of_ratios_is_not_the_ratio_of_medians() -> None:
     values = {"a": [1.0, 10.0, 100.0], "b": [1.0, 100.0, 10.0]}
     found = runner.summary(Ratio("", "a", "b"), values)
@@ -103,6 +119,25 @@ def test_run_goes_on_after_a_disagreement_and_exits_1(
     assert runner.run(["known"], replace(THREE, data=tmp_path), tmp_path) == 0
 
 
+def test_progress_on_a_pipe_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(bars, "QUIET", 0.0)
+    progress = Progress(3, Console(file=out))
+    progress.skip("far: skipped")
+    with progress.case("known", "known figures") as turn:
+        turn(0, 4)
+        turn(2, 4)
+    with pytest.raises(Disagreement), progress.case("bad", "bad figures"):
+        raise Disagreement
+    assert [line.rstrip() for line in out.getvalue().splitlines()] == [
+        "far: skipped",
+        "known (1 of 2): known figures",
+        "known 0/4  of cases 0/2",
+        "known 2/4  0:00 left  of cases 0/2",
+        "bad (2 of 2): bad figures",
+    ]
+
+
 def test_missing_folder_is_named(tmp_path: Path) -> None:
     case = replace(case_of(), needs_data=("corpus",))
     found = runner.missing(case, replace(THREE, data=tmp_path))
@@ -113,14 +148,14 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
 
 def test_report_stands_between_the_markers(tmp_path: Path) -> None:
     page, picture = tmp_path / "page.md", tmp_path / "images" / "all.svg"
-    page.write_text(f"before\n{runner.START}\nold\n{runner.END}\nafter\n")
+    page.write_text(f"before\n{report.START}\nold\n{report.END}\nafter\n")
     record = runner.measure(case_of(), THREE)
-    runner.report([record], page, picture)
+    report.report([record], page, picture)
     first = page.read_text()
-    runner.report([record], page, picture)
+    report.report([record], page, picture)
     assert page.read_text() == first
-    assert first.startswith(f"before\n{runner.START}\n")
-    assert first.endswith(f"\n{runner.END}\nafter\n")
+    assert first.startswith(f"before\n{report.START}\n")
+    assert first.endswith(f"\n{report.END}\nafter\n")
     assert "old" not in first
     assert "| known | rate | 3 (1 to 4) | ≥ 2.5 | met |" in first
     assert "| known | cost | 3 (1 to 4) | ≤ 2.5 | **missed** |" in first
@@ -130,11 +165,28 @@ def test_report_stands_between_the_markers(tmp_path: Path) -> None:
     assert drawn.tag.endswith("svg")
 
 
+def test_no_words_of_the_picture_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import matplotlib.pyplot as plt
+    from matplotlib.text import Text
+
+    kept: list[Any] = []
+    monkeypatch.setattr(plt, "close", kept.append)
+    record = runner.measure(case_of(), THREE)
+    far = {**record["ratios"][0], "label": "far " * 16, "target": 0.123456789}
+    report.draw([{**record, "ratios": [*record["ratios"], far]}], tmp_path / "all.svg")
+    (figure,) = kept
+    page = figure.bbox
+    words = [t for t in figure.findobj(Text) if {"target", "known:"} & set(t.get_text().split())]
+    assert len(words) >= 6
+    places = [text.get_window_extent() for text in words]
+    assert all(page.x0 <= place.x0 and place.x1 <= page.x1 for place in places)
+
+
 def test_page_without_markers_stays_as_it_is(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("no place for figures\n")
     with pytest.raises(ValueError, match="Expected <!-- figures"):
-        runner.report([], page, tmp_path / "all.svg")
+        report.report([], page, tmp_path / "all.svg")
     assert page.read_text() == "no place for figures\n"
 
 
@@ -154,7 +206,7 @@ def test_case_loads_under_its_files_name(name: str) -> None:
 
 def test_docs_have_a_place_for_figures() -> None:
     text = (runner.ROOT / "docs" / "benchmarks.md").read_text("utf-8")
-    assert 0 < text.index(runner.START) < text.index(runner.END)
+    assert 0 < text.index(report.START) < text.index(report.END)
 
 
 def test_side_of_mtl_trains_and_starts_again_from_the_same_weights() -> None:
@@ -170,7 +222,10 @@ def test_side_of_mtl_trains_and_starts_again_from_the_same_weights() -> None:
         "trainer.max_steps=4",
         "logger=csv",
     ]
+    log = logging.getLogger("lightning.pytorch")
+    log.setLevel(logging.INFO)
     training = Training(line, threads=1)
+    assert not log.isEnabledFor(logging.INFO)
     before = training.loss()
     timing = training.round(4)
     torch.use_deterministic_algorithms(False)
@@ -181,3 +236,14 @@ def test_side_of_mtl_trains_and_starts_again_from_the_same_weights() -> None:
     assert timing.examples < timing.tokens <= timing.examples * longest
     assert training.loss() == before
     training.folder.cleanup()
+
+
+def process(scale: float, name: str) -> float:
+    """Print to be overlooked, and return a process's id, scaled."""
+    print(name)
+    return os.getpid() * scale
+
+
+def test_a_function_runs_in_a_process_of_its_own() -> None:
+    found = {runner.own_process(process, 0.5, "it's") for _ in range(2)}
+    assert len(found | {os.getpid() * 0.5}) == 3

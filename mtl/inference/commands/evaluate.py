@@ -13,6 +13,7 @@ import typer
 from mtl.errors import ConfigError
 from mtl.inference.commands.predict import split_names
 from mtl.inference.output import atomic, plain
+from mtl.launch.importing import importing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,7 +54,8 @@ def evaluate(
     names = split_names(task)
     if data is not None and split is not None:
         raise ConfigError("Expected either `--data` or `--split`, but got both.")
-    from mtl.inference.evaluator import evaluate_file, evaluate_split, run_folder
+    with importing("mtl.inference.evaluator"):
+        from mtl.inference.evaluator import evaluate_file, evaluate_split, run_folder
     from mtl.inference.inputs import File
     from mtl.reporting.console import note
     from mtl.reporting.tracking import track

@@ -12,6 +12,7 @@ import typer
 
 from mtl.errors import ConfigError
 from mtl.inference.output import atomic, plain, pretty
+from mtl.launch.importing import importing
 
 if TYPE_CHECKING:
     from mtl.inference.predictor import Predictor
@@ -76,7 +77,8 @@ def predict(
                 f"column `{name}`."
             )
     with _destination(output) as out:
-        from mtl.inference.predictor import Predictor
+        with importing("mtl.inference.predictor"):
+            from mtl.inference.predictor import Predictor
         from mtl.inference.questions import described_tasks, rows_of
 
         tasks = described_tasks(run, split_names(task))

@@ -6,15 +6,13 @@ step: gradients, the optimiser's state and activations.
 
 from __future__ import annotations
 
-import os
 import resource
-import subprocess
 import sys
 from collections.abc import Callable
 
 from scripts.benchmarks.cases.lora import WAYS, line
 from scripts.benchmarks.ours import Training
-from scripts.benchmarks.runner import ROOT, Case, Prepared, Ratio, Settings
+from scripts.benchmarks.runner import Case, Prepared, Ratio, Settings, own_process
 
 
 def peak() -> float:
@@ -36,20 +34,7 @@ def prepare(settings: Settings) -> Prepared:
     steps = settings.pick(8, 4)
 
     def side(way: str) -> Callable[[], float]:
-        def memory() -> float:
-            given = f"{way!r}, {settings.threads}, {steps}"
-            code = f"from {__name__} import one; print(); print(one({given}))"
-            found = subprocess.run(
-                [sys.executable, "-c", code],
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-            return float(found.stdout.splitlines()[-1])
-
-        return memory
+        return lambda: own_process(one, way, settings.threads, steps)
 
     return Prepared(
         unit="MB above what stands before the first step",

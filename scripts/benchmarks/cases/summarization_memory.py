@@ -9,8 +9,6 @@ its length grouping begins; mtl takes all of the steps.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +21,7 @@ from scripts.benchmarks.cases.summarization import EXAMPLES, run_of
 from scripts.benchmarks.decoders import causal_rows, grouped_batches, peer_model
 from scripts.benchmarks.ours import Training
 from scripts.benchmarks.peers.trainer import Peer, padded
-from scripts.benchmarks.runner import ROOT, Case, Prepared, Ratio, Settings
+from scripts.benchmarks.runner import Case, Prepared, Ratio, Settings, own_process
 
 SIDES = ("mtl", "HF Trainer, grouped")
 STEPS = 2
@@ -110,20 +108,8 @@ def prepare(settings: Settings) -> Prepared:
     run_of(settings, steps * EXAMPLES)  # So that trunk and data are made beforehand.
 
     def side(name: str) -> Callable[[], float]:
-        def memory() -> float:
-            given = (name, str(settings.data), str(settings.cache), settings.threads, steps)
-            code = f"from {__name__} import one; print(); print(one(*{given!r}))"
-            found = subprocess.run(
-                [sys.executable, "-c", code],
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-            return float(found.stdout.splitlines()[-1])
-
-        return memory
+        given = (name, str(settings.data), str(settings.cache), settings.threads, steps)
+        return lambda: own_process(one, *given)
 
     return Prepared(
         unit="MB above weights and optimiser state",
