@@ -19,18 +19,12 @@ import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
 
 from mtl.errors import Interrupted
+from mtl.launch.parent import ENDING, REPEAT
 from mtl.reporting.console import console, is_rank_zero, note, short_path
 from mtl.training.checkpoint import RunCheckpoint
 
-ENDING = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
-)
 REQUEUE = getattr(signal, "SIGUSR1", None)
 """What SLURM sends before a job's time is up, if asked to: ``#SBATCH --signal=SIGUSR1@90``."""
-
-
-REPEAT = 1.0
-"""Seconds in which another signal is the same one: launchers pass on what a terminal also sent."""
 
 
 class StopOnSignal(L.Callback):
