@@ -179,11 +179,29 @@ def _sweep(path: str, overrides: list[str], train: Train, conf: Path) -> int:
     from mtl.config.jobs import Job
 
     folder = _claim(path, "hydra.sweep.dir", overrides, prepare_sweep_dir)
+    killed = 0
     try:
         _call_hydra(["-m", *_with_dir(overrides, "hydra.sweep.dir", folder)], Job(train), conf)
+    except Exception:  # of the launcher: a job keeps its own
+        killed = _killed(folder)
+        if not killed:
+            raise
     finally:
         code = _summarise(folder)
+    if killed:
+        raise ProcessError(
+            f"Expected every job to end by itself, but {killed} of them did not: a process was "
+            "killed, and the launcher ended the sweep; see the table above, and continue a job "
+            "that has saved with resume=FOLDER."
+        )
     return code
+
+
+def _killed(sweep_dir: Path) -> int:
+    """Return how many jobs of a sweep ended without a word."""
+    from mtl.config.jobs import read_outcomes
+
+    return sum(outcome.status == "killed" for outcome in read_outcomes(sweep_dir))
 
 
 def _summarise(sweep_dir: Path) -> int:

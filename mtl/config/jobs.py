@@ -28,8 +28,8 @@ class Outcome:
     job: int
     folder: str
     overrides: list[str]
-    status: str = "interrupted"
-    """``interrupted`` until it ends: ``done``, ``error`` (the user's) or ``crash``."""
+    status: str = "killed"
+    """``killed`` until it ends: ``done``, ``error`` (the user's), ``crash``, ``interrupted``."""
     message: str = ""
     score: float | None = None
     """The monitored metric."""
@@ -78,6 +78,8 @@ class Job:
         typed = [mask(text.removeprefix("++")) for text in hydra.overrides.task]
         outcome = Outcome(int(hydra.job.num), str(folder), typed)
         print(f"job {outcome.job}: {' '.join(outcome.overrides)} -> {folder}", flush=True)
+        _write(outcome)  # Stays if this process is killed.
+        outcome.status = "interrupted"
         try:
             self._run(cfg, folder, outcome)
         except MtlError as error:
@@ -87,12 +89,12 @@ class Job:
             outcome.status, outcome.message = "crash", mask(f"{type(error).__name__}: {error}")
             traceback.print_exc()
         finally:
-            text = json.dumps(asdict(outcome), indent=2)
-            _file(folder, outcome.job).write_text(text + "\n", encoding="utf-8")
+            _write(outcome)
         return outcome.score
 
     def _run(self, cfg: DictConfig, folder: Path, outcome: Outcome) -> None:
-        if taken := list((folder / HYDRA).glob("job-*.json")):
+        own = _file(folder, outcome.job)
+        if taken := [file for file in (folder / HYDRA).glob("job-*.json") if file != own]:
             raise ConfigError(
                 f"Expected `hydra.sweep.subdir` to give each job its own folder, but {folder} has"
                 f" the results of {taken[0].stem}; put ${{hydra.job.num}} into it."
@@ -117,11 +119,19 @@ def _keep_secrets(folder: Path) -> None:
 def read_outcomes(sweep_dir: Path) -> list[Outcome]:
     """Return how the jobs below a sweep's folder ended, by number.
 
-    Jobs that wrote nothing down (killed, or not finished) are not among them.
+    Jobs that were not begun are not among them.
     """
     files = sweep_dir.glob(f"**/{HYDRA}/job-*.json")
     found = [Outcome(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
     return sorted(found, key=lambda outcome: outcome.job)
+
+
+def _write(outcome: Outcome) -> None:
+    """Write down how a job ended, whole or not at all."""
+    file = _file(Path(outcome.folder), outcome.job)
+    beside = file.with_suffix(".part")
+    beside.write_text(json.dumps(asdict(outcome), indent=2) + "\n", encoding="utf-8")
+    beside.replace(file)
 
 
 def _file(folder: Path, number: int) -> Path:

@@ -34,7 +34,7 @@ def broken_rules(config: Config, task_types: Registry[Any], skip: Set[str]) -> l
         problems += _trunk(config)
     if "tuning" not in skip:
         problems += _tuning(config)
-    return problems + _logger(config)
+    return problems + _trainer(config) + _logger(config)
 
 
 def _tasks(tasks: dict[str, TaskConfig], task_types: Registry[Any]) -> list[str]:
@@ -151,6 +151,17 @@ def _tuning(config: Config) -> list[str]:
         return [
             f"Expected `tuning.cache` to be auto or false with tuning={config.tuning.name}, whose "
             "trunk changes in training, but got true; tuning=frozen keeps its states."
+        ]
+    return []
+
+
+def _trainer(config: Config) -> list[str]:
+    """Refuse a search in which ranks would make different passes, and wait for each other."""
+    if config.trainer.auto_scale_tokens and config.trainer.strategy == "fsdp":
+        return [
+            "Expected `trainer.auto_scale_tokens` to be false with trainer.strategy=fsdp, whose"
+            " processes cannot try passes alone, but got true; set `batching.tokens`, or choose"
+            " trainer=ddp."
         ]
     return []
 

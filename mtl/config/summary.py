@@ -44,9 +44,9 @@ def summary_table(outcomes: Sequence[Outcome], sweep_dir: Path) -> Table:
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """Return 1 if a job crashed, 2 if one ended with a user's error, else 0."""
+    """Return 1 if a job crashed or was killed, 2 if one ended with a user's error, else 0."""
     statuses = {outcome.status for outcome in outcomes}
-    return 1 if "crash" in statuses else 2 if "error" in statuses else 0
+    return 1 if statuses & {"crash", "killed"} else 2 if "error" in statuses else 0
 
 
 def _varied(outcomes: Sequence[Outcome]) -> list[str]:

@@ -35,17 +35,21 @@ if TYPE_CHECKING:
     from torch.distributed import TCPStore
 
 JOB = "job.json"
-PASSED_ON = tuple(
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGCONT")
-    if hasattr(signal, name)
+ENDING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
 )
-ENDING = (signal.SIGINT, signal.SIGTERM)
+"""After which a run saves and leaves."""
+PASSED_ON = (
+    *ENDING,
+    *(getattr(signal, name) for name in ("SIGUSR2", "SIGCONT") if hasattr(signal, name)),
+)
+REPEAT = 1.0
+"""Seconds in which another signal is the same one: launchers pass on what a terminal also sent."""
 POLL = 0.05
 GRACE = 10.0
 """Seconds that the others have, after one process failed, to fail for the same reason."""
-PATIENCE = 120.0
-"""Seconds to end after a signal, before they are ended."""
+PATIENCE = 1800.0
+"""Seconds to end after a signal, before they are ended: a validation is finished first."""
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 
 
@@ -123,6 +127,7 @@ class _Group:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.signal: int | None = None
         """The latest ending signal that was passed on."""
+        self._since = 0.0
         self.deadline: float | None = None
         """When they are told to end, and half a grace later ended."""
         self._told = False
@@ -194,7 +199,7 @@ class _Group:
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
-        """Pass signals on to the processes; a second Ctrl-C ends them at once."""
+        """Pass signals on to the processes; a second one ends them at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -207,10 +212,14 @@ class _Group:
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         del frame
-        again = number == signal.SIGINT and self.signal == signal.SIGINT
+        now = time.monotonic()
         if number in ENDING:
+            again = self.signal is not None and now - self._since >= REPEAT
+            if self.signal is None:
+                self._since, self.deadline = now, now + PATIENCE
+            elif again:
+                self.deadline = now
             self.signal = number
-            self.deadline = time.monotonic() + (0 if again else PATIENCE)
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(number)

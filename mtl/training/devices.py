@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from lightning.fabric.plugins.environments import ClusterEnvironment, TorchElasticEnvironment
-from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from mtl.config.schema import TrainerConfig
 from mtl.launch.place import launcher, place
 from mtl.reporting.console import note
+from mtl.training.sharding import InParts
 
 
 def processes(options: TrainerConfig) -> dict[str, Any]:
@@ -42,9 +43,6 @@ def environment() -> list[ClusterEnvironment]:
 
 def _strategy(name: str, world: int) -> Strategy:
     if name == "fsdp":
-        # One file a checkpoint, as everywhere: gathered, and written by the first process.
-        return ModelParallelStrategy(
-            data_parallel_size=world, tensor_parallel_size=1, save_distributed_checkpoint=False
-        )
+        return InParts(world)
     # Buffers are the same on every rank and never change: no need to send them in every pass.
     return DDPStrategy(broadcast_buffers=False)

@@ -153,8 +153,7 @@ class MultiTaskModule(L.LightningModule):
         self._kept = checkpoint["mtl"].get("running")
         self.skipped = checkpoint["mtl"].get("skipped", 0)
         self.in_a_row = checkpoint["mtl"].get("in_a_row", 0)
-        if "state_dict" in checkpoint:  # FSDP2 has loaded it by now.
-            checkpoint["state_dict"] = self.completed(checkpoint["state_dict"])
+        checkpoint["state_dict"] = self.completed(checkpoint["state_dict"])
         if any(state.get("unfinished") for state in checkpoint["callbacks"].values()):
             _repeat_validation(checkpoint["loops"]["fit_loop"])
         if checkpoint["global_step"] < self.steps:

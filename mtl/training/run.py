@@ -87,7 +87,6 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     give_back()
     _check_monitor(cfg.monitor, prepared.tasks)
     if checkpoint:
-        _check_parts(cfg, prepared)
         check_weights(checkpoint, prepared.model, run_dir)
     elif cfg.init is not None:
         _start_from(prepared, Path(cfg.init))
@@ -319,16 +318,6 @@ def _check_device(asked: str) -> None:
         raise ConfigError(
             f"Expected `trainer.accelerator` to be one of {{{', '.join(found)}}}, which this "
             f"machine has, but got '{asked}'."
-        )
-
-
-def _check_parts(cfg: Config, prepared: Prepared) -> None:
-    """Refuse to continue in parts a run of which only some weights learn: not put together yet."""
-    if cfg.trainer.strategy == "fsdp" and prepared.model.frozen():
-        raise ConfigError(
-            f"Expected `resume` to be a run that trains all weights, or in one piece, but got "
-            f"trainer.strategy=fsdp with tuning={cfg.tuning.name}; start a new run from it with "
-            "`init`."
         )
 
 

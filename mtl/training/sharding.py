@@ -7,14 +7,18 @@ model, without gradients, and makes its own passes and writes its own texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from lightning.fabric.utilities.types import _PATH
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.optim import Optimizer
 
 from mtl.training.model import MultiTaskModel
 from mtl.trunk import Trunk
@@ -115,3 +119,80 @@ def load_whole(module: nn.Module, state: dict[str, Any]) -> None:
     given = {name: value for name, value in state.items() if not isinstance(value, DTensor)}
     options = StateDictOptions(full_state_dict=True, strict=False)
     set_model_state_dict(module, given, options=options)
+
+
+class InParts(ModelParallelStrategy):
+    """FSDP2 whose checkpoints are those of a single process: one file, with the same numbers in it.
+
+    Lightning's own numbers the optimiser's states anew, and cannot load them where a parameter has
+    none: a head without examples so far.
+
+    Args:
+        ranks: Among which the model is parted.
+    """
+
+    def __init__(self, ranks: int) -> None:
+        super().__init__(
+            data_parallel_size=ranks, tensor_parallel_size=1, save_distributed_checkpoint=False
+        )
+
+    @property
+    def lightning_restore_optimizer(self) -> bool:
+        """Whether Lightning calls :meth:`load_optimizer_state_dict`."""
+        return True
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """Return the whole state on the first rank, nothing on the others; all must ask."""
+        if isinstance(optimizer, LightningOptimizer):
+            optimizer = optimizer.optimizer
+        found = optimizer.state_dict()
+        first = self.is_global_zero
+        state: dict[int, dict[str, Any]] = {}
+        for number in sorted(found["state"]):
+            values = {name: whole(value) for name, value in found["state"][number].items()}
+            if first:
+                state[number] = {name: value.cpu() for name, value in values.items()}
+        return {**found, "state": state} if first else {}
+
+    def load_checkpoint(
+        self, checkpoint_path: _PATH, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read the whole checkpoint on each rank."""
+        return super(ModelParallelStrategy, self).load_checkpoint(checkpoint_path, weights_only)
+
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        """Take this rank's part of the weights; a checkpoint's names have been checked by now."""
+        del strict
+        assert self.lightning_module is not None
+        load_whole(self.lightning_module, dict(checkpoint["state_dict"]))
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take this rank's part of the optimisers' states."""
+        pairs = zip(self.optimizers, checkpoint["optimizer_states"], strict=True)
+        states = [_parted_state(optimizer, state) for optimizer, state in pairs]
+        parted = {**checkpoint, "optimizer_states": states}
+        super(ModelParallelStrategy, self).load_optimizer_state_dict(parted)
+
+
+def _parted_state(optimizer: Optimizer, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an optimiser's state with each moment in parts, as its parameter is."""
+    groups = zip(optimizer.param_groups, state["param_groups"], strict=True)
+    owners: dict[int, Tensor] = {}
+    for ours, theirs in groups:
+        owners.update(zip(theirs["params"], ours["params"], strict=True))
+    return {
+        **state,
+        "state": {
+            number: {name: _like(value, owners[number]) for name, value in values.items()}
+            for number, values in state["state"].items()
+        },
+    }
+
+
+def _like(value: Tensor, parameter: Tensor) -> Tensor:
+    """Return this rank's part of a tensor that is as large as a parameter in parts."""
+    if not isinstance(parameter, DTensor) or value.shape != parameter.shape:
+        return value
+    mesh = parameter.device_mesh
+    value = value.to(parameter.device)
+    return distribute_tensor(value, mesh, parameter.placements, src_data_rank=None)

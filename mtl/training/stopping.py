@@ -19,18 +19,12 @@ import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
 
 from mtl.errors import Interrupted
+from mtl.launch.parent import ENDING, REPEAT
 from mtl.reporting.console import console, is_rank_zero, note, short_path
 from mtl.training.checkpoint import RunCheckpoint
 
-ENDING = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
-)
 REQUEUE = getattr(signal, "SIGUSR1", None)
 """What SLURM sends before a job's time is up, if asked to: ``#SBATCH --signal=SIGUSR1@90``."""
-
-
-REPEAT = 1.0
-"""Seconds in which another signal is the same one: launchers pass on what a terminal also sent."""
 
 
 class StopOnSignal(L.Callback):
@@ -112,7 +106,7 @@ class StopOnSignal(L.Callback):
             self._leave(trainer, unfinished=True)
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Leave before the test; everything is saved."""
+        """Leave before the test; everything is saved, unless the last is not to be."""
         self._listen()
         if self._asked(trainer):
             self._leave(trainer, save=False)
@@ -135,12 +129,19 @@ class StopOnSignal(L.Callback):
             training = trainer.state.fn == TrainerFn.FITTING
             self.keeper.save(trainer, unfinished_validation=unfinished and training)
         name = signal.Signals(number).name
-        run = shlex.quote(short_path(self.run_dir))
-        note(
-            f"stopped by {name} after step {trainer.global_step:,}, and saved; go on with: "
-            f"python train.py resume={run}"
-        )
+        kept = "and saved" if save or self.keeper.save_last else self._not_kept()
+        note(f"stopped by {name} after step {trainer.global_step:,}, {kept}{self._how_to_go_on()}")
         raise Interrupted(128 + number)
+
+    def _not_kept(self) -> str:
+        """Return what is said in a test, which needs the best weights where the last were."""
+        why = "which is not saved (callbacks.checkpoint.save_last=false)"
+        return f"{why}, but an earlier one is" if self.keeper.last_path.is_file() else why
+
+    def _how_to_go_on(self) -> str:
+        if not self.keeper.last_path.is_file():
+            return "; there is nothing to go on from: train anew"
+        return f"; go on with: python train.py resume={shlex.quote(short_path(self.run_dir))}"
 
 
 @contextlib.contextmanager

@@ -152,6 +152,11 @@ KEYS = [
         train("trainer.accelerator=cpu", "trainer.devices=-2"),
         ("`trainer.devices`", "at least 1, or -1", "-2"),
     ),
+    Case(
+        "search for a budget in parts",
+        train("trainer=fsdp", "trainer.accelerator=cpu", "trainer.auto_scale_tokens=true"),
+        ("`trainer.auto_scale_tokens`", "trainer.strategy=fsdp", "set `batching.tokens`"),
+    ),
 ]
 
 OUTPUT = [

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mtl.errors import DataError
+from mtl.errors import DataError, Interrupted
+from mtl.launch.parent import ENDING
 from mtl.launch.worker import work
 
 
@@ -29,9 +30,23 @@ def train(config: dict[str, Any], run_dir: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "hang":
             time.sleep(600)
+        case "deaf":
+            for number in ENDING:
+                signal.signal(number, signal.SIG_IGN)
+            time.sleep(600)
         case "leave":
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
             time.sleep(600)
+        case "save" | "save slowly" as how:
+            signal.signal(signal.SIGUSR1, lambda *_: save(run_dir / f"{rank}.saved", how))
+            time.sleep(600)
+
+
+def save(target: Path, how: str) -> None:
+    """Leave as a run does after a signal; perhaps later than the others."""
+    time.sleep(2.5 if how == "save slowly" else 0)
+    target.touch()
+    raise Interrupted(138)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch.distributed  # noqa: F401  (sets a variable when it is imported)
 
-from mtl.errors import CheckpointError, DataError, ProcessError
+from mtl.errors import CheckpointError, DataError, Interrupted, ProcessError
 from mtl.launch import parent
 from mtl.launch.parent import check_finished, environment, run_processes
 
@@ -82,14 +82,19 @@ def test_a_killed_process_ends_all(tmp_path: Path) -> None:
         run_processes({"0": "late crash", "1": "killed", "2": "hang"}, tmp_path, 3, SCRIPT)
 
 
-def send_when_running(number: int, folder: Path, count: int = 2) -> None:
-    """Send this process a signal as soon as all of its children run."""
+def send_when_running(
+    number: int, folder: Path, count: int = 2, again: float | None = None
+) -> None:
+    """Send this process a signal as soon as all of its children run, and perhaps again."""
 
     def wait() -> None:
         while len(list(folder.glob("*.pid"))) < count:
             time.sleep(0.02)
         time.sleep(0.2)
         os.kill(os.getpid(), number)
+        if again is not None:
+            time.sleep(again)
+            os.kill(os.getpid(), number)
 
     threading.Thread(target=wait, daemon=True).start()
 
@@ -105,6 +110,24 @@ def test_sigterm_is_passed_on(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as stop:
         run_processes({"all": "leave"}, tmp_path, 2, SCRIPT)
     assert stop.value.code == 143
+
+
+def test_who_saves_after_the_others_is_waited_for(tmp_path: Path) -> None:
+    send_when_running(signal.SIGUSR1, tmp_path)
+    with pytest.raises(Interrupted) as stop:
+        run_processes({"0": "save slowly", "1": "save"}, tmp_path, 2, SCRIPT)
+    assert stop.value.code == 138
+    assert {path.name for path in tmp_path.glob("*.saved")} == {"0.saved", "1.saved"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_second_signal_ends_who_does_not_hear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(parent, "REPEAT", 0.3)
+    send_when_running(number, tmp_path, again=0.5)
+    with pytest.raises((SystemExit, KeyboardInterrupt)):
+        run_processes({"all": "deaf"}, tmp_path, 2, SCRIPT)
 
 
 def test_who_ignores_a_signal_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,31 +20,35 @@ LAUNCHERS = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_jobs_of_two_processes(launcher: str, tmp_path: Path) -> None:
-    """Own folders and ports; jobs that fail leave the others alone and are in the summary."""
-    if launcher != "basic":
-        pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher")
+def sweep(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Run a sweep whose jobs are of two processes, into ``s/`` in a folder."""
     line = [
         "-m",
         "task=[ner]",
-        "seed=1,2,3",
         "trainer=ddp",
         "trainer.devices=2",
         "trainer.accelerator=cpu",
         "hydra.sweep.dir=s",
-        *LAUNCHERS[launcher],
+        *more,
     ]
-    ended = subprocess.run(
+    return subprocess.run(
         [sys.executable, str(SCRIPT), *line],
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_jobs_of_two_processes(launcher: str, tmp_path: Path) -> None:
+    """Own folders and ports; jobs that fail leave the others alone and are in the summary."""
+    if launcher != "basic":
+        pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher")
+    ended = sweep(tmp_path, "seed=1,2,3", *LAUNCHERS[launcher])
     outcomes = read_outcomes(tmp_path / "s")
     assert [o.status for o in outcomes] == ["done", "error", "crash"], ended.stderr
     assert ended.returncode == 1
@@ -58,3 +62,18 @@ def test_jobs_of_two_processes(launcher: str, tmp_path: Path) -> None:
     assert len({port for port, *_ in notes}) == 3
     assert outcomes[0].score == 0.5
     assert not list((tmp_path / "s").glob("job-*/.processes-*"))
+
+
+@pytest.mark.slow
+def test_a_job_that_is_killed_is_in_the_table(tmp_path: Path) -> None:
+    """Its process cannot say so any more; the launcher ends the others."""
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    ended = sweep(tmp_path, "seed=1,9", *LAUNCHERS["joblib"])
+    outcomes = read_outcomes(tmp_path / "s")
+    assert [o.job for o in outcomes] == [0, 1]
+    assert outcomes[1].status == "killed"
+    assert ended.returncode == 1
+    assert "of 2 jobs done" in ended.stdout
+    assert "killed" in ended.stdout
+    assert "error: Expected every job to end by itself" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -16,6 +16,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.distributed.tensor import DTensor
 
 from mtl.cli import main as mtl
+from mtl.training.checkpoint import read_checkpoint
 from mtl.training.sharding import is_sharded, layers, make_whole
 from tests.training.processes import NAMES, arguments, logged, train_py, tree
 from tests.training.site import (
@@ -131,6 +132,36 @@ def test_it_resumes(pair: Pair, tmp_path: Path) -> None:
     one, two = last_weights(ours), last_weights(theirs)
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, **CLOSE)
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_parts_resume_after_one_step(site: Site, tmp_path: Path, tuning: str) -> None:
+    """Some weights have no moments yet, or never learn; the others' are those of one process."""
+    line = arguments(site, tmp_path / "conf", f"tuning={tuning}", "trainer.max_steps=1")
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert main([*line, f"hydra.run.dir={one}"]) == 0
+    ended = train_py(*line, "trainer=fsdp", "trainer.devices=2", f"hydra.run.dir={two}")
+    assert ended.returncode == 0, ended.stderr
+    ours, theirs = moments(one), moments(two)
+    assert [group["params"] for group in ours["param_groups"]] == [
+        group["params"] for group in theirs["param_groups"]
+    ]
+    torch.testing.assert_close(theirs["state"], ours["state"], **CLOSE)
+    assert main([f"resume={one}", "trainer.max_steps=4"]) == 0
+    more = train_py(f"resume={two}", "trainer.max_steps=4")
+    assert more.returncode == 0, more.stderr
+    found, wanted = last_weights(two), last_weights(one)
+    assert wanted.keys() <= found.keys()
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, **CLOSE)
+
+
+def moments(run: Path) -> dict[str, Any]:
+    """Return the state of the optimiser in a run's latest checkpoint."""
+    found: dict[str, Any] = read_checkpoint(run / "checkpoints" / "last.ckpt")["optimizer_states"][
+        0
+    ]
+    return found
 
 
 def test_an_error_is_one_sentence(site: Site, tmp_path: Path) -> None:

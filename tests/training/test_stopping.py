@@ -15,7 +15,7 @@ from mtl.errors import Interrupted
 from mtl.training.checkpoint import read_checkpoint
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
-from tests.training.site import Site
+from tests.training.site import Site, metrics
 from tests.training.test_command import arguments
 from tests.training.test_resume import (
     STEP,
@@ -163,6 +163,41 @@ def test_the_last_is_saved_even_if_it_is_not_to_be_kept(
     with pytest.raises(Interrupted):
         train(cfg, tmp_path)
     assert names(tmp_path) == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("stopped_before", [False, True])
+def test_what_a_test_cannot_save_is_said(
+    site: Site,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stopped_before: bool,
+) -> None:
+    """Unless the last checkpoint is kept, there is an earlier one, or none."""
+    cfg = run_config(site, callbacks__checkpoint__save_last=False)
+    if stopped_before:
+        with monkeypatch.context() as patch:
+            during(patch, *STEP, 2, send(signal.SIGTERM))
+            with pytest.raises(Interrupted):
+                train(cfg, tmp_path)
+        capsys.readouterr()
+        cfg = resumed(cfg, tmp_path)
+    with monkeypatch.context() as patch:
+        during(patch, MultiTaskModule, "test_step", 1, send(signal.SIGTERM))
+        with pytest.raises(Interrupted) as stopped:
+            train(cfg, tmp_path)
+    assert stopped.value.code == 143
+    said = capsys.readouterr().err
+    assert "after step 7, which is not saved (callbacks.checkpoint.save_last=false)" in said
+    assert "and saved" not in said
+    assert ("last.ckpt" in names(tmp_path)) == stopped_before
+    if stopped_before:
+        assert f"but an earlier one is; go on with: python train.py resume={tmp_path}" in said
+        train(cfg, tmp_path)
+        assert metrics(tmp_path) == metrics(whole)
+    else:
+        assert "there is nothing to go on from: train anew" in said
 
 
 @pytest.mark.parametrize("job", ["17", "17; rm -rf x"])

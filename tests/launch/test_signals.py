@@ -1,0 +1,190 @@
+"""Signals to runs of several processes: all save one checkpoint, at one step; nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mtl.training.checkpoint import read_checkpoint
+from tests import helpers
+from tests.training.corpus import write_corpus
+from tests.training.processes import ROOT, arguments, logged, train_py
+from tests.training.site import Site, differing, last_weights, metrics
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux"),
+]
+STEPS = 150
+AGENT = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A one-layer Llama and a small corpus."""
+    base = tmp_path_factory.mktemp("site")
+    config = helpers.llama_config(num_hidden_layers=1, hidden_size=8)
+    trunk = helpers.save_tiny(base / "trunk", config, helpers.bpe_tokenizer())
+    return Site(trunk, write_corpus(base / "data"))
+
+
+@pytest.fixture(scope="module")
+def line(site: Site, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A run of two processes, with dropout, that takes a few seconds."""
+    more = (
+        "trainer=ddp",
+        "trainer.devices=2",
+        f"trainer.max_steps={STEPS}",
+        "trainer.val_check_interval=70",
+        "trainer.log_every_n_steps=3",
+        "trunk.dropout=0.2",
+        "trunk.lr=1e-3",
+        "head.lr=1e-3",
+        "callbacks.checkpoint.every_n_train_steps=20",
+    )
+    return arguments(site, tmp_path_factory.mktemp("conf"), *more)
+
+
+@pytest.fixture(scope="module")
+def whole(line: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    ended = train_py(*line, f"hydra.run.dir={folder}")
+    assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+def steps_logged(run: Path) -> int:
+    """Return how many rows of training a run has logged so far."""
+    try:
+        return sum("train/loss" in row for row in logged(run))
+    except (OSError, ValueError):
+        return 0
+
+
+def descendants(pid: int) -> list[int]:
+    """Return a process and all below it."""
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    return [pid, *(each for child in text.split() for each in descendants(int(child)))]
+
+
+def stop(
+    command: list[str], run: Path, tell: Callable[[int], None]
+) -> subprocess.CompletedProcess[str]:
+    """Start a run and tell it to stop as soon as it has logged more than there was."""
+    before = steps_logged(run)
+    running = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        end = time.monotonic() + 120
+        while steps_logged(run) < before + 2 and running.poll() is None:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        tell(running.pid)
+        out, err = running.communicate(timeout=120)
+    finally:
+        for pid in descendants(running.pid):
+            os.kill(pid, signal.SIGKILL)
+        running.wait()
+    return subprocess.CompletedProcess(command, running.returncode, out, err)
+
+
+def to_parent(number: int) -> Callable[[int], None]:
+    return lambda pid: os.kill(pid, number)
+
+
+def to_group(number: int) -> Callable[[int], None]:
+    return lambda pid: os.killpg(pid, number)
+
+
+def to_all(number: int) -> Callable[[int], None]:
+    """As SLURM does, which knows all processes of a job."""
+
+    def tell(pid: int) -> None:
+        for each in descendants(pid):
+            os.kill(each, number)
+
+    return tell
+
+
+def check_equal(run: Path, whole: Path) -> None:
+    assert not differing(last_weights(run), last_weights(whole))
+    assert metrics(run) == metrics(whole)
+    assert logged(run) == logged(whole)
+
+
+STOPS = {
+    "Ctrl-C": (to_parent(signal.SIGINT), 130),
+    "SIGTERM to the group": (to_group(signal.SIGTERM), 143),
+    "SIGTERM to the parent": (to_parent(signal.SIGTERM), 143),
+    "SIGUSR1 to all": (to_all(signal.SIGUSR1), 138),
+    "SIGUSR1 to the parent": (to_parent(signal.SIGUSR1), 138),
+}
+
+
+def test_one_run_is_stopped_by_each_signal_in_turn(
+    line: list[str], whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, str(ROOT / "train.py"), *line, f"hydra.run.dir={run}"]
+    taken = 0
+    for name, (tell, code) in STOPS.items():
+        ended = stop(command, run, tell)
+        assert ended.returncode == code, (name, ended.stderr)
+        assert "and saved; go on with: python train.py resume=" in ended.stderr, name
+        assert "Traceback" not in ended.stderr, name
+        last = read_checkpoint(run / "checkpoints" / "last.ckpt")["global_step"]
+        assert f"after step {last}, and saved" in ended.stderr, name
+        assert taken < last < STEPS, name
+        taken = last
+        assert not list(run.glob(".processes-*")), name
+        command = [sys.executable, str(ROOT / "train.py"), f"resume={run}"]
+    ended = train_py(f"resume={run}")
+    assert ended.returncode == 0, ended.stderr
+    check_equal(run, whole)
+
+
+def test_torchrun_goes_on_after_a_kill(line: list[str], whole: Path, tmp_path: Path) -> None:
+    """And after SIGTERM, which the agent passes on."""
+    run = tmp_path / "run"
+    own = [*line, f"hydra.run.dir={run}", "resume=auto"]
+    command = [*AGENT, str(ROOT / "train.py"), *own]
+    ended = stop(command, run, to_parent(signal.SIGTERM))
+    assert "stopped by SIGTERM after step" in ended.stderr
+    first = read_checkpoint(run / "checkpoints" / "last.ckpt")["global_step"]
+    assert 0 < first < STEPS
+
+    def kill(pid: int) -> None:
+        for each in reversed(descendants(pid)):
+            os.kill(each, signal.SIGKILL)
+
+    stop(command, run, kill)
+    assert not (run / "metrics.json").exists()
+    ended = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    check_equal(run, whole)
