@@ -28,7 +28,10 @@ def test_one_text_is_one_object_for_people(
 ) -> None:
     code, out, err = mtl("predict", trained, "--text", TEXTS[1])
     assert (code, err) == (0, "")
-    assert json.loads(out) == wanted[1]
+    found, expected = json.loads(out), dict(wanted[1])
+    # A text read beside others may differ in the last digit.
+    assert found.pop("rating")["value"] == pytest.approx(expected.pop("rating")["value"], abs=1e-5)
+    assert found == expected
     assert out.startswith('{\n  "text": ')
     assert "“Zoë”" in out
 
