@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -144,6 +145,14 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
     assert found == f"skipped: no corpus/ in {tmp_path}"
     (tmp_path / "corpus").mkdir()
     assert runner.missing(case, replace(THREE, data=tmp_path)) is None
+
+
+def test_python_of_another_environment_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = replace(case_of(), needs_python="OTHER_PYTHON")
+    monkeypatch.delenv("OTHER_PYTHON", raising=False)
+    assert "OTHER_PYTHON is unset" in str(runner.missing(case, THREE))
+    monkeypatch.setenv("OTHER_PYTHON", sys.executable)
+    assert runner.missing(case, THREE) is None
 
 
 def test_report_stands_between_the_markers(tmp_path: Path) -> None:
