@@ -133,8 +133,8 @@ def test_progress_on_a_pipe_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> N
     assert [line.rstrip() for line in out.getvalue().splitlines()] == [
         "far: skipped",
         "known (1 of 2): known figures",
-        "known 0/4  of cases 0/2",
-        "known 2/4  0:00 left  of cases 0/2",
+        "known 0/4 · all cases 0/2",
+        "known 2/4  0:00 left · all cases 0/2",
         "bad (2 of 2): bad figures",
     ]
 
