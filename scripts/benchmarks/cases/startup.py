@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -57,7 +58,7 @@ class FirstStep:
         """
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "run" / "metrics.csv"
-            start = time.perf_counter()
+            before, start = processor_seconds(), time.perf_counter()
             run = subprocess.Popen(
                 self.command(log.parent),
                 cwd=ROOT,
@@ -67,16 +68,14 @@ class FirstStep:
             )
             try:
                 while not stepped(log):
-                    ended = os.waitid(os.P_PID, run.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-                    if ended is not None or time.perf_counter() - start > PATIENCE:
+                    if run.poll() is not None or time.perf_counter() - start > PATIENCE:
                         raise RuntimeError(f"no step of {' '.join(self.command(log.parent))}")
                     time.sleep(EVERY)
                 return time.perf_counter() - start
             finally:
                 run.kill()
-                _, status, used = os.wait4(run.pid, 0)
-                run.returncode = os.waitstatus_to_exitcode(status)
-                self.cpu = used.ru_utime + used.ru_stime
+                run.wait()
+                self.cpu = processor_seconds() - before
 
     def command(self, run_dir: Path) -> list[str]:
         """Return what is typed: the bundled run, with a CSV file that says when a step is done."""
@@ -85,6 +84,12 @@ class FirstStep:
             *("trainer.log_every_n_steps=1", f"trainer.threads={self.threads}"),
             f"hydra.run.dir={run_dir}",
         ]
+
+
+def processor_seconds() -> float:
+    """Return the CPU time of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def stepped(log: Path) -> bool:
