@@ -40,9 +40,9 @@ class Progress:
             began = began or time.monotonic()
             now = time.monotonic()
             work = Work(name, done, total, now - began)
-            cases = Work("cases", self.done, self.total, now - self.began)
+            cases = Work("all cases", self.done, self.total, now - self.began)
             if self.bars.due():
-                self.bars.show([work, cases], [], f"{work.line()}  of {cases.line()}")
+                self.bars.show([work, cases], [], f"{work.line()} · {cases.line()}")
 
         try:
             yield turn

@@ -107,6 +107,8 @@ class Case:
     prepare: Callable[[Settings], Prepared]
     needs_data: tuple[str, ...] = ()
     """Folders under ``MTL_DATA`` that it reads."""
+    needs_python: str | None = None
+    """The variable that names the Python of another environment."""
 
 
 def names() -> list[str]:
@@ -128,6 +130,8 @@ def missing(case: Case, settings: Settings) -> str | None:
             return "skipped: MTL_DATA is unset"
         if not (settings.data / folder).is_dir():
             return f"skipped: no {folder}/ in {settings.data}"
+    if case.needs_python is not None and not os.environ.get(case.needs_python):
+        return f"skipped: {case.needs_python} is unset; scripts/benchmarks/README.md has a recipe"
     return None
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -132,8 +133,8 @@ def test_progress_on_a_pipe_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> N
     assert [line.rstrip() for line in out.getvalue().splitlines()] == [
         "far: skipped",
         "known (1 of 2): known figures",
-        "known 0/4  of cases 0/2",
-        "known 2/4  0:00 left  of cases 0/2",
+        "known 0/4 · all cases 0/2",
+        "known 2/4  0:00 left · all cases 0/2",
         "bad (2 of 2): bad figures",
     ]
 
@@ -144,6 +145,14 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
     assert found == f"skipped: no corpus/ in {tmp_path}"
     (tmp_path / "corpus").mkdir()
     assert runner.missing(case, replace(THREE, data=tmp_path)) is None
+
+
+def test_python_of_another_environment_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = replace(case_of(), needs_python="OTHER_PYTHON")
+    monkeypatch.delenv("OTHER_PYTHON", raising=False)
+    assert "OTHER_PYTHON is unset" in str(runner.missing(case, THREE))
+    monkeypatch.setenv("OTHER_PYTHON", sys.executable)
+    assert runner.missing(case, THREE) is None
 
 
 def test_report_stands_between_the_markers(tmp_path: Path) -> None:
