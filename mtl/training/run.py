@@ -178,6 +178,7 @@ def _steps(
             prepared.encoder,
             prepared.columns,
             attention={t.name: attention_of(cfg, t.name, trunk) for t in prepared.tasks},
+            tokens=prepared.data.batching.tokens,
         )
         _write_json(run_dir / METRICS_FILE, metrics)
         shutil.rmtree(run_dir / STATES, ignore_errors=True)
