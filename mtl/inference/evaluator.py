@@ -19,6 +19,7 @@ from mtl.errors import CheckpointError, ConfigError, DataError, one_of
 from mtl.inference.inputs import File, read_labelled
 from mtl.inference.predictor import Predictor
 from mtl.tasks.encode import encode_split
+from mtl.training.model_io import load_model
 
 SPLITS = ("test", "validation")
 
@@ -75,6 +76,7 @@ def evaluate_split(
     split: str = "test",
     device: str = "auto",
     track: Track | None = None,
+    tokens: int | None = None,
 ) -> Evaluation:
     """Score a run on its own data.
 
@@ -84,6 +86,7 @@ def evaluate_split(
         split: ``test`` or ``validation``.
         device: As for :class:`Predictor`.
         track: Shows progress.
+        tokens: Most tokens in one trunk pass; as in training when None.
 
     Raises:
         MtlError: If run, configuration or data cannot be used.
@@ -92,7 +95,7 @@ def evaluate_split(
         raise ConfigError(one_of("--split", split, SPLITS))
     folder = run_folder(run)
     cfg = run_config(folder)
-    predictor = _predictor(run, cfg, device)
+    predictor = _predictor(run, cfg, device, tokens)
     names = predictor.choose(tasks)
     notes: list[str] = []
     found = {name: _split(cfg, name, predictor, split, folder, notes) for name in names}
@@ -109,7 +112,12 @@ def evaluate_split(
 
 
 def evaluate_file(
-    run: Path, task: str, file: File, device: str = "auto", track: Track | None = None
+    run: Path,
+    task: str,
+    file: File,
+    device: str = "auto",
+    track: Track | None = None,
+    tokens: int | None = None,
 ) -> Evaluation:
     """Score one task of a run on a file of the shape of its training data.
 
@@ -119,13 +127,14 @@ def evaluate_file(
         file: What to read.
         device: As for :class:`Predictor`.
         track: Shows progress.
+        tokens: Most tokens in one trunk pass; as in training when None.
 
     Raises:
         MtlError: If run or file cannot be used.
     """
     folder = run_folder(run)
     cfg = run_config(folder) if (folder / HYDRA).is_dir() else Config()
-    predictor = _predictor(run, cfg, device)
+    predictor = _predictor(run, cfg, device, tokens)
     predictor.choose([task])
     columns = predictor.loaded.description["tasks"][task]["columns"]
     rows = read_labelled(file, predictor.tasks[task], columns)
@@ -197,11 +206,15 @@ def run_config(folder: Path) -> Config:
         raise CheckpointError(f"{file}: {error}") from error
 
 
-def _predictor(run: Path, cfg: Config, device: str) -> Predictor:
-    batching = cfg.batching
-    return Predictor(
-        run, device, batching.tokens, pack=batching.pack, precision=cfg.trainer.precision
-    )
+def _predictor(run: Path, cfg: Config, device: str, tokens: int | None) -> Predictor:
+    """Return a predictor that makes its passes as training did.
+
+    The budget that training had is the configuration's, unless it was searched for.
+    """
+    loaded = load_model(run)
+    budget = tokens or loaded.description.get("tokens") or cfg.batching.tokens
+    pack, precision = cfg.batching.pack, cfg.trainer.precision
+    return Predictor(loaded, device, budget, pack=pack, precision=precision)
 
 
 def _split(

@@ -26,6 +26,7 @@ from mtl.data.store import ExampleStore, build_store
 from mtl.errors import ConfigError, DataError, one_of
 from mtl.inference.questions import TASKS, lacking
 from mtl.tasks import Task
+from mtl.training.memory import memory_advice
 from mtl.training.model import Answers, answers
 from mtl.training.model_io import LoadedModel, check_head_names, load_model
 from mtl.trunk.text import pad_id
@@ -33,6 +34,9 @@ from mtl.types import Encoded, Row
 
 CHUNK = 2000
 """Rows that are encoded, sorted by length and answered together."""
+
+USUAL = 4096
+"""Tokens in one trunk pass that most devices have room for."""
 
 HALVES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -43,7 +47,8 @@ class Predictor:
     Args:
         model: A loaded model, or the folder of a run or a model.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        tokens: Most tokens, padding included, in one trunk pass.
+        tokens: Most tokens, padding included, in one trunk pass; when None, what training had, at
+            most `USUAL`.
         pack: Whether several short documents may stand in one row.
         precision: As `trainer.precision`; half precision only where the device has it.
 
@@ -56,7 +61,7 @@ class Predictor:
         self,
         model: LoadedModel | str | Path,
         device: str = "auto",
-        tokens: int = 4096,
+        tokens: int | None = None,
         *,
         pack: bool = True,
         precision: str = "32-true",
@@ -64,7 +69,7 @@ class Predictor:
         self.device = pick_device(device)
         self.loaded = model if isinstance(model, LoadedModel) else load_model(Path(model))
         self.model = self.loaded.model.to(self.device).eval()
-        self.tokens = tokens
+        self.tokens = tokens or min(USUAL, self.loaded.description.get("tokens") or USUAL)
         self.share = pack and self.model.trunk.capabilities.share_rows
         self.half = HALVES.get(precision) if self._has(precision) else None
         self.left_out: Counter[tuple[str, str]] = Counter()
@@ -191,7 +196,11 @@ class Predictor:
         half = self.half
         for batch in EvalLoader(collator, stores, writes=writes):
             mixed = torch.autocast(self.device.type, dtype=half, enabled=half is not None)
-            with torch.inference_mode(), mixed:
+            with (
+                memory_advice(lambda: f"`--tokens` ({self.tokens})", ""),
+                torch.inference_mode(),
+                mixed,
+            ):
                 found = list(answers(self.model, batch.to(self.device), by_task))
             yield from found
 

@@ -89,6 +89,7 @@ def run_processes(
     folder = Path(tempfile.mkdtemp(prefix=".processes-", dir=run_dir))
     try:
         job = {"config": config, "run_dir": str(run_dir)}
+        (folder / JOB).touch(mode=0o600)  # A configuration may hold secrets.
         (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
         store = _store()
         group = _Group([str(script), "--worker", str(folder)], folder)

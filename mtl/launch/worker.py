@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -29,7 +30,7 @@ def work(folder: Path, train: Train) -> int:
         folder: Where the parent wrote what the run is.
         train: Trains from a plain configuration in the run's folder.
     """
-    threading.Thread(target=_watch_parent, daemon=True).start()
+    threading.Thread(target=_watch_parent, args=[folder], daemon=True).start()
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     code = 0
     try:
@@ -80,8 +81,9 @@ def _report(folder: Path, kind: str, message: str, trace: str = "") -> None:
     beside.replace(target)
 
 
-def _watch_parent() -> None:
-    """End this process when its parent is gone: nobody else would."""
+def _watch_parent(folder: Path) -> None:
+    """End this process, and remove what the parent wrote for it, when the parent is gone."""
     while os.read(0, 1):  # Unbuffered: a thread that holds a lock of Python would bar its exit.
         pass
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(CRASHED)

@@ -123,6 +123,12 @@ def _difference(value: float, lower: bool) -> Text:
     return Text(text, style="green" if improved else "red")
 
 
+def skipped_line(count: int) -> str:
+    """Return how many steps a run left out."""
+    steps = "1 step was" if count == 1 else f"{count:,} steps were"
+    return f"{steps} left out: a loss or the gradient was not finite (train/skipped_steps)."
+
+
 def next_steps(run_dir: Path, tasks: Sequence[str], *, question: bool = False) -> list[str]:
     """Return what to type next, a line each.
 

@@ -50,6 +50,7 @@ class Description:
     format: int
     trunk: TrunkAbout
     tasks: dict[str, TaskAbout]
+    tokens: int | None = field(default=None, metadata={"min": 1})
 
 
 def model_folder(folder: Path) -> Path:

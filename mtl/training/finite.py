@@ -39,17 +39,25 @@ def odd_ones(values: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in values.items() if not math.isfinite(value)}
 
 
-def step_sentence(step: int, losses: Mapping[str, float], norm: float) -> str:
+def step_sentence(
+    step: int, losses: Mapping[str, float], norm: float, parts: Mapping[str, float]
+) -> str:
     """Return what is wrong with a step.
+
+    A head's gradient is of its own tasks' losses alone, so the heads tell the tasks apart.
 
     Args:
         step: Counted from 1.
         losses: Of each task, over all ranks.
         norm: Of the gradient.
+        parts: The norm of each part of it: the first is the trunk's, the others are heads'.
     """
     odd = odd_ones(losses)
     if not odd:
-        return f"step {step:,}: Expected a finite gradient, but its norm is {norm}"
+        trunk, *heads = parts or [""]
+        found = [name for name in heads if name in odd_ones(parts)] or [trunk]
+        where = f" in {' and '.join(found)}" if trunk else ""
+        return f"step {step:,}: Expected a finite gradient, but its norm is {norm}{where}"
     named = " and ".join(f"that of task '{name}' is {value}" for name, value in odd.items())
     return f"step {step:,}: Expected finite losses, but {named}"
 

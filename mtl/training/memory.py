@@ -31,11 +31,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def memory_advice(lower: Callable[[], str]) -> Iterator[None]:
+def memory_advice(
+    lower: Callable[[], str], then: str = " The checkpoints are as they were."
+) -> Iterator[None]:
     """Turn running out of memory into a sentence that says which settings to lower.
 
     Args:
         lower: Returns those settings with their present values; see :func:`what_to_lower`.
+        then: What else there is to say.
 
     Raises:
         TrainingError: If memory ran out.
@@ -46,8 +49,7 @@ def memory_advice(lower: Callable[[], str]) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise TrainingError(
-            f"Expected enough memory, but it ran out ({_asked(error)}); lower {lower()}. "
-            "The checkpoints are as they were."
+            f"Expected enough memory, but it ran out ({_asked(error)}); lower {lower()}.{then}"
         ) from error
 
 

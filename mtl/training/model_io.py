@@ -53,6 +53,7 @@ def save_model(
     encoder: TextEncoder,
     columns: Mapping[str, Any],
     attention: Mapping[str, str] | None = None,
+    tokens: int | None = None,
 ) -> None:
     """Write a model folder, whole or not at all.
 
@@ -62,8 +63,11 @@ def save_model(
         encoder: Its window size and prefix are kept.
         columns: By task: the columns of its data, for `mtl evaluate` on files of the same shape.
         attention: By task: how its documents are read; the trunk's own way where not named.
+        tokens: Most tokens in one trunk pass of training.
     """
     about = describe(model, encoder, columns, attention or {})
+    if tokens is not None:
+        about["tokens"] = tokens
     with whole_folder(folder) as beside:
         _write(beside, model, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
 

@@ -44,6 +44,7 @@ from mtl.training.optim import (
     build_optimizer,
     build_schedule,
     clip,
+    gradient_norm,
     set_rates,
 )
 from mtl.training.resumed import PREFIX
@@ -189,7 +190,10 @@ class MultiTaskModule(L.LightningModule):
         drop_zeros(self.model.trunk.part_time())
         self._unscale(optimizer)
         learning = [p for p in self.model.parameters() if p.requires_grad]
-        norm = whole(clip(learning, self.settings.clip_norm))
+        parted = gradient_norm(learning)
+        norm = whole(parted)
+        parts = self._norms_of_parts(norm)
+        clip(learning, self.settings.clip_norm, parted)
         if self._scaler is None:  # which does the same for float16
             apply_only_finite(optimizer.optimizer, norm)
         optimizer.step()
@@ -197,7 +201,7 @@ class MultiTaskModule(L.LightningModule):
         assert schedule is not None
         assert not isinstance(schedule, list)
         schedule.step()
-        self._running.add(step, losses, norm)
+        self._running.add(step, losses, norm, parts)
         due = (step.number + 1) % self.log_every == 0 or step.number + 1 == self.steps
         if due or self.device.type == "cpu":
             self._judge()
@@ -261,6 +265,19 @@ class MultiTaskModule(L.LightningModule):
                 for parameter in head.parameters():
                     parameter.grad = None
 
+    def _norms_of_parts(self, norm: Tensor) -> dict[str, Tensor]:
+        """Return the norms of the gradient's parts, unless it is known by now to be finite."""
+        if norm.device.type == "cpu" and norm.isfinite():
+            return {}
+        users: dict[str, list[str]] = {}
+        for name, task in self.model.tasks.items():
+            users.setdefault(task.head_name, []).append(f"'{name}'")
+        modules: dict[str, nn.Module] = {"the trunk": self.model.trunk}
+        for head, tasks in users.items():
+            of = f"task{'s' if len(tasks) > 1 else ''} {' and '.join(tasks)}"
+            modules[f"the head of {of}"] = self.model.heads[head]
+        return {name: whole(gradient_norm(module.parameters())) for name, module in modules.items()}
+
     def _unscale(self, optimizer: Any) -> None:
         """Undo the scale of float16 losses, so that the gradients' true norm is clipped."""
         if self._scaler is not None:
@@ -286,7 +303,8 @@ class MultiTaskModule(L.LightningModule):
     def _left_out(self, taken: Taken, norm: float) -> None:
         self.skipped += 1
         losses = dict(zip(self.model.tasks, self._total(taken.losses).tolist(), strict=True))
-        sentence = step_sentence(taken.number, losses, norm)
+        parts = {name: float(value) for name, value in taken.parts.items()}
+        sentence = step_sentence(taken.number, losses, norm, parts)
         if self.in_a_row >= IN_A_ROW:
             self._stop(f"{sentence}, and the {self.in_a_row - 1} steps before were no better")
         if self._scaler is not None and not odd_ones(losses):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -93,11 +93,15 @@ def set_rates(schedule: LambdaLR) -> None:
         group["lr"] = base * factor(schedule.last_epoch)
 
 
-def clip(parameters: list[nn.Parameter], largest: float | None) -> torch.Tensor:
-    """Scale gradients so that their joint norm is at most `largest`; returns the norm before.
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> torch.Tensor:
+    """Return () the joint norm of gradients; in parts where they are."""
+    return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+
+
+def clip(parameters: list[nn.Parameter], largest: float | None, norm: torch.Tensor) -> None:
+    """Scale gradients so that their joint norm, which is `norm`, is at most `largest`.
 
     Our own, because Lightning refuses its clipping beside fused AdamW under bf16-mixed.
     """
-    if largest is None:
-        return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    return torch.nn.utils.clip_grad_norm_(parameters, largest)
+    if largest is not None:
+        torch.nn.utils.clip_grads_with_norm_(parameters, largest, norm)

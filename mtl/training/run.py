@@ -28,7 +28,7 @@ from mtl.reporting.console import console, note
 from mtl.reporting.loggers import build_loggers, finish_loggers
 from mtl.reporting.opening import Opening, opening_lines
 from mtl.reporting.progress import ProgressReport
-from mtl.reporting.summary import closing_table, further_runs, next_steps
+from mtl.reporting.summary import closing_table, further_runs, next_steps, skipped_line
 from mtl.secrets import hide_secrets
 from mtl.tasks import Task
 from mtl.training.allocator import GiveBack, give_back, keep_freed_memory
@@ -178,10 +178,11 @@ def _steps(
             prepared.encoder,
             prepared.columns,
             attention={t.name: attention_of(cfg, t.name, trunk) for t in prepared.tasks},
+            tokens=prepared.data.batching.tokens,
         )
         _write_json(run_dir / METRICS_FILE, metrics)
         shutil.rmtree(run_dir / STATES, ignore_errors=True)
-        _show(cfg, run_dir, prepared.tasks, metrics)
+        _show(cfg, run_dir, prepared.tasks, metrics, module.skipped)
     return metrics
 
 
@@ -402,11 +403,15 @@ def multiplies_bf16() -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
-def _show(cfg: Config, run_dir: Path, tasks: list[Task], metrics: Mapping[str, float]) -> None:
+def _show(
+    cfg: Config, run_dir: Path, tasks: list[Task], metrics: Mapping[str, float], skipped: int
+) -> None:
     out = console()
     others = [(t.name, t.primary_metric, list(t.own_metrics)) for t in tasks]
     lower = {t.name: t.lower_is_better for t in tasks}
     out.print(closing_table(metrics, metrics, others, lower_is_better=lower))
+    if skipped:
+        out.print(skipped_line(skipped), soft_wrap=True)
     question = any("question" in t.asks() for t in tasks)
     then = further_runs({t.name: cfg.tasks[t.name].data.source for t in tasks}, cfg.trunk.name)
     for line in [*next_steps(run_dir, [t.name for t in tasks], question=question), *then]:

@@ -26,6 +26,9 @@ class Taken(NamedTuple):
     """() of the whole gradient, the same on all ranks; not finite where the step was left out."""
     present: list[bool]
     """(T,) whether any rank had rows of the task."""
+    parts: Mapping[str, Tensor] = {}
+    """() of the gradient of the trunk and of each head, by what they are called; empty where the
+    whole is known to be finite."""
 
 
 class Running:
@@ -46,12 +49,18 @@ class Running:
         self.start = self.paused = time.perf_counter()
         self.seconds = 0.0
 
-    def add(self, step: Step, losses: Mapping[str, Tensor], norm: Tensor) -> None:
-        """Count one step."""
+    def add(
+        self,
+        step: Step,
+        losses: Mapping[str, Tensor],
+        norm: Tensor,
+        parts: Mapping[str, Tensor],
+    ) -> None:
+        """Count one step; see :class:`Taken` for what is kept."""
         zero = torch.zeros((), device=norm.device)
         row = torch.stack([losses[n].float() if n in losses else zero for n in self.names])
         present = [name in step.denominators for name in self.names]
-        self.steps.append(Taken(step.number + 1, row, norm.detach().float(), present))
+        self.steps.append(Taken(step.number + 1, row, norm.detach().float(), present, parts))
         self.examples += step.examples
         for micro_batch in step.micro_batches:
             self.tokens += micro_batch.trunk.tokens

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.errors import DataError, Interrupted
-from mtl.launch.parent import ENDING
+from mtl.launch.parent import ENDING, JOB
 from mtl.launch.worker import work
 
 
@@ -19,6 +19,10 @@ def train(config: dict[str, Any], run_dir: Path) -> None:
     print("process", rank, flush=True)
     (run_dir / f"{rank}.pid").write_text(f"{os.getpid()} {os.environ['MASTER_PORT']}")
     match config.get(rank, config.get("all")):
+        case "look":
+            (folder,) = run_dir.glob(".processes-*")
+            modes = [oct(path.stat().st_mode & 0o777) for path in (folder, folder / JOB)]
+            (run_dir / "modes").write_text(" ".join(modes))
         case "wrong":
             raise DataError("x.tsv:3: Expected a label.")
         case "crash":

@@ -148,8 +148,17 @@ def test_children_end_with_their_parent(tmp_path: Path) -> None:
     running.kill()
     running.wait()
     until(lambda: not any(alive(int(f.read_text().split()[0])) for f in files))
-    for folder in tmp_path.glob(".processes-*"):
-        folder.rename(tmp_path / "left")
+    assert not list(tmp_path.glob(".processes-*"))  # Nobody else would remove it either.
+
+
+def test_nobody_else_can_read_the_configuration(tmp_path: Path) -> None:
+    """It may hold secrets; the test's fixture sees that nothing of it is left."""
+    before = os.umask(0)
+    try:
+        run_processes({"all": "look", "password": "x"}, tmp_path, 2, SCRIPT)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "modes").read_text() == "0o700 0o600"
 
 
 def until(true: object) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,54 @@ def test_stops_and_names_task_step_and_settings(
     assert all(value.isfinite().all() for value in last["state_dict"].values())
 
 
-def test_a_gradient_alone(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spoil_steps(monkeypatch, {3}, "ner", math.inf, loss=False)
-    with pytest.raises(TrainingError, match=r"Step 3: Expected a finite gradient, but .* nan"):
+@pytest.mark.parametrize("task", ["ner", "rating"])
+def test_a_gradient_alone(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    """It is infinite from one task's logits on: in that head and in the trunk, in no other head."""
+    spoil_steps(monkeypatch, {3}, task, math.inf, loss=False)
+    expected = (
+        rf"Step 3: Expected a finite gradient, but .* nan in the head of task '{task}'; lower"
+    )
+    with pytest.raises(TrainingError, match=expected):
         train(config(site), tmp_path)
+
+
+def test_a_gradient_of_a_shared_head(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil_steps(monkeypatch, {1}, "rating", math.nan, loss=False)
+    cfg = config(site)
+    cfg.tasks["stars"] = deepcopy(cfg.tasks["rating"])
+    for name in ("rating", "stars"):
+        cfg.tasks[name].head["name"] = "one"
+    with pytest.raises(TrainingError, match="in the head of tasks 'rating' and 'stars'; lower"):
+        train(cfg, tmp_path)
+
+
+def test_a_gradient_of_the_trunk(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What no head is the cause of; and how often is said at the end."""
+    original = MultiTaskModule._norms_of_parts
+
+    def overflow(self: MultiTaskModule, norm: torch.Tensor) -> Any:
+        if self.global_step not in (1, 4):
+            return original(self, norm)
+        parameter = next(p for p in self.model.trunk.parameters() if p.grad is not None)
+        assert parameter.grad is not None
+        parameter.grad.view(-1)[0] = math.inf
+        norm.fill_(math.inf)
+        return original(self, norm)
+
+    monkeypatch.setattr(MultiTaskModule, "_norms_of_parts", overflow)
+    train(config(site, trainer__non_finite="skip"), tmp_path)
+    said = capsys.readouterr()
+    for step in (2, 5):
+        assert (
+            f"step {step}: Expected a finite gradient, but its norm is inf in the trunk" in said.err
+        )
+    assert "2 steps were left out: a loss or the gradient was not finite" in said.out
 
 
 def test_skipped_steps_change_nothing_and_are_counted(

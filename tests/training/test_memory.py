@@ -17,6 +17,7 @@ from mtl.errors import TrainingError
 from mtl.training import budget as budgets
 from mtl.training.budget import FINENESS, ScaleTokens, largest_budget
 from mtl.training.checkpoint import read_checkpoint
+from mtl.training.description import read_description
 from mtl.training.memory import _container, _left_in, free_memory, is_out_of_memory
 from mtl.training.model import MultiTaskModel
 from mtl.training.run import train
@@ -125,6 +126,8 @@ def test_a_budget_that_fits_is_found(
     last = read_checkpoint(tmp_path / "scaled" / "checkpoints" / "last.ckpt")
     found = last["mtl"]["config"]["batching"]["tokens"]
     assert f"batching.tokens={found}" in capsys.readouterr().err
+    about = read_description(tmp_path / "scaled" / "model")
+    assert about["tokens"] == found  # For `mtl evaluate`.
     assert found <= limit
     assert max(tried) > limit or limit == 10_000
     assert found > limit / 2 or limit == 10_000

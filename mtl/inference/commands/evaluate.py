@@ -46,6 +46,14 @@ def evaluate(
     ] = None,
     encoding: Annotated[str, typer.Option(metavar="NAME", help="Of FILE.")] = "utf-8",
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
+    tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Most tokens in one pass of the trunk; as in training when unset.",
+        ),
+    ] = None,
 ) -> None:
     """Score a run on its test splits, or one task of it on a file.
 
@@ -62,9 +70,9 @@ def evaluate(
 
     if data is not None:
         file = File(data, "--data", format, encoding)
-        found = evaluate_file(run, one_task(run, names), file, device, track)
+        found = evaluate_file(run, one_task(run, names), file, device, track, tokens)
     else:
-        found = evaluate_split(run, names, split or "test", device, track)
+        found = evaluate_split(run, names, split or "test", device, track, tokens)
     for line in found.notes:
         note(line)
     if as_json:

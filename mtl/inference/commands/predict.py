@@ -60,8 +60,13 @@ def predict(
     encoding: Annotated[str, typer.Option(metavar="NAME", help="Of the input.")] = "utf-8",
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
     tokens: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Most tokens in one pass of the trunk.")
-    ] = 4096,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Most tokens in one pass of the trunk; training's, at most 4096, when unset.",
+        ),
+    ] = None,
 ) -> None:
     """Answer texts with all heads of a run at once, as JSON.
 

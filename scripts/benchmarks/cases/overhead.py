@@ -7,7 +7,7 @@ import time
 import torch
 
 from mtl.training.module import drop_zeros
-from mtl.training.optim import build_optimizer, build_schedule, clip
+from mtl.training.optim import build_optimizer, build_schedule, clip, gradient_norm
 from mtl.training.setup import optimizer_settings
 from scripts.benchmarks.ours import SKIPPED, Training
 from scripts.benchmarks.runner import Case, Check, Prepared, Ratio, Settings
@@ -37,7 +37,8 @@ def bare(training: Training, steps: int) -> tuple[float, float]:
                 total = total + model.head(name).loss(found, targets, step.denominators[name])
             total.backward()
         drop_zeros(model.trunk.part_time())
-        clip([p for p in model.parameters() if p.requires_grad], options.clip_norm)
+        learning = [p for p in model.parameters() if p.requires_grad]
+        clip(learning, options.clip_norm, gradient_norm(learning))
         optimizer.step()
         schedule.step()
     return time.perf_counter() - start, float(total.detach())
