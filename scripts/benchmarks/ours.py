@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from torch import Tensor
 from mtl.config.compose import compose_checked
 from mtl.config.schema import Config
 from mtl.data.plan import masses
+from mtl.training.allocator import give_back, keep_freed_memory
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import _keeper, _loggers, _quiet, _trainer
 from mtl.training.setup import Prepared, optimizer_settings, prepare
@@ -24,6 +27,8 @@ from mtl.training.stopping import StopOnSignal
 from mtl.types import MicroBatch, Step
 from scripts.benchmarks.runner import ROOT
 
+ADAPTED = {-4: 65536, -3: 32 << 20, -1: 64 << 20}
+"""glibc's M_MMAP_MAX, and the largest M_MMAP_THRESHOLD and M_TRIM_THRESHOLD it adapts to."""
 SKIPPED = 2
 """Steps at the start of a round that are not timed."""
 
@@ -67,6 +72,24 @@ class Clock(L.Callback):
 def real_tokens(batch: MicroBatch) -> int:
     """Return a micro-batch's tokens that are no padding."""
     return int((batch.trunk.unit >= 0).sum())
+
+
+@contextmanager
+def allocator_as_in_training() -> Iterator[None]:
+    """Let the allocator do what it does under `train.py`; the other side's rounds do without.
+
+    What glibc does out of the box adapts to what is freed, and no longer once it was told
+    anything. So it is then told what it adapts to with tensors of many megabytes.
+    """
+    kept = keep_freed_memory()
+    try:
+        yield
+    finally:
+        if kept:
+            libc = ctypes.CDLL(None)
+            for option, value in ADAPTED.items():
+                libc.mallopt(option, value)
+            give_back()
 
 
 class Training:
@@ -122,7 +145,8 @@ class Training:
         clock = Clock()
         trainer.callbacks[:0] = [clock, *callbacks]  # type: ignore[attr-defined]
         trainer.limit_val_batches = 0
-        trainer.fit(module, datamodule=self.prepared.data)
+        with allocator_as_in_training():
+            trainer.fit(module, datamodule=self.prepared.data)
         return clock.timing()
 
     def together(self, pairs: Sequence[tuple[int, int]], *, grouped: bool) -> Step:
