@@ -19,7 +19,7 @@ from mtl.errors import CheckpointError, ConfigError, DataError, one_of
 from mtl.inference.inputs import File, read_labelled
 from mtl.inference.predictor import Predictor
 from mtl.tasks.encode import encode_split
-from mtl.training.model_io import load_model
+from mtl.training.model_io import LoadedModel, load_model
 
 SPLITS = ("test", "validation")
 
@@ -77,6 +77,8 @@ def evaluate_split(
     device: str = "auto",
     track: Track | None = None,
     tokens: int | None = None,
+    *,
+    trust_remote_code: bool = False,
 ) -> Evaluation:
     """Score a run on its own data.
 
@@ -87,6 +89,7 @@ def evaluate_split(
         device: As for :class:`Predictor`.
         track: Shows progress.
         tokens: Most tokens in one trunk pass; as in training when None.
+        trust_remote_code: Whether the run's trunk may bring Python code of its own.
 
     Raises:
         MtlError: If run, configuration or data cannot be used.
@@ -95,7 +98,8 @@ def evaluate_split(
         raise ConfigError(one_of("--split", split, SPLITS))
     folder = run_folder(run)
     cfg = run_config(folder)
-    predictor = _predictor(run, cfg, device, tokens)
+    loaded = load_model(run, trust_remote_code=trust_remote_code)
+    predictor = _predictor(loaded, cfg, device, tokens)
     names = predictor.choose(tasks)
     notes: list[str] = []
     found = {name: _split(cfg, name, predictor, split, folder, notes) for name in names}
@@ -118,6 +122,8 @@ def evaluate_file(
     device: str = "auto",
     track: Track | None = None,
     tokens: int | None = None,
+    *,
+    trust_remote_code: bool = False,
 ) -> Evaluation:
     """Score one task of a run on a file of the shape of its training data.
 
@@ -128,13 +134,15 @@ def evaluate_file(
         device: As for :class:`Predictor`.
         track: Shows progress.
         tokens: Most tokens in one trunk pass; as in training when None.
+        trust_remote_code: Whether the run's trunk may bring Python code of its own.
 
     Raises:
         MtlError: If run or file cannot be used.
     """
     folder = run_folder(run)
     cfg = run_config(folder) if (folder / HYDRA).is_dir() else Config()
-    predictor = _predictor(run, cfg, device, tokens)
+    loaded = load_model(run, trust_remote_code=trust_remote_code)
+    predictor = _predictor(loaded, cfg, device, tokens)
     predictor.choose([task])
     columns = predictor.loaded.description["tasks"][task]["columns"]
     rows = read_labelled(file, predictor.tasks[task], columns)
@@ -206,12 +214,11 @@ def run_config(folder: Path) -> Config:
         raise CheckpointError(f"{file}: {error}") from error
 
 
-def _predictor(run: Path, cfg: Config, device: str, tokens: int | None) -> Predictor:
+def _predictor(loaded: LoadedModel, cfg: Config, device: str, tokens: int | None) -> Predictor:
     """Return a predictor that makes its passes as training did.
 
     The budget that training had is the configuration's, unless it was searched for.
     """
-    loaded = load_model(run)
     budget = tokens or loaded.description.get("tokens") or cfg.batching.tokens
     pack, precision = cfg.batching.pack, cfg.trainer.precision
     return Predictor(loaded, device, budget, pack=pack, precision=precision)

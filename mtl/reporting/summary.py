@@ -129,23 +129,27 @@ def skipped_line(count: int) -> str:
     return f"{steps} left out: a loss or the gradient was not finite (train/skipped_steps)."
 
 
-def next_steps(run_dir: Path, tasks: Sequence[str], *, question: bool = False) -> list[str]:
+def next_steps(
+    run_dir: Path, tasks: Sequence[str], *, question: bool = False, code: bool = False
+) -> list[str]:
     """Return what to type next, a line each.
 
     Args:
         run_dir: The run's folder.
         tasks: Names of the run's tasks.
         question: Whether one of them reads a question.
+        code: Whether the trunk may bring code of its own.
     """
-    run = shlex.quote(short_path(run_dir))
+    folder = shlex.quote(short_path(run_dir))
+    run = f"{folder} --trust-remote-code" if code else folder
     steps = [f"mtl evaluate {run}"]
     steps += [f"mtl evaluate {run} --task {shlex.quote(task)} --data FILE" for task in tasks[:1]]
     more = f" --question {shlex.quote(QUESTION)}" if question else ""
     steps.append(f"mtl predict {run} --text {shlex.quote(EXAMPLE)}{more}")
     if any((run_dir / "wandb").glob("*run-*")):
-        steps.append(f"wandb leet {run}/wandb")
+        steps.append(f"wandb leet {folder}/wandb")
     if (run_dir / "tensorboard").is_dir():
-        steps.append(f"tensorboard --logdir {run}/tensorboard")
+        steps.append(f"tensorboard --logdir {folder}/tensorboard")
     return ["Next:", *(f"  {command}" for command in steps)]
 
 

@@ -31,6 +31,7 @@ from mtl.training.disk import whole_folder
 from mtl.training.model import MultiTaskModel, build_heads, first_difference
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import load_trunk
+from mtl.trunk.safety import CODE, OWN_CODE
 from mtl.trunk.tuning import merged, without_adapters
 
 
@@ -120,8 +121,12 @@ def describe(
     }
 
 
-def load_model(folder: Path) -> LoadedModel:
+def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
     """Load a run's folder, or the `model/` folder in it.
+
+    Args:
+        folder: Of a run or a model.
+        trust_remote_code: Whether its trunk may bring Python code of its own.
 
     Raises:
         CheckpointError: If the folder holds no model, or its parts do not fit together.
@@ -132,8 +137,19 @@ def load_model(folder: Path) -> LoadedModel:
     tasks = restore_tasks(description, folder / DESCRIPTION)
     try:
         writes = any(task.writes for task in tasks)
-        trunk = load_trunk("hf", str(folder), attention=about["attention"], writes=writes)
+        trunk = load_trunk(
+            "hf",
+            str(folder),
+            attention=about["attention"],
+            writes=writes,
+            trust_remote_code=trust_remote_code,
+        )
     except (ConfigError, SafetensorError) as error:
+        if CODE in str(error):
+            raise CheckpointError(
+                f"{folder}: the trunk cannot be loaded: {OWN_CODE}add `--trust-remote-code`; read "
+                "the code first."
+            ) from error
         reason = str(error).rpartition("cannot be loaded: ")[2]
         raise CheckpointError(
             f"{folder}: the trunk cannot be loaded: {reason.rstrip('.')}. Copy the folder again, "

@@ -414,7 +414,8 @@ def _show(
         out.print(skipped_line(skipped), soft_wrap=True)
     question = any("question" in t.asks() for t in tasks)
     then = further_runs({t.name: cfg.tasks[t.name].data.source for t in tasks}, cfg.trunk.name)
-    for line in [*next_steps(run_dir, [t.name for t in tasks], question=question), *then]:
+    names, code = [t.name for t in tasks], cfg.trunk.trust_remote_code
+    for line in [*next_steps(run_dir, names, question=question, code=code), *then]:
         out.print(line, soft_wrap=True)
 
 

@@ -187,7 +187,7 @@ def build_hf(
         )
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     if trust_remote_code:
-        log.warning("trunk.trust_remote_code=true: Python code that '%s' brings is run.", path)
+        log.warning("Python code that '%s' brings is run, as you asked (trust_remote_code).", path)
     try:
         check_folder(Path(path), weights=pretrained)
         config = AutoConfig.from_pretrained(path, **options)

@@ -71,7 +71,7 @@ def wants_code(error: Exception) -> bool:
     return "trust_remote_code" in str(error) or "custom code" in str(error)
 
 
-CODE = (
+OWN_CODE = (
     "it brings Python code of its own (`auto_map` in its JSON files), which is not run unless you "
-    "set trunk.trust_remote_code=true; read the code first"
 )
+CODE = f"{OWN_CODE}set trunk.trust_remote_code=true; read the code first"

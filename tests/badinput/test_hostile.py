@@ -13,7 +13,7 @@ import yaml
 from mtl.secrets import HIDDEN
 from tests.badinput.cases_hostile import AUTO, SOURCE
 from tests.badinput.damage import all_of, code, drop, trunk
-from tests.badinput.harness import Case, Result, train
+from tests.badinput.harness import Case, Result, check, mtl, train
 
 RAN = Path("it-ran")
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -55,6 +55,44 @@ def test_trusted_code_runs_and_is_named(
     assert "Python code that 'trunk' brings is run" in caplog.text
     assert RAN.exists()
     assert result.code == 2  # what it made is no model
+
+
+OWN = """\
+from transformers import LlamaConfig, LlamaModel
+
+open("it-ran", "w").close()
+
+
+class OwnConfig(LlamaConfig):
+    model_type = "own"
+
+
+class Own(LlamaModel):
+    config_class = OwnConfig
+"""
+
+
+@pytest.mark.parametrize("command", [("predict", "out", "--text", "Ines."), ("evaluate", "out")])
+def test_a_run_with_code_of_its_own_is_asked_about_again(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """What was trusted in training may have been changed since, or be another's run."""
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(folder / "tmp"))
+    auto = {"AutoConfig": "own.OwnConfig", "AutoModel": "own.Own"}
+    argv = train("trunk.trust_remote_code=true")
+    case = Case("", argv, (), {"trunk/own.py": OWN}, damage=trunk(model_type="own", auto_map=auto))
+    case.prepare(folder)
+    trained = run(case)
+    assert trained.code == 0, trained.err
+    assert "mtl evaluate out --trust-remote-code" in trained.out
+    RAN.unlink()
+    says = ("out/model", "Python code of its own", "add `--trust-remote-code`", "read the code")
+    asked = Case("", mtl(*command), says, never=("trunk.trust_remote_code",))
+    check(asked, run(asked))
+    assert not RAN.exists()
+    trusted = run(Case("", mtl(*command, "--trust-remote-code"), ()))
+    assert trusted.code == 0, trusted.err
+    assert RAN.exists()
 
 
 def test_a_pickle_is_not_in_the_way_of_a_random_start(folder: Path, run: Run) -> None:

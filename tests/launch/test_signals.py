@@ -79,14 +79,14 @@ def descendants(pid: int) -> list[int]:
 
 
 def stop(
-    command: list[str], run: Path, tell: Callable[[int], None]
+    command: list[str], run: Path, tell: Callable[[int], None], **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Start a run and tell it to stop as soon as it has logged more than there was."""
     before = steps_logged(run)
     running = subprocess.Popen(
         command,
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -133,7 +133,6 @@ def check_equal(run: Path, whole: Path) -> None:
 STOPS = {
     "Ctrl-C": (to_parent(signal.SIGINT), 130),
     "SIGTERM to the group": (to_group(signal.SIGTERM), 143),
-    "SIGTERM to the parent": (to_parent(signal.SIGTERM), 143),
     "SIGUSR1 to all": (to_all(signal.SIGUSR1), 138),
     "SIGUSR1 to the parent": (to_parent(signal.SIGUSR1), 138),
 }
@@ -187,4 +186,29 @@ def test_torchrun_goes_on_after_a_kill(line: list[str], whole: Path, tmp_path: P
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
+    check_equal(run, whole)
+
+
+def test_torchrun_goes_on_by_itself_after_a_worker_is_killed(
+    line: list[str], whole: Path, tmp_path: Path
+) -> None:
+    """With restarts of its own, which run the same command again.
+
+    Otherwise its workers would find in its store where those before them had listened.
+    """
+    run = tmp_path / "run"
+    own = [*line, f"hydra.run.dir={run}", "resume=auto"]
+    command = [*AGENT, "--max-restarts=1", str(ROOT / "train.py"), *own]
+    killed: list[int] = []
+
+    def kill_one(pid: int) -> None:
+        while not (run / "checkpoints" / "last.ckpt").exists():
+            time.sleep(0.02)
+        assert not (run / "metrics.json").exists()
+        killed.append(descendants(pid)[-1])
+        os.kill(killed[0], signal.SIGKILL)
+
+    ended = stop(command, run, kill_one, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1")
+    assert ended.returncode == 0, ended.stderr
+    assert f"(pid: {killed[0]})" in ended.stderr  # The agent's word for it.
     check_equal(run, whole)

@@ -17,6 +17,7 @@ import torch
 
 from mtl.errors import Interrupted, TrainingError
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
+from mtl.training.sharding import InParts, make_whole
 from mtl.training.stopping import StopOnSignal
 from tests.training.site import Site, module_of, prepared, weights
 from tests.training.test_finite import spoil_steps
@@ -62,7 +63,7 @@ def _be(rank: int, port: str, report: Path, do: Callable[[int], Found]) -> None:
         os._exit(code)
 
 
-def run_fit(site: Site, run: Path, **changes: Any) -> Found:
+def run_fit(site: Site, run: Path, strategy: str = "ddp", **changes: Any) -> Found:
     """Train some steps as one of two processes; return how it ended and what is left."""
     cfg = site.config("ner", "rating", trainer__max_steps=STEPS)
     ready = prepared(cfg, run)
@@ -74,7 +75,7 @@ def run_fit(site: Site, run: Path, **changes: Any) -> Found:
     stopper = StopOnSignal(keeper, run)
     trainer = L.Trainer(
         accelerator="cpu",
-        strategy="ddp",
+        strategy=InParts(2) if strategy == "fsdp" else strategy,
         devices=2,
         max_epochs=1,
         max_steps=STEPS,
@@ -92,6 +93,7 @@ def run_fit(site: Site, run: Path, **changes: Any) -> Found:
             trainer.fit(module, datamodule=ready.data)
     except (TrainingError, Interrupted) as error:
         end = f"{type(error).__name__}: {error}"
+    make_whole(module.model)
     values = weights(module.model).values()
     return {
         "end": end,
@@ -122,6 +124,24 @@ def test_a_loss_that_is_not_finite_on_one_rank(
         assert one["step"] == 2
     else:
         assert (one["end"], one["step"]) == ("", STEPS)
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_gradient_that_is_not_finite_on_one_rank(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    """Its loss is finite on both; both name the task whose head has it."""
+
+    def do(rank: int) -> Found:
+        if rank == 1:
+            spoil_steps(monkeypatch, {2}, "ner", math.inf, loss=False)
+        return run_fit(site, tmp_path, strategy)
+
+    one, two = in_two(tmp_path, do)
+    assert one == two
+    assert one["finite"]
+    assert "Step 2: Expected a finite gradient" in one["end"]
+    assert "in the head of task 'ner';" in one["end"]
 
 
 def test_a_signal_on_one_rank(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,10 @@ def evaluate(
             help="Most tokens in one pass of the trunk; as in training when unset.",
         ),
     ] = None,
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option("--trust-remote-code", help="Run Python code that the run's trunk brings."),
+    ] = False,
 ) -> None:
     """Score a run on its test splits, or one task of it on a file.
 
@@ -68,11 +72,13 @@ def evaluate(
     from mtl.reporting.console import note
     from mtl.reporting.tracking import track
 
+    how: dict[str, Any] = {"device": device, "track": track, "tokens": tokens}
+    how["trust_remote_code"] = trust_remote_code
     if data is not None:
         file = File(data, "--data", format, encoding)
-        found = evaluate_file(run, one_task(run, names), file, device, track, tokens)
+        found = evaluate_file(run, one_task(run, names), file, **how)
     else:
-        found = evaluate_split(run, names, split or "test", device, track, tokens)
+        found = evaluate_split(run, names, split or "test", **how)
     for line in found.notes:
         note(line)
     if as_json:

@@ -67,6 +67,10 @@ def predict(
             help="Most tokens in one pass of the trunk; training's, at most 4096, when unset.",
         ),
     ] = None,
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option("--trust-remote-code", help="Run Python code that the run's trunk brings."),
+    ] = False,
 ) -> None:
     """Answer texts with all heads of a run at once, as JSON.
 
@@ -85,10 +89,12 @@ def predict(
         with importing("mtl.inference.predictor"):
             from mtl.inference.predictor import Predictor
         from mtl.inference.questions import described_tasks, rows_of
+        from mtl.training.model_io import load_model
 
         tasks = described_tasks(run, split_names(task))
         given = rows_of(text, question or [], tasks, instruction) if text else None
-        predictor = Predictor(run, device, tokens)
+        loaded = load_model(run, trust_remote_code=trust_remote_code)
+        predictor = Predictor(loaded, device, tokens)
         names = list(tasks)
         rows = given or _read(predictor, names, str(input), format, encoding)
         spread = output is None and text is not None and len(text) == 1
