@@ -28,6 +28,7 @@ from mtl.inference.questions import TASKS, lacking
 from mtl.tasks import Task
 from mtl.training.model import Answers, answers
 from mtl.training.model_io import LoadedModel, check_head_names, load_model
+from mtl.trunk.recall import Recall
 from mtl.trunk.text import pad_id
 from mtl.types import Encoded, Row
 
@@ -189,10 +190,11 @@ class Predictor:
         writes = {name: Writes(None, w.new_tokens) for name, w in asked.items() if w}
         by_task = {store.task: store for store in stores}
         half = self.half
-        for batch in EvalLoader(collator, stores, writes=writes):
+        recall, keeps = Recall(), self.model.trunk.keeps
+        for batch in EvalLoader(collator, stores, writes=writes, keeps=keeps):
             mixed = torch.autocast(self.device.type, dtype=half, enabled=half is not None)
             with torch.inference_mode(), mixed:
-                found = list(answers(self.model, batch.to(self.device), by_task))
+                found = list(answers(self.model, batch.to(self.device), by_task, recall=recall))
             yield from found
 
 

@@ -124,10 +124,14 @@ class Trunk(nn.Module):
         """Size D of a hidden state."""
         return int(self.config.hidden_size)
 
-    def forward(self, batch: TrunkBatch) -> Tensor:
+    def forward(self, batch: TrunkBatch, cache: Any = None) -> Tensor:
         """Return the hidden states of every token, shape (B * T, D), row after row.
 
         Of a batch of known states, those.
+
+        Args:
+            batch: One pass.
+            cache: An empty one of transformers', which takes a decoder's keys and values.
 
         Raises:
             ConfigError: If a document is to be read both ways and the model cannot.
@@ -137,9 +141,19 @@ class Trunk(nn.Module):
         if self.kind == "encoder-decoder":
             pad = pad_id(self.tokenizer) if self.tokenizer is not None else 0
             return two_sided.run(self.model, batch, self._run, pad)
-        return self._run(batch).flatten(0, 1)
+        return self._run(batch, cache).flatten(0, 1)
 
-    def _run(self, batch: TrunkBatch) -> Tensor:
+    @property
+    def keeps(self) -> bool:
+        """Whether a text can go on from the keys and values of a causal document in a pass."""
+        from transformers.cache_utils import DynamicCache, DynamicLayer
+
+        if self.kind != "decoder" or not self.capabilities.share_rows:
+            return False
+        layers = DynamicCache(config=self.config).layers
+        return all(type(layer) is DynamicLayer for layer in layers)  # Others forget, or sum up.
+
+    def _run(self, batch: TrunkBatch, cache: Any = None) -> Tensor:
         """Run the model, or its encoder; returns (B, T, D)."""
         arguments: dict[str, Any] = {"input_ids": batch.input_ids}
         if self.capabilities.positions:
@@ -148,7 +162,9 @@ class Trunk(nn.Module):
         if mask is not None:
             arguments["attention_mask"] = mask
         if self.kind == "decoder":
-            arguments["use_cache"] = False
+            arguments["use_cache"] = cache is not None
+        if cache is not None:
+            arguments["past_key_values"] = cache
         body = self.model.get_encoder() if self.kind == "encoder-decoder" else self.model
         found: Tensor = body(**arguments).last_hidden_state
         return found
