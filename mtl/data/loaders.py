@@ -110,6 +110,7 @@ class EvalLoader:
         max_branches: Most examples of one document that share its encoding in a pass.
         writes: By task: for which examples texts are written; for none of tasks that are not there.
         keeps: Whether a causal document that a pass has read is kept for texts after it.
+        write_budget: Most tokens, read and written, of a batch of texts; the collator's when None.
     """
 
     def __init__(
@@ -123,8 +124,10 @@ class EvalLoader:
         max_branches: int = 16,
         writes: Mapping[str, Writes] | None = None,
         keeps: bool = False,
+        write_budget: int | None = None,
     ) -> None:
         self.collator = collator
+        self.write_budget = write_budget or collator.budget
         groups = collator.separate(_by_document(stores, limit, max_branches))
         sizes = [collator.size(g) for g in groups]
         mine = split_ranks(sizes, world)[rank] if world > 1 else range(len(groups))
@@ -160,11 +163,11 @@ class EvalLoader:
         for example in known:
             readers = self.readers[read[keys[example]]]
             readers.setdefault(keys[example], []).append((store.task, example))
-        for batch in _batches(store, known, new_tokens, self.collator.budget):
+        for batch in _batches(store, known, new_tokens, self.write_budget):
             last = max(read[keys[e]] for e in batch)
             self.writes[last].append(WriteBatch(store.task, batch, read=True))
         others = [e for e in examples if keys[e] not in read or store.bidirectional]
-        for batch in _batches(store, others, new_tokens, self.collator.budget):
+        for batch in _batches(store, others, new_tokens, self.write_budget):
             self.writes[-1].append(WriteBatch(store.task, batch))
 
     def __len__(self) -> int:

@@ -214,3 +214,13 @@ def test_documents_that_see_all_of_themselves_are_not_kept() -> None:
     assert writes(batches)
     assert not any(b.read for b in writes(batches))
     assert not any(b.keep for b in batches if isinstance(b, MicroBatch))
+
+
+def test_batches_of_texts_may_be_larger_than_passes() -> None:
+    stores, asked = some_stores(5), {"summaries": Writes(None, 3)}
+    (small,) = evaluation(stores, 40, asked, keeps=True)
+    (large,) = evaluation(stores, 40, asked, keeps=True, write_budget=10**6)
+    assert reads(small) == reads(large)
+    assert written(small) == written(large)
+    assert all(b.trunk.tokens_with_padding <= 40 for b in large if isinstance(b, MicroBatch))
+    assert len(writes(small)) > len(writes(large)) == 1
