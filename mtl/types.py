@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -148,12 +148,24 @@ class HeadBatch(_Movable):
         return pooled.index_add(0, self.group, states * self.share.to(states.dtype)[:, None])
 
 
+class Kept(NamedTuple):
+    """A document of a pass that texts will be written after."""
+
+    start: int
+    """Its first token's index into the pass's flattened (B * T) tokens."""
+    length: int
+    readers: list[tuple[str, int]]
+    """Whose texts those are: a task, and an example's index in its split."""
+
+
 @dataclass(slots=True)
 class MicroBatch(_Movable):
     """One trunk pass and the heads that read it, by task name."""
 
     trunk: TrunkBatch
     heads: dict[str, HeadBatch]
+    keep: list[Kept] = field(default_factory=list)
+    """Documents whose keys and values are needed again."""
 
 
 @dataclass(slots=True)
@@ -163,6 +175,8 @@ class WriteBatch(_Movable):
     task: str
     examples: list[int]
     """Index of each in its task's split."""
+    read: bool = False
+    """Whether passes before this batch kept their documents."""
 
 
 @dataclass(slots=True)

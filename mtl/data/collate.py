@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,10 +11,13 @@ import torch
 from mtl.data.packing import pack
 from mtl.data.store import ExampleStore
 from mtl.rows import Unit, build_rows
-from mtl.types import Encoded, HeadBatch, MicroBatch, concatenate
+from mtl.types import Encoded, HeadBatch, Kept, MicroBatch, concatenate
 
 Pair = tuple[int, int]
 """(task number, example index)."""
+
+Readers = Mapping[int, list[tuple[str, int]]]
+"""By a document's key: the examples, each with its task, that texts are written for."""
 
 
 @dataclass(slots=True)
@@ -81,14 +84,21 @@ class Collator:
         """Return the tokens of each of a group's units."""
         return [len(u) for u in self.merge(group).units]
 
-    def __call__(self, groups: Sequence[Sequence[Pair]]) -> list[MicroBatch]:
-        """Return the micro-batches of some groups of (task number, example index)."""
+    def __call__(
+        self, groups: Sequence[Sequence[Pair]], readers: Readers | None = None
+    ) -> list[MicroBatch]:
+        """Return the micro-batches of some groups of (task number, example index).
+
+        Args:
+            groups: Each of one document.
+            readers: Of documents that are to be kept.
+        """
         merged = [self.merge(g) for g in self.separate(groups)]
         if not merged:
             return []
         sizes = [[len(u) for u in m.units] for m in merged]
         passes = pack(sizes, self.budget, share=self.share)
-        return [self.micro_batch(merged, rows) for rows in passes]
+        return [self.micro_batch(merged, rows, readers) for rows in passes]
 
     def _example(self, pair: Pair) -> Encoded:
         task, index = pair
@@ -109,12 +119,18 @@ class Collator:
             merged.members.append((pair, example, parts))
         return merged
 
-    def micro_batch(self, groups: list[Group], rows: list[list[tuple[int, int]]]) -> MicroBatch:
+    def micro_batch(
+        self,
+        groups: list[Group],
+        rows: list[list[tuple[int, int]]],
+        readers: Readers | None = None,
+    ) -> MicroBatch:
         """Return one pass of some groups.
 
         Args:
             groups: All of a step's or a pass's.
             rows: Which group's units stand in each row, as (group, unit inside the group).
+            readers: Of documents that are to be kept.
         """
         built = build_rows(
             [[groups[g].units[u] for g, u in row] for row in rows], self.pad, bidirectional=False
@@ -125,14 +141,21 @@ class Collator:
             for place, at in zip(row, starts, strict=True)
         }
         reads: dict[int, Reads] = {}
+        keep: list[Kept] = []
         for g in sorted({g for row in rows for g, _ in row}):
+            if readers and (found := readers.get(self._key(groups[g]))):
+                keep.append(Kept(start[g, 0], len(groups[g].units[0].document), found))
             for (task, index), example, parts in groups[g].members:
                 first = np.asarray([start[g, u] + at for u, at in parts], dtype=np.int64)
                 read = reads.setdefault(task, Reads())
                 read.positions.append(first[example.part] + example.offset)
                 read.examples.append((index, example))
         heads = {self.stores[t].task: head_batch(reads[t]) for t in sorted(reads)}
-        return MicroBatch(built.batch, heads)
+        return MicroBatch(built.batch, heads, keep)
+
+    def _key(self, group: Group) -> int:
+        (task, index), *_ = group.members[0]
+        return int(self.stores[task].keys[index])
 
 
 def head_batch(reads: Reads, *, pooled: bool = False) -> HeadBatch:

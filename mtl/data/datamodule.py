@@ -50,6 +50,7 @@ class MultiTaskData(L.LightningDataModule):
         max_steps: If set, wins over `max_epochs`.
         limit_val: Validate on the first so many examples of each task.
         writes: By stage (``val``, ``test``) and task: for which examples texts are written.
+        keeps: Whether documents that a pass has read are kept for texts after them.
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class MultiTaskData(L.LightningDataModule):
         max_steps: int | None = None,
         limit_val: int | None = None,
         writes: Mapping[str, Mapping[str, Writes]] | None = None,
+        keeps: bool = False,
     ) -> None:
         super().__init__()
         self.train, self.validation, self.test = train, validation, test
         self.batching = batching
         self.limit_val = limit_val
         self.writes = writes or {}
+        self.keeps = keeps
         self.known: dict[str, tuple[Table, Places]] = {}
         """By stage (``train``, ``val``): its examples' hidden states, where they are known."""
         tables = [TaskTable(s.task, s.keys) for s in train]
@@ -156,6 +159,7 @@ class MultiTaskData(L.LightningDataModule):
             limit=limit,
             max_branches=self.batching.max_branches,
             writes=self.writes.get(stage),
+            keeps=self.keeps and stage not in self.known,
             **self._place(),
         )
 

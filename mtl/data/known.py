@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtl.data.collate import Collator, Group, Pair, Reads, head_batch
+from mtl.data.collate import Collator, Group, Pair, Readers, Reads, head_batch
 from mtl.data.store import ExampleStore
 from mtl.data.table import Table
 from mtl.types import Encoded, IntArray, MicroBatch, TrunkBatch
@@ -89,8 +89,14 @@ class KnownCollator(Collator):
         self.table = table
         self.at = at
 
-    def micro_batch(self, groups: list[Group], rows: list[list[tuple[int, int]]]) -> MicroBatch:
-        """Return one pass, without any token in it."""
+    def micro_batch(
+        self,
+        groups: list[Group],
+        rows: list[list[tuple[int, int]]],
+        readers: Readers | None = None,
+    ) -> MicroBatch:
+        """Return one pass, without any token in it; no document can be kept from it."""
+        assert not readers
         reads: dict[int, Reads] = {}
         wanted: dict[int, list[IntArray]] = {}
         for g in sorted({g for row in rows for g, _ in row}):

@@ -98,7 +98,8 @@ class Writes:
 class EvalLoader:
     """Every example of a split once, in passes of documents of like length, for one rank.
 
-    After the passes come batches of examples for which tasks write texts.
+    After the passes come batches of examples for which tasks write texts. Where documents are kept,
+    a batch comes as soon as they have been read.
 
     Args:
         collator: Builds micro-batches.
@@ -108,6 +109,8 @@ class EvalLoader:
         limit: Use only the first so many examples of each task.
         max_branches: Most examples of one document that share its encoding in a pass.
         writes: By task: for which examples texts are written; for none of tasks that are not there.
+        keeps: Whether a causal document that a pass has read is kept for texts after it.
+        write_budget: Most tokens, read and written, of a batch of texts; the collator's when None.
     """
 
     def __init__(
@@ -120,8 +123,11 @@ class EvalLoader:
         limit: int | None = None,
         max_branches: int = 16,
         writes: Mapping[str, Writes] | None = None,
+        keeps: bool = False,
+        write_budget: int | None = None,
     ) -> None:
         self.collator = collator
+        self.write_budget = write_budget or collator.budget
         groups = collator.separate(_by_document(stores, limit, max_branches))
         sizes = [collator.size(g) for g in groups]
         mine = split_ranks(sizes, world)[rank] if world > 1 else range(len(groups))
@@ -131,27 +137,47 @@ class EvalLoader:
             [groups[mine[g]] for g in sorted({g for row in rows for g, _ in row})]
             for rows in pack(units, collator.budget, share=collator.share)
         ]
+        read = self._first_passes() if keeps else {}
+        self.readers: list[dict[int, list[tuple[str, int]]]] = [{} for _ in self.passes]
+        self.writes: list[list[WriteBatch]] = [[] for _ in range(len(self.passes) + 1)]
+        """By the number of the pass that they follow; the last are all others."""
+        for store in stores:
+            if store.task in (asked := writes or {}):
+                chosen = _written(store, asked[store.task], limit)[rank::world]
+                self._write(store, chosen, asked[store.task].new_tokens, read)
 
-        asked = writes or {}
-        self.writes = [
-            WriteBatch(store.task, batch)
-            for store in stores
-            if store.task in asked
-            for batch in _batches(
-                store,
-                _written(store, asked[store.task], limit)[rank::world],
-                asked[store.task].new_tokens,
-                collator.budget,
-            )
-        ]
+    def _first_passes(self) -> dict[int, int]:
+        """Return the number of the first pass that reads a document, by its key."""
+        found: dict[int, int] = {}
+        for number, groups in enumerate(self.passes):
+            for (task, example), *_ in groups:
+                found.setdefault(int(self.collator.stores[task].keys[example]), number)
+        return found
+
+    def _write(
+        self, store: ExampleStore, examples: list[int], new_tokens: int, read: Mapping[int, int]
+    ) -> None:
+        """Put batches of a task's examples after the passes that read their documents, if any."""
+        keys = dict(zip(examples, np.asarray(store.keys)[examples].tolist(), strict=True))
+        known = [e for e in examples if keys[e] in read and not store.bidirectional]
+        for example in known:
+            readers = self.readers[read[keys[example]]]
+            readers.setdefault(keys[example], []).append((store.task, example))
+        for batch in _batches(store, known, new_tokens, self.write_budget):
+            last = max(read[keys[e]] for e in batch)
+            self.writes[last].append(WriteBatch(store.task, batch, read=True))
+        others = [e for e in examples if keys[e] not in read or store.bidirectional]
+        for batch in _batches(store, others, new_tokens, self.write_budget):
+            self.writes[-1].append(WriteBatch(store.task, batch))
 
     def __len__(self) -> int:
-        return len(self.passes) + len(self.writes)
+        return len(self.passes) + sum(map(len, self.writes))
 
     def __iter__(self) -> Iterator[MicroBatch | WriteBatch]:
-        for groups in self.passes:
-            yield from self.collator(groups)
-        yield from self.writes
+        for number, groups in enumerate(self.passes):
+            yield from self.collator(groups, self.readers[number])
+            yield from self.writes[number]
+        yield from self.writes[-1]
 
 
 def _written(store: ExampleStore, asked: Writes, limit: int | None) -> list[int]:

@@ -29,6 +29,7 @@ from mtl.tasks import Task
 from mtl.training.memory import memory_advice
 from mtl.training.model import Answers, answers
 from mtl.training.model_io import LoadedModel, check_head_names, load_model
+from mtl.trunk.recall import Recall
 from mtl.trunk.text import pad_id
 from mtl.types import Encoded, Row
 
@@ -37,6 +38,8 @@ CHUNK = 2000
 
 USUAL = 4096
 """Tokens in one trunk pass that most devices have room for."""
+IN_CACHE = 1024
+"""Tokens of a pass for each thread of a CPU: the states of so many stay in its cache."""
 
 HALVES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -136,7 +139,10 @@ class Predictor:
             if at
         }
         found: list[dict[str, Any]] = [dict.fromkeys(took) for took in takers]
-        for name, examples, outputs in self.outputs(list(stores.values())):
+        most = self.tokens
+        if self.device.type == "cpu":
+            most = min(most, IN_CACHE * torch.get_num_threads())
+        for name, examples, outputs in self.outputs(list(stores.values()), most):
             task, given, at = self.tasks[name], stores[name].rows, chosen[name]
             for example, output in zip(examples, outputs, strict=True):
                 found[at[example]][name] = task.present(output, given[example])
@@ -176,16 +182,20 @@ class Predictor:
 
         return build_store(task.name, inputs, encoded(), bidirectional=kind == "bidirectional")
 
-    def outputs(self, stores: Sequence[ExampleStore]) -> Iterator[Answers]:
+    def outputs(self, stores: Sequence[ExampleStore], most: int | None = None) -> Iterator[Answers]:
         """Answer every example of some stores, longest first, a trunk pass at a time.
 
         Examples of tasks that write text are answered twice where they have targets: with what
         those cost, and with the texts that were written.
+
+        Args:
+            stores: One a task.
+            most: Tokens of a pass for the heads; as many as of a batch of texts when None.
         """
         pad = pad_id(self.loaded.encoder.tokenizer)
         collator = Collator(
             stores,
-            budget=self.tokens,
+            budget=most or self.tokens,
             share=self.share,
             pad=pad,
             share_branches=self.model.trunk.share_branches,
@@ -194,14 +204,16 @@ class Predictor:
         writes = {name: Writes(None, w.new_tokens) for name, w in asked.items() if w}
         by_task = {store.task: store for store in stores}
         half = self.half
-        for batch in EvalLoader(collator, stores, writes=writes):
+        keeps, recall = self.model.trunk.keeps, Recall()
+        loader = EvalLoader(collator, stores, writes=writes, keeps=keeps, write_budget=self.tokens)
+        for batch in loader:
             mixed = torch.autocast(self.device.type, dtype=half, enabled=half is not None)
             with (
                 memory_advice(lambda: f"`--tokens` ({self.tokens})", ""),
                 torch.inference_mode(),
                 mixed,
             ):
-                found = list(answers(self.model, batch.to(self.device), by_task))
+                found = list(answers(self.model, batch.to(self.device), by_task, recall=recall))
             yield from found
 
 

@@ -20,6 +20,7 @@ from mtl.data.rows import Role
 from mtl.errors import ConfigError, one_of
 from mtl.heads.base import Head
 from mtl.registry import Registry
+from mtl.trunk.recall import Recalled
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
 from mtl.types import Encoded, HeadBatch, Row
@@ -215,7 +216,13 @@ class Task(ABC):
         return None
 
     def write(
-        self, trunk: Trunk, head: Head, examples: Sequence[Encoded], *, bidirectional: bool
+        self,
+        trunk: Trunk,
+        head: Head,
+        examples: Sequence[Encoded],
+        *,
+        bidirectional: bool,
+        read: Sequence[Recalled] | None = None,
     ) -> list[Any]:
         """Write texts for examples, where the task has :attr:`writing`.
 
@@ -224,6 +231,7 @@ class Task(ABC):
             head: This task's.
             examples: Encoded with or without their targets, which are not looked at.
             bidirectional: Whether their documents see all of themselves.
+            read: Their documents, where passes of this trunk have read and kept them.
 
         Returns:
             One output an example, of the kind that :meth:`decode` returns.

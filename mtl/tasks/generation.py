@@ -29,6 +29,7 @@ from mtl.tasks._language_head import OWN_OPTIONS, LanguageHeadOptions, language_
 from mtl.tasks._scoring import SCORINGS, GenerationMetrics, Scoring, Written
 from mtl.tasks.base import TASK_TYPES, Task, TaskMetrics, Writing
 from mtl.trunk.generate import Decoding, Prompt, generate
+from mtl.trunk.recall import Recalled
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
 from mtl.types import Branch, Encoded, HeadBatch, IntArray, Row
@@ -238,13 +239,19 @@ class Generation(Task):
         return [Written(float(part.sum()), len(part)) for part in torch.split(nll, batch.sizes)]
 
     def write(
-        self, trunk: Trunk, head: Head, examples: Sequence[Encoded], *, bidirectional: bool
+        self,
+        trunk: Trunk,
+        head: Head,
+        examples: Sequence[Encoded],
+        *,
+        bidirectional: bool,
+        read: Sequence[Recalled] | None = None,
     ) -> list[Written]:
         """Write texts for examples, all in one batch."""
         assert isinstance(head, LanguageHead)
         prompts = [prompt_of(example, bidirectional) for example in examples]
         asked = Decoding(**{f.name: getattr(self.options, f.name) for f in fields(Decoding)})
-        found = generate(trunk, prompts, asked, head.linear, seed=self.options.seed)
+        found = generate(trunk, prompts, asked, head.linear, seed=self.options.seed, read=read)
         tokenizer = trunk.tokenizer
         return [
             Written(

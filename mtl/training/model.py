@@ -16,6 +16,7 @@ from mtl.errors import ConfigError, join_problems
 from mtl.heads.base import Head
 from mtl.tasks import TASK_TYPES, Task
 from mtl.trunk import Trunk
+from mtl.trunk.recall import Recall, empty_cache
 from mtl.types import MicroBatch, WriteBatch
 
 TOUCHED = ""
@@ -53,9 +54,19 @@ class MultiTaskModel(nn.Module):
         named = self.named_parameters(remove_duplicate=False)
         return {name: p for name, p in named if not p.requires_grad}
 
-    def forward(self, batch: MicroBatch) -> dict[str, Tensor]:
-        """Return logits (G, C) of every task in the batch, after one pass of the trunk."""
-        hidden = self.trunk(batch.trunk)
+    def forward(self, batch: MicroBatch, recall: Recall | None = None) -> dict[str, Tensor]:
+        """Return logits (G, C) of every task in the batch, after one pass of the trunk.
+
+        Args:
+            batch: One pass.
+            recall: Keeps the documents that the batch says are needed again.
+        """
+        if recall is None or not batch.keep:
+            hidden = self.trunk(batch.trunk)
+        else:
+            cache = empty_cache(self.trunk.config)
+            hidden = self.trunk(batch.trunk, cache)
+            recall.keep(cache, batch.trunk.unit, batch.keep)
         found: dict[str, Tensor] = {
             name: self.head(name).score(part.read(hidden), part.targets)
             for name, part in batch.heads.items()
@@ -87,6 +98,7 @@ def answers(
     batch: MicroBatch | WriteBatch,
     stores: Mapping[str, ExampleStore],
     look: Callable[[str, Tensor], object] | None = None,
+    recall: Recall | None = None,
 ) -> Iterator[Answers]:
     """Answer a batch: from the logits of one pass of the trunk, or by writing texts.
 
@@ -95,16 +107,23 @@ def answers(
         batch: What an :class:`mtl.data.loaders.EvalLoader` gives.
         stores: By task: the examples that the batch's indices refer to.
         look: Called with each task and its logits, where there are any.
+        recall: Holds documents from their pass to the batch that writes after them; without it,
+            they are read again.
     """
     if isinstance(batch, WriteBatch):
         task, store = model.tasks[batch.task], stores[batch.task]
         examples = [store.examples[i] for i in batch.examples]
+        read = recall.take(task.name, batch.examples) if recall and batch.read else None
         outputs = task.write(
-            model.trunk, model.head(task.name), examples, bidirectional=store.bidirectional
+            model.trunk,
+            model.head(task.name),
+            examples,
+            bidirectional=store.bidirectional,
+            read=read,
         )
         yield Answers(task.name, batch.examples, outputs)
         return
-    for name, logits in model(batch).items():
+    for name, logits in model(batch, recall).items():
         if look is not None:
             look(name, logits)
         part, rows = batch.heads[name], stores[name].rows

@@ -51,6 +51,7 @@ from mtl.training.resumed import PREFIX
 from mtl.training.running import Running, Taken
 from mtl.training.sharding import empty_pass, gather, is_sharded, passes_of_all, shard, whole
 from mtl.trunk.fingerprint import digest
+from mtl.trunk.recall import Recall
 from mtl.types import MicroBatch, Step, WriteBatch
 
 
@@ -111,6 +112,7 @@ class MultiTaskModule(L.LightningModule):
         self._running = Running(list(model.tasks))
         self._odd: dict[str, Any] = {}
         """How many logits of each task are not finite, in the validation or test that is on."""
+        self._recall = Recall()
         self._kept: Mapping[str, Any] | None = None
         """What the run that this one continues had summed up since its last training log."""
 
@@ -395,7 +397,8 @@ class MultiTaskModule(L.LightningModule):
         self._evaluate("test", batch)
 
     def _evaluate(self, stage: str, batch: MicroBatch | WriteBatch) -> None:
-        for name, examples, outputs in answers(self.model, batch, self.stores[stage], self._look):
+        stores, look, recall = self.stores[stage], self._look, self._recall
+        for name, examples, outputs in answers(self.model, batch, stores, look, recall):
             rows = [self.stores[stage][name].rows[i] for i in examples]
             self.metrics(stage, name).update(outputs, rows)
 
@@ -437,6 +440,7 @@ class MultiTaskModule(L.LightningModule):
 
     def _reset(self, stage: str) -> None:
         self._odd = {}
+        self._recall = Recall()
         for name in self.stores[stage]:
             self.metrics(stage, name).reset()
 

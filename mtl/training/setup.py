@@ -272,6 +272,7 @@ def _data(
         max_steps=cfg.trainer.max_steps,
         limit_val=cfg.trainer.limit_val_examples,
         writes=_writes(tasks),
+        keeps=trunk.keeps,
     )
 
 

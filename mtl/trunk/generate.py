@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.rows import Unit, build_rows
+from mtl.trunk.recall import Recalled, empty_cache, fill
 from mtl.trunk.text import end_id, pad_id
 from mtl.trunk.trunk import Trunk
 from mtl.types import IntArray
@@ -72,6 +73,7 @@ def generate(
     decoding: Decoding,
     projection: nn.Module | None = None,
     seed: int | None = None,
+    read: Sequence[Recalled] | None = None,
 ) -> list[list[Hypothesis]]:
     """Continue every prompt; all of them are one batch.
 
@@ -82,16 +84,18 @@ def generate(
         projection: Scores the vocabulary in place of the trunk's own output layer.
         seed: What is drawn follows from it and from the prompts alone, and the global generator
             stays as it is; when None, it draws from the global one.
+        read: The prompts' documents, where a trunk that :attr:`~Trunk.keeps` has read them
+            causally; they are not read again.
 
     Returns:
         For each prompt, its hypotheses, the best first.
     """
     assert trunk.output is not None, "the trunk was loaded without its output layer"
     model = trunk.output.model
-    read = _read_both if trunk.kind == "encoder-decoder" else _read_one
+    prepare = _read_both if trunk.kind == "encoder-decoder" else _read_one
     drawing = contextlib.nullcontext() if seed is None else _seeded(seed, prompts, _device(trunk))
     with torch.no_grad(), _projecting(model, projection), _evaluating(trunk), drawing:
-        arguments, start = read(trunk, prompts, decoding)
+        arguments, start = prepare(trunk, prompts, decoding, read)
         found = model.generate(
             **arguments,
             generation_config=_configuration(trunk, decoding),
@@ -139,10 +143,10 @@ def _processors(decoding: Decoding, start: int) -> list[Any]:
 
 
 def _read_both(
-    trunk: Trunk, prompts: Sequence[Prompt], decoding: Decoding
+    trunk: Trunk, prompts: Sequence[Prompt], decoding: Decoding, read: Sequence[Recalled] | None
 ) -> tuple[dict[str, Any], int]:
     """Return arguments for an encoder-decoder; every branch is its start token."""
-    del decoding
+    del decoding, read
     device, pad = _device(trunk), pad_id(trunk.tokenizer)
     documents, mask = _padded([p.document for p in prompts], pad, left=False)
     branches, _ = _padded([p.branch for p in prompts], pad, left=True)
@@ -155,7 +159,7 @@ def _read_both(
 
 
 def _read_one(
-    trunk: Trunk, prompts: Sequence[Prompt], decoding: Decoding
+    trunk: Trunk, prompts: Sequence[Prompt], decoding: Decoding, read: Sequence[Recalled] | None
 ) -> tuple[dict[str, Any], int]:
     """Return arguments for a decoder: rows padded on the left, whatever its tokenizer does."""
     device, pad = _device(trunk), pad_id(trunk.tokenizer)
@@ -164,7 +168,25 @@ def _read_one(
     arguments: dict[str, Any] = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
     if any(p.bidirectional for p in prompts):
         arguments["past_key_values"] = _prefix(trunk, prompts, ids.shape[1], decoding.num_beams)
+    elif read is not None:
+        arguments["past_key_values"] = _recalled(trunk, prompts, decoding, read)
     return arguments, ids.shape[1]
+
+
+def _recalled(
+    trunk: Trunk, prompts: Sequence[Prompt], decoding: Decoding, read: Sequence[Recalled]
+) -> Any:
+    """Return the cached states of documents, but for as many tokens as the longest branch has.
+
+    So `generate` reads the same columns of every row: its branch, and where that is shorter than
+    another, the document's last tokens again.
+    """
+    cache = empty_cache(trunk.config)
+    again = max(1, *(len(p.branch) for p in prompts))
+    sizes = [max(0, len(p) - again) for p in prompts]
+    if any(sizes):
+        fill(cache, read, sizes, max(decoding.num_beams, decoding.num_return_sequences))
+    return cache
 
 
 def _prefix(trunk: Trunk, prompts: Sequence[Prompt], width: int, beams: int) -> Any:
@@ -172,8 +194,6 @@ def _prefix(trunk: Trunk, prompts: Sequence[Prompt], width: int, beams: int) -> 
 
     `generate` itself reads causally; it goes on from these.
     """
-    from transformers import DynamicCache
-
     units = [Unit(p.document, [p.branch], p.bidirectional) for p in prompts]
     batch = build_rows([[u] for u in units], pad_id(trunk.tokenizer), bidirectional=False).batch
     shifts = [width - len(p) for p in prompts]
@@ -190,7 +210,7 @@ def _prefix(trunk: Trunk, prompts: Sequence[Prompt], width: int, beams: int) -> 
     batch.segment = left(batch.segment, 0)
     batch.bidirectional = left(batch.bidirectional, 0)
     batch = batch.to(_device(trunk))
-    cache = DynamicCache(config=trunk.config)
+    cache = empty_cache(trunk.config)
     trunk.model(
         input_ids=batch.input_ids,
         position_ids=batch.position_ids + trunk.capabilities.position_offset,

@@ -127,10 +127,14 @@ class Trunk(nn.Module):
         """Size D of a hidden state."""
         return int(self.config.hidden_size)
 
-    def forward(self, batch: TrunkBatch) -> Tensor:
+    def forward(self, batch: TrunkBatch, cache: Any = None) -> Tensor:
         """Return the hidden states of every token, shape (B * T, D), row after row.
 
         Of a batch of known states, those.
+
+        Args:
+            batch: One pass.
+            cache: An empty one of transformers', which takes a decoder's keys and values.
 
         Raises:
             ConfigError: If a document is to be read both ways and the model cannot.
@@ -140,13 +144,23 @@ class Trunk(nn.Module):
         if self.kind == "encoder-decoder":
             pad = pad_id(self.tokenizer) if self.tokenizer is not None else 0
             return two_sided.run(self.model, batch, self._run, pad)
-        return self._run(batch).flatten(0, 1)
+        return self._run(batch, cache).flatten(0, 1)
 
-    def _run(self, batch: TrunkBatch) -> Tensor:
+    @property
+    def keeps(self) -> bool:
+        """Whether a text can go on from the keys and values of a causal document in a pass."""
+        from transformers.cache_utils import DynamicCache, DynamicLayer
+
+        if self.kind != "decoder" or not self.capabilities.share_rows:
+            return False
+        layers = DynamicCache(config=self.config).layers
+        return all(type(layer) is DynamicLayer for layer in layers)  # Others forget, or sum up.
+
+    def _run(self, batch: TrunkBatch, cache: Any = None) -> Tensor:
         """Run the model, or its encoder; returns (B, T, D)."""
         if self._pays_in_blocks(batch):
-            return self._run_in_blocks(batch)
-        arguments = self._arguments(batch)
+            return self._run_in_blocks(batch, cache)
+        arguments = self._arguments(batch, cache)
         mask = self.mask(batch)
         if mask is not None:
             arguments["attention_mask"] = mask
@@ -154,13 +168,15 @@ class Trunk(nn.Module):
         found: Tensor = body(**arguments).last_hidden_state
         return found
 
-    def _arguments(self, batch: TrunkBatch) -> dict[str, Any]:
+    def _arguments(self, batch: TrunkBatch, cache: Any) -> dict[str, Any]:
         """Return what the model's forward takes beside a mask."""
         arguments: dict[str, Any] = {"input_ids": batch.input_ids}
         if self.capabilities.positions:
             arguments["position_ids"] = batch.position_ids + self.capabilities.position_offset
         if self.kind == "decoder":
-            arguments["use_cache"] = False
+            arguments["use_cache"] = cache is not None
+        if cache is not None:
+            arguments["past_key_values"] = cache
         return arguments
 
     def _pays_in_blocks(self, batch: TrunkBatch) -> bool:
@@ -169,12 +185,12 @@ class Trunk(nn.Module):
             return False
         return bool((batch.unit != 0).any()) or not (batch.plain or _one_document_a_row(batch))
 
-    def _run_in_blocks(self, batch: TrunkBatch) -> Tensor:
+    def _run_in_blocks(self, batch: TrunkBatch, cache: Any) -> Tensor:
         """Run the model without padding; returns (B, T, D), with zeros where padding is."""
         self._check_direction(batch)
         causal, window = self.kind == "decoder", self.capabilities.window
         flat = flatten(batch, self.dtype, causal=causal, window=window)
-        states = attend_in_blocks(self.model, flat.blocks, self._arguments(flat.tokens))
+        states = attend_in_blocks(self.model, flat.blocks, self._arguments(flat.tokens, cache))
         found = states.new_zeros(batch.input_ids.numel(), states.shape[-1])
         return found.index_copy(0, flat.places, states).view(*batch.input_ids.shape, -1)
 

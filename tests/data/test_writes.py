@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,13 +39,21 @@ def unread(encoded: Encoded) -> Encoded:
 
 
 def evaluation(
-    stores: list[ExampleStore], budget: int, asked: Asked, world: int = 1, **options: int
+    stores: list[ExampleStore],
+    budget: int,
+    asked: Asked,
+    world: int = 1,
+    *,
+    keeps: bool = False,
+    **options: int,
 ) -> list[list[MicroBatch | WriteBatch]]:
     """Return the batches of every rank."""
     found = []
     for rank in range(world):
         collator = Collator(stores, budget=budget, share=True, pad=0)
-        loader = EvalLoader(collator, stores, rank=rank, world=world, writes=asked, **options)
+        loader = EvalLoader(
+            collator, stores, rank=rank, world=world, writes=asked, keeps=keeps, **options
+        )
         batches = list(loader)
         assert len(batches) == len(loader)
         found.append(batches)
@@ -73,7 +82,7 @@ def test_every_asked_example_once_over_all_ranks(
 ) -> None:
     stores = some_stores(seed)
     asked = {"summaries": Writes(few, 7), "answers": Writes(None, 3)}
-    options = {} if limit is None else {"limit": limit}
+    options: dict[str, Any] = {} if limit is None else {"limit": limit}
     ranks = evaluation(stores, budget, asked, world, **options)
     for part in stores[:2]:
         mine = [b for batches in ranks for b in writes(batches) if b.task == part.task]
@@ -153,3 +162,65 @@ def test_few_examples_share_a_document(most: int) -> None:
         ]
         assert max(counts) == most
         assert sum(counts) == 9
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    world=st.integers(1, 3),
+    budget=st.integers(1, 200),
+    few=st.none() | st.integers(1, 50),
+    most=st.integers(1, 4),
+)
+@settings(deadline=None, max_examples=60)
+def test_kept_documents_are_read_before_texts_are_written_after_them(
+    seed: int, world: int, budget: int, few: int | None, most: int
+) -> None:
+    stores = some_stores(seed)
+    by_task = {s.task: s for s in stores}
+    asked = {"summaries": Writes(few, 7), "answers": Writes(None, 3)}
+    plain = evaluation(stores, budget, asked, world, max_branches=most)
+    for mine, others in zip(
+        evaluation(stores, budget, asked, world, max_branches=most, keeps=True), plain, strict=True
+    ):
+        assert reads(mine) == reads(others)
+        assert written(mine) == written(others)
+        held: set[tuple[str, int]] = set()
+        for batch in mine:
+            if isinstance(batch, MicroBatch):
+                ids = batch.trunk.input_ids.flatten().numpy()
+                for kept in batch.keep:
+                    for task, example in kept.readers:
+                        (document,) = by_task[task].examples[example].documents
+                        part = ids[kept.start : kept.start + kept.length]
+                        assert part.tolist() == document.tolist()
+                        assert (task, example) not in held
+                        held.add((task, example))
+            elif batch.read:
+                those = {(batch.task, e) for e in batch.examples}
+                assert those <= held
+                held -= those
+        assert not held, "what is kept is written after"
+        if world == 1:
+            assert all(b.read for b in writes(mine)), "every document is in a pass"
+
+
+def written(batches: list[MicroBatch | WriteBatch]) -> Counter[tuple[str, int]]:
+    return Counter((b.task, e) for b in writes(batches) for e in b.examples)
+
+
+def test_documents_that_see_all_of_themselves_are_not_kept() -> None:
+    stores = [replace(s, bidirectional=True) for s in some_stores(3)]
+    (batches,) = evaluation(stores, 100, {"summaries": Writes(None, 3)}, keeps=True)
+    assert writes(batches)
+    assert not any(b.read for b in writes(batches))
+    assert not any(b.keep for b in batches if isinstance(b, MicroBatch))
+
+
+def test_batches_of_texts_may_be_larger_than_passes() -> None:
+    stores, asked = some_stores(5), {"summaries": Writes(None, 3)}
+    (small,) = evaluation(stores, 40, asked, keeps=True)
+    (large,) = evaluation(stores, 40, asked, keeps=True, write_budget=10**6)
+    assert reads(small) == reads(large)
+    assert written(small) == written(large)
+    assert all(b.trunk.tokens_with_padding <= 40 for b in large if isinstance(b, MicroBatch))
+    assert len(writes(small)) > len(writes(large)) == 1

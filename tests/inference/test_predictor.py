@@ -95,6 +95,22 @@ def test_unequal_texts_in_one_batch_equal_one_at_a_time(trained: Path) -> None:
             assert_alike(one, other)
 
 
+def test_passes_on_a_cpu_are_small(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = list(predictor.predict(given(TEXTS)))
+    calls: list[int] = []
+    forward = predictor.model.trunk.forward
+
+    def counted(batch: Any) -> torch.Tensor:
+        calls.append(batch.tokens)
+        return forward(batch)
+
+    monkeypatch.setattr(predictor.model.trunk, "forward", counted)
+    monkeypatch.setattr("mtl.inference.predictor.IN_CACHE", 1)
+    for one, other in zip(predictor.predict(given(TEXTS)), wanted, strict=True):
+        assert_alike(one, other)
+    assert len(calls) == len(set(TEXTS)) > 1
+
+
 def test_spans_index_the_text(predictor: Predictor) -> None:
     texts = [*TEXTS, LONG, *(text for text, *_ in SENTENCES)]
     found = list(predictor.predict(given(texts), ["ner"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from mtl.training.model_io import load_model, save_model, start_from
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
 from mtl.training.setup import Prepared
+from mtl.trunk.recall import Recall, Recalled
 from tests import helpers
 from tests.training.corpus import rows, write_rows
 from tests.training.site import (
@@ -204,6 +206,31 @@ def test_test_scores_are_those_of_an_evaluation_and_of_predictions(
     rouge = RougeMetric()
     rouge.update([p["gist"]["text"] for p in together], [row["target"] for row in test])
     assert rouge.compute() == pytest.approx({n: told[n] for n in rouge.compute()})
+
+
+@pytest.mark.parametrize("kind", ["tied", "t5"])
+def test_texts_after_documents_that_another_task_reads(
+    site: Site, trunks: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A decoder does not read them again, and writes the same."""
+    ready = prepared(config(site, trunks[kind], "ner", "gist"), tmp_path)
+    shake(ready)
+    save_model(tmp_path / "model", ready.model, ready.encoder, ready.columns)
+    test = ready.splits["gist"].test
+    assert test is not None
+    read = [{"text": row["text"]} for row in test]
+    predictor, take = Predictor(tmp_path / "model", "cpu"), Recall.take
+    taken: list[int] = []
+
+    def counted(recall: Recall, task: str, examples: Sequence[int]) -> list[Recalled]:
+        taken.extend(examples)
+        return take(recall, task, examples)
+
+    monkeypatch.setattr(Recall, "take", counted)
+    alone = [p["gist"] for p in predictor.predict(read, ["gist"])]
+    assert not taken
+    assert [p["gist"] for p in predictor.predict(read)] == alone
+    assert sorted(taken) == ([] if kind == "t5" else list(range(len(read))))
 
 
 @pytest.mark.parametrize("tied", [True, False])
