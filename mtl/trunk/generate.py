@@ -167,7 +167,7 @@ def _read_one(
     ids, mask = _padded(joined, pad, left=True)
     arguments: dict[str, Any] = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
     if any(p.bidirectional for p in prompts):
-        arguments["past_key_values"] = _prefix(trunk, prompts, ids.shape[1], decoding.num_beams)
+        arguments["past_key_values"] = _prefix(trunk, prompts, ids.shape[1], decoding)
     elif read is not None:
         arguments["past_key_values"] = _recalled(trunk, prompts, decoding, read)
     return arguments, ids.shape[1]
@@ -185,11 +185,11 @@ def _recalled(
     again = max(1, *(len(p.branch) for p in prompts))
     sizes = [max(0, len(p) - again) for p in prompts]
     if any(sizes):
-        fill(cache, read, sizes, max(decoding.num_beams, decoding.num_return_sequences))
+        fill(cache, read, sizes, _rows(decoding))
     return cache
 
 
-def _prefix(trunk: Trunk, prompts: Sequence[Prompt], width: int, beams: int) -> Any:
+def _prefix(trunk: Trunk, prompts: Sequence[Prompt], width: int, decoding: Decoding) -> Any:
     """Return the cached states of all but the last token, of documents that see all of themselves.
 
     `generate` itself reads causally; it goes on from these.
@@ -218,9 +218,14 @@ def _prefix(trunk: Trunk, prompts: Sequence[Prompt], width: int, beams: int) -> 
         past_key_values=cache,
         use_cache=True,
     )
-    if beams > 1:
-        cache.batch_repeat_interleave(beams)
+    if _rows(decoding) > 1:
+        cache.batch_repeat_interleave(_rows(decoding))
     return cache
+
+
+def _rows(decoding: Decoding) -> int:
+    """Return how many rows `generate` makes of a prompt."""
+    return max(decoding.num_beams, decoding.num_return_sequences)
 
 
 def _padded(parts: Sequence[IntArray], pad: int, *, left: bool) -> tuple[Tensor, Tensor]:

@@ -139,6 +139,14 @@ def test_sampling_follows_the_seed(trunk: Trunk) -> None:
     assert len({tuple(ids) for each in found[0] for ids in each}) > 3
 
 
+def test_several_samples_after_documents_that_see_all_of_themselves(tmp_path: Path) -> None:
+    trunk = load_writer(DECODER, tmp_path, attention="bidirectional")
+    given = prompts(trunk)
+    wanted = ids_of(generate(trunk, given, greedy()))
+    sure = greedy(do_sample=True, top_k=1, num_return_sequences=3)
+    assert ids_of(generate(trunk, given, sure)) == [each * 3 for each in wanted]
+
+
 def test_sampling_with_a_seed_of_its_own(trunk: Trunk) -> None:
     """It leaves the global generator alone, and draws otherwise for other documents."""
     given, decoding = prompts(trunk), greedy(do_sample=True)
