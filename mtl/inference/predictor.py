@@ -35,7 +35,6 @@ from mtl.types import Encoded, Row
 
 CHUNK = 2000
 """Rows that are encoded, sorted by length and answered together."""
-
 USUAL = 4096
 """Tokens in one trunk pass that most devices have room for."""
 IN_CACHE = 1024

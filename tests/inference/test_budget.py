@@ -29,11 +29,11 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     original = MultiTaskModel.forward
     found: list[int] = []
 
-    def counted(self: MultiTaskModel, batch: Any) -> Any:
+    def counted(self: MultiTaskModel, batch: Any, recall: Any = None) -> Any:
         found.append(batch.trunk.input_ids.numel())
         if found[-1] > 50:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
-        return original(self, batch)
+        return original(self, batch, recall)
 
     monkeypatch.setattr(MultiTaskModel, "forward", counted)
     return found
