@@ -50,11 +50,11 @@ def limit_passes(patch: pytest.MonkeyPatch, tokens: int, error: BaseException) -
     original = MultiTaskModel.forward
     tried: list[int] = []
 
-    def limited(self: MultiTaskModel, batch: Any) -> Any:
+    def limited(self: MultiTaskModel, batch: Any, recall: Any = None) -> Any:
         tried.append(batch.trunk.input_ids.numel())
         if tried[-1] > tokens:
             raise error
-        return original(self, batch)
+        return original(self, batch, recall)
 
     patch.setattr(MultiTaskModel, "forward", limited)
     return tried
