@@ -18,6 +18,7 @@ from mtl.data.sources import load_splits
 from mtl.errors import CheckpointError, ConfigError, DataError, one_of
 from mtl.inference.inputs import File, read_labelled
 from mtl.inference.predictor import Predictor
+from mtl.metrics.aggregate import aggregate
 from mtl.tasks.encode import encode_split
 from mtl.training.model_io import LoadedModel, load_model
 
@@ -263,8 +264,6 @@ def started_in(folder: Path) -> Path | None:
 
 
 def _aggregate(predictor: Predictor, reports: Mapping[str, TaskReport]) -> float:
-    from mtl.training.module import aggregate
-
     tasks = predictor.tasks
     return aggregate(
         {n: (tasks[n].weight, r.value, tasks[n].higher_is_better) for n, r in reports.items()}

@@ -23,6 +23,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from mtl.data.plan import generator
 from mtl.data.store import ExampleStore
 from mtl.errors import TrainingError
+from mtl.metrics.aggregate import aggregate
 from mtl.metrics.names import SCORE, metric_name
 from mtl.reporting.console import note
 from mtl.tasks import TaskMetrics
@@ -47,7 +48,7 @@ from mtl.training.optim import (
     gradient_norm,
     set_rates,
 )
-from mtl.training.resumed import PREFIX
+from mtl.training.resumed import PREFIX, reopen, repeat_validation
 from mtl.training.running import Running, Taken
 from mtl.training.sharding import empty_pass, gather, is_sharded, passes_of_all, shard, whole
 from mtl.trunk.fingerprint import digest
@@ -158,9 +159,9 @@ class MultiTaskModule(L.LightningModule):
         self.in_a_row = checkpoint["mtl"].get("in_a_row", 0)
         checkpoint["state_dict"] = self.completed(checkpoint["state_dict"])
         if any(state.get("unfinished") for state in checkpoint["callbacks"].values()):
-            _repeat_validation(checkpoint["loops"]["fit_loop"])
+            repeat_validation(checkpoint["loops"]["fit_loop"])
         if checkpoint["global_step"] < self.steps:
-            _reopen(checkpoint["loops"]["fit_loop"], checkpoint["global_step"])
+            reopen(checkpoint["loops"]["fit_loop"], checkpoint["global_step"])
 
     def completed(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return a checkpoint's weights with those of this model that it leaves out."""
@@ -509,32 +510,3 @@ def drop_zeros(parameters: Sequence[nn.Parameter]) -> None:
     for parameter, value in zip(learning, largest.tolist(), strict=True):
         if value == 0.0:
             parameter.grad = None
-
-
-def _reopen(fit_loop: dict[str, Any], step: int) -> None:
-    """Make the end of a shorter run look like any other of its steps to Lightning's loops."""
-    fit_loop["epoch_loop.batch_progress"]["is_last_batch"] = False
-    for count in fit_loop["epoch_progress"].values():
-        count.update(processed=0, completed=0)
-    fit_loop["state_dict"]["combined_loader"] = [{"step": step}]
-
-
-def _repeat_validation(fit_loop: dict[str, Any]) -> None:
-    """Make Lightning's loops begin anew with the validation that was not finished."""
-    progress = fit_loop["epoch_loop.val_loop.batch_progress"]
-    progress["total"].update(ready=1, started=1, processed=0, completed=0)
-    progress["current"].update(ready=0, started=0, processed=0, completed=0)
-
-
-def aggregate(primary: Mapping[str, tuple[float, float, bool]]) -> float:
-    """Return the weighted mean of the tasks' primary metrics, the score of a model.
-
-    Args:
-        primary: By task: weight, value, and whether higher is better. An error (lower is
-            better) counts as 1 / (1 + value), which lies on 0 to 1 like the others.
-    """
-    total = sum(weight for weight, _, _ in primary.values())
-    if not total:
-        return 0.0
-    values = (w * (v if higher else 1.0 / (1.0 + v)) for w, v, higher in primary.values())
-    return sum(values) / total

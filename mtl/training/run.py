@@ -23,6 +23,7 @@ from mtl.config.schema import Config
 from mtl.data.datamodule import MultiTaskData
 from mtl.errors import ConfigError, one_of
 from mtl.launch.place import place
+from mtl.metrics.aggregate import aggregate
 from mtl.metrics.names import SCORE, metric_name, parse_metric_name
 from mtl.reporting.console import console, note
 from mtl.reporting.loggers import build_loggers, finish_loggers
@@ -39,7 +40,7 @@ from mtl.training.disk import full_disk, write_whole
 from mtl.training.known import KnownStates
 from mtl.training.memory import memory_advice, what_to_lower
 from mtl.training.model_io import save_model, start_from
-from mtl.training.module import MultiTaskModule, aggregate
+from mtl.training.module import MultiTaskModule
 from mtl.training.resumed import (
     budget_of,
     check_weights,

@@ -10,7 +10,8 @@ import lightning as L
 import numpy as np
 import pytest
 
-from mtl.training.module import MultiTaskModule, aggregate
+from mtl.metrics.aggregate import aggregate
+from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
 from mtl.types import MicroBatch
 from tests.training.corpus import rows
