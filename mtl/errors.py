@@ -1,20 +1,75 @@
-"""The errors that a user can cause.
+"""The errors that a user can cause, as data.
 
-Each message is one or two sentences: where (file and line, or config key), what was expected,
-what was found, and what to do. Code raises them; :mod:`mtl.cli` and ``train.py`` turn them into
-exit code 2 without a traceback.
+A :class:`Problem` says where (a config key, a file and line), what was expected, what was found and
+what to do. It becomes a sentence where it is printed: code that reports several problems, or asks
+which key one is about, reads its fields and never its text. Code raises an :class:`MtlError`; the
+command line turns it into exit code 2 without a traceback.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 
 EXIT_CODE = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file, and a line of it counted from 1; 0 where lines mean nothing."""
+
+    file: str | Path
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else str(self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake of a user.
+
+    Example:
+        >>> print(Problem("trunk.lr", "to be a number at least 0", "got 'fast'"))
+        Expected `trunk.lr` to be a number at least 0, but got 'fast'.
+        >>> print(Problem(Place("a.csv", 3), "2 columns", "found 3", "Quote the comma."))
+        a.csv:3: Expected 2 columns, but found 3. Quote the comma.
+    """
+
+    where: str | Place
+    """A config key or a command line's option, or a place in a file."""
+    expected: str
+    """What should stand there: for a key with its verb, such as ``to be a number``."""
+    found: str
+    """What stands there, with its verb: ``got 'fast'``, ``it is missing``."""
+    advice: str = ""
+    """What to do, in whole sentences; empty where nothing has to be said."""
+
+    def __str__(self) -> str:
+        place = isinstance(self.where, Place)
+        lead = f"{self.where}: Expected" if place else f"Expected `{self.where}`"
+        sentence = f"{lead} {self.expected}, but {self.found}."
+        return f"{sentence} {self.advice}" if self.advice else sentence
+
+
 class MtlError(Exception):
-    """Base of every error that a user's input can cause."""
+    """Base of every error that a user's input can cause.
+
+    Args:
+        problems: What is wrong, all of it at once; a text is a problem that is only told.
+    """
+
+    def __init__(self, *problems: Problem | str) -> None:
+        super().__init__(*problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        if len(self.problems) == 1:
+            return str(self.problems[0])
+        lines = "\n".join(f"  - {problem}" for problem in self.problems)
+        return f"{len(self.problems)} problems:\n{lines}"
 
 
 class ConfigError(MtlError):
@@ -29,49 +84,56 @@ class CheckpointError(MtlError):
     """A run folder, checkpoint or model folder cannot be used."""
 
 
-class ProcessError(Exception):
-    """One of the processes of a run crashed, or was ended from outside; no mistake of the user."""
-
-
 class TrainingError(MtlError):
     """Training cannot go on: a loss is not finite, or memory ran out."""
+
+
+class ProcessError(Exception):
+    """One of the processes of a run crashed, or was ended from outside; no mistake of the user."""
 
 
 class Interrupted(SystemExit):
     """A signal ended a run, which has saved what it needs to go on; has the exit code."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the nearest known name, or an empty string.
+def nearest(name: object, known: Iterable[object], cutoff: float = 0.6) -> str | None:
+    """Return the known name that is most like `name`, or None if none is like it.
 
     Args:
         name: What was found.
         known: The names that would have been right.
+        cutoff: The least likeness, from 0 to 1 (:func:`difflib.SequenceMatcher.ratio`).
     """
-    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.6)
-    return f" Did you mean '{near[0]}'?" if near else ""
+    names = [str(other) for other in known]
+    found = difflib.get_close_matches(str(name), names, n=1, cutoff=cutoff)
+    if not found:  # Capitals alone make two names as unlike as two words.
+        lower = {other.lower(): other for other in names}
+        found = [
+            lower[other]
+            for other in difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=cutoff)
+        ]
+    return found[0] if found else None
 
 
-def one_of(where: str, name: str, known: Iterable[str]) -> str:
-    """Return the sentence for a name that is not among the known ones.
+def did_you_mean(name: object, known: Iterable[object]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the nearest known name, or an empty string."""
+    near = nearest(name, known)
+    return f" Did you mean '{near}'?" if near is not None else ""
+
+
+def one_of(where: str | Place, name: object, known: Iterable[object]) -> Problem:
+    """Return the problem of a name that is not among the known ones.
 
     Args:
         where: The config key or file that holds the name.
         name: What was found.
         known: The names that would have been right.
     """
-    names = sorted(str(k) for k in known)
-    options = ", ".join(names)
-    near = did_you_mean(name, names)
-    return f"Expected `{where}` to be one of {{{options}}}, but got '{name}'.{near}"
-
-
-def join_problems(problems: list[str]) -> str:
-    """Return one message for several problems, a line each, so that all show at once."""
-    if len(problems) == 1:
-        return problems[0]
-    lines = "\n".join(f"  - {p}" for p in problems)
-    return f"{len(problems)} problems:\n{lines}"
+    names = sorted(str(other) for other in known)
+    verb = "" if isinstance(where, Place) else "to be "
+    expected = f"{verb}one of {{{', '.join(names)}}}"
+    found = "got null" if name is None else f"got '{name}'"
+    return Problem(where, expected, found, did_you_mean(name, names).strip())
 
 
 def printable(error: object) -> str:
@@ -84,3 +146,8 @@ def printable(error: object) -> str:
         c if c.isprintable() or c in "\n\u00a0" else c.encode("unicode_escape").decode("ascii")
         for c in str(error)
     )
+
+
+def join_problems(problems: list[str]) -> str:
+    """Return one message for several problems, a line each, so that all show at once."""
+    return str(MtlError(*problems))

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 from mtl.config.limits import outside, phrase
 from mtl.config.nearest import choose, unknown_key
 from mtl.config.scalars import KINDS, NotAValue, found, scalar
+from mtl.config.section import Section, check
 
 T = TypeVar("T")
 NOT_GIVEN = "???"  # OmegaConf's mark of a value that has to be given
@@ -36,6 +37,9 @@ def build(
         where: The dotted key of `values`.
         known: All dotted keys, where suggestions for a misspelt one are looked for.
     """
+    if issubclass(cls, Section):
+        section, wrong = check(cls, values, where, known)
+        return section, [str(problem) for problem in wrong]
     builder = _Builder(known)
     try:
         made = builder.node(cls, values, where)

@@ -58,7 +58,7 @@ def choose(where: str, name: object, known: Iterable[object]) -> str:
         known: The names that would have been right.
     """
     names = [str(k) for k in known]
-    text = one_of(where, "null" if name is None else str(name), names)
+    text = str(one_of(where, "null" if name is None else str(name), names))
     near = nearest(str(name).lower(), names, share=2)
     return f"{text} Did you mean '{near}'?" if near and "Did you mean" not in text else text
 
