@@ -38,14 +38,14 @@ def test_the_nearest_name(name: str, hint: str) -> None:
 
 
 def test_one_of_is_a_sentence_with_all_names() -> None:
-    assert str(one_of("trunk.name", "hff", ["tiny", "hf"]) == (
+    assert str(one_of("trunk.name", "hff", ["tiny", "hf"])) == (
         "Expected `trunk.name` to be one of {hf, tiny}, but got 'hff'. Did you mean 'hf'?"
     )
     assert str(one_of("key", "x", iter(["only"])) == "Expected `key` to be one of {only}, but got 'x'."
 
 
 def test_names_need_not_be_text() -> None:
-    assert str(one_of("column", "4", [1, 2]) == (  # type: ignore[list-item]
+    assert str(one_of("column", "4", [1, 2])) == (
         "Expected `column` to be one of {1, 2}, but got '4'."
     )
 
