@@ -68,16 +68,22 @@ def _task(key: str, name: str, task: TaskConfig, task_types: Registry[Any]) -> l
         kind = task_types.get(task.type, f"{key}.type")
     except ConfigError as error:
         return [*problems, str(error)]
-    problems += build(kind.HeadOptions, task.head, f"{key}.head")[1]
-    problems += build(kind.Options, task.options, f"{key}.options")[1]
+    problems += map(str, check(kind.HeadOptions, task.head, f"{key}.head")[1])
+    problems += map(str, check(kind.Options, task.options, f"{key}.options")[1])
     roles = [*(role.name for role in kind.roles()), ID]
     problems += _columns(f"{key}.columns", task.columns, roles)
     head = task.head.get("name")
     if isinstance(head, str) and not is_name(head):
         problems.append(f"Expected `{key}.head.name` to be {NAME}, but got '{head}'.")
-    if task.metric is not None and task.metric not in kind.metric_names:
-        problems.append(choose(f"{key}.metric", task.metric, kind.metric_names))
+    names = [*kind.metric_names, *_added(task)]
+    if task.metric is not None and task.metric not in names:
+        problems.append(choose(f"{key}.metric", task.metric, names))
     return problems
+
+
+def _added(task: TaskConfig) -> list[str]:
+    """Return the names of the metrics that a task's configuration adds."""
+    return [str(m.get("name") if isinstance(m, Mapping) else m) for m in task.metrics]
 
 
 def is_name(text: str) -> bool:
@@ -128,8 +134,10 @@ def _monitor(config: Config, task_types: Registry[Any]) -> list[str]:
             f" '{config.monitor}'.{did_you_mean(name, config.tasks)}"
         ]
     kind = config.tasks[name].type
-    if kind in task_types and metric not in task_types.get(kind).metric_names:
-        names = [f"val/{name}/{known}" for known in task_types.get(kind).metric_names]
+    known = [*_added(config.tasks[name])]
+    known += task_types.get(kind).metric_names if kind in task_types else [metric]
+    if metric not in known:
+        names = [f"val/{name}/{other}" for other in known]
         return [choose("monitor", config.monitor, ["val/score", *names])]
     return []
 

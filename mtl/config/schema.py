@@ -54,6 +54,8 @@ class TaskConfig:
     """Options of the task type; checked against the type's own dataclass."""
     metric: str | None = None
     """The task's primary metric; the task type's default when unset."""
+    metrics: list[Any] = field(default_factory=list)
+    """Further metrics, by registered name, or as ``{name: auroc, average: weighted}``."""
     weight: float = limited(1.0, min=0)
     attention: str | None = chosen(None, "causal", "bidirectional")
     """Overrides `trunk.attention` for this task."""

@@ -4,7 +4,7 @@ One example, as a row of the file::
 
     {"ids": [1, 87, 3, 9, 2], "sizes": [4, 1], "windows": 1, "branches": [0],   # one branch
      "part": [0], "offset": [2], "group": [0], "grouped": true, "mass": 1.0,
-     "owner": 17, "key": 468332143640581275, "target:labels": [1]}
+     "owner": 17, "key": 468332143640581275, "targets:labels": [1]}
 
 Every column is a number or a list of numbers, so that an example is a few slices of the mapped
 file: nothing is parsed, and nothing is copied until examples become a batch.
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 BATCH = 4096
 """Examples of a record batch."""
-_TARGET = "target:"
+_PARTS = ("targets", "inputs", "extra")
+"""The dictionaries of arrays of an example; a column is a dictionary's name and an array's."""
 _LISTS = ("ids", "sizes", "branches", "part", "offset", "group")
 _NUMBERS = {
     "windows": np.int32,
@@ -40,7 +41,7 @@ _NUMBERS = {
 
 Array = npt.NDArray[Any]
 Kind = tuple[str, tuple[int, ...]]
-"""A target's type, and its shape but for the first axis."""
+"""An array's type, and its shape but for the first axis."""
 Filed = tuple[Encoded, int, int]
 """An example, the number of the row it came from, and its document's key."""
 
@@ -48,7 +49,7 @@ Filed = tuple[Encoded, int, int]
 def write_examples(path: Path, found: Iterable[Filed]) -> int:
     """Write examples as they come, a batch at a time; returns how many there were.
 
-    All examples have the same targets: names, types, and shapes but for the first axis.
+    All examples have the same arrays: names, types, and shapes but for the first axis.
 
     Raises:
         OSError: If the disk is full or the folder cannot be written.
@@ -66,7 +67,7 @@ def write_examples(path: Path, found: Iterable[Filed]) -> int:
             table = pa.RecordBatch.from_pydict(columns)
             if writer is None:
                 writer = pa.ipc.new_file(
-                    file, table.schema.with_metadata({"targets": json.dumps(kinds)})
+                    file, table.schema.with_metadata({"arrays": json.dumps(kinds)})
                 )
             writer.write_batch(table)
         if writer is None:
@@ -87,7 +88,7 @@ def _batches(found: Iterable[Filed]) -> Iterator[list[Filed]]:
 
 
 def _columns(examples: Sequence[Encoded]) -> tuple[dict[str, pa.Array], dict[str, Kind]]:
-    """Return a batch's columns, and what each target is."""
+    """Return a batch's columns, and what each array is."""
     import pyarrow as pa
 
     parts = [[*e.documents, *(b.ids for b in e.branches)] for e in examples]
@@ -104,13 +105,15 @@ def _columns(examples: Sequence[Encoded]) -> tuple[dict[str, pa.Array], dict[str
         "mass": pa.array(np.asarray([e.mass for e in examples], dtype=np.float64)),
     }
     kinds: dict[str, Kind] = {}
-    for name, first in examples[0].targets.items():
-        kinds[name] = (str(first.dtype), first.shape[1:])
-        values = [e.targets[name] for e in examples]
-        assert all((str(v.dtype), v.shape[1:]) == kinds[name] for v in values), name
-        # Arrow has eight truth values a byte, NumPy one.
-        dtype = np.uint8 if first.dtype == bool else first.dtype
-        columns[_TARGET + name] = _lists([v.ravel() for v in values], dtype)
+    for part in _PARTS:
+        for name, first in getattr(examples[0], part).items():
+            column = f"{part}:{name}"
+            kinds[column] = (str(first.dtype), first.shape[1:])
+            values = [getattr(e, part)[name] for e in examples]
+            assert all((str(v.dtype), v.shape[1:]) == kinds[column] for v in values), column
+            # Arrow has eight truth values a byte, NumPy one.
+            dtype = np.uint8 if first.dtype == bool else first.dtype
+            columns[column] = _lists([v.ravel() for v in values], dtype)
     return columns, kinds
 
 
@@ -144,7 +147,7 @@ class ArrowExamples(Sequence[Encoded]):
         self.path = path
         self._file = pa.ipc.open_file(pa.memory_map(str(path)))
         metadata = self._file.schema.metadata or {}
-        self._kinds: dict[str, Kind] = json.loads(metadata.get(b"targets", "{}"))
+        self._kinds: dict[str, Kind] = json.loads(metadata.get(b"arrays", "{}"))
         self._views: dict[int, dict[str, Any]] = {}
         count = self._file.num_record_batches
         last = self._file.get_batch(count - 1).num_rows if count else 0
@@ -181,17 +184,20 @@ class ArrowExamples(Sequence[Encoded]):
             end += size
         windows = int(view["windows"][at])
         owners = view["branches"][at].tolist()
+        arrays: dict[str, dict[str, Array]] = {part: {} for part in _PARTS}
+        for column, (dtype, shape) in self._kinds.items():
+            part, _, name = column.partition(":")
+            arrays[part][name] = view[column][at].view(dtype).reshape(-1, *shape)
         return Encoded(
             documents=parts[:windows],
             part=view["part"][at],
             offset=view["offset"][at],
-            targets={
-                name: view[_TARGET + name][at].view(dtype).reshape(-1, *shape)
-                for name, (dtype, shape) in self._kinds.items()
-            },
+            targets=arrays["targets"],
             mass=float(view["mass"][at]),
             branches=[Branch(d, p) for d, p in zip(owners, parts[windows:], strict=True)],
             group=view["group"][at] if view["grouped"][at] else None,
+            inputs=arrays["inputs"],
+            extra=arrays["extra"],
         )
 
     @cached_property
@@ -228,6 +234,6 @@ def _view(batch: pa.RecordBatch) -> dict[str, Any]:
     view: dict[str, Any] = {}
     for name in batch.schema.names:
         column = batch.column(name)
-        listed = name in _LISTS or name.startswith(_TARGET)
+        listed = name in _LISTS or ":" in name
         view[name] = _Lists(column) if listed else column.to_numpy(zero_copy_only=True)
     return view

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from mtl.metrics.rows import ratio
+from mtl.metrics.tables import ratio
 from mtl.metrics.squad import AnswerScore, score_v1, score_v2
 
 Golds = Mapping[str, Sequence[str]]

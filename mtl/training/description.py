@@ -12,6 +12,7 @@ from mtl.config.build import build
 from mtl.config.rules import NAME, is_name
 from mtl.errors import CheckpointError, ConfigError, join_problems
 from mtl.tasks import Task
+from mtl.tasks.base import restore
 from mtl.training.model import make_task
 
 FORMAT = 1
@@ -132,6 +133,7 @@ def restore_tasks(description: Mapping[str, Any], path: Path) -> list[Task]:
 def restore_task(name: str, spec: Mapping[str, Any]) -> Task:
     """Build a task from its part of the description."""
     parts = ("type", "options", "head", "metric", "weight")
-    task = make_task(name, **{part: spec[part] for part in parts})
-    task.load_state(spec["state"])
+    metrics = spec.get("metrics", ())
+    task = make_task(name, **{part: spec[part] for part in parts}, metrics=metrics)
+    restore(task, spec["state"])
     return task
