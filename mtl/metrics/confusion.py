@@ -49,7 +49,7 @@ def confusion_matrix(predicted: npt.ArrayLike, gold: npt.ArrayLike, n_labels: in
     """
     guess, truth = np.asarray(predicted, dtype=np.int64), np.asarray(gold, dtype=np.int64)
     assert guess.shape == truth.shape, (guess.shape, truth.shape)
-    assert all(((0 <= ids) & (ids < n_labels)).all() for ids in (guess, truth)), n_labels
+    assert all(((ids >= 0) & (ids < n_labels)).all() for ids in (guess, truth)), n_labels
     pairs = np.bincount(truth * n_labels + guess, minlength=n_labels * n_labels)
     return pairs.reshape(n_labels, n_labels).astype(np.int64)
 

@@ -22,7 +22,7 @@ from torchmetrics import Metric
 from mtl.errors import ConfigError, Problem
 from mtl.registry import Registry
 
-METRICS: Registry[Callable[..., Metric]] = Registry("metric")
+METRICS: Registry[Callable[..., Metric]] = Registry("metric", group="mtl.metrics")
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 

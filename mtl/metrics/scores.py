@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtl.metrics.base import CountMetric
 from mtl.metrics.confusion import (
     LabelCounts,
     confusion_matrix,
@@ -26,7 +27,6 @@ from mtl.metrics.confusion import (
     report_order,
     weighted,
 )
-from mtl.metrics.base import CountMetric
 from mtl.metrics.entities import count_entities, entity_rows, entity_types
 from mtl.metrics.tables import EntityRow, LabelRow, ValueRow, ratio
 from mtl.metrics.texts import Scoring

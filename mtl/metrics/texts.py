@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 Texts = Sequence[str]
 References = Sequence[Sequence[str]]
 
-SCORINGS: Registry[type[Scoring]] = Registry("scoring")
+SCORINGS: Registry[type[Scoring]] = Registry("--scoring")
 """What ``options.scoring`` and ``mtl score generation --scoring`` name."""
 
 

@@ -29,24 +29,19 @@ from mtl.trunk.trunk import Trunk
 from mtl.types import Encoded, Examples, IntArray, Row
 
 TaskType: TypeAlias = "type[Task]"
-T = TypeVar("T", bound="Task")
 
 
 class TaskTypes(Registry[TaskType]):
     """Task types by the name that `type:` in a task's YAML has for them."""
 
-    def register(self, name: str) -> Callable[[type[T]], type[T]]:  # type: ignore[override]
-        """Return a decorator that files a type and tells it its name."""
-
-        def add(kind: type[T]) -> type[T]:
-            kind.type = name
-            super(TaskTypes, self).register(name)(kind)
-            return kind
-
-        return add
+    def get(self, name: str, where: str | None = None) -> TaskType:
+        """Return the type called `name`, which knows its name from then on."""
+        task_type = super().get(name, where)
+        task_type.type = name
+        return task_type
 
 
-TASK_TYPES = TaskTypes("type")
+TASK_TYPES = TaskTypes("type", group="mtl.tasks")
 
 
 class HeadOptions(Section):
@@ -343,9 +338,9 @@ def document(row: Row) -> str:
 def unknown_label(row: Row, task: str, label: str, labels: Sequence[str]) -> DataError:
     """Return the error of a label that training did not have."""
     return DataError(
-        f"{where(row)}: Expected labels of the training split of task '{task}' "
-        f"({', '.join(labels)}), but got '{label}'.{did_you_mean(label, labels)} Add examples of it "
-        "to training, or mend the label."
+        f"{where(row)}: Expected a label of the training split of task '{task}' "
+        f"({', '.join(labels)}), but got '{label}'.{did_you_mean(label, labels)} Add examples of "
+        "it to training, or mend the label."
     )
 
 

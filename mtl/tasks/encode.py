@@ -93,7 +93,9 @@ def _from_cache(
             for number, example in _examples(task, rows, encoder, attention, advance)
         )
         entry = cache.keep(name, found, lambda: dict(task.counts - before))
-    return stored(task.name, rows, entry.examples, bidirectional=both_ways, repeats=task.traits.repeats)
+    return stored(
+        task.name, rows, entry.examples, bidirectional=both_ways, repeats=task.traits.repeats
+    )
 
 
 def _examples(

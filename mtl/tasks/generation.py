@@ -172,7 +172,9 @@ class Generation(Task):
         text = self.options.prompt.format_map({name: row.get(name, "") for name in ASKED})
         ids = encoder.plain(text)
         most = max(1, encoder.room_before(self.longest) // 2)
-        self.counts[_cut("prompt", "half of what the trunk reads at once, cut at the end.")] += len(ids) > most
+        self.counts[_cut("prompt", "half of what the trunk reads at once, cut at the end.")] += (
+            len(ids) > most
+        )
         return ids[:most]
 
     def _target(self, row: Row, encoder: TextEncoder) -> IntArray | None:

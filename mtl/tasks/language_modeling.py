@@ -77,9 +77,7 @@ class LanguageModeling(Task):
             np.concatenate([part.offset for part in parts]),
             {"labels": np.concatenate([part.targets["labels"] for part in parts])},
             float(sum(sizes)),
-            extra={
-                n: np.concatenate([part.extra[n] for part in parts]) for n in ("text", "bytes")
-            },
+            extra={n: np.concatenate([part.extra[n] for part in parts]) for n in ("text", "bytes")},
         )
 
     def build_head(self, hidden_size: int) -> Head:

@@ -8,7 +8,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -33,17 +32,17 @@ from mtl.reporting.summary import closing_table, further_runs, next_steps, skipp
 from mtl.secrets import hide_secrets
 from mtl.tasks import Task
 from mtl.tasks.base import asks, own_metrics, restore
+from mtl.training.allocator import GiveBack, give_back, keep_freed_memory
+from mtl.training.budget import ScaleTokens
+from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
+from mtl.training.devices import environment, processes
+from mtl.training.disk import full_disk
 from mtl.training.evaluation import (
     Evaluation,
     baseline_scores,
     higher_is_better,
     lower_is_better,
 )
-from mtl.training.allocator import GiveBack, give_back, keep_freed_memory
-from mtl.training.budget import ScaleTokens
-from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
-from mtl.training.devices import environment, processes
-from mtl.training.disk import full_disk
 from mtl.training.known import KnownStates
 from mtl.training.memory import memory_advice, what_to_lower
 from mtl.training.model_io import save_model, start_from
@@ -89,7 +88,9 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     checkpoint = last_checkpoint(run_dir, list(cfg.tasks)) if cfg.resume is not None else None
     states = checkpoint["mtl"]["tasks"] if checkpoint else None
     if checkpoint and cfg.trainer.auto_scale_tokens:
-        cfg = replace(cfg, batching=replace(cfg.batching, tokens=budget_of(checkpoint, run_dir)))
+        tokens = budget_of(checkpoint, run_dir)
+        batching = cfg.batching.model_copy(update={"tokens": tokens})
+        cfg = cfg.model_copy(update={"batching": batching})
     with memory_advice(lambda: LOAD_LESS):
         prepared = prepare(cfg, run_dir, states)
     give_back()
@@ -112,7 +113,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
         whole=cfg.init is not None or cfg.trainer.strategy not in ("auto", "ddp"),
         non_finite=cfg.trainer.non_finite,
     )
-    module.plain_config = hide_secrets(asdict(cfg))
+    module.plain_config = hide_secrets(cfg.model_dump())
     last_step = prepared.data.steps
     if checkpoint and stopped_early(checkpoint):
         last_step = checkpoint["global_step"]
@@ -314,7 +315,7 @@ def _higher_is_better(monitor: str, tasks: list[Task]) -> bool:
 
 def _check_monitor(monitor: str, tasks: list[Task]) -> None:
     """Refuse a monitor that no validation will produce: before data is read, and after."""
-    names = [metric_name("val", task.name, metric) for task in tasks for metric in own_metrics(task)]
+    names = [metric_name("val", task.name, m) for task in tasks for m in own_metrics(task)]
     if monitor not in (SCORE, *names):
         raise ConfigError(one_of("monitor", monitor, [SCORE, *names]))
 
@@ -360,9 +361,9 @@ def _loggers(cfg: Config, run_dir: Path, tasks: list[Task]) -> list[Logger]:
     return build_loggers(
         cfg.logger.names,
         run_dir,
-        config=asdict(cfg),
+        config=cfg.model_dump(),
         tasks={t.name: (own_metrics(t), lower_is_better(t)) for t in tasks},
-        wandb=asdict(cfg.logger.wandb),
+        wandb=cfg.logger.wandb.model_dump(),
         sweep=sweep,
         job=job,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,12 @@ def build_task(name: str, spec: TaskConfig) -> Task:
 
 def _read(task: Task, spec: TaskConfig, seed: int) -> Splits:
     splits = load_splits(
-        asdict(spec.data), spec.columns, task.roles(task.options), seed, task.name, check=task.check
+        spec.data.model_dump(),
+        spec.columns,
+        task.roles(task.options),
+        seed,
+        task.name,
+        check=task.check,
     )
     for line in splits.notes:
         note(line)
@@ -146,14 +151,14 @@ def write_rejected(splits: Mapping[str, Splits], run_dir: Path) -> None:
 
 def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     """Load the trunk, with its output layer if a task `writes`; mark which parameters learn."""
-    options = asdict(cfg.trunk)
+    options = cfg.trunk.model_dump()
     for key in ("lr", "max_length", "stride", "prefix_space"):
         del options[key]
     torch.manual_seed(cfg.seed)
     trunk = load_trunk(**options, writes=writes)
     tune = TUNINGS.get(cfg.tuning.name, "tuning.name")
     names = {f.name for f in fields(Tuning)}
-    wanted = {key: value for key, value in asdict(cfg.tuning).items() if key in names}
+    wanted = {key: value for key, value in cfg.tuning.model_dump().items() if key in names}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(cfg.seed, "tuning").integers(2**63 - 1)))
         tune(trunk, Tuning(**wanted))
@@ -187,13 +192,14 @@ def attention_of(cfg: Config, task: str, trunk: Trunk) -> str:
 def _check_attention(cfg: Config, task: Task, trunk: Trunk) -> None:
     """Refuse a reading direction that a task cannot use."""
     found = attention_of(cfg, task.name, trunk)
-    if found in task.traits.attentions:
+    known = task.traits.attentions
+    if found in known:
         return
     own = f"tasks.{task.name}.attention"
     key = "trunk.attention" if cfg.tasks[task.name].attention is None else own
     raise ConfigError(
-        f"Expected `{key}` to be {' or '.join(task.traits.attentions)}, because task '{task.name}' reads "
-        f"its texts so, but got {found}; set `{own}={task.traits.attentions[0]}`."
+        f"Expected `{key}` to be {' or '.join(known)}, because task '{task.name}' reads "
+        f"its texts so, but got {found}; set `{own}={known[0]}`."
     )
 
 

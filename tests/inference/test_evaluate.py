@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, classification_report
 from mtl.inference.commands.evaluate import render
 from mtl.inference.evaluator import evaluate_split
 from mtl.inference.predictor import Predictor
-from mtl.metrics.rows import EntityRow, LabelRow, ValueRow
+from mtl.metrics.tables import EntityRow, LabelRow, ValueRow
 from tests.inference.conftest import Run, check_error, rows, write_jsonl
 
 TEST = rows(8, 4)
