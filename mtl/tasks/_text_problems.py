@@ -298,7 +298,7 @@ class Regression(TextProblem):
         return logits * self.learned.spread + self.learned.mean
 
     def metrics(self) -> MetricCollection:
-        return MetricCollection({"values": NumberScores(self.learned.mean)}, compute_groups=False)
+        return MetricCollection({"numbers": NumberScores(self.learned.mean)}, compute_groups=False)
 
     def feed(self, outputs: Sequence[Array], encoded: Sequence[Encoded]) -> dict[str, Tensor]:
         """Return predicted and true numbers, (n,)."""

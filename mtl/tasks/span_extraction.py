@@ -31,6 +31,8 @@ from mtl.trunk.trunk import Trunk
 from mtl.types import Encoded, Examples, Row
 
 AUTO = "auto"
+TABLE = "SQuAD, %"
+"""The metric's name, and its table's title."""
 BY_KIND = {"encoder": "joint", "encoder-decoder": "joint", "decoder": "branch"}
 """What ``auto`` is on each kind of trunk."""
 MOVED = remark(
@@ -154,7 +156,7 @@ class SpanExtraction(Task):
         """Take the threshold of "no answer" with the best F1, where there are such questions."""
         if not self.learned.impossible:
             return self.learned
-        answers = metrics["answers"]
+        answers = metrics[TABLE]
         assert isinstance(answers, SpanScores)
         return self.learned.model_copy(update={"threshold": answers.best_threshold()})
 
@@ -198,7 +200,7 @@ class SpanExtraction(Task):
     def metrics(self) -> MetricCollection:
         """Return exact match and F1, and the official numbers of version 2.0."""
         scores = SpanScores(bool(self.learned.impossible), lambda: self.learned.threshold)
-        return MetricCollection({"answers": scores}, compute_groups=False)
+        return MetricCollection({TABLE: scores}, compute_groups=False)
 
     def feed(self, outputs: Sequence[Answer], examples: Examples) -> dict[str, Any]:
         """Return ``preds``, ``target`` and ``no_answer``.

@@ -13,11 +13,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mtl.metrics.likelihood import Likelihood, likelihood_scores
 from torch import Tensor
 
 from mtl.data.collate import Collator
 from mtl.errors import ConfigError
-from mtl.metrics.likelihood import Likelihood, likelihood_scores
 from mtl.tasks import Task
 from mtl.tasks.encode import encode_split
 from mtl.training.model import MultiTaskModel, build_heads, make_task

@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from mtl.errors import ConfigError, DataError
-from mtl.tasks import Task
 from mtl.tasks._spans_decode import Answer, Span, Window, choose
 from mtl.tasks._spans_gold import nearest
 from mtl.tasks._spans_layouts import room_beside
+
+from mtl.errors import ConfigError, DataError
+from mtl.tasks import Task
 from mtl.tasks.span_extraction import SpanExtraction
 from mtl.trunk.text import TextEncoder, pair_tokens
 from mtl.types import Row

@@ -79,9 +79,9 @@ def measure(size: int) -> dict[str, Any]:
         clock = Clock(found)
         data = {**vars(DataConfig()), "train": str(file), "validation": str(file)}
         columns = {"text": "text", "label": "label"}
-        splits = load_splits(data, columns, task.own_roles(), 1, SECTION, only=["train"])
+        splits = load_splits(data, columns, task.roles(task.options), 1, SECTION, only=["train"])
         assert splits.train is not None
-        task.learn(splits.train)
+        take(task, task.learn(splits.train))
         clock.stop("read")
         cache = ExampleCache(Path(folder) / "cache")
         encode_split(task, splits.train, encoder, "causal", None, cache)
