@@ -72,9 +72,9 @@ class Learned(Section):
         return {}
 
     @property
-    def without(self) -> frozenset[str]:
-        """The type's metrics that do not apply to what was learned."""
-        return frozenset()
+    def without(self) -> Mapping[str, str]:
+        """The type's metrics that do not apply to what was learned, and why, after "because"."""
+        return {}
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -290,10 +290,10 @@ def take(task: Task, learned: Learned) -> None:
     task.learned = learned
     known = own_metrics(task)
     if task.primary_metric not in known:
-        where = f"tasks.{task.name}.metric"
-        problem = one_of(where, task.primary_metric, known)
-        advice = "The type's others do not apply to the training data."
-        raise ConfigError(Problem(where, problem.expected, problem.found, advice))
+        expected = f"to be one of {{{', '.join(known)}}}"
+        reason = learned.without.get(task.primary_metric, "the training data has no other")
+        where, got = f"tasks.{task.name}.metric", f"got '{task.primary_metric}'"
+        raise ConfigError(Problem(where, f"{expected}, because {reason}", got))
 
 
 def restore(task: Task, state: Mapping[str, Any]) -> None:
@@ -317,7 +317,7 @@ def remark(one: str, several: str, text: str) -> str:
 def remarks(task: Task) -> list[str]:
     """Return what the user should know of the rows read and encoded so far, a sentence each."""
     found = []
-    for key, count in task.counts.items():
+    for key, count in sorted(task.counts.items()):
         one, several, text = key.split("|", 2)
         if count:
             found.append(f"tasks.{task.name}: {count:,} {one if count == 1 else several} {text}")

@@ -23,7 +23,7 @@ from mtl.trunk.text import TextEncoder
 from mtl.types import Encoded, Row
 
 CHUNK = 1000
-_CODE = ("data/examples.py", "data/store.py", "tasks", "trunk", "types.py")
+_CODE = ("data/examples.py", "data/store.py", "labels.py", "tasks", "trunk", "types.py")
 """What of this package examples follow from."""
 
 Advance = Callable[[int], None]

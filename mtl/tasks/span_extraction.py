@@ -73,9 +73,10 @@ class SpanLearned(Learned):
         return {"layout": self.layout}
 
     @property
-    def without(self) -> frozenset[str]:
+    def without(self) -> dict[str, str]:
         """The numbers of version 2.0 where every question has an answer."""
-        return frozenset(NAMES) - set(ANSWERED) if self.impossible is False else frozenset()
+        names = [n for n in NAMES if n not in ANSWERED] if self.impossible is False else []
+        return dict.fromkeys(names, "every question of its training data has an answer")
 
 
 @TASK_TYPES.register("span_extraction")

@@ -82,10 +82,11 @@ class Tagset(Learned):
         return {"labels": outside + labels}
 
     @property
-    def without(self) -> frozenset[str]:
+    def without(self) -> dict[str, str]:
         """Those of entities, where labels mark none."""
         marks = not self.labels or self.scheme != NONE
-        return frozenset() if marks else frozenset({"f1", "precision", "recall"})
+        names = () if marks else ("f1", "precision", "recall")
+        return dict.fromkeys(names, "the labels mark no spans")
 
     @property
     def facts(self) -> dict[str, Any]:

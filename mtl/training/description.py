@@ -42,6 +42,7 @@ class TaskAbout:
     state: dict[str, Any]
     columns: dict[str, Any]
     attention: str | None = None
+    metrics: list[Any] = field(default_factory=list)
 
 
 @dataclass

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from mtl.metrics.shells import RougeMetric
 from safetensors.torch import load_file
 
 import mtl.training.run as training
 from mtl.config.schema import Config
 from mtl.inference.evaluator import score
 from mtl.inference.predictor import Predictor
-from mtl.metrics.shells import RougeMetric
 from mtl.training.checkpoint import AtomicCheckpointIO
 from mtl.training.model_io import load_model, save_model, start_from
 from mtl.training.module import MultiTaskModule
