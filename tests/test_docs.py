@@ -91,14 +91,19 @@ def test_new_task_type_keeps_the_contract(count: Any, tokenizers: dict[str, Any]
     assert task.present(1.6, rows[0]) == {"count": 2, "mean": 1.6}
 
 
-def test_new_task_type_scores(count: Any) -> None:
-    rows = [{"text": "", "count": n} for n in (1.0, 2.0, 9.0)]
+def test_new_task_type_scores(count: Any, tokenizers: dict[str, Any]) -> None:
+    rows = [{"text": "a boat", "count": n} for n in (1.0, 2.0, 9.0)]
     task = count("boats", count.Options(), count.HeadOptions())
-    guess = task.baseline(rows)
-    scores = task.metrics()
-    scores.update([guess(row) for row in rows], rows)
-    assert scores.compute() == {"exact": pytest.approx(1 / 3), "mae": pytest.approx(8 / 3)}
-    assert not higher_is_better(task) or task.primary_metric == "exact"
+    store = encode_split(task, rows, TextEncoder(tokenizers["bpe"], 16, 4), "causal")
+    found = baseline_scores(task, store, store)
+    assert found == {"exact": pytest.approx(1 / 3), "mae": pytest.approx(8 / 3)}
+    assert task.primary_metric == "exact"
+    assert higher_is_better(task)
+    assert not higher_is_better(task, "mae")
+
+
+def test_the_example_is_short() -> None:
+    assert block(GUIDE, "python").count("\n") <= 70
 
 
 def test_new_task_type_without_targets(count: Any, tokenizers: dict[str, Any]) -> None:

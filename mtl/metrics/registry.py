@@ -16,8 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-import torchmetrics
-from torchmetrics import Metric
+from torchmetrics import Metric, classification, nominal, regression, retrieval, text
 
 from mtl.errors import ConfigError, Problem
 from mtl.registry import Registry
@@ -26,10 +25,11 @@ METRICS: Registry[Callable[..., Metric]] = Registry("metric", group="mtl.metrics
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
-for _name in torchmetrics.__all__:
-    _entry = getattr(torchmetrics, _name)
-    if inspect.isclass(_entry) and issubclass(_entry, Metric) and _entry is not Metric:
-        METRICS.register(_WORDS.sub("_", _name).lower())(_entry)
+for _module in (classification, nominal, regression, retrieval, text):
+    for _name in _module.__all__:
+        _entry = getattr(_module, _name)
+        if inspect.isclass(_entry) and issubclass(_entry, Metric):
+            METRICS.register(_WORDS.sub("_", _name).lower())(_entry)
 
 
 def build_metric(spec: object, facts: Mapping[str, Any], where: str) -> tuple[str, Metric]:
