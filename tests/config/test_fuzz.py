@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import train as script
@@ -17,8 +17,9 @@ from mtl.config.joint import join_tasks
 from mtl.config.keys import dotted_keys
 from mtl.config.schema import Config
 from mtl.errors import MtlError
+from tests.properties import max_examples
 
-FEW = settings(max_examples=40, derandomize=True, deadline=None, database=None)
+FEW = max_examples(40)
 GROUPS = Groups([script.CONF])
 NAMES = ("ner", "sentiment")
 KEYS = st.sampled_from([*dotted_keys(Config, NAMES), *GROUPS.names, "hydra.run.dir", "nothing"])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.errors import ConfigError
@@ -20,6 +20,7 @@ from mtl.trunk.llama2c import load_llama2c
 from mtl.trunk.load import load_trunk
 from mtl.trunk.spm import sentencepiece_bpe
 from tests.helpers import CORPUS
+from tests.properties import max_examples
 from tests.trunk.alone import native
 from tests.trunk.llama2c_reference import Llama2c
 
@@ -143,7 +144,7 @@ def test_ids_equal_sentencepieces(tmp_path: Path, text: str, options: dict[str, 
 
 
 @given(st.text(st.sampled_from("aeintrs, .19é東👍"), max_size=30))
-@settings(deadline=None, max_examples=150)
+@max_examples(150)
 def test_ids_of_any_text(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "any.model"
     if not path.exists():

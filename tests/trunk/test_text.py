@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.errors import ConfigError
@@ -18,6 +18,7 @@ from mtl.rows import Unit, build_rows
 from mtl.trunk.load import load_trunk
 from mtl.trunk.text import TextEncoder, byte_level, pad_id, special_tokens
 from tests.helpers import CORPUS, TOKENIZERS, ints, llama_config, save_tiny
+from tests.properties import max_examples
 
 TEXTS = [
     *CORPUS,
@@ -72,7 +73,7 @@ def test_a_tokens_span_is_its_own_text(tokenizers: dict[str, Any], kind: str) ->
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.lists(st.sampled_from(["Ines", "rain", "é", "👍", "東京", "3.5", "won't"]), max_size=6))
-@settings(deadline=None, max_examples=25)
+@max_examples(25)
 def test_a_batch_of_texts_is_each_text_alone(
     tokenizers: dict[str, Any], kind: str, words: list[str]
 ) -> None:
