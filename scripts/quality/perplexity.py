@@ -64,7 +64,7 @@ def open_model(name: str, length: int | None) -> Predictor:
         trunk.tokenizer,
         document_limit(trunk, length),
         prefix_space=byte_level(trunk.tokenizer),
-        kind=trunk.kind,
+        architecture=trunk.architecture,
     )
     model = MultiTaskModel(trunk, [task], heads).eval()
     about = {"tasks": {TASK: {"attention": "causal"}}}

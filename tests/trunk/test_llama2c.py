@@ -116,7 +116,7 @@ def test_logits_of_a_trained_model(stories: Path) -> None:
 
 def test_a_trained_model_as_a_trunk(stories: Path) -> None:
     trunk = load_trunk("llama2c", str(stories))
-    assert trunk.kind == "decoder"
+    assert trunk.architecture == "decoder"
     assert trunk.capabilities.share_rows
     assert trunk.hidden_size == 64
     assert trunk.dtype == torch.float32

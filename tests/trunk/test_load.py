@@ -11,7 +11,7 @@ import torch
 import transformers as hf
 
 from mtl.errors import ConfigError
-from mtl.trunk.load import document_limit, kind_of, load_trunk
+from mtl.trunk.load import architecture_of, document_limit, load_trunk
 from tests.helpers import llama_config, save_tiny, shape, tiny_model
 from tests.trunk.alone import assert_same_gradients, gradients
 from tests.trunk.conftest import Load
@@ -109,7 +109,7 @@ def test_a_model_without_gradient_checkpointing(
     ],
 )
 def test_kinds(config: Any, kind: str) -> None:
-    assert kind_of(config) == kind
+    assert architecture_of(config) == kind
 
 
 @pytest.mark.parametrize(("family", "limit"), [("llama", 64), ("gpt2", 64), ("roberta", 64)])

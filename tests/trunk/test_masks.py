@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.trunk.masks import additive, visible
 from tests.helpers import ints
 from tests.properties import max_examples

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from tests.helpers import ints
 from tests.properties import max_examples
 
