@@ -14,10 +14,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "mtl"
 
-FOUNDATION = {"errors", "types", "registry", "layout", "secrets"}
+FOUNDATION = {"errors", "files", "types", "registry", "layout", "secrets"}
 BELOW: dict[str, set[str]] = {
     "errors": set(),
     "secrets": set(),
+    "files": set(),
     "registry": {"errors"},
     "types": set(),
     "layout": {"types"},
@@ -25,8 +26,8 @@ BELOW: dict[str, set[str]] = {
     "heads": FOUNDATION,
     "metrics": FOUNDATION,
     "data": FOUNDATION,
-    "launch": {"errors"},
-    "config": {"errors", "registry", "secrets", "launch"},
+    "launch": {"errors", "files"},
+    "config": {"errors", "files", "registry", "secrets", "launch"},
     "tasks": FOUNDATION | {"trunk", "heads", "metrics", "data"},
 }
 BELOW["reporting"] = BELOW["tasks"] | {"tasks"}

@@ -16,6 +16,7 @@ from mtl.config.folders import HYDRA, SWEEP
 from mtl.config.schema import Config
 from mtl.config.validate import chosen_only, from_dictconfig
 from mtl.errors import ConfigError, MtlError, printable
+from mtl.files import write_whole
 from mtl.secrets import mask, mask_files
 
 Train = Callable[[Config, Path], dict[str, float]]
@@ -129,9 +130,7 @@ def read_outcomes(sweep_dir: Path) -> list[Outcome]:
 def _write(outcome: Outcome) -> None:
     """Write down how a job ended, whole or not at all."""
     file = _file(Path(outcome.folder), outcome.job)
-    beside = file.with_suffix(".part")
-    beside.write_text(json.dumps(asdict(outcome), indent=2) + "\n", encoding="utf-8")
-    beside.replace(file)
+    write_whole(file, json.dumps(asdict(outcome), indent=2) + "\n")
 
 
 def _file(folder: Path, number: int) -> Path:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from mtl.errors import CheckpointError
-from mtl.training.disk import PART, flush_folder, reason, remove_parts
+from mtl.files import open_whole, remove_parts
+from mtl.training.disk import reason
 
 LAST = "last.ckpt"
 BEST = "best-step={}.ckpt"
@@ -80,7 +79,7 @@ class RunCheckpoint(Checkpoint):
         if trainer.ckpt_path is None:
             return
         if trainer.is_global_zero:
-            remove_parts(self.folder.parent)
+            remove_parts(self.folder.parent, self.folder)
         for path in self.folder.glob(BEST.format("*")):
             if path.name not in self.kept:
                 trainer.strategy.remove_checkpoint(path)
@@ -204,23 +203,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         del storage_options
         target = Path(path)
-        beside = target.with_name(target.name + PART)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
+            with open_whole(target, "wb") as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(target)
-            flush_folder(target.parent)
         except (OSError, RuntimeError) as error:
             raise CheckpointError(
                 f"{target}: Expected to write a checkpoint, but {reason(error)}. The earlier "
                 "checkpoints are as they were; free some space and continue with resume=RUN."
             ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from mtl.errors import CheckpointError, ConfigError, one_of
+from mtl.files import whole_folder
 from mtl.tasks import Task
 from mtl.training.description import (
     DESCRIPTION,
@@ -27,7 +28,6 @@ from mtl.training.description import (
     read_description,
     restore_tasks,
 )
-from mtl.training.disk import whole_folder
 from mtl.training.model import MultiTaskModel, build_heads, first_difference
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import load_trunk

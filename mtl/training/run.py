@@ -22,6 +22,7 @@ from mtl.config.processes import METRICS_FILE, sweep_job
 from mtl.config.schema import Config
 from mtl.data.datamodule import MultiTaskData
 from mtl.errors import ConfigError, one_of
+from mtl.files import write_whole
 from mtl.launch.place import place
 from mtl.metrics.aggregate import aggregate
 from mtl.metrics.names import SCORE, metric_name, parse_metric_name
@@ -36,7 +37,7 @@ from mtl.training.allocator import GiveBack, give_back, keep_freed_memory
 from mtl.training.budget import ScaleTokens
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
 from mtl.training.devices import environment, processes
-from mtl.training.disk import full_disk, write_whole
+from mtl.training.disk import full_disk
 from mtl.training.known import KnownStates
 from mtl.training.memory import memory_advice, what_to_lower
 from mtl.training.model_io import save_model, start_from

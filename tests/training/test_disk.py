@@ -16,7 +16,6 @@ import mtl.training.model_io as model_io
 import mtl.training.run as training
 from mtl.errors import CheckpointError
 from mtl.training.checkpoint import AtomicCheckpointIO, read_checkpoint
-from mtl.training.disk import remove_parts, whole_folder, write_whole
 from mtl.training.run import train
 from tests.training.site import Site
 from tests.training.test_resume import (
@@ -126,41 +125,6 @@ def test_other_errors_stay_what_they_are(
     monkeypatch.setattr(training, "write_whole", broken)
     with pytest.raises(OSError, match="Input/output"):
         train(site.config("ner", trainer__max_steps=1), tmp_path)
-
-
-def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "metrics.json"
-    write_whole(path, "before")
-    monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(OSError, match="No space"):
-        write_whole(path, "after")
-    assert path.read_text() == "before"
-    assert os.listdir(tmp_path) == ["metrics.json"]
-
-
-def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    path = tmp_path / "model"
-    for content in ("first", "second"):
-        with whole_folder(path) as beside:
-            (beside / content).touch()
-        assert os.listdir(tmp_path) == ["model"]
-        assert os.listdir(path) == [content]
-    with pytest.raises(FileNotFoundError), whole_folder(path) as beside:
-        (beside / "third" / "nowhere").touch()
-    assert os.listdir(tmp_path) == ["model"]
-    assert os.listdir(path) == ["second"]
-
-
-def test_what_a_kill_left_half_written_goes(tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "model.part").mkdir()
-    (tmp_path / "model.part" / "config.json").touch()
-    for name in ("metrics.json.part", "checkpoints/last.ckpt.part", "checkpoints/last.ckpt"):
-        (tmp_path / name).touch()
-    (tmp_path / "notes.txt").touch()
-    remove_parts(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == ["checkpoints", "notes.txt"]
-    assert os.listdir(tmp_path / "checkpoints") == ["last.ckpt"]
 
 
 def test_a_resumed_run_removes_it(

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
+from mtl.files import open_whole
 from mtl.reporting.loggers.base import LOGGERS, RunFacts, RunLogger
 
 FILE = "metrics.csv"
@@ -78,14 +78,12 @@ class CsvLogger(RunLogger):
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         """Write the whole file anew, whole or not at all."""
-        beside = self.path.with_name(FILE + ".part")
-        with beside.open("w", encoding="utf-8", newline="") as file:
+        with open_whole(self.path) as file:
             writer = self._writer(file)
             writer.writeheader()
             for row in rows:
                 self._start = file.tell()
                 writer.writerow(row)
-        os.replace(beside, self.path)
 
     def _writer(self, file: TextIO) -> csv.DictWriter[str]:
         return csv.DictWriter(file, self._columns, lineterminator="\n")

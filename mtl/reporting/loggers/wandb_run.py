@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mtl.errors import ConfigError
+from mtl.files import write_whole
 from mtl.reporting.console import is_rank_zero, note, short_path
 from mtl.reporting.loggers.base import LOGGERS, RunFacts, RunLogger
 from mtl.reporting.loggers.wandb_login import has_login
@@ -156,9 +157,7 @@ class WandbLogger(RunLogger):
         """Return the id of this folder's W&B run, made once; random, whatever was seeded."""
         file = self.folder / "run_id"
         if not file.exists():
-            beside = self.folder / "run_id.part"
-            beside.write_text(uuid.uuid4().hex[:8] + "\n", encoding="utf-8")
-            beside.replace(file)
+            write_whole(file, uuid.uuid4().hex[:8] + "\n")
         return file.read_text(encoding="utf-8").strip()
 
     def _define(self, run: Any) -> None:
