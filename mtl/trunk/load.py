@@ -40,7 +40,7 @@ def load_trunk(
     """Load a trunk with float32 weights.
 
     Args:
-        name: ``tiny``, ``hf`` or ``llama2c``.
+        name: ``tiny`` or ``hf``.
         path: Hub name or folder; not used by ``tiny``.
         pretrained: False keeps the architecture and starts from random weights.
         attention: ``causal`` or ``bidirectional``, for decoders.
@@ -242,20 +242,6 @@ def build_tiny(
     return build_hf(
         str(folder), pretrained=pretrained and has_weights, dropout=dropout, writes=writes
     )
-
-
-@BUILDERS.register("llama2c")
-def build_llama2c(
-    path: str | None, *, pretrained: bool, dropout: float | None, writes: bool = False, **_: Any
-) -> tuple[nn.Module, Any]:
-    """Load a folder in llama2.c format: one model ``.bin`` and a SentencePiece ``.model``."""
-    from mtl.trunk.llama2c import load_llama2c
-
-    if path is None:
-        raise ConfigError(
-            "Expected `trunk.path` to name a folder with a llama2.c model, but it is not set."
-        )
-    return load_llama2c(Path(path), pretrained=pretrained, dropout=dropout, writes=writes)
 
 
 def _no_model(path: str, error: Exception) -> str:

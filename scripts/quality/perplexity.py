@@ -1,6 +1,6 @@
 """Bits per byte of held-out text, a file a domain, under trunks and a 5-gram model.
 
-python scripts/quality/perplexity.py tiny llama2c:FOLDER RUN \
+python scripts/quality/perplexity.py tiny hf:FOLDER RUN \
     --texts outputs/pretrain/validation/*.txt --ngram outputs/pretrain/train/*.txt
 
 A model is a run's folder, or a trunk's name as in `trunk=`, with a path where it needs one. Texts
