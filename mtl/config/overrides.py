@@ -25,6 +25,11 @@ ONE = ("trunk", "tuning", "mixing", "balancing")
 """Groups of which several files make no sense."""
 OPEN = ("columns", "head", "options", "use", "metrics")
 """Keys whose value is a mapping with keys of its own."""
+GONE = {
+    ("trunk", "llama2c"): "Convert it with python scripts/convert_llama2c.py FOLDER DEST, and "
+    "train with trunk=hf trunk.path=DEST."
+}
+"""What became of choices that there were."""
 _KEY = re.compile(r"[+~]{0,2}([\w.]+)=")
 
 
@@ -177,6 +182,8 @@ def _choose(override: Override, groups: Groups, out: Overrides) -> None:
 def _no_such_file(group: str, name: str, known: list[str]) -> Problem:
     """Return the problem of a file that is not there; a task may be the user's own to write."""
     problem = one_of(group, name, known)
+    if (group, name) in GONE:
+        return Problem(group, problem.expected, problem.found, GONE[group, name])
     if group != "task" or problem.advice:
         return problem
     advice = (

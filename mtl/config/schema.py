@@ -67,8 +67,8 @@ class TaskConfig(Section):
 class TrunkConfig(Section):
     """The shared pretrained transformer."""
 
-    name: Annotated[Literal["tiny", "hf", "llama2c"], Lower] = "tiny"
-    """``tiny | hf | llama2c``: how the trunk is built."""
+    name: Annotated[Literal["tiny", "hf"], Lower] = "tiny"
+    """``tiny``, the bundled decoder, or ``hf``, a model of transformers, by its `path`."""
     path: Text | None = None
     """Hub name or folder of the model."""
     pretrained: Flag = True

@@ -12,13 +12,13 @@ import torch
 from mtl.config.schema import Config, TaskConfig
 from mtl.data.cache import ExampleCache, cache_folder
 from mtl.data.datamodule import Batching, MultiTaskData
-from mtl.data.kinds import show
 from mtl.data.loaders import Writes
 from mtl.data.mixing import MIXERS
 from mtl.data.plan import generator
 from mtl.data.rows import Rows, write_rejects
 from mtl.data.sources import Splits, load_splits
 from mtl.data.store import ExampleStore
+from mtl.data.value_types import show
 from mtl.errors import CheckpointError, ConfigError, DataError
 from mtl.reporting.console import is_rank_zero, note
 from mtl.reporting.progress import track
@@ -179,7 +179,7 @@ def build_encoder(cfg: Config, trunk: Trunk) -> TextEncoder:
 def attention_of(cfg: Config, task: str, trunk: Trunk) -> str:
     """Return how a task's documents are read: its own wish on decoders, else the trunk's."""
     wish = cfg.tasks[task].attention
-    return wish if wish is not None and trunk.kind == "decoder" else trunk.attention
+    return wish if wish is not None and trunk.architecture == "decoder" else trunk.attention
 
 
 def _check_attention(cfg: Config, task: Task, trunk: Trunk) -> None:
@@ -222,7 +222,8 @@ def _first(rows: Rows, count: int) -> Rows:
 
 def _check_direction(cfg: Config, task: Task, trunk: Trunk) -> None:
     """Refuse to read a task's documents both ways with a trunk that cannot."""
-    if attention_of(cfg, task.name, trunk) == "bidirectional" and not trunk.capabilities.look_ahead:
+    can = trunk.capabilities.can_attend_bidirectionally
+    if attention_of(cfg, task.name, trunk) == "bidirectional" and not can:
         raise ConfigError(
             f"Expected `tasks.{task.name}.attention` to be causal, but got bidirectional: the "
             f"tokens of a {trunk.config.model_type} model cannot see what comes after them."

@@ -15,7 +15,7 @@ from mtl.tasks import TASK_TYPES
 from tests.config.conftest import CONF, compose
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/**/*.yaml"))
-NEEDS_PATH = {"trunk/hf.yaml", "trunk/llama2c.yaml"}
+NEEDS_PATH = {"trunk/hf.yaml"}
 
 
 @pytest.fixture(autouse=True)
