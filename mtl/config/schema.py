@@ -180,6 +180,9 @@ class TrainerConfig:
     strategy: str = chosen("auto", "auto", "ddp", "fsdp")
     """``ddp`` has the whole model in each process; ``fsdp`` parts it among them. ``auto`` is ddp
     where there are several."""
+    max_restarts: int = limited(0, min=0)
+    """How often the processes of one machine start again, from the last checkpoint, after one of
+    them has crashed or was killed."""
     precision: str = chosen("32-true", "32-true", "bf16-mixed", "16-mixed")
     max_epochs: int = limited(3, min=1)
     max_steps: int | None = limited(None, min=1)
