@@ -10,7 +10,7 @@ import torch
 
 from mtl.data.packing import pack
 from mtl.data.store import ExampleStore
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.types import Encoded, HeadBatch, Kept, MicroBatch, concatenate
 
 Pair = tuple[int, int]
@@ -107,8 +107,8 @@ class Collator:
     def merge(self, group: Sequence[Pair]) -> Group:
         """Give the examples of one document its one encoding; branches follow in order."""
         first = self._example(group[0])
-        both_ways = self.stores[group[0][0]].bidirectional
-        merged = Group([Unit(d, [], both_ways) for d in first.documents])
+        bidirectional = self.stores[group[0][0]].bidirectional
+        merged = Group([Unit(d, [], bidirectional) for d in first.documents])
         for pair in group:
             example = self._example(pair)
             parts = [(u, 0) for u in range(len(example.documents))]

@@ -39,7 +39,7 @@ _NUMBERS = {
 }
 
 Array = npt.NDArray[Any]
-Kind = tuple[str, tuple[int, ...]]
+TargetType = tuple[str, tuple[int, ...]]
 """A target's type, and its shape but for the first axis."""
 Filed = tuple[Encoded, int, int]
 """An example, the number of the row it came from, and its document's key."""
@@ -60,13 +60,13 @@ def write_examples(path: Path, found: Iterable[Filed]) -> int:
     with pa.OSFile(str(path), "wb") as file:
         for batch in _batches(found):
             count += len(batch)
-            columns, kinds = _columns([example for example, _, _ in batch])
+            columns, types = _columns([example for example, _, _ in batch])
             columns["owner"] = pa.array(np.asarray([o for _, o, _ in batch], dtype=np.int64))
             columns["key"] = pa.array(np.asarray([k for _, _, k in batch], dtype=np.uint64))
             table = pa.RecordBatch.from_pydict(columns)
             if writer is None:
                 writer = pa.ipc.new_file(
-                    file, table.schema.with_metadata({"targets": json.dumps(kinds)})
+                    file, table.schema.with_metadata({"targets": json.dumps(types)})
                 )
             writer.write_batch(table)
         if writer is None:
@@ -86,7 +86,7 @@ def _batches(found: Iterable[Filed]) -> Iterator[list[Filed]]:
         yield batch
 
 
-def _columns(examples: Sequence[Encoded]) -> tuple[dict[str, pa.Array], dict[str, Kind]]:
+def _columns(examples: Sequence[Encoded]) -> tuple[dict[str, pa.Array], dict[str, TargetType]]:
     """Return a batch's columns, and what each target is."""
     import pyarrow as pa
 
@@ -103,15 +103,15 @@ def _columns(examples: Sequence[Encoded]) -> tuple[dict[str, pa.Array], dict[str
         "grouped": pa.array(np.asarray([e.group is not None for e in examples], dtype=np.uint8)),
         "mass": pa.array(np.asarray([e.mass for e in examples], dtype=np.float64)),
     }
-    kinds: dict[str, Kind] = {}
+    types: dict[str, TargetType] = {}
     for name, first in examples[0].targets.items():
-        kinds[name] = (str(first.dtype), first.shape[1:])
+        types[name] = (str(first.dtype), first.shape[1:])
         values = [e.targets[name] for e in examples]
-        assert all((str(v.dtype), v.shape[1:]) == kinds[name] for v in values), name
+        assert all((str(v.dtype), v.shape[1:]) == types[name] for v in values), name
         # Arrow has eight truth values a byte, NumPy one.
         dtype = np.uint8 if first.dtype == bool else first.dtype
         columns[_TARGET + name] = _lists([v.ravel() for v in values], dtype)
-    return columns, kinds
+    return columns, types
 
 
 def _joined(parts: Sequence[Array]) -> Array:
@@ -144,7 +144,7 @@ class ArrowExamples(Sequence[Encoded]):
         self.path = path
         self._file = pa.ipc.open_file(pa.memory_map(str(path)))
         metadata = self._file.schema.metadata or {}
-        self._kinds: dict[str, Kind] = json.loads(metadata.get(b"targets", "{}"))
+        self._types: dict[str, TargetType] = json.loads(metadata.get(b"targets", "{}"))
         self._views: dict[int, dict[str, Any]] = {}
         count = self._file.num_record_batches
         last = self._file.get_batch(count - 1).num_rows if count else 0
@@ -187,7 +187,7 @@ class ArrowExamples(Sequence[Encoded]):
             offset=view["offset"][at],
             targets={
                 name: view[_TARGET + name][at].view(dtype).reshape(-1, *shape)
-                for name, (dtype, shape) in self._kinds.items()
+                for name, (dtype, shape) in self._types.items()
             },
             mass=float(view["mass"][at]),
             branches=[Branch(d, p) for d, p in zip(owners, parts[windows:], strict=True)],

@@ -170,16 +170,16 @@ class Predictor:
         targets = {role.name for role in task.own_roles() if role.target}
         inputs = [{k: v for k, v in row.items() if k not in targets} for row in rows]
         tokens = self.loaded.encoder.tokenize([task.document(row) for row in inputs])
-        kind = self.loaded.attention(task.name)
+        attention = self.loaded.attention(task.name)
 
         def encoded() -> Iterator[Encoded]:
             for row, found in zip(inputs, tokens, strict=True):
-                example = task.encode(row, found, self.loaded.encoder, kind)
+                example = task.encode(row, found, self.loaded.encoder, attention)
                 if not example.length:
                     raise DataError(f"{where(row)}: Expected text, but the tokenizer finds none.")
                 yield example
 
-        return build_store(task.name, inputs, encoded(), bidirectional=kind == "bidirectional")
+        return build_store(task.name, inputs, encoded(), bidirectional=attention == "bidirectional")
 
     def outputs(self, stores: Sequence[ExampleStore], most: int | None = None) -> Iterator[Answers]:
         """Answer every example of some stores, longest first, a trunk pass at a time.

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mtl.data.kinds import KINDS
 from mtl.data.rows import where
+from mtl.data.value_types import VALUE_TYPES
 from mtl.errors import ConfigError, DataError, did_you_mean, one_of
 from mtl.heads.base import Head
 from mtl.heads.classification import ClassificationHead, MultiLabelHead
@@ -36,8 +36,8 @@ class Problem(ABC):
     """
 
     metric_names: ClassVar[tuple[str, ...]]
-    kind: ClassVar[str]
-    """The kind of role, as data readers know it, that the label's cell is converted to."""
+    value_type: ClassVar[str]
+    """The type of value, as data readers know it, that the label's cell is converted to."""
     unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "class_weights")
     """Options of the head that mean nothing here."""
 
@@ -55,10 +55,10 @@ class Problem(ABC):
         """Return the row's converted label.
 
         Raises:
-            DataError: If the cell is of the wrong kind, or empty.
+            DataError: If the cell is of the wrong type, or empty.
         """
         try:
-            found = KINDS.get(self.kind).convert(row["label"])
+            found = VALUE_TYPES.get(self.value_type).convert(row["label"])
         except ValueError as error:
             raise DataError(f"{where(row)}: {error} for task '{self.name}'.") from error
         if found is None:
@@ -148,7 +148,7 @@ class Single(_Labelled):
     """One label of several, two or more."""
 
     metric_names = ("accuracy", "macro_f1", "mcc")
-    kind = "label"
+    value_type = "label"
     unused = ()
 
     def learn(self, rows: Sequence[Row]) -> None:
@@ -201,7 +201,7 @@ class Multi(_Labelled):
     """Any number of labels, none included; a label holds when its probability is over a half."""
 
     metric_names = ("micro_f1", "macro_f1", "subset_accuracy")
-    kind = "labels"
+    value_type = "labels"
 
     def learn(self, rows: Sequence[Row]) -> None:
         self.labels = sorted({n for row in rows for n in self.value(row)}, key=_natural)
@@ -244,7 +244,7 @@ class Regression(Problem):
     """A number; the head learns it standardised by the training data's mean and spread."""
 
     metric_names = ("pearson", "rmse")
-    kind = "number"
+    value_type = "number"
 
     def __init__(self, name: str, head: Any) -> None:
         super().__init__(name, head)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mtl.data.kinds import show, to_start
+from mtl.data.value_types import show, to_start
 from mtl.tasks._spans_layouts import Windows
 from mtl.trunk.text import Tokens
 

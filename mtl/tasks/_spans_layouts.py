@@ -40,7 +40,7 @@ class Layout(ABC):
         """Refuse a trunk that cannot be laid out so.
 
         Raises:
-            ConfigError: With the trunk's kind and the task's name.
+            ConfigError: With the trunk's architecture and the task's name.
         """
         del trunk, task
 
@@ -50,7 +50,7 @@ class Layout(ABC):
         question: Tokens,
         document: Tokens,
         encoder: TextEncoder,
-        kind: str,
+        attention: str,
         positions: int | None = None,
     ) -> tuple[Encoded, Windows]:
         """Return the places to read, each window's null place first, and the windows.
@@ -59,7 +59,7 @@ class Layout(ABC):
             question: Its tokens.
             document: Its tokens.
             encoder: For windows and special tokens.
-            kind: How the document is read: ``causal`` or ``bidirectional``.
+            attention: How the document is read: ``causal`` or ``bidirectional``.
             positions: How many the trunk has; None where nothing limits them.
 
         Raises:
@@ -84,7 +84,7 @@ class Joint(Layout):
         question: Tokens,
         document: Tokens,
         encoder: TextEncoder,
-        kind: str,
+        attention: str,
         positions: int | None = None,
     ) -> tuple[Encoded, Windows]:
         """Read the document's tokens; the null place is the first token, or the last.
@@ -94,7 +94,7 @@ class Joint(Layout):
         """
         del positions  # A window is never longer than they are many.
         prefix, middle, suffix = pair_tokens(encoder.tokenizer)
-        first = kind != "causal" and len(prefix) > 0
+        first = attention != "causal" and len(prefix) > 0
         if not first and not len(suffix):
             suffix = newline_tokens(encoder.tokenizer)
         before = np.concatenate([prefix, question.ids, middle])
@@ -117,13 +117,13 @@ class InBranch(Layout):
     def fits(trunk: Trunk, task: str) -> None:
         """Refuse encoder-decoders, and encoders whose rows cannot hold branches."""
         key = f"tasks.{task}.options.layout"
-        if trunk.kind == "encoder-decoder":
+        if trunk.architecture == "encoder-decoder":
             raise ConfigError(
                 f"Expected `{key}` to be joint, because task '{task}' reads documents from the "
                 f"encoder of an encoder-decoder ({trunk.config.model_type}), whose branches stand "
                 "in its decoder, but got branch."
             )
-        if trunk.kind == "encoder" and not trunk.capabilities.share_rows:
+        if trunk.architecture == "encoder" and not trunk.capabilities.share_rows:
             raise ConfigError(
                 f"Expected `{key}` to be joint, because a {trunk.config.model_type} encoder cannot "
                 "keep a branch apart from its document, but got branch."
@@ -134,7 +134,7 @@ class InBranch(Layout):
         question: Tokens,
         document: Tokens,
         encoder: TextEncoder,
-        kind: str,
+        attention: str,
         positions: int | None = None,
     ) -> tuple[Encoded, Windows]:
         """Read the question's last token, and the document's tokens.

@@ -180,7 +180,7 @@ class Task(ABC):
         """Refuse a trunk that this task cannot use.
 
         Raises:
-            ConfigError: With the trunk's kind and the task's name.
+            ConfigError: With the trunk's architecture and the task's name.
         """
         del trunk
 
@@ -234,7 +234,7 @@ class Task(ABC):
             read: Their documents, where passes of this trunk have read and kept them.
 
         Returns:
-            One output an example, of the kind that :meth:`decode` returns.
+            One output an example, of the type that :meth:`decode` returns.
         """
         raise NotImplementedError(f"{self.type} writes no text")
 
@@ -243,25 +243,27 @@ class Task(ABC):
         return str(row["text"])
 
     @abstractmethod
-    def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, kind: str) -> Encoded:
+    def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Turn a row into ids, places to read, and targets; rows without targets get none.
 
         Args:
             row: One row.
             tokens: Its document's tokens.
             encoder: For windows and special tokens.
-            kind: How the document is read: ``causal`` or ``bidirectional``.
+            attention: How the document is read: ``causal`` or ``bidirectional``.
 
         Raises:
             DataError: If a target is not one that training had.
         """
 
-    def examples(self, row: Row, tokens: Tokens, encoder: TextEncoder, kind: str) -> list[Encoded]:
+    def examples(
+        self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str
+    ) -> list[Encoded]:
         """Return a row's examples: one, or several if parts of it are learned one by one.
 
         Together they have the targets and the mass of what :meth:`encode` returns.
         """
-        return [self.encode(row, tokens, encoder, kind)]
+        return [self.encode(row, tokens, encoder, attention)]
 
     @abstractmethod
     def build_head(self, hidden_size: int) -> Head:

@@ -77,7 +77,7 @@ def _from_cache(
     advance: Advance | None,
     cache: ExampleCache,
 ) -> ExampleStore:
-    both_ways = attention == "bidirectional"
+    bidirectional = attention == "bidirectional"
     name = fingerprint(task, rows, encoder, attention)
     entry = cache.find(name)
     if entry is not None:
@@ -87,11 +87,13 @@ def _from_cache(
     else:
         before = Counter(task.counts)
         found = (
-            (example, number, document_key(example, both_ways=both_ways))
+            (example, number, document_key(example, bidirectional=bidirectional))
             for number, example in _examples(task, rows, encoder, attention, advance)
         )
         entry = cache.keep(name, found, lambda: dict(task.counts - before))
-    return stored(task.name, rows, entry.examples, bidirectional=both_ways, repeats=task.repeats)
+    return stored(
+        task.name, rows, entry.examples, bidirectional=bidirectional, repeats=task.repeats
+    )
 
 
 def _examples(

@@ -87,11 +87,12 @@ class LanguageModeling(Task):
 
     def fits(self, trunk: Trunk) -> None:
         """Refuse encoders and encoder-decoders: their tokens have seen what is to be predicted."""
-        if trunk.kind != "decoder":
+        if trunk.architecture != "decoder":
             name = getattr(trunk.config, "name_or_path", "") or trunk.config.model_type
             raise ConfigError(
                 f"Expected the trunk to be a decoder, which task '{self.name}' ({self.type}) "
-                f"needs, but '{name}' is an {trunk.kind}; choose another trunk, or leave the task "
+                f"needs, but '{name}' is an {trunk.architecture}; choose another trunk, or leave "
+                "the task "
                 "out."
             )
 
@@ -99,14 +100,16 @@ class LanguageModeling(Task):
         """Keep the encoder: the baseline counts tokens."""
         self._encoder = encoder
 
-    def examples(self, row: Row, tokens: Tokens, encoder: TextEncoder, kind: str) -> list[Encoded]:
+    def examples(
+        self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str
+    ) -> list[Encoded]:
         """Return one example a chunk."""
-        del kind
+        del attention
         return [_chunk(row["text"], tokens, c, encoder) for c in chunks(len(tokens), encoder.room)]
 
-    def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, kind: str) -> Encoded:
+    def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Return all chunks as one example."""
-        parts = self.examples(row, tokens, encoder, kind)
+        parts = self.examples(row, tokens, encoder, attention)
         sizes = [len(p.part) for p in parts]
         joined = {n: np.concatenate([p.targets[n] for p in parts]) for n in ("labels", "text")}
         total = sum(p.targets["bytes"] for p in parts)

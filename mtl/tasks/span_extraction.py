@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from mtl.data.kinds import show
 from mtl.data.rows import Role, where
+from mtl.data.value_types import show
 from mtl.errors import ConfigError, DataError, one_of
 from mtl.heads.base import Head
 from mtl.metrics.shells.answers import ANSWERED, NAMES
@@ -31,8 +31,8 @@ from mtl.trunk.trunk import Trunk
 from mtl.types import Encoded, HeadBatch, Row
 
 AUTO = "auto"
-BY_KIND = {"encoder": "joint", "encoder-decoder": "joint", "decoder": "branch"}
-"""What ``auto`` is on each kind of trunk."""
+BY_ARCHITECTURE = {"encoder": "joint", "encoder-decoder": "joint", "decoder": "branch"}
+"""What ``auto`` is on each architecture."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ class SpanExtraction(Task):
         asked = self.options.layout
         if asked not in (AUTO, *LAYOUTS):
             raise ConfigError(one_of(f"tasks.{self.name}.options.layout", asked, (AUTO, *LAYOUTS)))
-        self.layout = BY_KIND["decoder"] if asked == AUTO else asked
+        self.layout = BY_ARCHITECTURE["decoder"] if asked == AUTO else asked
 
     @property
     def own_metrics(self) -> tuple[str, ...]:
@@ -169,7 +169,7 @@ class SpanExtraction(Task):
     def fits(self, trunk: Trunk) -> None:
         """Take the layout that suits the trunk, or refuse one that it cannot have."""
         asked = self.options.layout
-        self.layout = BY_KIND[trunk.kind] if asked == AUTO else asked
+        self.layout = BY_ARCHITECTURE[trunk.architecture] if asked == AUTO else asked
         LAYOUTS.get(self.layout).fits(trunk, self.name)
         self.positions = trunk.positions
 
@@ -179,7 +179,7 @@ class SpanExtraction(Task):
             assert isinstance(metrics, SpanScores)
             self.threshold = metrics.answers.best_threshold()
 
-    def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, kind: str) -> Encoded:
+    def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Read every document token, and the null place, of every window.
 
         Targets besides those of :class:`mtl.heads.spans.SpanHead`: ``chars`` (G, 2), the
@@ -188,7 +188,7 @@ class SpanExtraction(Task):
         (question,) = encoder.tokenize([row["question"]])
         try:
             encoded, windows = LAYOUTS.get(self.layout).encode(
-                question, tokens, encoder, kind, self.positions
+                question, tokens, encoder, attention, self.positions
             )
         except DataError as error:
             raise DataError(f"{where(row)}: {error}") from None

@@ -68,8 +68,8 @@ class TextClassification(Task):
     def __init__(
         self, name: str, options: Any, head: Any, metric: str | None = None, weight: float = 1.0
     ) -> None:
-        kind = PROBLEMS.get(options.problem, f"tasks.{name}.options.problem")
-        self.problem: Problem = kind(name, head)
+        problem = PROBLEMS.get(options.problem, f"tasks.{name}.options.problem")
+        self.problem: Problem = problem(name, head)
         super().__init__(name, options, head, metric, weight)
         if head.pooling not in POOLINGS:
             raise ConfigError(one_of(f"tasks.{name}.head.pooling", head.pooling, POOLINGS))
@@ -83,9 +83,9 @@ class TextClassification(Task):
         ]
 
     def own_roles(self) -> list[Role]:
-        """Return the roles, with the label's kind as the problem has it."""
+        """Return the roles, with the label's type as the problem has it."""
         text, label = self.roles()
-        return [text, replace(label, kind=self.problem.kind)]
+        return [text, replace(label, type=self.problem.value_type)]
 
     @property
     def own_metrics(self) -> tuple[str, ...]:
@@ -117,12 +117,12 @@ class TextClassification(Task):
             )
         return self.problem.shared_state(same)
 
-    def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, kind: str) -> Encoded:
+    def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Read the pooled states of every window; all of them are averaged into one output."""
         windows = encoder.windows(len(tokens))
         documents = [encoder.document(tokens, w) for w in windows]
         asked = self.head_options.pooling
-        pooling = asked if asked != "auto" else ("last" if kind == "causal" else "mean")
+        pooling = asked if asked != "auto" else ("last" if attention == "causal" else "mean")
         reads = [POOLED[pooling](len(d)) for d in documents]
         part = np.repeat(np.arange(len(documents), dtype=np.int32), [len(r) for r in reads])
         targets, mass = self.problem.target(row) if "label" in row else ({}, 0.0)

@@ -149,10 +149,10 @@ class TokenClassification(Task):
         """Return the row's text, or its words joined by spaces."""
         return str(row["text"]) if "text" in row else " ".join(row["tokens"])
 
-    def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, kind: str) -> Encoded:
+    def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Read each word at its first or last sub-word; words without a token are left out."""
         starts, ends = word_spans(row, self.name)
-        pick = tokens.last_of if self._reads_last(kind) else tokens.first_of
+        pick = tokens.last_of if self._reads_last(attention) else tokens.first_of
         index = pick(starts, ends)
         words = np.flatnonzero(index >= 0).astype(np.int32)
         windows = encoder.windows(len(tokens))
@@ -165,9 +165,9 @@ class TokenClassification(Task):
         documents = [encoder.document(tokens, w) for w in windows]
         return Encoded(documents, part, offset, targets, mass)
 
-    def _reads_last(self, kind: str) -> bool:
+    def _reads_last(self, attention: str) -> bool:
         asked = self.head_options.subword
-        return asked == "last" or (asked == "auto" and kind == "causal")
+        return asked == "last" or (asked == "auto" and attention == "causal")
 
     def gold(self, row: Row) -> npt.NDArray[np.int64]:
         """Return the row's label numbers, (W,).

@@ -32,7 +32,7 @@ from mtl.errors import ConfigError
 from mtl.reporting.console import note
 from mtl.reporting.progress import track
 from mtl.trunk import Trunk
-from mtl.trunk.dropout import dropout_of
+from mtl.trunk.active_dropout import active_dropout
 from mtl.trunk.fingerprint import digest
 from mtl.types import MicroBatch
 
@@ -79,7 +79,7 @@ class KnownStates(L.Callback):
         if isinstance(trainer.strategy, ModelParallelStrategy | FSDPStrategy):
             self._go_without("each process holds a part of the trunk only")
             return
-        if why := dropout_of(model.trunk.model):
+        if why := active_dropout(model.trunk.model):
             self._go_without(
                 f"the trunk drops parts of its states at random ({why}), so that they differ in "
                 "every epoch; trunk.dropout=0 keeps them"
@@ -237,7 +237,7 @@ def _about(trainer: L.Trainer, trunk: Trunk, data: MultiTaskData) -> str:
         "format": FORMAT,
         "weights": digest(trunk.model.state_dict()),
         "config": config,
-        "trunk": [trunk.kind, trunk.attention, asdict(trunk.capabilities)],
+        "trunk": [trunk.architecture, trunk.attention, asdict(trunk.capabilities)],
         "batching": batching,
         "precision": str(trainer.precision),
         "device": trainer.strategy.root_device.type,

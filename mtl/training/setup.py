@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,13 @@ import torch
 from mtl.config.schema import Config, TaskConfig
 from mtl.data.cache import ExampleCache, cache_folder
 from mtl.data.datamodule import Batching, MultiTaskData
-from mtl.data.kinds import show
 from mtl.data.loaders import Writes
 from mtl.data.mixing import MIXERS
 from mtl.data.plan import generator
 from mtl.data.rows import Rows, write_rejects
 from mtl.data.sources import Splits, load_splits
 from mtl.data.store import ExampleStore
+from mtl.data.value_types import show
 from mtl.errors import CheckpointError, ConfigError, DataError
 from mtl.reporting.console import is_rank_zero, note
 from mtl.reporting.progress import track
@@ -121,7 +121,7 @@ def build_task(name: str, spec: TaskConfig) -> Task:
 
 def _read(task: Task, spec: TaskConfig, seed: int) -> Splits:
     splits = load_splits(
-        asdict(spec.data), spec.columns, task.own_roles(), seed, task.name, check=task.check
+        spec.data.model_dump(), spec.columns, task.own_roles(), seed, task.name, check=task.check
     )
     for line in splits.notes:
         note(line)
@@ -144,14 +144,14 @@ def write_rejected(splits: Mapping[str, Splits], run_dir: Path) -> None:
 
 def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     """Load the trunk, with its output layer if a task `writes`; mark which parameters learn."""
-    options = asdict(cfg.trunk)
+    options = cfg.trunk.model_dump()
     for key in ("lr", "max_length", "stride", "prefix_space"):
         del options[key]
     torch.manual_seed(cfg.seed)
     trunk = load_trunk(**options, writes=writes)
     tune = TUNINGS.get(cfg.tuning.name, "tuning.name")
     names = {f.name for f in fields(Tuning)}
-    wanted = {key: value for key, value in asdict(cfg.tuning).items() if key in names}
+    wanted = {key: value for key, value in cfg.tuning.model_dump().items() if key in names}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(cfg.seed, "tuning").integers(2**63 - 1)))
         tune(trunk, Tuning(**wanted))
@@ -179,7 +179,7 @@ def build_encoder(cfg: Config, trunk: Trunk) -> TextEncoder:
 def attention_of(cfg: Config, task: str, trunk: Trunk) -> str:
     """Return how a task's documents are read: its own wish on decoders, else the trunk's."""
     wish = cfg.tasks[task].attention
-    return wish if wish is not None and trunk.kind == "decoder" else trunk.attention
+    return wish if wish is not None and trunk.architecture == "decoder" else trunk.attention
 
 
 def _check_attention(cfg: Config, task: Task, trunk: Trunk) -> None:
@@ -222,7 +222,8 @@ def _first(rows: Rows, count: int) -> Rows:
 
 def _check_direction(cfg: Config, task: Task, trunk: Trunk) -> None:
     """Refuse to read a task's documents both ways with a trunk that cannot."""
-    if attention_of(cfg, task.name, trunk) == "bidirectional" and not trunk.capabilities.look_ahead:
+    can = trunk.capabilities.can_attend_bidirectionally
+    if attention_of(cfg, task.name, trunk) == "bidirectional" and not can:
         raise ConfigError(
             f"Expected `tasks.{task.name}.attention` to be causal, but got bidirectional: the "
             f"tokens of a {trunk.config.model_type} model cannot see what comes after them."

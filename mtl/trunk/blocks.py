@@ -64,13 +64,13 @@ def flatten(
     places = (batch.unit.flatten() >= 0).nonzero().squeeze(1)
     # No two rows share a unit's number.
     unit = _chosen(batch.unit, places) + places // width * width
-    ahead = _chosen(batch.bidirectional, places)
+    bidirectional = _chosen(batch.bidirectional, places)
     tokens = TrunkBatch(
         input_ids=_chosen(batch.input_ids, places),
         position_ids=_chosen(batch.position_ids, places),
         unit=unit,
         segment=_chosen(batch.segment, places),
-        bidirectional=ahead if causal else torch.ones_like(ahead),
+        bidirectional=bidirectional if causal else torch.ones_like(bidirectional),
         plain=False,
     )
     sizes = torch.unique_consecutive(unit, return_counts=True)[1].tolist()
@@ -114,10 +114,10 @@ def _block(
 ) -> Block:
     size = part.unit.shape[1]
     if units == 1 and window is None:
-        ahead = part.bidirectional
-        if bool(ahead.all()) and not bool(part.segment.any()):
+        bidirectional = part.bidirectional
+        if bool(bidirectional.all()) and not bool(part.segment.any()):
             return Block(size, None, causal=False)
-        if not bool(ahead.any()) and int(part.segment.max()) <= 1:
+        if not bool(bidirectional.any()) and int(part.segment.max()) <= 1:
             return Block(size, None, causal=True)
     seen = visible(part, causal_branches=causal, window=window)
     return Block(size, additive(seen, dtype), causal=False)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.data.collate import Collator, Pair
@@ -18,6 +18,7 @@ from mtl.trunk.load import load_trunk
 from mtl.types import Encoded, MicroBatch
 from tests.data.examples import example, store
 from tests.helpers import llama_config, save_tiny
+from tests.properties import max_examples
 
 PAD = 0
 
@@ -93,7 +94,7 @@ def parts(item: Encoded) -> list[Any]:
 
 
 @given(st.integers(0, 10**6), st.integers(1, 120), st.booleans())
-@settings(deadline=None, max_examples=100)
+@max_examples(100)
 def test_every_read_lands_on_its_own_token(seed: int, budget: int, share: bool) -> None:
     stores = some_stores(seed)
     groups = by_document(stores)
@@ -103,7 +104,7 @@ def test_every_read_lands_on_its_own_token(seed: int, budget: int, share: bool) 
 
 
 @given(st.integers(0, 10**6))
-@settings(deadline=None, max_examples=50)
+@max_examples(50)
 def test_a_document_is_encoded_once(seed: int) -> None:
     stores = some_stores(seed)
     batches = collator(stores, budget=10**6)(by_document(stores))

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.data import examples as module
 from mtl.data.examples import ArrowExamples, Filed, write_examples
 from mtl.types import Encoded
 from tests.data.examples import example
+from tests.properties import max_examples
 
 
 def equal(one: Encoded, other: Encoded) -> bool:
@@ -42,7 +43,7 @@ def filed(found: list[Encoded]) -> list[Filed]:
     return [(e, 3 * n, 2**64 - 1 - n) for n, e in enumerate(found)]
 
 
-@settings(max_examples=25, deadline=None)
+@max_examples(25)
 @given(
     shapes=st.lists(
         st.tuples(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.data.collate import Collator
@@ -19,6 +19,7 @@ from mtl.data.store import ExampleStore
 from mtl.types import MicroBatch, Step
 from tests.data.examples import example, store
 from tests.data.test_collate import check_reads, some_stores
+from tests.properties import max_examples
 
 
 def train_stores(seed: int = 0) -> list[ExampleStore]:
@@ -128,7 +129,7 @@ def test_denominators_are_the_masses_of_the_whole_step() -> None:
 
 
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 150), st.booleans())
-@settings(deadline=None, max_examples=60)
+@max_examples(60)
 def test_evaluation_has_every_example_once_over_all_ranks(
     seed: int, world: int, budget: int, share: bool
 ) -> None:

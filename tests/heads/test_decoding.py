@@ -3,11 +3,12 @@ import time
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.errors import ConfigError
 from mtl.heads.decoding import SCHEMES, transition_mask, viterbi, viterbi_packed
+from tests.properties import max_examples
 
 LABELS = {
     "iob1": ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"],
@@ -79,7 +80,7 @@ def test_viterbi_equals_brute_force(scheme: str, length: int) -> None:
         assert viterbi(scores, *masks).tolist() == valid[sums.argmax()].tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@max_examples(60)
 @given(
     scheme=st.sampled_from(SCHEMES),
     lengths=st.lists(st.integers(0, 7), max_size=6),
@@ -139,9 +140,9 @@ def test_thousands_of_sentences_take_no_time() -> None:
     )
     lengths = [1 + i % 40 for i in range(4000)]
     scores = torch.randn(sum(lengths), 9)
-    began = time.perf_counter()
+    began = time.process_time()
     viterbi_packed(scores, lengths, *masks)
-    assert time.perf_counter() - began < 5  # 0.2 s on an idle core
+    assert time.process_time() - began < 5  # 0.2 s as a rule
 
 
 def test_an_unreachable_label_is_never_chosen() -> None:

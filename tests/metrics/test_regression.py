@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import root_mean_squared_error
 
 from mtl.metrics.regression import pearson, regression_scores, regression_sums, rmse
+from tests.properties import max_examples
 
 
-@settings(max_examples=100, deadline=None)
+@max_examples(100)
 @given(
     seed=st.integers(0, 2**31),
     n=st.integers(5, 50),

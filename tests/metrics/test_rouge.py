@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from nltk.stem.porter import PorterStemmer
 from rouge_score.rouge_scorer import RougeScorer
@@ -14,6 +14,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from mtl.metrics.lcs import lcs_length, lcs_positions
 from mtl.metrics.porter import stem
 from mtl.metrics.rouge import KINDS, rouge, rouge_means, rouge_sums
+from tests.properties import max_examples
 
 SUFFIXES = re.findall(
     r"\w+",
@@ -51,13 +52,13 @@ def test_stems_equal_nltk() -> None:
     assert [stem(word) for word in words] == [porter.stem(word) for word in words]
 
 
-@settings(max_examples=200, deadline=None)
+@max_examples(200)
 @given(prediction=text, references=st.lists(text, min_size=1, max_size=3))
 def test_rouge_equals_rouge_score(prediction: str, references: list[str]) -> None:
     compare(prediction, references)
 
 
-@settings(max_examples=200, deadline=None)
+@max_examples(200)
 @given(*[st.lists(st.sampled_from("abc"), max_size=80)] * 2)
 def test_both_longest_common_subsequences_agree(a: list[str], b: list[str]) -> None:
     places = lcs_positions(a, b)

@@ -42,11 +42,13 @@ def ids(text: str) -> list[int]:
     return found
 
 
-def encoded(task: Task, by: TextEncoder | None = None, kind: str = "causal", **row: Any) -> Encoded:
+def encoded(
+    task: Task, by: TextEncoder | None = None, attention: str = "causal", **row: Any
+) -> Encoded:
     by = by or encoder()
     whole: Row = {**ROW, **row}
     (tokens,) = by.tokenize([task.document(whole)])
-    return task.encode(whole, tokens, by, kind)
+    return task.encode(whole, tokens, by, attention)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +186,7 @@ def test_no_row_is_longer_than_the_trunk_has_positions(tmp_path: Path, name: str
     for example in examples:
         assert all(len(document) <= 64 for document in example.documents)
         (branch,) = example.branches
-        alone = len(branch.ids) if trunk.kind == "encoder-decoder" else example.length
+        alone = len(branch.ids) if trunk.architecture == "encoder-decoder" else example.length
         assert alone <= 64
     found = task.write(trunk, head, examples, bidirectional=False)
     assert all(output.texts for output in found)
@@ -222,8 +224,8 @@ def test_an_encoder_is_refused(tmp_path: Path, name: str) -> None:
 def test_a_prompt_without_tokens_needs_causal_documents() -> None:
     """The last token could not be read both by the cache of the document and after it."""
     with pytest.raises(ConfigError, match=r"tasks\.gist\.options\.prompt.*at least one token"):
-        encoded(task_of(prompt=""), kind="bidirectional")
-    assert encoded(task_of(prompt="\n"), kind="bidirectional").outputs
+        encoded(task_of(prompt=""), attention="bidirectional")
+    assert encoded(task_of(prompt="\n"), attention="bidirectional").outputs
 
 
 def test_a_shared_head_is_of_tasks_that_write() -> None:
@@ -315,6 +317,6 @@ def test_sampled_texts_follow_from_the_seed(seed: int) -> None:
 
 def test_a_decoder_without_a_first_token_is_refused() -> None:
     trunk = trunk_of()
-    trunk.kind, trunk.start = "encoder-decoder", None
+    trunk.architecture, trunk.start = "encoder-decoder", None
     with pytest.raises(ConfigError, match=r"task 'gist'.*decoder_start_token_id"):
         task_of().fits(trunk)

@@ -99,7 +99,7 @@ def alone(trunk: Trunk, reference: Any, row: Row) -> tuple[Tensor, int]:
     prompt, (target,) = f"\n{row['question']}:", row["target"]
     end = end_id(trunk.tokenizer)
     assert end is not None
-    if trunk.kind == "encoder-decoder":
+    if trunk.architecture == "encoder-decoder":
         labels = ids(space + target, special=True)
         labels += [end] * (labels[-1] != end)  # Not every tokenizer ends a text itself.
         # Wordpiece drops the line break; prompt and document are tokenised as one text.
@@ -178,7 +178,7 @@ def check_worth(step: Step, trunk: Trunk) -> None:
     batches = [b.trunk for b in step.micro_batches]
     assert len(batches) > 1
     assert max(int(b.segment.max()) for b in batches) > 1
-    if trunk.kind == "decoder":
+    if trunk.architecture == "decoder":
         assert max(int(b.unit.max()) for b in batches) > 0
     assert sum(b.tokens for b in batches) < sum(b.unit.numel() for b in batches)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -146,7 +146,6 @@ def test_every_token_is_predicted_once(length: int, room: int, prefixed: bool) -
     assert found[-1] == end
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8"), min_size=1), st.integers(1, 9))
 def test_bytes_of_chunks_are_the_bytes_of_the_text(text: str, room: int) -> None:
     """Also where a token is a part of a character."""

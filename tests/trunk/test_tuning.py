@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.errors import ConfigError
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.trunk.trunk import Trunk
 from mtl.trunk.tuning import TUNINGS, Tuning, layer_list
 from tests.trunk.conftest import Load
@@ -31,7 +31,9 @@ def reached(trunk: Trunk, layer: nn.Module) -> set[str]:
         return tuple(map(detach, args)), {k: detach(v) for k, v in kwargs.items()}
 
     handle = layer.register_forward_pre_hook(cut, with_kwargs=True)
-    batch = build_rows([[Unit(some_ids(6, 0))]], 0, bidirectional=trunk.kind != "decoder").batch
+    batch = build_rows(
+        [[Unit(some_ids(6, 0))]], 0, bidirectional=trunk.architecture != "decoder"
+    ).batch
     trunk(batch).square().sum().backward()
     handle.remove()
     return {n for n, p in trunk.model.named_parameters() if p.grad is not None}

@@ -2,12 +2,9 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import train as script
-
-SCRIPT = Path(script.__file__).resolve()
+from mtl.cli.train import SCRIPT
 
 
 def run(tmp_path: Path, *argv: str) -> subprocess.CompletedProcess[str]:
@@ -16,14 +13,11 @@ def run(tmp_path: Path, *argv: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_is_quick(tmp_path: Path) -> None:
-    start = time.monotonic()
     result = run(tmp_path, "-X", "importtime", str(SCRIPT), "--help")
-    seconds = time.monotonic() - start
     assert result.returncode == 0
     assert result.stdout.startswith("Fine-tune one pretrained trunk")
     imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
     assert not imported & {"torch", "lightning", "transformers", "datasets", "wandb"}
-    assert seconds < 2
 
 
 def test_a_wrong_command_is_one_sentence(tmp_path: Path) -> None:
@@ -41,8 +35,8 @@ sys.path.insert(0, {str(SCRIPT.parent)!r})
 from tests.config.fakes import TASK_TYPES
 sys.modules["mtl.tasks"] = types.SimpleNamespace(TASK_TYPES=TASK_TYPES)
 sys.modules["mtl.training.run"] = types.SimpleNamespace(train=lambda cfg, run_dir: {{}})
-import train
-sys.exit(train.main())
+from mtl.cli.train import main
+sys.exit(main(sys.argv[1:]))
 """
     result = run(tmp_path, "-c", code, "task=ner,sentiment")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
