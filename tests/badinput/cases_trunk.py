@@ -79,5 +79,9 @@ CASES = [
         ("`tuning.cache` to be auto or false", "trunk.dropout=0 keeps them"),
         notes=1,
     ),
-    Case("rank", train("tuning=lora", "tuning.rank=0"), ("`tuning.rank` to be at least 1", "0")),
+    Case(
+        "rank",
+        train("tuning=lora", "tuning.rank=0"),
+        ("`tuning.rank`", "at least 1", "0"),
+    ),
 ]
