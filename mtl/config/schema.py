@@ -181,6 +181,9 @@ class TrainerConfig(Section):
     strategy: Annotated[Literal["auto", "ddp", "fsdp"], Lower] = "auto"
     """``ddp`` has the whole model in each process; ``fsdp`` parts it among them. ``auto`` is ddp
     where there are several."""
+    max_restarts: Whole = Field(0, ge=0)
+    """How often the processes of one machine start again, from the last checkpoint, after one of
+    them has crashed or was killed."""
     precision: Annotated[Literal["32-true", "bf16-mixed", "16-mixed"], Lower] = "32-true"
     max_epochs: Whole = Field(3, ge=1)
     max_steps: Whole | None = Field(None, ge=1)
