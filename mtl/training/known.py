@@ -107,7 +107,7 @@ class KnownStates(L.Callback):
             stage,
             name,
             self.folder / f"{name}.safetensors",
-            places(collator, [group for groups in passes for group in groups]),
+            places(collator, [group for planned in passes for group in planned.groups]),
             passes,
             collator,
         )
@@ -132,7 +132,7 @@ class KnownStates(L.Callback):
         """Compute a table, each rank its share of the passes."""
         if not work.places.count:
             return None
-        smallest = work.collator(work.passes[-1])[0]
+        smallest = work.collator.planned(work.passes[-1])
         sample = next(_states(trainer, trunk, [smallest]))
         beside = self.folder / f"{work.key}.{os.getpid()}-{time.time_ns()}.part"
         beside = Path(trainer.strategy.broadcast(str(beside)))
@@ -177,11 +177,9 @@ class KnownStates(L.Callback):
             rank, world = trainer.global_rank, trainer.world_size
             mine = work.passes[rank::world]
             with track(f"Reading {WORDS[work.stage]} texts", len(mine)) as advance:
-                for groups in mine:
-                    batches = work.collator(groups)
-                    found = _states(trainer, trunk, batches)
-                    for batch, states in zip(batches, found, strict=True):
-                        _write(file, batch, states, work)
+                for planned in mine:
+                    batch = work.collator.planned(planned)
+                    _write(file, batch, next(_states(trainer, trunk, [batch])), work)
                     advance(1)
         except OSError as error:
             problem = f"{file.path}: {error.strerror or error}"
