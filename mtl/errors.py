@@ -117,7 +117,7 @@ def nearest(name: object, known: Iterable[object], cutoff: float = 0.6) -> str |
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known name, or an empty string."""
-    near = nearest(name, known)
+    near = nearest(name, known, cutoff=0.5)
     return f" Did you mean '{near}'?" if near is not None else ""
 
 

@@ -41,7 +41,10 @@ def test_one_of_is_a_sentence_with_all_names() -> None:
     assert str(one_of("trunk.name", "hff", ["tiny", "hf"])) == (
         "Expected `trunk.name` to be one of {hf, tiny}, but got 'hff'. Did you mean 'hf'?"
     )
-    assert str(one_of("key", "x", iter(["only"])) == "Expected `key` to be one of {only}, but got 'x'."
+    assert (
+        str(one_of("key", "x", iter(["only"])))
+        == "Expected `key` to be one of {only}, but got 'x'."
+    )
 
 
 def test_names_need_not_be_text() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import typer
 
-import train as script
 from mtl.cli import build
-from mtl.config.arguments import parse_arguments
+from mtl.cli.arguments import parse_arguments
+from mtl.cli.train import CONF
 from mtl.config.compose import compose_checked
 from mtl.config.groups import Groups
 from mtl.config.joint import join_tasks
@@ -49,9 +49,9 @@ def test_train_commands_compose(command: str) -> None:
     arguments = parse_arguments(shlex.split(command, comments=True)[2:])
     if arguments.help or any(text.startswith("resume=") for text in arguments.overrides):
         return
-    groups = Groups([script.CONF])
+    groups = Groups([CONF])
     overrides = join_tasks(arguments.overrides, arguments.multirun, groups.choices("task"))
-    composed = compose_checked(overrides, [script.CONF], arguments.multirun)
+    composed = compose_checked(overrides, [CONF], arguments.multirun)
     assert composed.multirun == arguments.multirun
     assert composed.config.tasks
 

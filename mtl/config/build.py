@@ -39,7 +39,7 @@ def build(
     """
     if issubclass(cls, Section):
         section, wrong = check(cls, values, where, known)
-        return section, [str(problem) for problem in wrong]
+        return section, wrong
     builder = _Builder(known)
     try:
         made = builder.node(cls, values, where)

@@ -13,7 +13,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from mtl.config.resolve import to_values
+from mtl.config.plain import to_plain
+from mtl.errors import Problem
 
 _LOGGING = r"logging\.(handlers\.)?[A-Z]\w*(Handler|Formatter|Filter)|colorlog\.[A-Z]\w*Formatter"
 CALLED = {
@@ -31,16 +32,16 @@ CALLED = {
 STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
 
 
-def called(hydra: DictConfig) -> list[str]:
-    """Return a sentence for each setting of Hydra that would call something of its own.
+def called(hydra: DictConfig) -> list[Problem]:
+    """Return the problem of each setting of Hydra that would call something of its own.
 
     Args:
         hydra: The ``hydra`` node of a composed configuration.
     """
-    values, _ = to_values(hydra)
+    values, _ = to_plain(hydra)
+    advice = "Configuration files may not name code to run; take it out."
     return [
-        f"Expected `{key}` to be something of Hydra or of its plugins, but got '{value}': "
-        "configuration files may not name code to run; take it out."
+        Problem(key, "to be something of Hydra or of its plugins", f"got '{value}'", advice)
         for key, value in _leaves(values, "hydra")
         if not _harmless(key.rpartition(".")[2], value)
     ]

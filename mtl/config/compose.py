@@ -1,30 +1,43 @@
-"""Compose a command's configuration and report everything that is wrong with it at once."""
+"""Compose a command's configuration, once, and report everything that is wrong with it at once.
+
+Hydra puts files and overrides together, over the schema's defaults and without types; pydantic
+checks the result against the schema (:mod:`mtl.config.section`), and :mod:`mtl.config.rules` what
+has to hold between its keys.
+"""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.types import Override
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from hydra.version import setbase
+from omegaconf import DictConfig, OmegaConf, flag_override
 
 from mtl.config.code import called
 from mtl.config.groups import Groups
-from mtl.config.hydra_errors import as_config_error, sentence
-from mtl.config.overrides import Overrides, read_overrides
-from mtl.config.schema import Config, TaskConfig
-from mtl.config.store import register
-from mtl.config.validate import check, chosen_only, is_untyped
-from mtl.errors import ConfigError, did_you_mean, join_problems
+from mtl.config.hydra_errors import as_config_error
+from mtl.config.overrides import OPEN, Overrides, for_hydra, in_jobs, read_overrides, unchosen
+from mtl.config.plain import to_plain
+from mtl.config.rules import broken_rules
+from mtl.config.schema import Config, TaskConfig, dotted_keys
+from mtl.config.section import MISSING, check
+from mtl.errors import ConfigError, Place, Problem
 
-VERSION = "1.3"  # of Hydra whose behaviour conf/ is written for
+if TYPE_CHECKING:
+    from mtl.registry import Registry
+
+    TaskTypes = Registry[Any] | None
+
+VERSION = "1.3"  # of Hydra whose behavior conf/ is written for
 NAME = "train"
 
 
@@ -33,79 +46,104 @@ class Composed:
     """What a command asks for, checked."""
 
     config: Config
-    multirun: bool
-    sweep_dir: str
-    run_dir: str | None
-    """None if only Hydra knows it, since it is named after the job."""
+    cfg: DictConfig
+    """The same as Hydra composed it, with Hydra's own settings."""
+    typed: list[str]
+    """The overrides for Hydra, its own settings among them."""
+    hydra: Hydra
+    """Runs a job, or launches a sweep."""
+
+    @property
+    def jobs(self) -> list[str]:
+        """The overrides of a sweep, from which its sweeper makes those of the jobs."""
+        return [text for text in self.typed if not text.lstrip("+~").startswith("hydra")]
+
+    @property
+    def multirun(self) -> bool:
+        """Whether it is a sweep."""
+        return bool(self.cfg.hydra.mode == RunMode.MULTIRUN)
 
 
 def compose_checked(
     overrides: Sequence[str],
     folders: Sequence[Path],
     multirun: bool = False,
-    task_types: Any = None,
+    task_types: TaskTypes = None,
 ) -> Composed:
     """Compose the configuration of a command without side effects.
 
     Args:
         overrides: What was typed, tasks joined.
-        folders: Configuration folders, the project's own first.
+        folders: Configuration folders, the project's own first; a file of a later one wins over
+            one of the same name.
         multirun: Whether it is a sweep; its varied values are left for its jobs to check.
         task_types: The registered task types; those of :mod:`mtl.tasks` when unset.
 
     Raises:
-        ConfigError: With a sentence for each misspelt group, choice or key and each wrong value.
+        ConfigError: With a problem for each misspelt group, choice or key and each wrong value.
     """
     groups = Groups(folders)
     read = read_overrides(overrides, groups, multirun)
+    hydra = start_hydra(folders)
+    misspelt = tuple(f"tasks.{name}." for name in read.wrong.get("task", []))
+    read.values = [value for value in read.values if not value.key_or_group.startswith(misspelt)]
     try:
-        cfg = compose_untyped([*read.groups, *read.hydra], folders)
+        cfg = _compose(hydra, [*read.choices, *read.hydra, *map(for_hydra, read.values)], folders)
     except ConfigError as error:
-        raise ConfigError(join_problems([*read.problems, str(error)])) from error
-    sweep = multirun or cfg.hydra.mode == RunMode.MULTIRUN
-    if sweep and cfg.hydra.sweeper.get("params"):
-        _add_sweeper(read, cfg.hydra.sweeper.params, groups)
-    typed = _typed_tasks(read.groups)
-    files = _misplaced(typed, cfg)
-    problems = read.problems + _apply(read, cfg) + called(cfg.hydra)
-    problems += _called_in_jobs(read, folders)
-    files += _without_type(typed, cfg)
-    own = chosen_only(cfg, groups.choices("task"))
-    del own["hydra"]
-    skip = {*read.broken, *read.varied, *(["task"] if files else [])}
-    config, wrong = check(own, task_types, skip)
-    problems += files + [problem for problem in wrong if not _for_its_job(problem, read.swept)]
+        raise ConfigError(*read.problems, *error.problems) from error
+    if multirun or cfg.hydra.mode == RunMode.MULTIRUN:
+        _add_sweep_file(read, cfg, groups)
+    else:
+        cfg.hydra.mode = RunMode.RUN
+    problems = [*read.problems, *_files(read, cfg), *called(cfg.hydra)]
+    problems += _called_in_jobs(hydra, read, folders)
+    config, wrong = check_composed(cfg, task_types, groups.choices("task"), set(read.wrong))
+    problems += [problem for problem in wrong if not _left_for_jobs(problem, read, config)]
     if problems:
-        raise ConfigError(join_problems(list(dict.fromkeys(problems))))
-    with as_config_error():
-        named = "${hydra" in str(OmegaConf.to_container(cfg.hydra.run, resolve=False))
-        run_dir = None if named else str(cfg.hydra.run.dir)
-        return Composed(config, sweep, str(cfg.hydra.sweep.dir), run_dir)
+        raise ConfigError(*dict.fromkeys(problems))
+    composed = Composed(config, cfg, in_jobs(overrides), hydra)
+    with flag_override(cfg, ["struct", "readonly"], False):
+        cfg.hydra.overrides.task = [text.removeprefix("++") for text in composed.jobs]
+    return composed
 
 
-def compose_untyped(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
-    """Compose files and groups, with every default but without types, ``hydra`` included."""
+def start_hydra(folders: Sequence[Path]) -> Hydra:
+    """Return Hydra over some folders; see :func:`compose_checked`."""
+    setbase(VERSION)
+    store = ConfigStore.instance()
+    # Without types: every key that is wrong is to reach our check, not Hydra's, which stops at one.
+    store.store(group="schema", name="mtl", node=Config().model_dump(), package="_global_")
+    GlobalHydra.instance().clear()
+    places = create_config_search_path(str(folders[0].absolute()))
+    for folder in folders[1:]:
+        places.prepend("--config-dir", f"file://{folder.absolute()}", anchor="main")
+    return Hydra.create_main_hydra2(NAME, places)
+
+
+def _compose(hydra: Hydra, overrides: list[str], folders: Sequence[Path]) -> DictConfig:
     try:
-        cfg = _compose(["schema=untyped", *search_path(folders[1:]), *overrides], folders[0])
+        with as_config_error():
+            cfg = hydra.compose_config(NAME, overrides, RunMode.RUN, with_log_configuration=False)
     except ConfigError:
         raise
     except Exception as error:  # Hydra meets a file that is no mapping in many ways
         raise ConfigError(_odd_file(folders[1:], error)) from error
+    HydraConfig.instance().set_config(cfg)  # What ${hydra:...} reads; it locks the node.
     OmegaConf.set_struct(cfg, False)
-    _fill_tasks(cfg)
+    OmegaConf.set_readonly(cfg.hydra, False)
     return cfg
 
 
-def _odd_file(folders: Sequence[Path], error: Exception) -> str:
-    """Return a sentence on the file that Hydra cannot have composed."""
+def _odd_file(folders: Sequence[Path], error: Exception) -> Problem | str:
+    """Return the problem of the file that Hydra cannot have composed."""
     for file in (file for folder in folders for file in sorted(folder.glob("**/*.yaml"))):
         try:
             values = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as problem:
-            return f"{file}: Expected YAML, but it cannot be read: {first_line(problem)}."
+            return Problem(Place(file), "YAML", f"it cannot be read: {_first_line(problem)}")
         if not (values is None or (isinstance(values, dict) and all_text(values))):
-            return f"{file}: Expected `key: value` lines, but got {str(values)[:40]!r}."
-    return f"Expected files that Hydra can compose, but got: {first_line(error)}."
+            return Problem(Place(file), "`key: value` lines", f"got {str(values)[:40]!r}")
+    return f"Expected files that Hydra can compose, but got: {_first_line(error)}."
 
 
 def all_text(values: Mapping[Any, Any]) -> bool:
@@ -113,160 +151,156 @@ def all_text(values: Mapping[Any, Any]) -> bool:
     return all(isinstance(key, str) for key in values)
 
 
-def first_line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     """Return what an error says first, without its full stop."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def run_folder(overrides: Sequence[str], conf: Path) -> str:
-    """Return the folder of a run as Hydra would name it.
-
-    Args:
-        overrides: What Hydra is to be called with.
-        conf: The project's configuration folder.
-
-    Raises:
-        ConfigError: If Hydra refuses an override.
-    """
-    cfg = _compose(overrides, conf)
-    with as_config_error():
-        return str(cfg.hydra.run.dir)
-
-
-def _compose(overrides: Sequence[str], conf: Path) -> DictConfig:
-    register()
-    with as_config_error(), initialize_config_dir(str(conf.absolute()), version_base=VERSION):
-        return compose(NAME, list(overrides), return_hydra_config=True)
-
-
-def search_path(folders: Sequence[Path]) -> list[str]:
-    """Return the override that makes Hydra look into further folders."""
-    places = ",".join(f"'file://{folder.absolute()}'" for folder in folders)
-    return [f"hydra.searchpath=[{places}]"] if folders else []
-
-
-def _fill_tasks(cfg: DictConfig) -> None:
-    """Put the defaults of a task under what its file says."""
-    defaults = OmegaConf.to_container(OmegaConf.structured(TaskConfig))
-    if not isinstance(cfg.get("tasks"), DictConfig):
-        return
-    for name, task in cfg.tasks.items():
-        if isinstance(task, DictConfig):
-            cfg.tasks[name] = OmegaConf.merge(defaults, task)
-
-
-def _typed_tasks(groups: Sequence[str]) -> list[str]:
-    """Return the tasks that a command chooses by name."""
-    chosen = next((text for text in groups if text.startswith("task=")), "")
-    return [name for name in chosen.partition("=")[2].strip("[]").split(",") if name]
-
-
-def _misplaced(typed: Sequence[str], cfg: DictConfig) -> list[str]:
-    """Take out what task files without a package line gave; return a sentence for each file."""
-    if cfg.pop("task", None) is None:
-        return []
-    return [
-        f"Expected task/{name}.yaml to begin with the line `# @package tasks.{name}`, but its keys "
-        "are not there."
-        for name in typed
-        if name not in (cfg.get("tasks") or {})
-    ]
-
-
-def _without_type(typed: Sequence[str], cfg: DictConfig) -> list[str]:
-    """Return a sentence for each chosen task that has keys, but no type."""
+def _files(read: Overrides, cfg: DictConfig) -> list[Problem]:
+    """Return the problems of the chosen task files, and of keys of tasks that were not chosen."""
     tasks = cfg.get("tasks")
-    return [
-        f"Expected `tasks.{name}.type` to be given in task/{name}.yaml, such as "
-        "text_classification, but it is missing."
-        for name in typed
-        if isinstance(tasks, DictConfig) and name in tasks and is_untyped(tasks[name])
-    ]
-
-
-def _add_sweeper(read: Overrides, params: Any, groups: Groups) -> None:
-    """Check what a sweep's file varies as if it had been typed."""
-    given = {override.key_or_group for override in (*read.values, *read.swept)}
-    texts = [f"{key}={value}" for key, value in params.items() if key not in given]
-    more = read_overrides(texts, groups, multirun=True)
-    read.problems += more.problems
-    read.swept += more.swept
-    read.broken |= more.broken
-    read.varied |= more.varied
-
-
-def _called_in_jobs(read: Overrides, folders: Sequence[Path]) -> list[str]:
-    """Return what :func:`called` finds in the other files that a sweep varies.
-
-    The project's own files name nothing; those of further folders are read one after the other.
-    """
-    if len(folders) == 1:
-        return []
-    found = []
-    for text in read.varied_files:
-        group = text.partition("=")[0]
-        others = [other for other in read.groups if other.partition("=")[0] != group]
-        with contextlib.suppress(ConfigError):  # its own job will say so
-            found += called(compose_untyped([*others, text, *read.hydra], folders).hydra)
-    return found
-
-
-def _for_its_job(problem: str, swept: Sequence[Override]) -> bool:
-    """Whether a problem is about a value that a sweep varies, so that only one job may have it."""
-    return any(problem.startswith(f"Expected `{override.key_or_group}`") for override in swept)
-
-
-def _apply(read: Overrides, cfg: DictConfig) -> list[str]:
-    """Put typed values into the tree; return a sentence for each that has no place there."""
+    known = list(tasks) if isinstance(tasks, DictConfig) else []
+    typed = [name for name in known if not is_untyped(tasks[name])]
     problems = []
-    for override in [*read.values, *read.swept]:
-        key = override.key_or_group
-        if _of_task(key, read.broken.get("task", [])):
-            continue
-        if not (override.is_add() or override.is_force_add()) and (
-            problem := _unchosen(key, cfg.get("tasks"))
-        ):
-            problems.append(problem)
-            continue
-        try:
-            _set(cfg, key, override)
-        except OmegaConfBaseException as error:
-            problems.append(f"Unknown key `{key}`: {sentence(error)}")
+    misplaced = cfg.pop("task", None) is not None
+    for name in read.chosen("task"):
+        file = Place(f"task/{name}.yaml")
+        if misplaced and name not in known:
+            line = f"the line `# @package tasks.{name}` at its beginning"
+            problems.append(Problem(file, line, "its keys are not there"))
+        elif name in known and name not in typed:
+            expected = f"`tasks.{name}.type` to be given, such as text_classification"
+            problems.append(Problem(file, expected, "it is missing"))
+    if problems:
+        read.wrong.setdefault("task", [])
+    # A trunk's or an experiment's file may have keys for a task that the run leaves out.
+    for value in read.values:
+        if (stray := unchosen(value, map(str, typed or known))) is not None:
+            problems.append(stray)
+            tasks.pop(value.key_or_group.split(".")[1], None)
     return problems
 
 
-def _of_task(key: str, names: Sequence[str]) -> bool:
-    return any(key.startswith(f"tasks.{name}.") for name in names)
+def is_untyped(task: Any) -> bool:
+    """Whether a task has keys, but its type is missing."""
+    if not isinstance(task, Mapping | DictConfig):
+        return False
+    return "type" not in task or OmegaConf.is_missing(task, "type")
 
 
-def _unchosen(key: str, tasks: Any) -> str | None:
-    """Return a sentence if a key belongs to a task that the run does not have."""
-    parts = key.split(".")
-    known = list(tasks) if isinstance(tasks, DictConfig) else []
-    # A trunk's or an experiment's file may have keys for a task that the run leaves out.
-    chosen = [name for name in known if not is_untyped(tasks[name])] or known
-    if parts[0] != "tasks" or len(parts) < 3 or parts[1] in chosen:
-        return None
-    return (
-        f"Expected `{key}` to be about a chosen task, one of {{{', '.join(map(str, chosen))}}}, but"
-        f" got '{parts[1]}'.{did_you_mean(parts[1], chosen)}"
+def _add_sweep_file(read: Overrides, cfg: DictConfig, groups: Groups) -> None:
+    """Check what a sweep's file varies as if it had been typed."""
+    cfg.hydra.mode = RunMode.MULTIRUN
+    given = {value.key_or_group for value in read.values} | set(read.varied)
+    params = cfg.hydra.sweeper.get("params") or {}
+    texts = [f"{key}={value}" for key, value in params.items() if key not in given]
+    more = read_overrides(texts, groups, multirun=True)
+    read.problems += more.problems
+    read.varied |= more.varied
+    for value in more.values:
+        OmegaConf.update(cfg, value.key_or_group, _parsed(for_hydra(value)), force_add=True)
+    read.values += more.values
+
+
+def _parsed(text: str) -> Any:
+    return yaml.safe_load(text.partition("=")[2])
+
+
+def _called_in_jobs(hydra: Hydra, read: Overrides, folders: Sequence[Path]) -> list[Problem]:
+    """Return what :func:`called` objects to in the other files that a sweep varies.
+
+    The project's own files name nothing; those of further folders are read one after the other.
+    """
+    problems: list[Problem] = []
+    for group, names in read.varied.items() if len(folders) > 1 else ():
+        others = [text for text in read.choices if not text.startswith(f"{group}=")]
+        for name in names:
+            try:
+                cfg = _compose(hydra, [*others, f"{group}={name}", *read.hydra], folders)
+            except ConfigError:  # its own job will say so
+                continue
+            problems += called(cfg.hydra)
+    return problems
+
+
+def _left_for_jobs(problem: Problem, read: Overrides, config: Config) -> bool:
+    """Whether a problem is about a value that a sweep varies, so that only one job may have it."""
+    key = str(problem.where).partition("[")[0]
+    known = dotted_keys(names=tuple(config.tasks))
+    return key in read.varied and (key in known or key.rpartition(".")[0].endswith(OPEN))
+
+
+def check_composed(
+    cfg: DictConfig,
+    task_types: TaskTypes = None,
+    known_tasks: Sequence[str] | None = None,
+    skip: set[str] | None = None,
+) -> tuple[Config, list[Problem]]:
+    """Return the typed tree of what Hydra composed, and everything that is wrong with it.
+
+    Tasks that have keys but were not chosen are left out: an experiment may describe more tasks
+    than a run trains, and so may the overrides of a sweep over sets of tasks.
+
+    Args:
+        cfg: What Hydra composed; the defaults of its tasks are filled in.
+        task_types: The registered task types; those of :mod:`mtl.tasks` when unset.
+        known_tasks: The tasks that have files; one without, and without a type, is misspelt. All
+            are right when unset.
+        skip: Groups whose choice is known to be wrong; rules about them are left out.
+    """
+    _fill_tasks(cfg, known_tasks)
+    values, unresolved = to_plain(
+        OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
     )
+    tasks = values.get("tasks")
+    names = tuple(map(str, tasks)) if isinstance(tasks, dict) else ()
+    config, wrong = check(Config, values, known=dotted_keys(names=names))
+    for task in config.tasks.values():
+        task.columns = {role: column for role, column in task.columns.items() if column is not None}
+    problems = [
+        Problem(keys[0], "to resolve", f"got: {why}", also(keys))
+        for why, keys in unresolved.items()
+    ]
+    failed = {key for keys in unresolved.values() for key in keys}
+    problems += [problem for problem in wrong if problem.where not in failed]
+    if task_types is None:
+        from mtl.tasks import TASK_TYPES as task_types
+    keys = [str(problem.where) for problem in problems]
+    rules = broken_rules(config, task_types, skip or set())
+    return config, problems + [rule for rule in rules if not _follows(str(rule.where), keys)]
 
 
-def _set(cfg: DictConfig, key: str, override: Override) -> None:
-    if override.is_delete():
-        node, _, leaf = key.rpartition(".")
-        parent = OmegaConf.select(cfg, node) if node else cfg
-        if isinstance(parent, DictConfig):
-            parent.pop(leaf, None)
-        return
-    OmegaConf.update(cfg, key, _one_value(override), merge=True, force_add=True)
+def also(keys: Sequence[str]) -> str:
+    """Return which further keys a problem is about, in a sentence."""
+    return f"So it is with {len(keys) - 1} more keys." if len(keys) > 1 else ""
 
 
-def _one_value(override: Override) -> Any:
-    """Return the value of an override, the first one if a sweep varies it."""
-    if not override.is_sweep_override():
-        return override.value()
-    if override.is_discrete_sweep():
-        return Override._convert_value(next(iter(override.sweep_iterator())))
-    return getattr(override.value(), "start", None)
+def _fill_tasks(cfg: DictConfig, known: Sequence[str] | None) -> None:
+    """Put the defaults of a task under what its file says; drop tasks that were not chosen."""
+    tasks = cfg.get("tasks")
+    with flag_override(cfg, ["struct", "readonly"], False):
+        for name in list(tasks) if isinstance(tasks, DictConfig) else []:
+            if is_untyped(tasks[name]) and (known is None or name in known):
+                tasks.pop(name)
+            elif isinstance(tasks[name], DictConfig):
+                tasks[name] = OmegaConf.merge(TaskConfig().model_dump(), tasks[name])
+
+
+def _follows(key: str, wrong: Sequence[str]) -> bool:
+    """Whether a rule only fails since a key that it reads is wrong."""
+    return any(key == w or key.startswith(f"{w}.") or w == f"{key}.type" for w in wrong)
+
+
+def checked(cfg: DictConfig, task_types: TaskTypes = None) -> Config:
+    """Return the typed tree of what Hydra composed.
+
+    Raises:
+        ConfigError: With a problem for every key, type, value and rule that is wrong.
+    """
+    config, problems = check_composed(cfg, task_types)
+    if problems:
+        raise ConfigError(*problems)
+    return config
+
+
+__all__ = ["MISSING", "Composed", "check_composed", "checked", "compose_checked", "start_hydra"]

@@ -9,7 +9,7 @@ import yaml
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl.errors import ConfigError
+from mtl.errors import ConfigError, Place, Problem
 
 
 @contextmanager
@@ -18,22 +18,22 @@ def as_config_error() -> Iterator[None]:
     try:
         yield
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        raise ConfigError(sentence(error)) from error
+        raise ConfigError(told(error)) from error
 
 
-def yaml_sentence(error: yaml.YAMLError) -> str:
+def yaml_problem(error: yaml.YAMLError) -> Problem | str:
     """Return where a YAML file is broken, and how."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return f"Expected YAML, but got: {_line(error).rstrip('.')}."
     what = str(getattr(error, "problem", None) or "a mistake").rstrip(".")
-    return f"{mark.name}:{mark.line + 1}: Expected YAML, but reading stopped: {what}."
+    return Problem(Place(mark.name, mark.line + 1), "YAML", f"reading stopped: {what}")
 
 
-def sentence(error: BaseException) -> str:
+def told(error: BaseException) -> Problem | str:
     """Return the error's own words in one line, with the key it is about if it knows one."""
     if isinstance(error, yaml.YAMLError):
-        return yaml_sentence(error)
+        return yaml_problem(error)
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
     parts = [_line(error)] if str(error) else []
     if cause is not None and _line(cause) not in parts:

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from mtl.errors import Problem, nearest
 
 
-def unknown_key(key: str, names: Sequence[str], known: Sequence[str], node: str = "") -> Problem:
+def unknown_key(
+    key: str,
+    names: Sequence[str],
+    known: Sequence[str],
+    node: str = "",
+    near: str | None = None,
+) -> Problem:
     """Return the problem of a dotted key that does not exist.
 
     Args:
@@ -15,13 +21,14 @@ def unknown_key(key: str, names: Sequence[str], known: Sequence[str], node: str 
         names: What would have been right in its place.
         known: All dotted keys, for one that stands elsewhere.
         node: The key of its group.
+        near: The key that was meant, as words, where it is known.
     """
     beside = [f"{node}.{name}" if node else name for name in sorted(names)]
-    near = suggest_key(key, [*beside, *known])
-    inside = f" of `{node}`" if node else ""
-    choice = f", one of {{{', '.join(sorted(names))}}}" if names else ""
+    near = near or suggest_key(key, [*beside, *known])
+    choice = f", one of {{{', '.join(sorted(names))}}}" if names and not near else ""
+    inside = f" of `{node}`" if choice and node else ""
     advice = f"Did you mean {near}?" if near else ""
-    return Problem(key, f"to be a key{inside}{choice}", "there is none of that name", advice)
+    return Problem(key, f"to be a key{inside}{choice}", "it is none", advice)
 
 
 ALIASES = {

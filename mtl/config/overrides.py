@@ -1,10 +1,11 @@
-"""Read the overrides of the command line before Hydra does, and note everything wrong with them.
+"""Read the overrides of a command line before Hydra does, and note everything wrong with them.
 
 Hydra stops at the first override that it does not know and names no near one.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -12,36 +13,41 @@ from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, ValueType
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
 from mtl.config.groups import Groups
-from mtl.config.keys import dotted_keys, is_key
-from mtl.config.nearest import choose, suggest_key, unknown_key
-from mtl.config.schema import Config
+from mtl.config.names import suggest_key, unknown_key
+from mtl.config.schema import Config, dotted_keys
+from mtl.errors import Problem, did_you_mean, one_of
 from mtl.secrets import SECRET_KEY, SECRET_VARIABLE
 
-ONE = ("trunk", "tuning", "mixing", "balancing")  # groups of which several files make no sense
-OPEN = ("tasks.", "logger.use.")  # nodes that are mappings for Hydra
+ONE = ("trunk", "tuning", "mixing", "balancing")
+"""Groups of which several files make no sense."""
+OPEN = ("columns", "head", "options", "use", "metrics")
+"""Keys whose value is a mapping with keys of its own."""
+_KEY = re.compile(r"[+~]{0,2}([\w.]+)=")
 
 
 @dataclass
 class Overrides:
     """The overrides of a command, sorted by what they are."""
 
-    groups: list[str] = field(default_factory=list)
-    """Choices of files, one for each group; a sweep's by its first value."""
+    choices: list[str] = field(default_factory=list)
+    """For Hydra: a choice of files for each group; the first of those that a sweep varies."""
     values: list[Override] = field(default_factory=list)
-    """Values of single keys, without those that a sweep varies."""
-    swept: list[Override] = field(default_factory=list)
-    """Values that a sweep varies."""
-    varied: set[str] = field(default_factory=set)
-    """Groups that a sweep varies, other than the tasks."""
-    varied_files: list[str] = field(default_factory=list)
-    """A choice of each file that a sweep varies, the first ones left out."""
+    """Values of single keys, those that a sweep varies among them."""
     hydra: list[str] = field(default_factory=list)
-    """What is for Hydra itself."""
-    broken: dict[str, list[str]] = field(default_factory=dict)
+    """Hydra's own settings."""
+    varied: dict[str, list[str]] = field(default_factory=dict)
+    """What a sweep varies: a key, or a group with the choices that its first job leaves out."""
+    wrong: dict[str, list[str]] = field(default_factory=dict)
     """Groups whose choice is wrong, with the wrong names."""
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem | str] = field(default_factory=list)
+
+    def chosen(self, group: str) -> list[str]:
+        """Return the files that the command line names for a group."""
+        text = next((text for text in self.choices if text.startswith(f"{group}=")), "")
+        return [name for name in text.partition("=")[2].strip("[]").split(",") if name]
 
 
 def read_overrides(overrides: Iterable[str], groups: Groups, multirun: bool) -> Overrides:
@@ -63,89 +69,121 @@ def read_overrides(overrides: Iterable[str], groups: Groups, multirun: bool) -> 
         if override.is_sweep_override() and not multirun:
             out.problems.append(_sweep_without_m(text, override))
         else:
-            _sort(text, override, groups, out)
+            _sort(override, groups, out)
     return out
 
 
-def open_keys(overrides: Iterable[str]) -> list[str]:
-    """Return checked overrides for Hydra, with ``++`` before keys that no YAML file need have.
+def for_hydra(override: Override) -> str:
+    """Return a value's override as Hydra takes it, by its first value where a sweep varies it.
 
-    Hydra knows a task by what its file says; our own check knows all its keys.
+    Hydra knows only the keys that the files have; the schema knows all of them, and the keys that
+    no schema knows are to reach it, so that all of them are refused at once.
     """
-    return [f"++{text}" if text.startswith(OPEN) else text for text in overrides]
+    key, text = override.key_or_group, override.input_line or ""
+    if override.is_sweep_override():
+        text = f"{override.get_key_element()}={_first_value(override)}"
+    known = key in dotted_keys() and not key.startswith("logger.use")
+    return text if known or text.startswith(("+", "~")) else f"++{text}"
 
 
-def _sort(text: str, override: Override, groups: Groups, out: Overrides) -> None:
-    key = override.key_or_group
+def in_jobs(overrides: Iterable[str]) -> list[str]:
+    """Return checked overrides as a sweep's jobs take them; see :func:`for_hydra`."""
+    opened = ("tasks.", "logger.use.", *(f"{group}.options." for group in ONE))
+    return [f"++{text}" if text.startswith(opened) else text for text in overrides]
+
+
+def _first_value(override: Override) -> str:
+    if override.is_discrete_sweep():
+        return str(next(iter(override.sweep_string_iterator())))
+    return str(getattr(override.value(), "start", "null"))
+
+
+def _sort(override: Override, groups: Groups, out: Overrides) -> None:
+    key, text = override.key_or_group, override.input_line or ""
     if override.is_hydra_override():
-        if key.startswith("hydra/") or is_key(HydraConf, key.removeprefix("hydra.")):
+        known = OmegaConf.structured(HydraConf)
+        if key.startswith("hydra/") or _is_key_of(known, key.removeprefix("hydra.")):
             out.hydra.append(text)
         else:
-            out.problems.append(
-                unknown_key(key, (), [f"hydra.{k}" for k in dotted_keys(HydraConf)])
-            )
+            names = [f"hydra.{name}" for name in _keys_of(known)]
+            out.problems.append(unknown_key(key, (), names))
     elif key in groups:
         _choose(override, groups, out)
     elif key == "tasks" and not override.is_delete():
         out.problems.append(_tasks_by_name(text, override))
-    elif "." not in key and not is_key(Config, key):
+    elif "." not in key and key not in Config.model_fields:
         out.problems.append(_unknown_name(key, groups))
     elif override.value_type == ValueType.GLOB_CHOICE_SWEEP:
-        out.problems.append(f"Expected values for `{key}`, but got '{text}', which is for groups.")
-    elif override.is_sweep_override():
-        out.swept.append(override)
+        out.problems.append(Problem(key, "to be values", f"got '{text}', which is for groups"))
     else:
         out.values.append(override)
+        if override.is_sweep_override():
+            out.varied[key] = []
 
 
-def _tasks_by_name(text: str, override: Override) -> str:
-    """Return the sentence for ``tasks=ner``, which is meant as ``task=ner``."""
+def _keys_of(node: object, prefix: str = "") -> Iterable[str]:
+    """Yield every dotted key of Hydra's own schema."""
+    if OmegaConf.is_dict(node):
+        for key in node:  # type: ignore[attr-defined]
+            yield f"{prefix}{key}"
+            if not OmegaConf.is_missing(node, str(key)):
+                yield from _keys_of(node[key], f"{prefix}{key}.")  # type: ignore[index]
+
+
+def _is_key_of(node: object, key: str) -> bool:
+    """Whether Hydra's own schema has a key; below its open mappings all keys are right."""
+    known = list(_keys_of(node))
+    parent, _, _ = key.rpartition(".")
+    opened = parent in known and not any(name.startswith(f"{parent}.") for name in known)
+    return key in known or opened or (bool(parent) and key.startswith(_OPEN_IN_HYDRA))
+
+
+_OPEN_IN_HYDRA = ("launcher.", "sweeper.", "callbacks.", "job.env_set.", "job_logging.")
+
+
+def _tasks_by_name(text: str, override: Override) -> Problem:
+    """Return the problem of ``tasks=ner``, which is meant as ``task=ner``."""
     value = text.partition("=")[2]
     names = "..." if isinstance(override._value, dict) or not value else value
-    return (
-        f"Expected `tasks` to be given key by key, such as tasks.ner.weight=2, but got '{text}'. "
-        f"Did you mean `task={names}`?"
-    )
+    expected = "to be given key by key, such as tasks.ner.weight=2"
+    return Problem("tasks", expected, f"got '{text}'", f"Did you mean `task={names}`?")
 
 
 def _choose(override: Override, groups: Groups, out: Overrides) -> None:
     """Check a group's choice, and keep what is right of it."""
     group = override.key_or_group
-    if any(text.lstrip("+~").partition("=")[0] == group for text in out.groups):
-        out.problems.append(f"Expected `{group}` to be given once, but got it twice.")
-        return
+    if out.chosen(group) or any(text.startswith(f"~{group}") for text in out.choices):
+        out.problems.append(Problem(group, "to be given once", "got it twice"))
     if override.is_delete():
-        out.groups.append(override.input_line or "")
+        out.choices.append(override.input_line or "")
         return
-    known = groups.choices(group)
     if group in ONE and isinstance(override.value(), list):
         text = override.get_value_string()
-        out.problems.append(f"Expected `{group}` to be one name, but got {text}.")
+        out.problems.append(Problem(group, "to be one name", f"got {text}"))
         return
-    if override.is_sweep_override() and group != "task":
-        out.varied.add(group)
+    known = groups.choices(group)
     names = list(dict.fromkeys(_names(override, known)))
-    wrong = [name for name in names if name not in known]
-    if wrong:
-        out.broken[group] = wrong
-        out.problems += [_no_such_file(group, name, known) for name in wrong]
     right = [name for name in names if name in known]
+    if wrong := [name for name in names if name not in known]:
+        out.wrong[group] = wrong
+        out.problems += [_no_such_file(group, name, known) for name in wrong]
+    if override.is_sweep_override() and group != "task":
+        out.varied[group] = right[1:]
     if right:
         several = isinstance(override.value(), list) or group == "task"
-        if override.is_sweep_override():
-            out.varied_files += [f"{group}={name}" for name in right[1:]]
-        out.groups.append(f"{group}=[{','.join(right)}]" if several else f"{group}={right[0]}")
+        out.choices.append(f"{group}=[{','.join(right)}]" if several else f"{group}={right[0]}")
 
 
-def _no_such_file(group: str, name: str, known: list[str]) -> str:
-    """Return the sentence for a file that is not there; a task may be the user's own to write."""
-    text = choose(group, name, known)
-    if group != "task" or "Did you mean" in text:
-        return text
-    return (
-        f"{text} A task of your own is a file FOLDER/task/{in_name(name)}.yaml and --config-dir "
-        "FOLDER; see docs/adding-a-task.md."
+def _no_such_file(group: str, name: str, known: list[str]) -> Problem:
+    """Return the problem of a file that is not there; a task may be the user's own to write."""
+    problem = one_of(group, name, known)
+    if group != "task" or problem.advice:
+        return problem
+    advice = (
+        f"A task of your own is a file FOLDER/task/{in_name(name)}.yaml and --config-dir FOLDER; "
+        "see docs/adding-a-task.md."
     )
+    return Problem(group, problem.expected, problem.found, advice)
 
 
 def in_name(name: str) -> str:
@@ -160,29 +198,34 @@ def _names(override: Override, known: list[str]) -> list[str]:
             return ["a range of numbers"]
         if isinstance(override._value, Glob):
             return override._value.filter(known)
-        texts = [Override._convert_value(v) for v in override.sweep_iterator()]
+        texts = [Override._convert_value(value) for value in override.sweep_iterator()]
     else:
         texts = [override.value()]  # type: ignore[list-item]
     flat = [name for text in texts for name in (text if isinstance(text, list) else [text])]
     return ["null" if name is None else str(name) for name in flat]
 
 
-def _unknown_name(key: str, groups: Groups) -> str:
-    tops = [k for k in dotted_keys(Config) if "." not in k]
-    known = [*groups.names, *tops, *dotted_keys(Config)]
+def _unknown_name(key: str, groups: Groups) -> Problem:
+    """Return the problem of a name that is neither a group nor a key."""
+    names = [*groups.names, *dotted_keys()]
     if SECRET_VARIABLE.search(key) or SECRET_KEY.search(key):
-        return (
-            f"Expected a group of {{{', '.join(groups.names)}}} or a key, but got '{key}'; a "
-            f"secret goes into the environment (export {key}=…), where it is not written down."
+        advice = (
+            f"A secret goes into the environment (export {key}=…), where it is not written down."
         )
-    near = suggest_key(key, known) or suggest_key(key.lower().replace("-", "_"), known)
-    advice = f" Did you mean {near}?" if near else ""
-    return f"Expected a group of {{{', '.join(groups.names)}}} or a key, but got '{key}'.{advice}"
+    else:
+        near = suggest_key(key, names) or suggest_key(key.lower().replace("-", "_"), names)
+        advice = f"Did you mean {near}?" if near else ""
+    expected = f"to be a key, or a group of {{{', '.join(groups.names)}}}"
+    return Problem(key, expected, "it is none", advice)
 
 
-def _unreadable(text: str, error: HydraException) -> str:
+def _unreadable(text: str, error: HydraException) -> Problem | str:
+    """Return what is wrong with an override that Hydra's grammar refuses."""
     if "=" not in text:
-        return f"Expected `key=value`, but got '{text}'."
+        return Problem(text, "to be `key=value`", "it has no `=`")
+    typed, known = _KEY.match(text), dotted_keys()
+    if typed and typed[1] not in known and (near := suggest_key(typed[1], known)):
+        return unknown_key(typed[1], (), known, near=near)  # Such as one with a digit in front.
     reason = str(error).splitlines()[0].rstrip(".")
     return (
         f"Expected '{text}' to be `key=value` in Hydra's grammar, but found: {reason}; put quotes"
@@ -190,11 +233,20 @@ def _unreadable(text: str, error: HydraException) -> str:
     )
 
 
-def _sweep_without_m(text: str, override: Override) -> str:
+def _sweep_without_m(text: str, override: Override) -> Problem:
     key, _, value = text.partition("=")
-    if not override.is_choice_sweep() or "(" in value:
-        return f"Expected one value for `{key}`, but got '{value}'; add -m to sweep over them."
-    return (
-        f"Expected one value for `{key}`, but got '{value}'; add -m to sweep over them, or write"
-        f" {key}=[{value}] for a list."
-    )
+    advice = "Add -m to sweep over them"
+    if override.is_choice_sweep() and "(" not in value:
+        advice += f", or write {key}=[{value}] for a list"
+    return Problem(key, "to be one value", f"got '{value}'", f"{advice}.")
+
+
+def unchosen(override: Override, chosen: Iterable[str]) -> Problem | None:
+    """Return the problem of a typed key that belongs to a task which the run does not have."""
+    parts, names = override.key_or_group.split("."), list(chosen)
+    added = override.is_add() or override.is_force_add()
+    if added or parts[0] != "tasks" or len(parts) < 3 or parts[1] in names:
+        return None
+    expected = f"to be about a chosen task, one of {{{', '.join(names)}}}"
+    advice = did_you_mean(parts[1], names).strip()
+    return Problem(override.key_or_group, expected, f"got '{parts[1]}'", advice)

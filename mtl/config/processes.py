@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mtl.config.folders import to_plain
 from mtl.config.schema import Config
 from mtl.errors import ConfigError
 from mtl.launch.place import launcher, place
@@ -63,7 +62,7 @@ def train_in_processes(cfg: Config, run_dir: Path, script: Path) -> dict[str, fl
     """
     from mtl.launch.parent import check_finished, run_processes
 
-    run_processes(to_plain(cfg), run_dir, own_processes(cfg), script, _sweep_variables())
+    run_processes(cfg.model_dump(), run_dir, own_processes(cfg), script, _sweep_variables())
     return check_finished(run_dir, METRICS_FILE)
 
 

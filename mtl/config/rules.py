@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any
 
-from mtl.config.build import NOT_GIVEN, build
-from mtl.config.nearest import choose, unknown_key
+from mtl.config.build import build
+from mtl.config.names import unknown_key
 from mtl.config.schema import Config, TaskConfig
-from mtl.errors import ConfigError, did_you_mean
+from mtl.config.section import MISSING, check
+from mtl.errors import Problem, did_you_mean, one_of
 
 if TYPE_CHECKING:
     from mtl.registry import Registry
 
 LONGEST_NAME = 50
 NAME = f"letters, digits, `_` and `-`, at most {LONGEST_NAME} of them"
-ID = "id"  # the column of a row's own name, which every task may have
+ID = "id"
+"""The column of a row's own name, which every task may have."""
+SCORE = "val/score"
 
 
-def broken_rules(config: Config, task_types: Registry[Any], skip: Set[str]) -> list[str]:
-    """Return a sentence for each rule that does not hold.
+def broken_rules(config: Config, task_types: Registry[Any], skip: Set[str]) -> list[Problem]:
+    """Return the problem of each rule that does not hold.
 
     Args:
         config: A configuration whose keys and types are right.
@@ -32,51 +35,59 @@ def broken_rules(config: Config, task_types: Registry[Any], skip: Set[str]) -> l
         problems += _tasks(config.tasks, task_types) + _monitor(config, task_types)
     if "trunk" not in skip:
         problems += _trunk(config)
+    problems += _methods(config, skip)
     if "tuning" not in skip:
         problems += _tuning(config)
     return problems + _trainer(config) + _logger(config)
 
 
-def _tasks(tasks: dict[str, TaskConfig], task_types: Registry[Any]) -> list[str]:
+def _tasks(tasks: Mapping[str, TaskConfig], task_types: Registry[Any]) -> list[Problem]:
     if not tasks:
-        return ["Expected `task` to name at least one task, such as task=ner,sentiment."]
-    typed = [name for name, task in tasks.items() if task.type != NOT_GIVEN]
+        return [
+            Problem("task", "to name at least one task, such as task=ner,sentiment", "it is empty")
+        ]
+    typed = [name for name, task in tasks.items() if task.type != MISSING]
     problems = []
     for name, task in tasks.items():
-        if task.type == NOT_GIVEN:
+        if task.type == MISSING:
             problems.append(_untyped(name, typed))
         else:
             problems += _task(f"tasks.{name}", name, task, task_types)
-    if tasks and not any(task.weight > 0 for task in tasks.values()):
-        problems.append("Expected at least one `tasks.<name>.weight` above 0, but all are 0.")
+    if not any(task.weight > 0 for task in tasks.values()):
+        problems.append(Problem("tasks.<name>.weight", "to be above 0 for one task", "all are 0"))
     return problems
 
 
-def _untyped(name: str, typed: list[str]) -> str:
-    """Return the sentence for a task that has keys but no type: most likely a misspelt name."""
-    return (
-        f"Expected `tasks.{name}` to be a chosen task, one of {{{', '.join(sorted(typed))}}}, or to"
-        f" have a `type`, but it has none.{did_you_mean(name, typed)}"
-    )
+def _untyped(name: str, typed: list[str]) -> Problem:
+    """Return the problem of a task that has keys but no type: most likely a misspelt name."""
+    expected = f"to be a chosen task, one of {{{', '.join(sorted(typed))}}}, or to have a `type`"
+    return Problem(f"tasks.{name}", expected, "it has none", did_you_mean(name, typed).strip())
 
 
-def _task(key: str, name: str, task: TaskConfig, task_types: Registry[Any]) -> list[str]:
+def _task(key: str, name: str, task: TaskConfig, task_types: Registry[Any]) -> list[Problem]:
     problems = _data(key, task)
     if not is_name(name):
-        problems.append(f"Expected a task's name to be {NAME}, but got '{name}'.")
-    try:
-        kind = task_types.get(task.type, f"{key}.type")
-    except ConfigError as error:
-        return [*problems, str(error)]
-    problems += build(kind.HeadOptions, task.head, f"{key}.head")[1]
-    problems += build(kind.Options, task.options, f"{key}.options")[1]
-    roles = [*(role.name for role in kind.roles()), ID]
+        problems.append(Problem("tasks", f"to have names of {NAME}", f"got '{name}'"))
+    if task.type not in task_types:
+        return [*problems, one_of(f"{key}.type", task.type, task_types)]
+    task_type = task_types.get(task.type)
+    for options, given, name in (
+        (task_type.HeadOptions, task.head, "head"),
+        (task_type.Options, task.options, "options"),
+    ):
+        problems += [
+            problem
+            if isinstance(problem, Problem)
+            else Problem(f"{key}.{name}", "to fit its task type", problem)
+            for problem in build(options, given, f"{key}.{name}")[1]
+        ]
+    roles = [*(role.name for role in task_type.roles()), ID]
     problems += _columns(f"{key}.columns", task.columns, roles)
     head = task.head.get("name")
     if isinstance(head, str) and not is_name(head):
-        problems.append(f"Expected `{key}.head.name` to be {NAME}, but got '{head}'.")
-    if task.metric is not None and task.metric not in kind.metric_names:
-        problems.append(choose(f"{key}.metric", task.metric, kind.metric_names))
+        problems.append(Problem(f"{key}.head.name", f"to be {NAME}", f"got '{head}'"))
+    if task.metric is not None and task.metric not in task_type.metric_names:
+        problems.append(one_of(f"{key}.metric", task.metric, task_type.metric_names))
     return problems
 
 
@@ -85,91 +96,112 @@ def is_name(text: str) -> bool:
     return len(text) <= LONGEST_NAME and text.replace("_", "").replace("-", "").isalnum()
 
 
-def _data(key: str, task: TaskConfig) -> list[str]:
+def _data(key: str, task: TaskConfig) -> list[Problem]:
     problems = []
-    if task.data.source is None and task.data.train is None:
-        problems.append(
-            f"Expected `{key}.data.source` or `{key}.data.train` to say where the examples come"
-            " from, but neither is set."
-        )
+    data = task.data
+    if data.source is None and data.train is None:
+        expected = f"or `{key}.data.train` to say where the examples come from"
+        problems.append(Problem(f"{key}.data.source", expected, "neither is set"))
     try:
-        codecs.lookup(task.data.encoding)
+        codecs.lookup(data.encoding)
     except LookupError:
-        problems.append(
-            f"Expected `{key}.data.encoding` to be an encoding such as utf-8 or latin-1,"
-            f" but got '{task.data.encoding}'."
-        )
+        expected = "to be an encoding such as utf-8 or latin-1"
+        problems.append(Problem(f"{key}.data.encoding", expected, f"got '{data.encoding}'"))
     return problems
 
 
-def _columns(key: str, columns: dict[str, Any], roles: list[str]) -> list[str]:
+def _columns(key: str, columns: Mapping[str, Any], roles: list[str]) -> list[Problem]:
+    beside = [f"{key}.{role}" for role in roles]
     wrong = [role for role in columns if role not in roles]
-    problems = [unknown_key(f"{key}.{role}", roles, ()) for role in wrong]
+    problems = [unknown_key(f"{key}.{role}", roles, beside, key) for role in wrong]
     for role, column in columns.items():
         if isinstance(column, bool | float | dict | list) or column == "":
-            problems.append(
-                f"Expected `{key}.{role}` to be a column's name or number, but got '{column}'."
-            )
+            expected = "to be a column's name or number"
+            problems.append(Problem(f"{key}.{role}", expected, f"got '{column}'"))
     return problems
 
 
-def _monitor(config: Config, task_types: Registry[Any]) -> list[str]:
+def _monitor(config: Config, task_types: Registry[Any]) -> list[Problem]:
     """Check that `monitor` is a metric that this run will have."""
-    if config.monitor == "val/score":
+    if config.monitor == SCORE:
         return []
     stage, _, rest = config.monitor.partition("/")
     name, _, metric = rest.partition("/")
     if stage != "val" or not metric:
-        known = ["val/score", *(f"val/{task}/<metric>" for task in config.tasks)]
-        return [choose("monitor", config.monitor, known)]
+        known = [SCORE, *(f"val/{task}/<metric>" for task in config.tasks)]
+        return [one_of("monitor", config.monitor, known)]
     if name not in config.tasks:
-        return [
-            f"Expected `monitor` to name a task of {{{', '.join(sorted(config.tasks))}}}, but got"
-            f" '{config.monitor}'.{did_you_mean(name, config.tasks)}"
-        ]
-    kind = config.tasks[name].type
-    if kind in task_types and metric not in task_types.get(kind).metric_names:
-        names = [f"val/{name}/{known}" for known in task_types.get(kind).metric_names]
-        return [choose("monitor", config.monitor, ["val/score", *names])]
-    return []
+        expected = f"to name a task of {{{', '.join(sorted(config.tasks))}}}"
+        advice = did_you_mean(name, config.tasks).strip()
+        return [Problem("monitor", expected, f"got '{config.monitor}'", advice)]
+    type_name = config.tasks[name].type
+    if type_name not in task_types:
+        return []
+    names = task_types.get(type_name).metric_names
+    if metric in names:
+        return []
+    return [one_of("monitor", config.monitor, [SCORE, *(f"val/{name}/{one}" for one in names)])]
 
 
-def _trunk(config: Config) -> list[str]:
+def _trunk(config: Config) -> list[Problem]:
     name, path = config.trunk.name, config.trunk.path
     if name == "tiny" and path is not None:
         return [
-            f"Expected trunk=hf or trunk=llama2c with `trunk.path`, but got trunk=tiny with"
-            f" '{path}'."
+            Problem(
+                "trunk", "to be hf with `trunk.path`", f"got tiny with '{path}'", "Add trunk=hf."
+            )
         ]
     if name != "tiny" and path is None:
-        return [f"Expected `trunk.path` to be a model or a folder for trunk={name}, but got null."]
+        return [Problem("trunk.path", f"to be a model or a folder for trunk={name}", "got null")]
     return []
 
 
-def _tuning(config: Config) -> list[str]:
-    if config.tuning.cache == "true" and config.tuning.name != "frozen":
-        return [
-            f"Expected `tuning.cache` to be auto or false with tuning={config.tuning.name}, whose "
-            "trunk changes in training, but got true; tuning=frozen keeps its states."
-        ]
-    return []
+def _methods(config: Config, skip: Set[str]) -> list[Problem]:
+    """Check the names of registered methods, and the options that a method brings itself."""
+    from mtl.data.mixing import MIXERS
+    from mtl.trunk.tuning import TUNINGS
+
+    problems = []
+    for group, registry in (("mixing", MIXERS), ("tuning", TUNINGS)):
+        section = getattr(config, group)
+        if group in skip:
+            continue
+        if section.name not in registry:
+            problems.append(one_of(f"{group}.name", section.name, registry))
+            continue
+        own = registry.options(section.name)
+        if own is not None:
+            problems += check(own, section.options, f"{group}.options")[1]
+        elif section.options:
+            key = next(iter(section.options))
+            problems.append(unknown_key(f"{group}.options.{key}", (), (), f"{group}.options"))
+    return problems
 
 
-def _trainer(config: Config) -> list[str]:
-    """Refuse a search in which ranks would make different passes, and wait for each other."""
+def _tuning(config: Config) -> list[Problem]:
+    if config.tuning.cache != "true" or config.tuning.name == "frozen":
+        return []
+    expected = f"to be auto or false with tuning={config.tuning.name}"
+    advice = "Its trunk changes in training; tuning=frozen keeps its states."
+    return [Problem("tuning.cache", expected, "got true", advice)]
+
+
+def _trainer(config: Config) -> list[Problem]:
+    problems = []
+    if config.trainer.devices == 0:
+        problems.append(Problem("trainer.devices", "to be at least 1, or -1", "got 0"))
     if config.trainer.auto_scale_tokens and config.trainer.strategy == "fsdp":
-        return [
-            "Expected `trainer.auto_scale_tokens` to be false with trainer.strategy=fsdp, whose"
-            " processes cannot try passes alone, but got true; set `batching.tokens`, or choose"
-            " trainer=ddp."
-        ]
-    return []
+        # Ranks would make different passes, and wait for each other.
+        expected = "to be false with trainer.strategy=fsdp, whose processes cannot try passes alone"
+        advice = "Set `batching.tokens`, or choose trainer=ddp."
+        problems.append(Problem("trainer.auto_scale_tokens", expected, "got true", advice))
+    return problems
 
 
-def _logger(config: Config) -> list[str]:
+def _logger(config: Config) -> list[Problem]:
+    advice = "To switch it off, choose other files of the `logger` group, such as logger=none."
     return [
-        f"Expected `logger.use.{name}` to be true; to switch it off, choose other files of the"
-        " `logger` group, such as logger=none."
+        Problem(f"logger.use.{name}", "to be true", "got false", advice)
         for name, on in config.logger.use.items()
         if not on
     ]

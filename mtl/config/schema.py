@@ -1,298 +1,317 @@
 """Every option of a run, typed, with its default and what it means.
 
-The dataclasses are the schema that YAML files and the command line are checked against. Only the
-composition root sees them as a configuration; everything below it takes plain arguments.
+The one schema: Hydra composes over its defaults, pydantic checks the result against it, and the
+code that uses a section is handed that section. A default stands here and nowhere else.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from mtl.config.limits import chosen, limited
+from mtl.config.section import MISSING, Field, Flag, Lower, Number, Section, Text, Whole
+
+Attention = Annotated[Literal["causal", "bidirectional"], Lower]
+Switch = Annotated[Literal["auto", "true", "false"], Lower]
+Probability = Annotated[Number, Field(ge=0, lt=1)]
 
 
-@dataclass
-class DataConfig:
+class DataConfig(Section):
     """Where a task's examples come from."""
 
-    source: str | None = None
+    source: Text | None = None
     """Something with all splits: ``bundled:<name>``, ``hub:<dataset>[@revision][:<config>]``, or
     a folder."""
-    train: str | None = None
+    train: Text | None = None
     """A file or glob for this split; wins over the source."""
-    validation: str | None = None
-    test: str | None = None
-    format: str | None = chosen(
-        None, "conll", "tsv", "csv", "jsonl", "json", "parquet", "arrow", "squad", "text"
-    )
-    """``conll | tsv | csv | jsonl | json | parquet | arrow | squad | text``; guessed when unset."""
-    header: bool | None = None
+    validation: Text | None = None
+    test: Text | None = None
+    format: (
+        Annotated[
+            Literal["conll", "tsv", "csv", "jsonl", "json", "parquet", "arrow", "squad", "text"],
+            Lower,
+        ]
+        | None
+    ) = None
+    """Guessed from the file's name and content when unset."""
+    header: Flag | None = None
     """Whether a TSV or CSV file starts with column names; guessed from the columns when unset."""
-    encoding: str = "utf-8"
-    on_bad_row: str = chosen("error", "error", "skip")
+    encoding: Text = "utf-8"
+    on_bad_row: Annotated[Literal["error", "skip"], Lower] = "error"
     """``error`` stops at the first bad row; ``skip`` counts them and writes ``rejected.jsonl``."""
-    validation_fraction: float = limited(0.1, above=0, below=1)
+    validation_fraction: Number = Field(0.1, gt=0, lt=1)
     """Share of train that becomes validation when there is no validation split."""
-    max_examples: int | None = limited(None, min=1)
+    max_examples: Whole | None = Field(None, ge=1)
     """Use only the first so many rows of each split."""
-    max_train_examples: int | None = limited(None, min=1)
+    max_train_examples: Whole | None = Field(None, ge=1)
     """Use only the first so many rows of train; wins over `max_examples` there."""
 
 
-@dataclass
-class TaskConfig:
+class TaskConfig(Section):
     """One task: data, head, metric and options of its type."""
 
-    type: str = "???"
-    data: DataConfig = field(default_factory=DataConfig)
-    columns: dict[str, Any] = field(default_factory=dict)
+    type: Text = MISSING
+    data: DataConfig = DataConfig()
+    columns: dict[str, Any] = {}
     """Role to column: a name, or a number where the file has no header."""
-    head: dict[str, Any] = field(default_factory=dict)
+    head: dict[str, Any] = {}
     """Options of the task type's head; checked against the type's own dataclass."""
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = {}
     """Options of the task type; checked against the type's own dataclass."""
-    metric: str | None = None
+    metric: Text | None = None
     """The task's primary metric; the task type's default when unset."""
-    weight: float = limited(1.0, min=0)
-    attention: str | None = chosen(None, "causal", "bidirectional")
+    weight: Number = Field(1.0, ge=0)
+    attention: Attention | None = None
     """Overrides `trunk.attention` for this task."""
 
 
-@dataclass
-class TrunkConfig:
+class TrunkConfig(Section):
     """The shared pretrained transformer."""
 
-    name: str = chosen("tiny", "tiny", "hf", "llama2c")
+    name: Annotated[Literal["tiny", "hf", "llama2c"], Lower] = "tiny"
     """``tiny | hf | llama2c``: how the trunk is built."""
-    path: str | None = None
+    path: Text | None = None
     """Hub name or folder of the model."""
-    pretrained: bool = True
+    pretrained: Flag = True
     """False: the architecture of `path` with random weights."""
-    attention: str = chosen("causal", "causal", "bidirectional")
+    attention: Attention = "causal"
     """``causal | bidirectional``, for decoders; encoders are always bidirectional."""
-    lr: float = limited(5e-5, min=0)
-    max_length: int | None = limited(None, min=8)
+    lr: Number = Field(5e-5, ge=0)
+    max_length: Whole | None = Field(None, ge=8)
     """Longest document window in tokens; the model's own limit (at most 512) when unset."""
-    stride: int = limited(64, min=0)
+    stride: Whole = Field(64, ge=0)
     """Tokens that neighbouring windows of a long document share."""
-    prefix_space: str = chosen("auto", "auto", "true", "false")
+    prefix_space: Switch = "auto"
     """``auto | true | false``: whether a byte-level tokenizer sees a space before the text."""
-    dropout: float | None = limited(None, min=0, below=1)
+    dropout: Number | None = Field(None, ge=0, lt=1)
     """Overrides every dropout rate of the trunk's own configuration."""
-    revision: str | None = None
-    trust_remote_code: bool = False
-    gradient_checkpointing: bool = False
+    revision: Text | None = None
+    trust_remote_code: Flag = False
+    gradient_checkpointing: Flag = False
 
 
-@dataclass
-class TuningConfig:
+class TuningConfig(Section):
     """Which parameters of the trunk learn."""
 
-    name: str = chosen("full", "full", "frozen", "last", "lora")
-    """``full | frozen | last | lora``."""
-    layers: int = limited(2, min=1)
+    name: Text = "full"
+    """A registered method: ``full | frozen | last | lora``, or one of another package."""
+    options: dict[str, Any] = {}
+    """Options of a method of another package; checked against the method's own `Options`."""
+    layers: Whole = Field(2, ge=1)
     """For ``last``: how many of the last layers learn."""
-    rank: int = limited(8, min=1)
+    rank: Whole = Field(8, ge=1)
     """For ``lora``: size of the low-rank product that is added to a weight."""
-    alpha: float = limited(16.0, above=0)
+    alpha: Number = Field(16.0, gt=0)
     """For ``lora``: the product counts alpha / rank."""
-    dropout: float = limited(0.0, min=0, below=1)
+    dropout: Number = Field(0.0, ge=0, lt=1)
     """For ``lora``: share of its input that an adapter drops in training."""
-    target_modules: list[str] | None = None
+    target_modules: list[Text] | None = None
     """For ``lora``: the linear layers that have an adapter, by name or end of name; when unset,
     all of the trunk's blocks."""
-    cache: str = chosen("auto", "auto", "true", "false")
+    cache: Switch = "auto"
     """``auto | true | false``, for ``frozen``: keep the trunk's states on disk, so that it runs
     once and not in every epoch. ``auto`` does where it pays and fits; ``true`` or says why not."""
-    cache_dir: str | None = None
+    cache_dir: Text | None = None
     """For ``frozen``: a folder of states that runs share; when unset they are the run's own, and
     removed at its end."""
 
 
-@dataclass
-class HeadConfig:
+class HeadConfig(Section):
     """What all heads share."""
 
-    lr: float = limited(1e-3, min=0)
+    lr: Number = Field(1e-3, ge=0)
 
 
-@dataclass
-class BatchingConfig:
+class BatchingConfig(Section):
     """How examples become optimiser steps and trunk passes."""
 
-    examples: int = limited(32, min=1)
+    examples: Whole = Field(32, ge=1)
     """Examples per optimiser step over all ranks and tasks."""
-    tokens: int = limited(4096, min=8)
+    tokens: Whole = Field(4096, ge=8)
     """Most tokens, padding included, in one trunk pass on one device."""
-    max_branches: int = limited(16, min=1)
+    max_branches: Whole = Field(16, ge=1)
     """Most branches of one document that share its encoding in a step."""
-    pack: bool = True
+    pack: Flag = True
     """Place several short documents in one row, kept apart by the mask."""
 
 
-@dataclass
-class MixingConfig:
+class MixingConfig(Section):
     """How much of each task enters an epoch."""
 
-    name: str = chosen("proportional", "proportional", "uniform", "temperature")
-    """``proportional | uniform | temperature``."""
-    temperature: float = limited(2.0, above=0)
+    name: Text = "proportional"
+    """A registered mixing: ``proportional | uniform | temperature``, or one of another package."""
+    options: dict[str, Any] = {}
+    """Options of a mixing of another package; checked against its own `Options`."""
+    temperature: Number = Field(2.0, gt=0)
     """For ``temperature``: shares are size ** (1 / temperature)."""
 
 
-@dataclass
-class BalancingConfig:
+class BalancingConfig(Section):
     """How the tasks' losses become one update."""
 
-    name: str = chosen("sum", "sum")
+    name: Text = "sum"
+    """A registered balancing: ``sum``, or one of another package."""
+    options: dict[str, Any] = {}
+    """Options of a balancing of another package; checked against its own `Options`."""
 
 
-@dataclass
-class OptimizerConfig:
+class OptimizerConfig(Section):
     """AdamW."""
 
-    weight_decay: float = limited(0.01, min=0)
-    betas: list[float] = field(
-        default_factory=lambda: [0.9, 0.999], metadata={"min": 0, "below": 1, "length": 2}
-    )
-    eps: float = limited(1e-8, above=0)
+    weight_decay: Number = Field(0.01, ge=0)
+    betas: list[Probability] = Field([0.9, 0.999], min_length=2, max_length=2)
+    eps: Number = Field(1e-8, gt=0)
 
 
-@dataclass
-class ScheduleConfig:
+class ScheduleConfig(Section):
     """The learning rate over the run."""
 
-    name: str = chosen("linear", "linear", "cosine", "constant")
+    name: Annotated[Literal["linear", "cosine", "constant"], Lower] = "linear"
     """``linear | cosine | constant``, after the warm-up."""
-    warmup: float = limited(0.1, min=0, max=1)
+    warmup: Number = Field(0.1, ge=0, le=1)
     """Share of all steps in which the rate climbs from zero."""
 
 
-@dataclass
-class TrainerConfig:
+class TrainerConfig(Section):
     """What Lightning's Trainer is told."""
 
-    accelerator: str = chosen("auto", "auto", "cpu", "gpu", "cuda", "mps")
-    devices: int = limited(1, min=1, also=(-1,))
+    accelerator: Annotated[Literal["auto", "cpu", "gpu", "cuda", "mps"], Lower] = "auto"
+    devices: Whole = Field(1, ge=-1)
     """Processes of one machine; -1: one for every device."""
-    num_nodes: int = limited(1, min=1)
-    strategy: str = chosen("auto", "auto", "ddp", "fsdp")
+    num_nodes: Whole = Field(1, ge=1)
+    strategy: Annotated[Literal["auto", "ddp", "fsdp"], Lower] = "auto"
     """``ddp`` has the whole model in each process; ``fsdp`` parts it among them. ``auto`` is ddp
     where there are several."""
-    precision: str = chosen("32-true", "32-true", "bf16-mixed", "16-mixed")
-    max_epochs: int = limited(3, min=1)
-    max_steps: int | None = limited(None, min=1)
+    precision: Annotated[Literal["32-true", "bf16-mixed", "16-mixed"], Lower] = "32-true"
+    max_epochs: Whole = Field(3, ge=1)
+    max_steps: Whole | None = Field(None, ge=1)
     """If set, wins over `max_epochs`."""
-    val_check_interval: int | None = limited(None, min=1)
+    val_check_interval: Whole | None = Field(None, ge=1)
     """Optimiser steps between validations, counted across epochs; once an epoch when unset."""
-    gradient_clip_val: float | None = limited(1.0, above=0)
+    gradient_clip_val: Number | None = Field(1.0, gt=0)
     """Largest norm of the gradient of all parameters together."""
-    auto_scale_tokens: bool = False
+    auto_scale_tokens: Flag = False
     """Find the largest `batching.tokens` that fits into memory, when training begins."""
-    non_finite: str = chosen("stop", "stop", "skip")
+    non_finite: Annotated[Literal["stop", "skip"], Lower] = "stop"
     """``stop`` when a loss or the gradient is not finite, or ``skip`` the step and count it."""
-    log_every_n_steps: int = limited(10, min=1)
-    limit_val_examples: int | None = limited(None, min=1)
+    log_every_n_steps: Whole = Field(10, ge=1)
+    limit_val_examples: Whole | None = Field(None, ge=1)
     """Validate on the first so many examples of each task."""
-    progress: bool = True
-    threads: int | None = limited(None, min=1)
+    progress: Flag = True
+    threads: Whole | None = Field(None, ge=1)
     """CPU threads of PyTorch; one per core when unset."""
-    deterministic: bool = True
-    profiler: str | None = chosen(None, "simple", "advanced", "pytorch")
-    detect_anomaly: bool = False
-    overfit_examples: int | None = limited(None, min=1)
+    deterministic: Flag = True
+    profiler: Annotated[Literal["simple", "advanced", "pytorch"] | None, Lower] = None
+    detect_anomaly: Flag = False
+    overfit_examples: Whole | None = Field(None, ge=1)
     """Train and validate on the same first so many examples of each task."""
-    test: bool = True
+    test: Flag = True
     """Evaluate the best weights on the test splits at the end."""
 
 
-@dataclass
-class CheckpointConfig:
+class CheckpointConfig(Section):
     """Which checkpoints a run keeps."""
 
-    every_n_train_steps: int | None = limited(None, min=1)
+    every_n_train_steps: Whole | None = Field(None, ge=1)
     """Also save after every so many steps; after every validation in any case."""
-    save_top_k: int = limited(1, min=0, also=(-1,))
-    save_last: bool = True
+    save_top_k: Whole = Field(1, ge=-1)
+    save_last: Flag = True
 
 
-@dataclass
-class EarlyStoppingConfig:
+class EarlyStoppingConfig(Section):
     """Stop when the monitored metric no longer improves."""
 
-    patience: int | None = limited(None, min=1)
+    patience: Whole | None = Field(None, ge=1)
     """Validations without improvement before the run stops; never when unset."""
-    min_delta: float = limited(0.0, min=0)
+    min_delta: Number = Field(0.0, ge=0)
 
 
-@dataclass
-class CallbacksConfig:
+class CallbacksConfig(Section):
     """Checkpoints and early stopping."""
 
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
 
 
-@dataclass
-class WandbConfig:
+class WandbConfig(Section):
     """Weights & Biases."""
 
-    project: str = "mtl"
-    entity: str | None = None
-    name: str | None = None
-    group: str | None = None
-    tags: list[str] = field(default_factory=list)
-    mode: str = chosen("auto", "auto", "online", "offline")
+    project: Text = "mtl"
+    entity: Text | None = None
+    name: Text | None = None
+    group: Text | None = None
+    tags: list[Text] = []
+    mode: Annotated[Literal["auto", "online", "offline"], Lower] = "auto"
     """``auto | online | offline``; ``auto`` is online when there is a login."""
 
 
-@dataclass
-class LoggerConfig:
+class LoggerConfig(Section):
     """Where metrics go."""
 
-    names: list[str] = field(
-        default_factory=lambda: ["wandb"],
-        metadata={"choices": ("wandb", "tensorboard", "csv")},
-    )
+    names: list[Annotated[Literal["wandb", "tensorboard", "csv"], Lower]] = ["wandb"]
     """Any of ``wandb``, ``tensorboard``, ``csv``; an empty list logs nowhere."""
-    use: dict[str, bool] = field(default_factory=dict)
+    use: dict[str, Flag] = {}
     """One entry for each file chosen in the ``logger`` group; `names` is read from its keys."""
-    wandb: WandbConfig = field(default_factory=WandbConfig)
+    wandb: WandbConfig = WandbConfig()
 
 
-@dataclass
-class CacheConfig:
+class CacheConfig(Section):
     """What is kept on disk between runs, so that it is computed once."""
 
-    dir: str | None = None
+    dir: Text | None = None
     """The folder; when unset, the environment's `MTL_CACHE`, else `~/.cache/mtl`."""
-    examples: bool = True
+    examples: Flag = True
     """Keep the encoded examples of splits with 10,000 rows or more."""
 
 
-@dataclass
-class Config:
+class Config(Section):
     """A run."""
 
-    tasks: dict[str, TaskConfig] = field(default_factory=dict)
-    trunk: TrunkConfig = field(default_factory=TrunkConfig)
-    tuning: TuningConfig = field(default_factory=TuningConfig)
-    head: HeadConfig = field(default_factory=HeadConfig)
-    batching: BatchingConfig = field(default_factory=BatchingConfig)
-    mixing: MixingConfig = field(default_factory=MixingConfig)
-    balancing: BalancingConfig = field(default_factory=BalancingConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    logger: LoggerConfig = field(default_factory=LoggerConfig)
-    callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
-    cache: CacheConfig = field(default_factory=CacheConfig)
-    seed: int = limited(42, min=0, max=2**32 - 1)
-    monitor: str = "val/score"
+    tasks: dict[str, TaskConfig] = {}
+    trunk: TrunkConfig = TrunkConfig()
+    tuning: TuningConfig = TuningConfig()
+    head: HeadConfig = HeadConfig()
+    batching: BatchingConfig = BatchingConfig()
+    mixing: MixingConfig = MixingConfig()
+    balancing: BalancingConfig = BalancingConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    logger: LoggerConfig = LoggerConfig()
+    callbacks: CallbacksConfig = CallbacksConfig()
+    cache: CacheConfig = CacheConfig()
+    seed: Whole = Field(42, ge=0, le=2**32 - 1)
+    monitor: Text = "val/score"
     """The metric that drives checkpoints and early stopping: ``val/score``, or one task's as
     ``val/<task>/<metric>``."""
-    resume: str | None = None
+    resume: Text | None = None
     """A run's folder: continue it exactly, with its own configuration."""
-    init: str | None = None
+    init: Text | None = None
     """A run's folder: start from its trunk and from the heads of the tasks that are here too."""
+
+
+def dotted_keys(
+    section: type[Section] = Config, names: tuple[str, ...] = (), prefix: str = ""
+) -> list[str]:
+    """Return every key of a section and of the sections in it, groups of keys included.
+
+    Args:
+        section: Where to begin.
+        names: The keys of mappings to sections: the chosen tasks.
+        prefix: What each key begins with.
+    """
+    keys: list[str] = []
+    for name, field in section.model_fields.items():
+        keys.append(f"{prefix}{name}")
+        inner, mapped = _section_of(field.annotation)
+        for parent in [f"{prefix}{name}.{one}" for one in names] if mapped else [keys[-1]]:
+            keys += [parent] if mapped else []
+            keys += dotted_keys(inner, names, f"{parent}.") if inner is not None else []
+    return keys
+
+
+def _section_of(hint: Any) -> tuple[type[Section] | None, bool]:
+    """Return the section that an annotation is or maps names to, and whether it maps them."""
+    mapped = get_origin(hint) is dict
+    inner = get_args(hint)[1] if mapped else hint
+    own = isinstance(inner, type) and issubclass(inner, Section)
+    return (inner, mapped) if own else (None, False)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtl.config.folders import HYDRA
+from mtl.cli.folders import HYDRA
 from mtl.config.schema import Config
 from mtl.data.rows import Rows
 from mtl.data.sources import load_splits
@@ -199,7 +199,7 @@ def run_config(folder: Path) -> Config:
     Raises:
         CheckpointError: If it is missing or cannot be read.
     """
-    from mtl.config.resume import load_run
+    from mtl.cli.resume import load_run
 
     file = folder / HYDRA / "config.yaml"
     if folder.is_dir() and not file.is_file():
@@ -237,7 +237,7 @@ def _split(
     spec, task = cfg.tasks[name], predictor.tasks[name]
     base = started_in(folder)
     found = load_splits(
-        asdict(spec.data),
+        spec.data.model_dump(),
         spec.columns,
         task.own_roles(),
         cfg.seed,

@@ -8,7 +8,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -83,7 +82,9 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     checkpoint = last_checkpoint(run_dir, list(cfg.tasks)) if cfg.resume is not None else None
     states = checkpoint["mtl"]["tasks"] if checkpoint else None
     if checkpoint and cfg.trainer.auto_scale_tokens:
-        cfg = replace(cfg, batching=replace(cfg.batching, tokens=budget_of(checkpoint, run_dir)))
+        tokens = budget_of(checkpoint, run_dir)
+        batching = cfg.batching.model_copy(update={"tokens": tokens})
+        cfg = cfg.model_copy(update={"batching": batching})
     with memory_advice(lambda: LOAD_LESS):
         prepared = prepare(cfg, run_dir, states)
     give_back()
@@ -106,7 +107,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
         whole=cfg.init is not None or cfg.trainer.strategy not in ("auto", "ddp"),
         non_finite=cfg.trainer.non_finite,
     )
-    module.plain_config = hide_secrets(asdict(cfg))
+    module.plain_config = hide_secrets(cfg.model_dump())
     last_step = prepared.data.steps
     if checkpoint and stopped_early(checkpoint):
         last_step = checkpoint["global_step"]
@@ -362,9 +363,9 @@ def _loggers(cfg: Config, run_dir: Path, tasks: list[Task]) -> list[Logger]:
     return build_loggers(
         cfg.logger.names,
         run_dir,
-        config=asdict(cfg),
+        config=cfg.model_dump(),
         tasks={t.name: (list(t.own_metrics), set(t.lower_is_better)) for t in tasks},
-        wandb=asdict(cfg.logger.wandb),
+        wandb=cfg.logger.wandb.model_dump(),
         sweep=sweep,
         job=job,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ def build_task(name: str, spec: TaskConfig) -> Task:
 
 def _read(task: Task, spec: TaskConfig, seed: int) -> Splits:
     splits = load_splits(
-        asdict(spec.data), spec.columns, task.own_roles(), seed, task.name, check=task.check
+        spec.data.model_dump(), spec.columns, task.own_roles(), seed, task.name, check=task.check
     )
     for line in splits.notes:
         note(line)
@@ -144,14 +144,14 @@ def write_rejected(splits: Mapping[str, Splits], run_dir: Path) -> None:
 
 def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     """Load the trunk, with its output layer if a task `writes`; mark which parameters learn."""
-    options = asdict(cfg.trunk)
+    options = cfg.trunk.model_dump()
     for key in ("lr", "max_length", "stride", "prefix_space"):
         del options[key]
     torch.manual_seed(cfg.seed)
     trunk = load_trunk(**options, writes=writes)
     tune = TUNINGS.get(cfg.tuning.name, "tuning.name")
     names = {f.name for f in fields(Tuning)}
-    wanted = {key: value for key, value in asdict(cfg.tuning).items() if key in names}
+    wanted = {key: value for key, value in cfg.tuning.model_dump().items() if key in names}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(cfg.seed, "tuning").integers(2**63 - 1)))
         tune(trunk, Tuning(**wanted))

@@ -7,7 +7,6 @@ per type, in percent.
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def read(run: Path, name: str, split: str, task: Any) -> Rows:
     cfg = run_config(run)
     spec = cfg.tasks[name]
     splits = load_splits(
-        asdict(spec.data), spec.columns, task.own_roles(), cfg.seed, name, only=(split,)
+        spec.data.model_dump(), spec.columns, task.own_roles(), cfg.seed, name, only=(split,)
     )
     rows = getattr(splits, split)
     assert isinstance(rows, Rows), f"{run} has no {split} split"

@@ -28,7 +28,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -349,7 +349,8 @@ def try_out(
         inspect(kill, run)
         if kill.saved is None:
             shutil.rmtree(run, ignore_errors=True)
-        run_through(cfg if kill.saved is None else replace(cfg, resume=str(run)), run, Board())
+        goes_on = {} if kill.saved is None else {"resume": str(run)}
+        run_through(cfg.model_copy(update=goes_on), run, Board())
         kill.differences += differences(run, whole)
         if not kill.differences:
             shutil.rmtree(run)

@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
-from functools import cache
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import DictConfig
 
-import mtl.config.compose
-import train as script
 from mtl.cli import main as mtl_main
+from mtl.cli.train import main as train_main
 from tests import helpers
 from tests.badinput.harness import Case, Result, rows, train, write
 
@@ -31,7 +27,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     before = Path.cwd()
     os.chdir(base)
     try:
-        assert script.main([*train(task="ner,sentiment")[1:], "hydra.run.dir=run"]) == 0
+        assert train_main([*train(task="ner,sentiment")[1:], "hydra.run.dir=run"]) == 0
     finally:
         os.chdir(before)
         torch.use_deterministic_algorithms(False)
@@ -49,26 +45,6 @@ def folder(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     torch.use_deterministic_algorithms(False)
 
 
-_compose_untyped = mtl.config.compose.compose_untyped
-
-
-@cache
-def _composed(overrides: tuple[str, ...], folders: tuple[Path, ...]) -> DictConfig:
-    return _compose_untyped(overrides, folders)
-
-
-@pytest.fixture(autouse=True)
-def _compose_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let Hydra compose each choice of files once for all tests; values are put in afterwards."""
-
-    def composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
-        places = tuple(folder.absolute() for folder in folders)
-        return deepcopy(_composed(tuple(overrides), places))
-
-    monkeypatch.setattr(mtl.config.compose, "compose_untyped", composed)
-    monkeypatch.setattr("hydra._internal.hydra.Hydra.get_mode", lambda *args, **kwargs: None)
-
-
 @pytest.fixture
 def run(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[[Case], Result]:
     """Run a case's command in this process, in the working folder."""
@@ -79,7 +55,7 @@ def run(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[[Case], Res
         code: object = 0
         try:
             if program == "train":
-                code = script.main(argv)
+                code = train_main(argv)
             else:
                 mtl_main(argv)
         except SystemExit as end:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from mtl.config.section import Number, Section, Whole
 from mtl.registry import Registry
 
 TASK_TYPES: Registry[Any] = Registry("type")
@@ -13,18 +14,16 @@ class Role:
     name: str
 
 
-@dataclass
-class HeadOptions:
+class HeadOptions(Section):
     name: str | None = None
-    dropout: float = 0.1
+    dropout: Number = 0.1
     decoding: str = "plain"
     subword: str = "auto"
     pooling: str = "auto"
 
 
-@dataclass
-class Options:
-    label_smoothing: float = 0.0
+class Options(Section):
+    label_smoothing: Number = 0.0
 
 
 @TASK_TYPES.register("token_classification")
@@ -47,10 +46,9 @@ class Text(Tokens):
         return [Role("text"), Role("label")]
 
 
-@dataclass
-class SpanOptions:
+class SpanOptions(Section):
     layout: str = "auto"
-    max_answer_tokens: int = 30
+    max_answer_tokens: Whole = 30
 
 
 @TASK_TYPES.register("span_extraction")

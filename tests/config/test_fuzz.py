@@ -9,20 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import train as script
-from mtl.config.arguments import parse_arguments
+from mtl.cli.arguments import parse_arguments
+from mtl.cli.train import CONF
 from mtl.config.compose import compose_checked
 from mtl.config.groups import Groups
 from mtl.config.joint import join_tasks
-from mtl.config.keys import dotted_keys
-from mtl.config.schema import Config
+from mtl.config.schema import Config, dotted_keys
 from mtl.errors import MtlError
 from tests.properties import max_examples
 
 FEW = max_examples(40)
-GROUPS = Groups([script.CONF])
+GROUPS = Groups([CONF])
 NAMES = ("ner", "sentiment")
-KEYS = st.sampled_from([*dotted_keys(Config, NAMES), *GROUPS.names, "hydra.run.dir", "nothing"])
+KEYS = st.sampled_from([*dotted_keys(names=NAMES), *GROUPS.names, "hydra.run.dir", "nothing"])
 NUMBERS = ["1", "-1", "0", "1e-3", "nan", "inf", "1" * 400]
 LISTS = ["a,b", "[1,2]", "{a: 1}", "[", "}", "ner,ner", "[[1]]", "{a: {b: [1]}}", "range(1,3)"]
 OTHERS = ["", "true", "null", "ner", "'a b'", "${seed}", "${nothing}", "???", "glob(*)", "é", "\\"]
@@ -37,7 +36,7 @@ def compose(argv: list[str]) -> None:
     """Do what a command line asks for, up to the point where a folder would be made."""
     arguments = parse_arguments(argv)
     typed = join_tasks(arguments.overrides, arguments.multirun, GROUPS.choices("task"))
-    composed = compose_checked(typed, [script.CONF], arguments.multirun)
+    composed = compose_checked(typed, [CONF], arguments.multirun)
     assert isinstance(composed.config, Config)
 
 
@@ -61,6 +60,6 @@ def test_any_task_file(tmp_path_factory: pytest.TempPathFactory, content: str) -
     folder = tmp_path_factory.mktemp("conf")
     (folder / "task").mkdir()
     (folder / "task" / "mine.yaml").write_text(f"# @package tasks.mine\n{content}", "utf-8")
-    folders = [script.CONF, Path(folder)]
+    folders = [CONF, Path(folder)]
     with contextlib.suppress(MtlError):
         compose_checked(["task=mine"], folders)

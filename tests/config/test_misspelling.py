@@ -5,16 +5,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from mtl.config.compose import compose_untyped
-from mtl.config.keys import dotted_keys
-from mtl.config.schema import Config
-from mtl.config.validate import check
+from mtl.config.compose import check_composed, compose_checked
+from mtl.config.schema import dotted_keys
 from mtl.errors import ConfigError
 from tests.config.conftest import CONF, compose
 from tests.config.fakes import TASK_TYPES
 from tests.properties import max_examples
 
-KNOWN = set(dotted_keys(Config, ("ner", "sentiment")))
+KNOWN = set(dotted_keys(names=("ner", "sentiment")))
 OPEN = (".columns", ".head", ".options", ".use")
 LEAVES = sorted(
     key
@@ -40,15 +38,13 @@ def misspellings(draw: st.DrawFn) -> tuple[str, str]:
             ]
         )
     )
-    assume(wrong not in KNOWN and all(wrong.split(".")) and not wrong[:1].isdigit())
+    assume(wrong not in KNOWN and all(wrong.split(".")))
     return key, wrong
 
 
 @pytest.fixture(scope="module")
 def composed() -> DictConfig:
-    cfg = compose_untyped([], [CONF])
-    del cfg["hydra"]
-    return cfg
+    return compose_checked([], [CONF], task_types=TASK_TYPES).cfg
 
 
 def named(wrong: str, messages: list[str]) -> bool:
@@ -66,8 +62,8 @@ def test_in_a_composed_tree(composed: DictConfig, pair: tuple[str, str]) -> None
     _, wrong = pair
     cfg = composed.copy()
     OmegaConf.update(cfg, wrong, 1, force_add=True)
-    _, problems = check(cfg, TASK_TYPES)
-    assert named(wrong, problems), (wrong, problems)
+    _, problems = check_composed(cfg, TASK_TYPES, ("ner", "sentiment"))
+    assert named(wrong, [str(problem) for problem in problems]), (wrong, problems)
 
 
 @given(misspellings(), st.sampled_from(["", "+", "++"]))
@@ -77,7 +73,15 @@ def test_on_the_command_line(pair: tuple[str, str], prefix: str) -> None:
     with pytest.raises(ConfigError) as error:
         compose(f"{prefix}{wrong}=1")
     message = str(error.value)
-    # A part that begins with a digit is no key in Hydra's grammar; the whole override is named.
-    told = (*(f"'{part}'" for part in wrong.split(".")[1:2]), f"'{prefix}{wrong}=1'")
+    told = [f"'{part}'" for part in wrong.split(".")[1:2]]
     assert named(wrong, [message]) or any(text in message for text in told)
     assert "Did you mean" in message or key.split(".")[-1] in message
+
+
+@pytest.mark.parametrize("prefix", ["", "+", "++", "~"])
+def test_a_digit_at_the_start_has_its_nearest_name_too(prefix: str) -> None:
+    """Hydra's grammar knows no key that begins with a digit."""
+    with pytest.raises(ConfigError, match=r"`trunk.0ttention` .* mean `trunk.attention`\?$"):
+        compose(f"{prefix}trunk.0ttention=causal")
+    with pytest.raises(ConfigError, match=r"`0eed` .* mean `seed`\?$"):
+        compose(f"{prefix}0eed=1")

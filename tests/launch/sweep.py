@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from mtl.config.command import run_command  # noqa: E402
+from mtl.cli.train import main  # noqa: E402
 from mtl.config.processes import sweep_job, train_in_processes  # noqa: E402
 from mtl.config.schema import Config  # noqa: E402
 from mtl.errors import DataError  # noqa: E402
@@ -37,4 +37,4 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(sys.argv[1:], train, ROOT / "conf"))
+    sys.exit(main(sys.argv[1:], train))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,7 @@ def run_config(site: Site, **changes: Any) -> Config:
 
 
 def resumed(cfg: Config, run: Path) -> Config:
-    return replace(cfg, resume=str(run))
+    return cfg.model_copy(update={"resume": str(run)})
 
 
 def check_equal(run: Path, other: Path) -> None:

@@ -25,12 +25,10 @@ class Arguments:
     resolve: bool = False
     info: str | None = None
 
-    def shown(self) -> list[str]:
-        """Return Hydra's options that show something instead of running."""
-        options = [f"--cfg={self.cfg}"] if self.cfg else []
-        options += [f"--package={self.package}"] if self.package else []
-        options += ["--resolve"] if self.resolve else []
-        return options + ([f"--info={self.info}"] if self.info else [])
+    @property
+    def shows(self) -> bool:
+        """Whether something is to be shown instead of run."""
+        return bool(self.cfg or self.package or self.resolve or self.info)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,9 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import train as script
-
-SCRIPT = Path(script.__file__).resolve()
+from mtl.cli.train import SCRIPT
 
 
 def run(tmp_path: Path, *argv: str) -> subprocess.CompletedProcess[str]:
@@ -47,8 +45,8 @@ sys.path.insert(0, {str(SCRIPT.parent)!r})
 from tests.config.fakes import TASK_TYPES
 sys.modules["mtl.tasks"] = types.SimpleNamespace(TASK_TYPES=TASK_TYPES)
 sys.modules["mtl.training.run"] = types.SimpleNamespace(train=lambda cfg, run_dir: {{}})
-import train
-sys.exit(train.main())
+from mtl.cli.train import main
+sys.exit(main(sys.argv[1:]))
 """
     result = run(tmp_path, "-c", code, "task=ner,sentiment")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtl.config.jobs import Outcome
+from mtl.cli.jobs import Outcome
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -12,10 +12,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl.config.folders import HYDRA, release_run_dir, to_plain
-from mtl.config.hydra_errors import yaml_sentence
+from mtl.cli.folders import HYDRA, release_run_dir
+from mtl.config.compose import checked
+from mtl.config.hydra_errors import yaml_problem
 from mtl.config.schema import Config
-from mtl.config.validate import chosen_only, from_dictconfig
 from mtl.errors import CheckpointError, ConfigError
 
 AUTO = "auto"
@@ -62,7 +62,7 @@ def load_run(run: str, overrides: Sequence[str]) -> tuple[Config, Path]:
     file = folder / HYDRA / "config.yaml"
     cfg = _load(run, file)
     try:
-        own = from_dictconfig(chosen_only(cfg))
+        own = checked(cfg)
     except ConfigError as error:
         raise CheckpointError(f"{file}: {error}") from error
     try:
@@ -70,7 +70,7 @@ def load_run(run: str, overrides: Sequence[str]) -> tuple[Config, Path]:
             OmegaConf.update(cfg, override.key_or_group, override.value())
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"Cannot read {' '.join(overrides)}: {error}.") from error
-    config = from_dictconfig(chosen_only(cfg))
+    config = checked(cfg)
     _check_end(own, config)
     config.resume = str(folder)
     return config, folder
@@ -89,7 +89,7 @@ def load_same(folder: Path, asked: Config, overrides: Sequence[str]) -> Config:
     """
     ends = [text for text in overrides if _key(text) in ALLOWED]
     config, _ = load_run(str(folder), ends)
-    there, here = _flat(to_plain(config)), _flat(to_plain(asked))
+    there, here = _flat(config.model_dump()), _flat(asked.model_dump())
     same = (*ALLOWED, "resume")
     changed = [k for k in here.keys() | there.keys() if here.get(k) != there.get(k)]
     if wrong := sorted(key for key in changed if key not in same and there.get(key) != HIDDEN):
@@ -154,7 +154,7 @@ def _load(run: str, file: Path) -> DictConfig:
     try:
         cfg = OmegaConf.load(file)
     except yaml.YAMLError as error:
-        raise CheckpointError(yaml_sentence(error)) from error
+        raise CheckpointError(yaml_problem(error)) from error
     except (UnicodeDecodeError, OSError) as error:
         raise CheckpointError(f"{file}: expected a run's configuration, but: {error}.") from error
     if not isinstance(cfg, DictConfig) or not cfg:

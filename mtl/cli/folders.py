@@ -1,30 +1,27 @@
-"""Folders of runs, and the plain configuration that a run keeps."""
+"""Folders of runs and sweeps, each claimed by one of them."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from mtl.config.schema import Config
-from mtl.errors import ConfigError
+from mtl.errors import ConfigError, Problem
 
 HYDRA = ".hydra"
 SWEEP = "multirun.yaml"
 
 
-def to_plain(cfg: Config) -> dict[str, Any]:
-    """Return the configuration as nested dicts, lists, texts, numbers and ``None``."""
-    return asdict(cfg)
-
-
-def prepare_run_dir(path: str | Path) -> Path:
+def claim_run(path: str, typed: bool) -> Path:
     """Make a run's folder and claim it, so that no other run writes into it.
 
     The claim is the creation of ``.hydra`` in it, which only one process can win.
+
+    Args:
+        path: The folder.
+        typed: Whether it must be this very one; else the first free one of ``path-2``, ``path-3``
+            and so on will do.
 
     Returns:
         The absolute folder.
@@ -32,23 +29,23 @@ def prepare_run_dir(path: str | Path) -> Path:
     Raises:
         ConfigError: If it cannot be written, or holds a run already; nothing is left behind.
     """
-    return _claim(Path(path), "hydra.run.dir", lambda folder: (folder / HYDRA).mkdir())
+    return _free(path, typed, "hydra.run.dir", lambda folder: (folder / HYDRA).mkdir())
 
 
-def prepare_sweep_dir(path: str | Path) -> Path:
-    """Make a sweep's folder and claim it; see :func:`prepare_run_dir`."""
-    return _claim(
-        Path(path), "hydra.sweep.dir", lambda folder: (folder / SWEEP).touch(exist_ok=False)
-    )
+def claim_sweep(path: str, typed: bool) -> Path:
+    """Make a sweep's folder and claim it; see :func:`claim_run`."""
+    mark = lambda folder: (folder / SWEEP).touch(exist_ok=False)  # noqa: E731
+    return _free(path, typed, "hydra.sweep.dir", mark)
 
 
-def unused(path: str | Path) -> Iterator[Path]:
-    """Yield the path, then the path with ``-2``, ``-3`` and so on."""
-    yield Path(path)
-    number = 2
-    while True:
-        yield Path(f"{path}-{number}")
-        number += 1
+def _free(path: str, typed: bool, key: str, mark: Callable[[Path], None]) -> Path:
+    for number in range(1, 2 if typed else 1001):
+        try:
+            return _claim(Path(path if number == 1 else f"{path}-{number}"), key, mark)
+        except Occupied:
+            if typed:
+                raise
+    raise ConfigError(f"Expected `{key}` to be free, but {path} and all after it are taken.")
 
 
 class Occupied(ConfigError):
@@ -67,7 +64,7 @@ def release_run_dir(folder: Path) -> None:
         folder.rmdir()
 
 
-def _claim(path: Path, key: str, mark: Any) -> Path:
+def _claim(path: Path, key: str, mark: Callable[[Path], None]) -> Path:
     if not str(path).strip(" ."):
         raise ConfigError(f"Expected `{key}` to be a new folder, but got '{path}'.")
     folder = path.absolute()
@@ -105,7 +102,5 @@ def _make(folder: Path, key: str) -> list[Path]:
 
 def _unwritable(path: Path, key: str, error: OSError) -> ConfigError:
     reason = error.strerror or str(error)
-    return ConfigError(
-        f"Expected `{key}` to be a folder that can be written, but got {path} ({reason});"
-        " choose another."
-    )
+    expected = "to be a folder that can be written"
+    return ConfigError(Problem(key, expected, f"got {path} ({reason})", "Choose another."))

@@ -1,0 +1,219 @@
+"""A run, or the jobs of a sweep, in folders of their own."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.core.utils import run_job
+from hydra.types import HydraContext
+from omegaconf import DictConfig, flag_override
+
+from mtl.cli.folders import HYDRA, SWEEP, claim_run, claim_sweep, release_run_dir
+from mtl.config.compose import Composed, checked
+from mtl.config.hydra_errors import as_config_error
+from mtl.config.processes import check_no_launcher
+from mtl.errors import ConfigError, MtlError, ProcessError, printable
+from mtl.files import write_whole
+from mtl.launch.agree import from_first
+from mtl.launch.place import is_first
+from mtl.secrets import mask, mask_files
+
+if TYPE_CHECKING:
+    from mtl.config.schema import Config
+
+Train = Callable[["Config", Path], dict[str, float]]
+
+
+@dataclass
+class Outcome:
+    """How a job of a sweep ended."""
+
+    job: int
+    folder: str
+    overrides: list[str]
+    status: str = "killed"
+    """``killed`` until it ends: ``done``, ``error`` (the user's), ``crash``, ``interrupted``."""
+    message: str = ""
+    score: float | None = None
+    """The monitored metric."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    monitor: str = ""
+
+
+def run(composed: Composed, train: Train, typed: bool) -> None:
+    """Train in the folder of a run.
+
+    Args:
+        composed: What the command asks for.
+        train: Trains from a configuration in a folder.
+        typed: Whether the command names the folder itself.
+
+    Raises:
+        MtlError: What training raised; the folder is given back if nothing was saved in it.
+    """
+    with as_config_error():
+        wanted = str(composed.cfg.hydra.run.dir)
+    folder = Path(from_first("run_dir", lambda: str(claim_run(wanted, typed))))
+    with flag_override(composed.cfg, "struct", False):
+        composed.cfg.hydra.run.dir = str(folder)
+    errors: list[BaseException] = []
+
+    def job(cfg: DictConfig) -> None:
+        del cfg
+        _keep_secrets(folder)
+        try:
+            train(composed.config, folder)
+        except Exception as error:  # Hydra would print it in its own way.
+            errors.append(error)
+
+    try:
+        with as_config_error():
+            run_job(job, composed.cfg, "hydra.run.dir", None, _context(composed))
+        if errors:
+            raise errors[0]
+    except MtlError:
+        if is_first():
+            release_run_dir(folder)
+        raise
+
+
+def _context(composed: Composed) -> HydraContext:
+    return HydraContext(composed.hydra.config_loader, Callbacks(composed.cfg))
+
+
+def sweep(composed: Composed, train: Train, typed: bool) -> int:
+    """Run the jobs of a sweep, print the table over them, and return the exit code.
+
+    Args:
+        composed: What the command asks for.
+        train: Trains from a configuration in a folder.
+        typed: Whether the command names the sweep's folder itself.
+
+    Raises:
+        ConfigError: If a launcher started this process as one of several.
+        ProcessError: If jobs were killed.
+    """
+    from mtl.cli.summary import exit_code, print_summary
+
+    check_no_launcher()
+    with as_config_error():
+        wanted = str(composed.cfg.hydra.sweep.dir)
+    folder = claim_sweep(wanted, typed)
+    with flag_override(composed.cfg, "struct", False):
+        composed.cfg.hydra.sweep.dir = str(folder)
+    killed = 0
+    try:
+        _launch(composed, Job(train))
+    except Exception:  # of the launcher: a job keeps its own
+        killed = sum(outcome.status == "killed" for outcome in read_outcomes(folder))
+        if not killed:
+            raise
+    finally:
+        if outcomes := read_outcomes(folder):
+            print_summary(outcomes, folder)
+    if killed:
+        raise ProcessError(
+            f"Expected every job to end by itself, but {killed} of them did not: a process was "
+            "killed, and the launcher ended the sweep; see the table above, and continue a job "
+            "that has saved with resume=FOLDER."
+        )
+    return exit_code(outcomes)
+
+
+def _launch(composed: Composed, job: Job) -> None:
+    """Hand the sweep to Hydra's sweeper, which composes each job and launches it."""
+    context = _context(composed)
+    with as_config_error():
+        context.callbacks.on_multirun_start(config=composed.cfg, config_name=None)
+        sweeper = Plugins.instance().instantiate_sweeper(
+            config=composed.cfg, hydra_context=context, task_function=job
+        )
+        sweeper.sweep(arguments=composed.jobs)
+        context.callbacks.on_multirun_end(config=composed.cfg, config_name=None)
+
+
+class Job:
+    """One job of a sweep, in this process or in a launcher's.
+
+    A failure is printed and written down, not raised, so that the other jobs run.
+
+    Args:
+        train: Trains from a configuration in a folder.
+    """
+
+    def __init__(self, train: Train) -> None:
+        self.train = train
+
+    def __call__(self, cfg: DictConfig) -> float | None:
+        """Train in the folder that Hydra made; return the monitored metric, None if it failed."""
+        hydra = HydraConfig.get()
+        folder = Path(hydra.runtime.output_dir)
+        _keep_secrets(folder)
+        typed = [mask(text.removeprefix("++")) for text in hydra.overrides.task]
+        outcome = Outcome(int(hydra.job.num), str(folder), typed)
+        print(f"job {outcome.job}: {' '.join(outcome.overrides)} -> {folder}", flush=True)
+        _write(outcome)  # Stays if this process is killed.
+        outcome.status = "interrupted"
+        try:
+            self._run(cfg, folder, outcome)
+        except MtlError as error:
+            outcome.status, outcome.message = "error", mask(printable(error))
+            print(f"job {outcome.job}: error: {outcome.message}", file=sys.stderr, flush=True)
+        except Exception as error:
+            outcome.status, outcome.message = "crash", mask(f"{type(error).__name__}: {error}")
+            traceback.print_exc()
+        finally:
+            _write(outcome)
+        return outcome.score
+
+    def _run(self, cfg: DictConfig, folder: Path, outcome: Outcome) -> None:
+        own = _file(folder, outcome.job)
+        if taken := [file for file in (folder / HYDRA).glob("job-*.json") if file != own]:
+            raise ConfigError(
+                f"Expected `hydra.sweep.subdir` to give each job its own folder, but {folder} has"
+                f" the results of {taken[0].stem}; put ${{hydra.job.num}} into it."
+            )
+        config = checked(cfg)
+        outcome.monitor = config.monitor
+        outcome.metrics = {k: float(v) for k, v in self.train(config, folder).items()}
+        outcome.score = outcome.metrics.get(config.monitor)
+        outcome.status = "done"
+
+
+def _keep_secrets(folder: Path) -> None:
+    """Take secrets out of what Hydra wrote into a run's folder, and of the command line.
+
+    W&B keeps the command line of its run.
+    """
+    mask_files(folder, f"{HYDRA}/*.yaml")
+    mask_files(folder.parent, SWEEP)
+    sys.argv = [mask(text) for text in sys.argv]
+
+
+def read_outcomes(sweep_dir: Path) -> list[Outcome]:
+    """Return how the jobs below a sweep's folder ended, by number.
+
+    Jobs that were not begun are not among them.
+    """
+    files = sweep_dir.glob(f"**/{HYDRA}/job-*.json")
+    outcomes = [Outcome(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
+    return sorted(outcomes, key=lambda outcome: outcome.job)
+
+
+def _write(outcome: Outcome) -> None:
+    """Write down how a job ended, whole or not at all."""
+    file = _file(Path(outcome.folder), outcome.job)
+    write_whole(file, json.dumps(asdict(outcome), indent=2) + "\n")
+
+
+def _file(folder: Path, number: int) -> Path:
+    return folder / HYDRA / f"job-{number}.json"

@@ -1,0 +1,45 @@
+"""From OmegaConf's nodes to plain values, noting what cannot be resolved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mtl.config.section import MISSING
+
+Unresolved = dict[str, list[str]]
+"""Why interpolations cannot be resolved, and the keys that hold them."""
+
+
+def to_plain(cfg: DictConfig) -> tuple[dict[str, Any], Unresolved]:
+    """Return plain dicts, lists and scalars, interpolations resolved, and what could not be.
+
+    What is missing becomes ``"???"``; what cannot be resolved stays as it was written.
+    """
+    unresolved: Unresolved = {}
+    return _values(cfg, "", unresolved), unresolved
+
+
+def _values(node: Any, where: str, unresolved: Unresolved) -> Any:
+    if isinstance(node, DictConfig):
+        return {
+            str(key): _child(node, key, f"{where}.{key!s}" if where else str(key), unresolved)
+            for key in node
+        }
+    if isinstance(node, ListConfig):
+        return [_child(node, i, f"{where}[{i}]", unresolved) for i in range(len(node))]
+    return node
+
+
+def _child(node: DictConfig | ListConfig, key: Any, where: str, unresolved: Unresolved) -> Any:
+    if OmegaConf.is_missing(node, key):
+        return MISSING
+    try:
+        return _values(node[key], where, unresolved)
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0].rpartition("resolving interpolation: ")[2].strip('."')
+        unresolved.setdefault(reason, []).append(where)
+        raw: Any = OmegaConf.to_container(node, resolve=False)
+        return raw[key]
