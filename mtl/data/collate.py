@@ -21,6 +21,18 @@ Readers = Mapping[int, list[tuple[str, int]]]
 
 
 @dataclass(frozen=True, slots=True)
+class Sharing:
+    """What of a trunk may stand in one row."""
+
+    rows: bool
+    """Several units."""
+    branches: bool
+    """Several branches of one document."""
+    pad: int
+    """Id that fills rows."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedPass:
     """One pass: groups of one document each, and which group's units stand in each row."""
 
@@ -60,25 +72,13 @@ class Collator:
     Args:
         stores: The tasks' examples, in the plan's order.
         budget: Most tokens of one trunk pass, padding included.
-        share: Whether rows may hold several units.
-        pad: Id that fills rows.
-        share_branches: Whether branches may share their document's encoding.
+        sharing: What may stand in one row.
     """
 
-    def __init__(
-        self,
-        stores: Sequence[ExampleStore],
-        *,
-        budget: int,
-        share: bool,
-        pad: int,
-        share_branches: bool | None = None,
-    ) -> None:
+    def __init__(self, stores: Sequence[ExampleStore], budget: int, sharing: Sharing) -> None:
         self.stores = list(stores)
         self.budget = budget
-        self.share = share
-        self.pad = pad
-        self.share_branches = share if share_branches is None else share_branches
+        self.sharing = sharing
 
     def size(self, group: Sequence[Pair]) -> int:
         """Return the tokens of a group: its document once, and all its branches."""
@@ -87,7 +87,7 @@ class Collator:
 
     def separate(self, groups: Sequence[Sequence[Pair]]) -> list[list[Pair]]:
         """Split groups whose branches may not share their document's encoding."""
-        if self.share_branches:
+        if self.sharing.branches:
             return [list(g) for g in groups]
         found: list[list[Pair]] = []
         for group in groups:
@@ -101,7 +101,7 @@ class Collator:
         """Return the micro-batches of some groups, each of one document."""
         merged = [self.merge(g) for g in self.separate(groups)]
         sizes = [[len(u) for u in m.units] for m in merged]
-        packed = pack(sizes, self.budget, share=self.share)
+        packed = pack(sizes, self.budget, share=self.sharing.rows)
         return [self.micro_batch(Pass(merged, rows)) for rows in packed]
 
     def plan(self, groups: Sequence[Sequence[Pair]]) -> list[PlannedPass]:
@@ -111,7 +111,7 @@ class Collator:
         """
         sizes = [[len(u) for u in self.merge(g).units] for g in groups]
         planned = []
-        for rows in pack(sizes, self.budget, share=self.share):
+        for rows in pack(sizes, self.budget, share=self.sharing.rows):
             chosen = sorted({g for row in rows for g, _ in row})
             number = {g: n for n, g in enumerate(chosen)}
             placed = [[(number[g], u) for g, u in row] for row in rows]
@@ -156,7 +156,9 @@ class Collator:
         """
         groups, rows = chosen.groups, chosen.rows
         built = build_rows(
-            [[groups[g].units[u] for g, u in row] for row in rows], self.pad, bidirectional=False
+            [[groups[g].units[u] for g, u in row] for row in rows],
+            self.sharing.pad,
+            bidirectional=False,
         )
         start = {
             place: at

@@ -79,13 +79,7 @@ class KnownCollator(Collator):
     """
 
     def __init__(self, collator: Collator, table: Table, at: Places) -> None:
-        super().__init__(
-            collator.stores,
-            budget=collator.budget,
-            share=collator.share,
-            pad=collator.pad,
-            share_branches=collator.share_branches,
-        )
+        super().__init__(collator.stores, collator.budget, collator.sharing)
         self.table = table
         self.at = at
 

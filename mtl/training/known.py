@@ -229,14 +229,13 @@ def _about(trainer: L.Trainer, trunk: Trunk, data: MultiTaskData) -> str:
     config = trunk.config.to_dict()
     for key in ("_name_or_path", "transformers_version"):
         config.pop(key, None)
-    batching = asdict(data.batching)
-    del batching["examples"]
+    batching = data.batching.model_dump(exclude={"examples"})
     found = {
         "format": FORMAT,
         "weights": digest(trunk.model.state_dict()),
         "config": config,
         "trunk": [trunk.architecture, trunk.attention, asdict(trunk.capabilities)],
-        "batching": batching,
+        "batching": [batching, asdict(data.sharing)],
         "precision": str(trainer.precision),
         "device": trainer.strategy.root_device.type,
         "libraries": [torch.__version__, transformers.__version__],

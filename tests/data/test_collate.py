@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.collate import Collator, Pair
+from mtl.data.collate import Collator, Pair, Sharing
 from mtl.data.store import ExampleStore
 from mtl.trunk.load import load_trunk
 from mtl.types import Encoded, MicroBatch
@@ -24,7 +24,7 @@ PAD = 0
 
 
 def collator(stores: list[ExampleStore], *, budget: int = 60, share: bool = True) -> Collator:
-    return Collator(stores, budget=budget, share=share, pad=PAD)
+    return Collator(stores, budget=budget, sharing=Sharing(rows=share, branches=share, pad=PAD))
 
 
 def by_document(stores: list[ExampleStore]) -> list[list[Pair]]:
