@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
@@ -12,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mtl.data.collate import Collator
+from mtl.config.schema import BatchingConfig
+from mtl.data.collate import Collator, Sharing
 from mtl.data.known import KnownCollator, Places
 from mtl.data.loaders import EvalLoader, TrainLoader, Writes
 from mtl.data.mixing import Mixer
@@ -24,18 +24,6 @@ from mtl.types import Step
 Stores = list[ExampleStore]
 
 
-@dataclass(frozen=True, slots=True)
-class Batching:
-    """How examples become steps and passes; see the configuration's `batching`."""
-
-    examples: int
-    tokens: int
-    max_branches: int
-    share: bool
-    pad: int
-    share_branches: bool = True
-
-
 class MultiTaskData(L.LightningDataModule):
     """Loaders over the splits of several tasks.
 
@@ -44,6 +32,7 @@ class MultiTaskData(L.LightningDataModule):
         validation: Validation examples.
         test: Test examples of the tasks that have any.
         batching: How examples become steps and passes.
+        sharing: What of the trunk may stand in one row.
         mixer: How much of each task enters an epoch.
         seed: Of the whole run.
         max_epochs: Passes over the mixture.
@@ -59,7 +48,8 @@ class MultiTaskData(L.LightningDataModule):
         validation: Stores,
         test: Stores,
         *,
-        batching: Batching,
+        batching: BatchingConfig,
+        sharing: Sharing,
         mixer: Mixer,
         seed: int,
         max_epochs: int,
@@ -70,7 +60,7 @@ class MultiTaskData(L.LightningDataModule):
     ) -> None:
         super().__init__()
         self.train, self.validation, self.test = train, validation, test
-        self.batching = batching
+        self.batching, self.sharing = batching, sharing
         self.limit_val = limit_val
         self.writes = writes or {}
         self.keeps = keeps
@@ -88,10 +78,7 @@ class MultiTaskData(L.LightningDataModule):
 
     def collator(self, stores: Stores) -> Collator:
         """Return what builds passes of some examples."""
-        b = self.batching
-        return Collator(
-            stores, budget=b.tokens, share=b.share, pad=b.pad, share_branches=b.share_branches
-        )
+        return Collator(stores, self.batching.tokens, self.sharing)
 
     def _collator(self, stores: Stores, stage: str) -> Collator:
         made = self.collator(stores)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtl.data.collate import Collator, Group, Pair, Readers, Reads, head_batch
+from mtl.data.collate import Collator, Group, Pair, Pass, Readers, Reads, head_batch
 from mtl.data.store import ExampleStore
 from mtl.data.table import Table
-from mtl.types import Encoded, IntArray, MicroBatch, TrunkBatch
+from mtl.types import CachedStates, Encoded, IntArray, MicroBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +79,14 @@ class KnownCollator(Collator):
     """
 
     def __init__(self, collator: Collator, table: Table, at: Places) -> None:
-        super().__init__(
-            collator.stores,
-            budget=collator.budget,
-            share=collator.share,
-            pad=collator.pad,
-            share_branches=collator.share_branches,
-        )
+        super().__init__(collator.stores, collator.budget, collator.sharing)
         self.table = table
         self.at = at
 
-    def micro_batch(
-        self,
-        groups: list[Group],
-        rows: list[list[tuple[int, int]]],
-        readers: Readers | None = None,
-    ) -> MicroBatch:
+    def micro_batch(self, chosen: Pass, readers: Readers | None = None) -> MicroBatch:
         """Return one pass, without any token in it; no document can be kept from it."""
         assert not readers
+        groups, rows = chosen.groups, chosen.rows
         reads: dict[int, Reads] = {}
         wanted: dict[int, list[IntArray]] = {}
         for g in sorted({g for row in rows for g, _ in row}):
@@ -104,16 +94,16 @@ class KnownCollator(Collator):
                 reads.setdefault(task, Reads()).examples.append((index, example))
                 wanted.setdefault(task, []).append(self.at.rows[task][index])
         heads, first = {}, 0
-        chosen: list[IntArray] = []
+        places: list[IntArray] = []
         for task in sorted(reads):
-            chosen += wanted[task]
+            places += wanted[task]
             size = sum(map(len, wanted[task]))
             reads[task].positions = [np.arange(first, first + size)]
             heads[self.stores[task].task] = head_batch(reads[task], pooled=True)
             first += size
         tokens = sum(len(groups[g].units[u]) for row in rows for g, u in row)
-        states = self.table.read(np.concatenate(chosen))
-        return MicroBatch(TrunkBatch.known(states, tokens), heads)
+        states = self.table.read(np.concatenate(places))
+        return MicroBatch(CachedStates(states, tokens), heads)
 
 
 def fingerprint(stores: Sequence[ExampleStore], limit: int | None = None) -> str:

@@ -107,7 +107,7 @@ class KnownStates(L.Callback):
             stage,
             name,
             self.folder / f"{name}.safetensors",
-            places(collator, [group for groups in passes for group in groups]),
+            places(collator, [group for planned in passes for group in planned.groups]),
             passes,
             collator,
         )
@@ -132,7 +132,7 @@ class KnownStates(L.Callback):
         """Compute a table, each rank its share of the passes."""
         if not work.places.count:
             return None
-        smallest = work.collator(work.passes[-1])[0]
+        smallest = work.collator.planned(work.passes[-1])
         sample = next(_states(trainer, trunk, [smallest]))
         beside = self.folder / f"{work.key}.{os.getpid()}-{time.time_ns()}.part"
         beside = Path(trainer.strategy.broadcast(str(beside)))
@@ -177,11 +177,9 @@ class KnownStates(L.Callback):
             rank, world = trainer.global_rank, trainer.world_size
             mine = work.passes[rank::world]
             with track(f"Reading {WORDS[work.stage]} texts", len(mine)) as advance:
-                for groups in mine:
-                    batches = work.collator(groups)
-                    found = _states(trainer, trunk, batches)
-                    for batch, states in zip(batches, found, strict=True):
-                        _write(file, batch, states, work)
+                for planned in mine:
+                    batch = work.collator.planned(planned)
+                    _write(file, batch, next(_states(trainer, trunk, [batch])), work)
                     advance(1)
         except OSError as error:
             problem = f"{file.path}: {error.strerror or error}"
@@ -231,14 +229,13 @@ def _about(trainer: L.Trainer, trunk: Trunk, data: MultiTaskData) -> str:
     config = trunk.config.to_dict()
     for key in ("_name_or_path", "transformers_version"):
         config.pop(key, None)
-    batching = asdict(data.batching)
-    del batching["examples"]
+    batching = data.batching.model_dump(exclude={"examples"})
     found = {
         "format": FORMAT,
         "weights": digest(trunk.model.state_dict()),
         "config": config,
         "trunk": [trunk.architecture, trunk.attention, asdict(trunk.capabilities)],
-        "batching": batching,
+        "batching": [batching, asdict(data.sharing)],
         "precision": str(trainer.precision),
         "device": trainer.strategy.root_device.type,
         "libraries": [torch.__version__, transformers.__version__],
