@@ -35,7 +35,7 @@ BELOW["reporting"] = BELOW["tasks"] | {"tasks"}
 BELOW["training"] = BELOW["reporting"] | {"reporting", "launch"}
 BELOW["inference"] = BELOW["training"] | {"training"}
 BELOW["cli"] = BELOW["inference"] | {"inference"}
-BELOW["train.py"] = BELOW["inference"] | {"inference"}
+BELOW["train.py"] = {"cli"}
 """What each part may import, besides itself."""
 
 LAZY = {"config": {"tasks", "data", "trunk"}}

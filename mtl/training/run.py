@@ -17,12 +17,12 @@ from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from mtl.config.processes import METRICS_FILE, sweep_job
 from mtl.config.schema import Config
 from mtl.data.datamodule import MultiTaskData
 from mtl.errors import ConfigError, one_of
 from mtl.files import write_whole
 from mtl.launch.place import place
+from mtl.launch.processes import METRICS_FILE, sweep_job
 from mtl.metrics.aggregate import aggregate
 from mtl.metrics.names import SCORE, metric_name, parse_metric_name
 from mtl.reporting.console import console, note
