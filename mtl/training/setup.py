@@ -24,7 +24,7 @@ from mtl.data.value_types import show
 from mtl.errors import CheckpointError, ConfigError, DataError
 from mtl.registry import Registry
 from mtl.reporting.console import is_rank_zero, note
-from mtl.reporting.progress import track
+from mtl.reporting.tracking import track
 from mtl.tasks import Task
 from mtl.tasks.encode import encode_split
 from mtl.training.model import MultiTaskModel, build_heads, make_task

@@ -25,7 +25,7 @@ from mtl.data.datamodule import MultiTaskData, Stores
 from mtl.data.loaders import EvalLoader
 from mtl.errors import ConfigError
 from mtl.reporting.console import note
-from mtl.reporting.progress import track
+from mtl.reporting.tracking import track
 from mtl.trunk import Trunk
 from mtl.trunk.active_dropout import active_dropout
 from mtl.trunk.fingerprint import digest

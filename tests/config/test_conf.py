@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from mtl.cli.arguments import parse_arguments
 from mtl.cli.help import KEYS, WIDTH, help_text
+from mtl.cli.train import parse_arguments
 from mtl.config.groups import Groups
 from mtl.config.schema import dotted_keys
 from mtl.tasks import TASK_TYPES

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.cli.arguments import parse_arguments
-from mtl.cli.train import CONF
+from mtl.cli.train import CONF, parse_arguments
 from mtl.config.compose import compose_checked
 from mtl.config.groups import Groups
-from mtl.config.joint import join_tasks
+from mtl.config.overrides import join_tasks
 from mtl.config.schema import Config, dotted_keys
 from mtl.errors import MtlError
 from tests.properties import max_examples
