@@ -12,13 +12,12 @@ import numpy.typing as npt
 import torch
 
 from mtl.config.schema import BatchingConfig
+from mtl.data.cached_states import CachedStatesCollator, Places, States
 from mtl.data.collate import Collator, Sharing
-from mtl.data.known import KnownCollator, Places
 from mtl.data.loaders import EvalLoader, TrainLoader, Writes
 from mtl.data.mixing import Mixer
 from mtl.data.plan import Planner, TaskTable, masses
 from mtl.data.store import ExampleStore
-from mtl.data.table import Table
 from mtl.types import Step
 
 Stores = list[ExampleStore]
@@ -64,8 +63,8 @@ class MultiTaskData(L.LightningDataModule):
         self.limit_val = limit_val
         self.writes = writes or {}
         self.keeps = keeps
-        self.known: dict[str, tuple[Table, Places]] = {}
-        """By stage (``train``, ``val``): its examples' hidden states, where they are known."""
+        self.cached: dict[str, tuple[States, Places]] = {}
+        """By stage (``train``, ``val``): its examples' hidden states, where they are cached."""
         tables = [TaskTable(s.task, s.keys) for s in train]
         self.planner = Planner(
             tables,
@@ -82,7 +81,7 @@ class MultiTaskData(L.LightningDataModule):
 
     def _collator(self, stores: Stores, stage: str) -> Collator:
         made = self.collator(stores)
-        return KnownCollator(made, *self.known[stage]) if stage in self.known else made
+        return CachedStatesCollator(made, *self.cached[stage]) if stage in self.cached else made
 
     def _place(self) -> dict[str, int]:
         trainer = self.trainer
@@ -146,7 +145,7 @@ class MultiTaskData(L.LightningDataModule):
             limit=limit,
             max_branches=self.batching.max_branches,
             writes=self.writes.get(stage),
-            keeps=self.keeps and stage not in self.known,
+            keeps=self.keeps and stage not in self.cached,
             **self._place(),
         )
 
