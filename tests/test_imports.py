@@ -38,7 +38,7 @@ BELOW["cli"] = BELOW["inference"] | {"inference"}
 BELOW["train.py"] = {"cli"}
 """What each part may import, besides itself."""
 
-LAZY = {"config": {"tasks", "data", "trunk"}}
+LAZY = {"config": {"tasks", "data", "trunk", "training"}}
 """What a part may import inside functions only, to check names against what is registered."""
 
 HEAVY = ("wandb", "hydra", "peft", "transformers", "datasets", "lightning")
