@@ -1,22 +1,26 @@
 # On a fresh machine with Python 3.11 or newer, each of these works alone.
 #   make setup   .venv with everything, from constraints.txt
 #   make train   trains ner and sentiment on the bundled decoder and corpus; ARGS="key=value ..."
-#   make test    the tests; ARGS="-k name" or a path
+#   make test    the tests, the same ones with the same data every time; ARGS="-k name" or a path
+#   make test-all  these, and the slow ones
+#   make fuzz    property tests with a fresh SEED, FACTOR=10 times as many examples
 #   make lint    ruff and mypy
 #   make bench   speed beside what one would otherwise use, a short form; wants MTL_DATA=FOLDER
 PYTHON ?= python3
 ARGS ?=
 JOBS ?= 2
+FACTOR ?= 10
+SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/setup.stamp
 
-.PHONY: setup train test lint bench help
+.PHONY: setup train test test-all test-slow fuzz lint bench help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '2,6s/^#  //p' Makefile
+	@sed -n '2,8s/^#  //p' Makefile
 
 setup: $(STAMP)
 
@@ -33,10 +37,24 @@ train: setup
 	$(BIN)/python train.py task=ner,sentiment $(ARGS)
 
 # One thread a worker: more than that and the workers of pytest-xdist fight for the cores.
-test: export OMP_NUM_THREADS = 1
-test: export TOKENIZERS_PARALLELISM = false
+test test-all test-slow fuzz: export OMP_NUM_THREADS = 1
+test test-all test-slow fuzz: export TOKENIZERS_PARALLELISM = false
 test: setup
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
+
+test-all: setup
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+test-slow: setup
+	$(BIN)/python -m pytest -n $(JOBS) -m slow $(ARGS)
+
+# A failure prints the example, and the line that repeats it alone.
+fuzz: export MTL_FUZZ = $(FACTOR)
+fuzz: seed := $(SEED)
+fuzz: setup
+	@echo "To draw the same examples again: make fuzz SEED=$(seed) FACTOR=$(FACTOR)"
+	@$(BIN)/python -m pytest -n $(JOBS) -m hypothesis --hypothesis-seed=$(seed) $(ARGS) || \
+	  { echo "To draw the same examples again: make fuzz SEED=$(seed) FACTOR=$(FACTOR)"; exit 1; }
 
 lint: setup
 	$(BIN)/python -m ruff check .

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Literal, TextIO, overload
+from typing import IO, Any, Literal, TextIO, overload
 
 PART = ".part"
 """What the name of a file or folder ends with until it is whole."""
@@ -35,7 +35,7 @@ def open_whole(path: Path, mode: Literal["w"] = "w") -> AbstractContextManager[T
 @overload
 def open_whole(path: Path, mode: Literal["wb"]) -> AbstractContextManager[IO[bytes]]: ...
 @contextlib.contextmanager
-def open_whole(path: Path, mode: str = "w") -> Iterator[IO[str] | IO[bytes]]:
+def open_whole(path: Path, mode: str = "w") -> Iterator[Any]:
     r"""Open a file that takes its place when the block ends, and goes if it raises.
 
     Several processes may write one file: each has a name of its own for it, and the last one wins.
@@ -48,9 +48,9 @@ def open_whole(path: Path, mode: str = "w") -> Iterator[IO[str] | IO[bytes]]:
         OSError: If it cannot be written; what was there before is still there.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}{PART}")
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
     try:
-        with beside.open(mode, **text) as file:
+        with beside.open(mode, encoding=encoding, newline=newline) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""No network, one thread, and tokenizers that every test may share."""
+"""No network, one thread, property tests drawn alike, and tokenizers that every test may share."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+import tests.properties  # noqa: F401  (loads the profile before any test is imported)
 from tests import helpers
 
 

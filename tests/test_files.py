@@ -17,10 +17,12 @@ def full(*_: Any) -> None:
 
 
 def test_pieces_of_bytes_and_of_text(tmp_path: Path) -> None:
-    for mode, pieces in (("wb", (b"\xe4\r\n", b"")), ("w", ("\u00e4\n", "b"))):
-        with open_whole(tmp_path / mode, mode) as file:
-            for piece in pieces:
-                file.write(piece)
+    with open_whole(tmp_path / "wb", "wb") as binary:
+        binary.write(b"\xe4\r")
+        binary.write(b"\n")
+    with open_whole(tmp_path / "w") as text:
+        text.write("\u00e4\n")
+        text.write("b")
     assert (tmp_path / "wb").read_bytes() == b"\xe4\r\n"
     assert (tmp_path / "w").read_bytes() == "\u00e4\nb".encode()
 

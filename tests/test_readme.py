@@ -10,11 +10,10 @@ import pytest
 import typer
 
 from mtl.cli import build
-from mtl.cli.arguments import parse_arguments
-from mtl.cli.train import CONF
+from mtl.cli.train import CONF, parse_arguments
 from mtl.config.compose import compose_checked
 from mtl.config.groups import Groups
-from mtl.config.joint import join_tasks
+from mtl.config.overrides import join_tasks
 from mtl.reporting.summary import further_runs
 
 ROOT = Path(__file__).resolve().parents[1]

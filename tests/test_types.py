@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.types import Branch, Encoded, HeadBatch, MicroBatch, Step, concatenate
 from tests.helpers import ints
 

@@ -104,7 +104,3 @@ def _fail(sentence: str) -> NoReturn:
     if sentence:
         sys.stderr.write(f"error: {sentence}\n")
     sys.exit(EXIT_CODE)
-
-
-if __name__ == "__main__":
-    main()

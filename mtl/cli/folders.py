@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from mtl.config.saved import HYDRA
 from mtl.errors import ConfigError, Problem
 
-HYDRA = ".hydra"
 SWEEP = "multirun.yaml"
 
 

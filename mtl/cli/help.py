@@ -35,7 +35,7 @@ KEYS = {
     "tasks.NAME.data.source": "bundled:NAME, hub:DATASET[:CONFIG], or a folder",
     "tasks.NAME.data.train": "a file or glob; also .validation and .test",
     "tasks.NAME.weight": "of the task's loss and of its score",
-    "trunk.path": "the model for trunk=hf and trunk=llama2c",
+    "trunk.path": "the model for trunk=hf",
     "trunk.attention": "causal or bidirectional",
     "trunk.lr": "learning rate of the trunk; head.lr: of the heads",
     "batching.examples": "examples of an optimiser step",

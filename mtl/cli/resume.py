@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl.cli.folders import HYDRA, release_run_dir
+from mtl.cli.folders import release_run_dir
 from mtl.config.compose import checked
-from mtl.config.hydra_errors import yaml_problem
+from mtl.config.saved import HYDRA, saved_cfg, saved_config, saved_file
 from mtl.config.schema import Config
-from mtl.errors import CheckpointError, ConfigError
+from mtl.errors import CheckpointError, ConfigError, Problem
 
 AUTO = "auto"
 """Continue the run in `hydra.run.dir`, or begin it: one command line for a job that is repeated."""
@@ -59,12 +58,8 @@ def load_run(run: str, overrides: Sequence[str]) -> tuple[Config, Path]:
             f"Expected only {_listed(ALLOWED)} beside resume={run}, which continues with its own "
             f"configuration, but got {', '.join(f'`{text}`' for text in others)}."
         )
-    file = folder / HYDRA / "config.yaml"
-    cfg = _load(run, file)
-    try:
-        own = checked(cfg)
-    except ConfigError as error:
-        raise CheckpointError(f"{file}: {error}") from error
+    _check_run(folder, run)
+    own, cfg = saved_config(folder), saved_cfg(folder)
     try:
         for override in OverridesParser.create().parse_overrides(list(overrides)):
             OmegaConf.update(cfg, override.key_or_group, override.value())
@@ -74,6 +69,15 @@ def load_run(run: str, overrides: Sequence[str]) -> tuple[Config, Path]:
     _check_end(own, config)
     config.resume = str(folder)
     return config, folder
+
+
+def _check_run(folder: Path, run: str) -> None:
+    """Refuse a folder that holds no run."""
+    found = f"{run} does not exist"
+    if folder.is_dir():
+        found = f"{run} has no {HYDRA}/config.yaml"
+    if not saved_file(folder).is_file():
+        raise CheckpointError(Problem("resume", "to be a run's folder", found))
 
 
 def load_same(folder: Path, asked: Config, overrides: Sequence[str]) -> Config:
@@ -139,28 +143,8 @@ def _check_end(own: Config, config: Config) -> None:
     for name in ("max_steps", "max_epochs"):
         before, now = getattr(own.trainer, name), getattr(config.trainer, name)
         if before is not None and now is not None and now < before:
-            raise ConfigError(
-                f"Expected `trainer.{name}` to be at least the run's own {before}, but got {now}."
-            )
-
-
-def _load(run: str, file: Path) -> DictConfig:
-    if not file.parent.parent.is_dir():
-        raise CheckpointError(f"Expected `resume` to be a run's folder, but {run} does not exist.")
-    if not file.is_file():
-        raise CheckpointError(
-            f"Expected `resume` to be a run's folder, but {run} has no {HYDRA}/{file.name}."
-        )
-    try:
-        cfg = OmegaConf.load(file)
-    except yaml.YAMLError as error:
-        raise CheckpointError(yaml_problem(error)) from error
-    except (UnicodeDecodeError, OSError) as error:
-        raise CheckpointError(f"{file}: expected a run's configuration, but: {error}.") from error
-    if not isinstance(cfg, DictConfig) or not cfg:
-        found = "it is empty" if not cfg else "got a list"
-        raise CheckpointError(f"{file}: expected a run's configuration, but {found}.")
-    return cfg
+            expected = f"to be at least the run's own {before}"
+            raise ConfigError(Problem(f"trainer.{name}", expected, f"got {now}"))
 
 
 def _key(text: str) -> str:

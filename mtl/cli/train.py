@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from mtl.cli.arguments import Arguments, parse_arguments
 from mtl.config.groups import Groups
 from mtl.errors import EXIT_CODE, ConfigError, Interrupted, MtlError, ProcessError, printable
 from mtl.launch.agree import Refused, speaks
@@ -28,12 +29,58 @@ SCRIPT = ROOT / "train.py"
 Train = Callable[["Config", Path], dict[str, float]]
 
 
+@dataclass
+class Arguments:
+    """What was typed after ``train.py``."""
+
+    overrides: list[str] = field(default_factory=list)
+    help: bool = False
+    multirun: bool = False
+    worker: Path | None = None
+    config_dir: list[Path] = field(default_factory=list)
+    cfg: str | None = None
+    package: str | None = None
+    resolve: bool = False
+    info: str | None = None
+
+    @property
+    def shows(self) -> bool:
+        """Whether something is to be shown instead of run."""
+        return bool(self.cfg or self.package or self.resolve or self.info)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of printing its usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message[:1].upper()}{message[1:]}; see `python train.py --help`.")
+
+
+def parse_arguments(argv: Sequence[str]) -> Arguments:
+    """Split a command line into options and overrides, in any order.
+
+    Raises:
+        ConfigError: If there is no such option.
+    """
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    for flags in (("-h", "--help"), ("-m", "--multirun"), ("--resolve",)):
+        parser.add_argument(*flags, action="store_true")
+    parser.add_argument("--worker", type=Path)
+    parser.add_argument("-cd", "--config-dir", type=Path, action="append", default=[])
+    parser.add_argument("-c", "--cfg", choices=("job", "hydra", "all"))
+    parser.add_argument("-p", "--package")
+    info = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+    parser.add_argument("-i", "--info", nargs="?", const="all", choices=info)
+    return Arguments(**vars(parser.parse_intermixed_args(list(argv))))
+
+
 def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     """Train in a folder and return metrics; imports the heavy libraries only now.
 
     A run of several processes is started here, unless a launcher has started them.
     """
-    from mtl.config.processes import own_processes, train_in_processes
+    from mtl.launch.processes import own_processes, train_in_processes
 
     if own_processes(cfg) > 1:
         return train_in_processes(cfg, run_dir, SCRIPT)
@@ -145,7 +192,7 @@ def _begin_or_go_on(
 
 def _compose(arguments: Arguments, folders: list[Path]) -> Composed:
     from mtl.config.compose import compose_checked
-    from mtl.config.joint import join_tasks
+    from mtl.config.overrides import join_tasks
 
     known = Groups(folders).choices("task")
     overrides = join_tasks(arguments.overrides, arguments.multirun, known)

@@ -6,7 +6,7 @@ Hydra stops at the first override that it does not know and names no near one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hydra.conf import HydraConf
@@ -18,14 +18,63 @@ from omegaconf import OmegaConf
 from mtl.config.groups import Groups
 from mtl.config.names import suggest_key, unknown_key
 from mtl.config.schema import Config, dotted_keys
-from mtl.errors import Problem, did_you_mean, one_of
+from mtl.errors import ConfigError, Problem, did_you_mean, one_of
 from mtl.secrets import SECRET_KEY, SECRET_VARIABLE
 
 ONE = ("trunk", "tuning", "mixing", "balancing")
 """Groups of which several files make no sense."""
 OPEN = ("columns", "head", "options", "use", "metrics")
 """Keys whose value is a mapping with keys of its own."""
+GONE = {
+    ("trunk", "llama2c"): "Convert it with python scripts/convert_llama2c.py FOLDER DEST, and "
+    "train with trunk=hf trunk.path=DEST."
+}
+"""What became of choices that there were."""
 _KEY = re.compile(r"[+~]{0,2}([\w.]+)=")
+
+
+_TASK = ("task=", "+task=", "++task=")
+
+
+def join_tasks(overrides: Sequence[str], multirun: bool, known: Sequence[str]) -> list[str]:
+    """Return the overrides with ``task=a,b`` as ``task=[a,b]``; in a sweep as they are.
+
+    Args:
+        overrides: What was typed.
+        multirun: Whether the command is a sweep, where a comma separates runs.
+        known: The tasks that there are, for messages.
+
+    Raises:
+        ConfigError: If no task, an empty name, or a name twice is given.
+    """
+    return [
+        _join(text, multirun, known) if text.startswith(_TASK) else text
+        for text in (override.strip() for override in overrides)
+    ]
+
+
+def _join(override: str, multirun: bool, known: Sequence[str]) -> str:
+    key, _, value = override.partition("=")
+    plain = value.strip()
+    sets = multirun and "]" in plain.rstrip("]")
+    if sets or "(" in plain:
+        return override  # sets of tasks to sweep over, or one of Hydra's functions
+    listed = plain.startswith("[") and plain.endswith("]")
+    names = [name.strip() for name in plain.strip("[]'\"").split(",")]
+    if names in ([""], ["null"]):
+        expected = f"to name at least one of {{{', '.join(known)}}}"
+        usual = [name for name in ("ner", "sentiment") if name in known] or known[:2]
+        advice = f"Write for example task={','.join(usual)}."
+        raise ConfigError(Problem("task", expected, "got nothing", advice))
+    if "" in names:
+        advice = f"Write task={','.join(filter(None, names))}."
+        expected = "to be names with a comma between"
+        raise ConfigError(Problem("task", expected, f"got an empty name in '{plain}'", advice))
+    if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise ConfigError(Problem("task", "to name each task once", f"got '{twice[0]}' twice"))
+    if (multirun and not listed) or (len(names) == 1 and not listed):
+        return override
+    return f"{key}=[{','.join(names)}]"
 
 
 @dataclass
@@ -54,7 +103,7 @@ def read_overrides(overrides: Iterable[str], groups: Groups, multirun: bool) -> 
     """Sort overrides and note each that cannot be right.
 
     Args:
-        overrides: What was typed, tasks joined (:mod:`mtl.config.joint`).
+        overrides: What was typed, tasks joined.
         groups: The groups that there are.
         multirun: Whether several values of one key are a sweep.
     """
@@ -177,6 +226,8 @@ def _choose(override: Override, groups: Groups, out: Overrides) -> None:
 def _no_such_file(group: str, name: str, known: list[str]) -> Problem:
     """Return the problem of a file that is not there; a task may be the user's own to write."""
     problem = one_of(group, name, known)
+    if (group, name) in GONE:
+        return Problem(group, problem.expected, problem.found, GONE[group, name])
     if group != "task" or problem.advice:
         return problem
     advice = (
@@ -212,6 +263,8 @@ def _unknown_name(key: str, groups: Groups) -> Problem:
         advice = (
             f"A secret goes into the environment (export {key}=…), where it is not written down."
         )
+    elif key in groups.choices("task"):
+        advice = f"Did you mean `task={key}`?"
     else:
         near = suggest_key(key, names) or suggest_key(key.lower().replace("-", "_"), names)
         advice = f"Did you mean {near}?" if near else ""

@@ -25,14 +25,9 @@ class DataConfig(Section):
     """A file or glob for this split; wins over the source."""
     validation: Text | None = None
     test: Text | None = None
-    format: (
-        Annotated[
-            Literal["conll", "tsv", "csv", "jsonl", "json", "parquet", "arrow", "squad", "text"],
-            Lower,
-        ]
-        | None
-    ) = None
-    """Guessed from the file's name and content when unset."""
+    format: Text | None = None
+    """A registered reader, ``conll | tsv | csv | jsonl | json | parquet | arrow | squad | text`` or
+    one of another package; guessed from the file's name and content when unset."""
     header: Flag | None = None
     """Whether a TSV or CSV file starts with column names; guessed from the columns when unset."""
     encoding: Text = "utf-8"
@@ -69,8 +64,8 @@ class TaskConfig(Section):
 class TrunkConfig(Section):
     """The shared pretrained transformer."""
 
-    name: Annotated[Literal["tiny", "hf", "llama2c"], Lower] = "tiny"
-    """``tiny | hf | llama2c``: how the trunk is built."""
+    name: Annotated[Literal["tiny", "hf"], Lower] = "tiny"
+    """``tiny``, the bundled decoder, or ``hf``, a model of transformers, by its `path`."""
     path: Text | None = None
     """Hub name or folder of the model."""
     pretrained: Flag = True
@@ -183,6 +178,9 @@ class TrainerConfig(Section):
     strategy: Annotated[Literal["auto", "ddp", "fsdp"], Lower] = "auto"
     """``ddp`` has the whole model in each process; ``fsdp`` parts it among them. ``auto`` is ddp
     where there are several."""
+    max_restarts: Whole = Field(0, ge=0)
+    """How often the processes of one machine start again, from the last checkpoint, after one of
+    them has crashed or was killed."""
     precision: Annotated[Literal["32-true", "bf16-mixed", "16-mixed"], Lower] = "32-true"
     max_epochs: Whole = Field(3, ge=1)
     max_steps: Whole | None = Field(None, ge=1)

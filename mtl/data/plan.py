@@ -144,11 +144,11 @@ class Planner:
     def _order(self, group: Array, task: npt.NDArray[np.int16], epoch: int) -> Array:
         """Put groups in random order, every combination of tasks spread evenly over the epoch."""
         count = int(group.max()) + 1
-        kind = np.zeros(count, dtype=np.uint64)
-        np.bitwise_or.at(kind, group, np.uint64(1) << (task % 64).astype(np.uint64))
+        readers = np.zeros(count, dtype=np.uint64)
+        np.bitwise_or.at(readers, group, np.uint64(1) << (task % 64).astype(np.uint64))
         place = np.empty(count)
-        for each in np.unique(kind):
-            here = np.flatnonzero(kind == each)
+        for each in np.unique(readers):
+            here = np.flatnonzero(readers == each)
             names = sorted(t.name for i, t in enumerate(self.tables) if int(each) >> i % 64 & 1)
             # By name, so that a task beside these changes nothing in their order.
             random = self._random("steps", ",".join(names), epoch)

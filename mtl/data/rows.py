@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from mtl.data.kinds import KINDS
+from mtl.data.value_types import VALUE_TYPES
 from mtl.errors import ConfigError, DataError, one_of
 
 if TYPE_CHECKING:
@@ -37,21 +37,21 @@ class Role:
 
     Args:
         name: The key of ``columns`` in the task's YAML, and of the row.
-        kind: A name in :data:`mtl.data.kinds.KINDS`: ``text``, ``tokens``, ``tags``, ``label``,
-            ``labels``, ``number``, ``texts``, ``answers`` or ``record``.
+        type: A name in :data:`mtl.data.value_types.VALUE_TYPES`: ``text``, ``tokens``,
+            ``tags``, ``label``, ``labels``, ``number``, ``texts``, ``answers`` or ``record``.
         required: Whether every row must have a value for it.
         help: What it is, in a few words.
         target: Whether it is what the task learns to predict; predictions do without.
     """
 
     name: str
-    kind: str
+    type: str
     required: bool = True
     help: str = ""
     target: bool = False
 
     def __post_init__(self) -> None:
-        KINDS.get(self.kind, where=f"kind of role {self.name}")
+        VALUE_TYPES.get(self.type, where=f"type of role {self.name}")
 
 
 def where(row: Row) -> str:

@@ -11,7 +11,7 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from mtl.data.examples import ArrowExamples
+from mtl.data.examples import MappedExamples
 from mtl.types import Encoded, Examples, Row
 
 
@@ -112,7 +112,9 @@ def build_store(
         examples.append(item)
         if advance is not None:
             advance(1)
-    keys = np.asarray([document_key(e, both_ways=bidirectional) for e in examples], dtype=np.uint64)
+    keys = np.asarray(
+        [document_key(e, bidirectional=bidirectional) for e in examples], dtype=np.uint64
+    )
     return ExampleStore(
         task=task,
         rows=rows,
@@ -128,7 +130,7 @@ def build_store(
 def stored(
     task: str,
     rows: Sequence[Row],
-    examples: ArrowExamples,
+    examples: MappedExamples,
     *,
     bidirectional: bool,
     repeats: bool = False,
@@ -152,9 +154,9 @@ def is_range(numbers: Sequence[int] | npt.NDArray[np.int64], size: int) -> bool:
     return len(numbers) == size and bool(np.array_equal(numbers, np.arange(size)))
 
 
-def document_key(example: Encoded, *, both_ways: bool) -> int:
+def document_key(example: Encoded, *, bidirectional: bool) -> int:
     """Return a hash of a document's ids and of how they are read."""
-    digest = hashlib.blake2b(b"\x01" if both_ways else b"\x00", digest_size=8)
+    digest = hashlib.blake2b(b"\x01" if bidirectional else b"\x00", digest_size=8)
     for window in example.documents:
         digest.update(len(window).to_bytes(4, "little"))
         digest.update(np.ascontiguousarray(window, dtype=np.int32).tobytes())

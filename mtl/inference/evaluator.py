@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtl.cli.folders import HYDRA
+from mtl.config.saved import HYDRA, saved_config
 from mtl.config.schema import Config
 from mtl.data.rows import Rows
 from mtl.data.sources import load_splits
@@ -200,8 +200,6 @@ def run_config(folder: Path) -> Config:
     Raises:
         CheckpointError: If it is missing or cannot be read.
     """
-    from mtl.cli.resume import load_run
-
     file = folder / HYDRA / "config.yaml"
     if folder.is_dir() and not file.is_file():
         raise CheckpointError(
@@ -210,10 +208,7 @@ def run_config(folder: Path) -> Config:
         )
     if not folder.is_dir():
         raise CheckpointError(f"Expected '{folder}' to be a run, but there is no such folder.")
-    try:
-        return load_run(str(folder), [])[0]
-    except ConfigError as error:
-        raise CheckpointError(f"{file}: {error}") from error
+    return saved_config(folder)
 
 
 def _predictor(loaded: LoadedModel, cfg: Config, device: str, tokens: int | None) -> Predictor:
@@ -238,7 +233,7 @@ def _split(
     spec, task = cfg.tasks[name], predictor.tasks[name]
     base = started_in(folder)
     found = load_splits(
-        spec.data.model_dump(),
+        spec.data,
         spec.columns,
         task.roles(task.options),
         cfg.seed,

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from mtl.data.collate import Collator
+from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader, Writes
 from mtl.data.rows import where
 from mtl.data.store import ExampleStore, build_store
@@ -171,16 +171,16 @@ class Predictor:
         targets = {role.name for role in task.roles(task.options) if role.target}
         inputs = [{k: v for k, v in row.items() if k not in targets} for row in rows]
         tokens = self.loaded.encoder.tokenize([document(row) for row in inputs])
-        kind = self.loaded.attention(task.name)
+        attention = self.loaded.attention(task.name)
 
         def encoded() -> Iterator[Encoded]:
             for row, found in zip(inputs, tokens, strict=True):
-                example = task.encode(row, found, self.loaded.encoder, kind)
+                example = task.encode(row, found, self.loaded.encoder, attention)
                 if not example.length:
                     raise DataError(f"{where(row)}: Expected text, but the tokenizer finds none.")
                 yield example
 
-        return build_store(task.name, inputs, encoded(), bidirectional=kind == "bidirectional")
+        return build_store(task.name, inputs, encoded(), bidirectional=attention == "bidirectional")
 
     def outputs(
         self, stores: Sequence[ExampleStore], most: int | None = None
@@ -195,13 +195,8 @@ class Predictor:
             most: Tokens of a pass for the heads; as many as of a batch of texts when None.
         """
         pad = pad_id(self.loaded.encoder.tokenizer)
-        collator = Collator(
-            stores,
-            budget=most or self.tokens,
-            share=self.share,
-            pad=pad,
-            share_branches=self.model.trunk.share_branches,
-        )
+        sharing = Sharing(self.share, self.model.trunk.share_branches, pad)
+        collator = Collator(stores, most or self.tokens, sharing)
         asked = {s.task: self.tasks[s.task].writer() for s in stores}
         writes = {name: Writes(None, w.new_tokens) for name, w in asked.items() if w}
         by_task = {store.task: store for store in stores}

@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from mtl.errors import EXIT_CODE, Interrupted, MtlError
-from mtl.launch.parent import JOB
+from mtl.launch.reports import CRASH, DONE, JOB, Report, log_file, read_reports, write_report
 
 CRASHED, INTERRUPTED = 1, 130
+LOOK = 0.2
+"""Seconds between two looks whether the parent is there and wants this process to go on."""
+GRACE = 10.0
+"""Seconds that the first process has, after a signal, to finish what only it writes."""
 
 Train = Callable[[dict[str, Any], Path], object]
 
@@ -24,43 +28,72 @@ Train = Callable[[dict[str, Any], Path], object]
 def work(folder: Path, train: Train) -> int:
     """Do a run's part of one process; return the exit code.
 
-    An error is written down for the parent, which shows it once for all.
+    How it ended is written down for the parent, which shows an error once for all. Processes that
+    were started again go on from the run's last checkpoint.
 
     Args:
         folder: Where the parent wrote what the run is.
         train: Trains from a plain configuration in the run's folder.
     """
-    threading.Thread(target=_watch_parent, args=[folder], daemon=True).start()
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
-    code = 0
-    try:
-        train(job["config"], Path(job["run_dir"]))
-    except MtlError as error:
-        _report(folder, type(error).__name__, str(error))
-        code = EXIT_CODE
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    except Interrupted as stop:
-        code = int(str(stop.code))
-        _report(folder, type(stop).__name__, str(code))
-    except SystemExit as stop:
-        code = _exit_code(stop)
-    except Exception as error:
-        _report(folder, "crash", f"{type(error).__name__}: {error}", traceback.format_exc())
-        code = CRASHED
+    os.environ.update(job["variables"])
+    threading.Thread(target=_watch_parent, args=[folder, job["parent"]], daemon=True).start()
+    rank = int(os.environ["RANK"])
+    if rank:
+        _write_to(log_file(folder, rank))
+    config, run_dir = job["config"], Path(job["run_dir"])
+    if restarted() and (run_dir / "checkpoints" / "last.ckpt").is_file():
+        config["resume"] = str(run_dir)
+    code, report = _train(train, config, run_dir)
+    if code == 0:
+        _leave_group()
+    if report is not None:
+        write_report(folder, rank, report)
+        if report.kind == Interrupted.__name__ and rank:
+            _wait_for_first(folder)
     if code:
         # Not the ordinary way out: what waits for the other processes there may wait for ever.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-    _leave_group()
     return 0
+
+
+def restarted() -> bool:
+    """Return whether a launcher has started this process in place of one that ended early."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def _train(train: Train, config: dict[str, Any], run_dir: Path) -> tuple[int, Report | None]:
+    """Return the exit code, and what to write down."""
+    try:
+        train(config, run_dir)
+    except MtlError as error:
+        return EXIT_CODE, Report(type(error).__name__, [str(p) for p in error.problems])
+    except KeyboardInterrupt:
+        return INTERRUPTED, None
+    except Interrupted as stop:
+        return int(str(stop.code)), Report(type(stop).__name__, [str(stop.code)])
+    except SystemExit as stop:
+        return _exit_code(stop), None
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        return CRASHED, Report(CRASH, [message], traceback.format_exc())
+    return 0, Report(DONE)
 
 
 def _exit_code(stop: SystemExit) -> int:
     if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns one into an exit.
         return INTERRUPTED
     return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+
+
+def _write_to(file: Path) -> None:
+    """Let only the first process write to the terminal."""
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
 
 
 def _leave_group() -> None:
@@ -72,18 +105,20 @@ def _leave_group() -> None:
             dist.destroy_process_group()
 
 
-def _report(folder: Path, kind: str, message: str, trace: str = "") -> None:
-    """Write down how this process failed, whole or not at all."""
-    found = {"kind": kind, "message": message, "traceback": trace, "when": time.time()}
-    target = folder / f"{os.environ['RANK']}.json"
-    beside = target.with_suffix(".part")
-    beside.write_text(json.dumps(found), encoding="utf-8")
-    beside.replace(target)
+def _wait_for_first(folder: Path) -> None:
+    """Let the first process finish: the launcher ends the others as soon as one has ended."""
+    until = time.monotonic() + GRACE
+    while not read_reports(folder, 1) and time.monotonic() < until:
+        time.sleep(LOOK)
 
 
-def _watch_parent(folder: Path) -> None:
-    """End this process, and remove what the parent wrote for it, when the parent is gone."""
-    while os.read(0, 1):  # Unbuffered: a thread that holds a lock of Python would bar its exit.
-        pass
-    shutil.rmtree(folder, ignore_errors=True)
+def _watch_parent(folder: Path, parent: int) -> None:
+    """End this process, and remove what it was told, when its parent is gone or says so.
+
+    A launcher that is killed leaves its processes running.
+    """
+    while os.getppid() == parent and (folder / JOB).exists():
+        time.sleep(LOOK)
+    if os.getppid() != parent:
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(CRASHED)

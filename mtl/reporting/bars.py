@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Sequence
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
 from mtl.reporting.console import draws
@@ -21,141 +17,100 @@ QUIET = 30.0
 """Fewest seconds between two plain lines."""
 QUIET_SHARE = 0.05
 """Also at least this share of the time so far, so that long runs do not fill their logs."""
+SPEED_OF = 120.0
+"""Seconds whose speed says how much time is left."""
 
 
-@dataclass(frozen=True)
-class Work:
-    """How far a piece of work is."""
+class TimeLeft(ProgressColumn):
+    """``1:40 left``, or nothing where there is no speed yet."""
 
-    name: str
-    done: int
-    total: int
-    elapsed: float
-    """Seconds so far."""
-    before: int = 0
-    """How much of it was done before the clock started."""
-    facts: Sequence[str] = ()
-    """What else to show beside the bar."""
-
-    @property
-    def left(self) -> str:
-        """The time left at the mean speed so far, or nothing where there is none yet."""
-        done = self.done - self.before
-        if done <= 0 or self.elapsed <= 0:
-            return ""
-        return f"{duration(self.elapsed / done * (self.total - self.done))} left"
-
-    def line(self) -> str:
-        """Return it as one line of text."""
-        words = [f"{self.name} {self.done:,}/{self.total:,}", self.left, *self.facts]
-        return "  ".join(filter(None, words))
+    def render(self, task: Task) -> Text:
+        """Return the column's text."""
+        return Text(left(task), style="progress.remaining")
 
 
-class Bars(Protocol):
-    """A place that shows work; `due` says cheaply whether it is time to show more."""
-
-    def due(self) -> bool:
-        """Return whether enough time has passed since what was shown last."""
-
-    def show(self, works: Sequence[Work], below: Sequence[str], line: str) -> None:
-        """Show work: as bars with short facts below, or as one line."""
-
-    def print(self, *lines: Text | str) -> None:
-        """Print lines that stay."""
-
-    def stop(self) -> None:
-        """Remove the bars."""
-
-
-def make_bars(console: Console) -> Bars:
-    """Return bars where the console can draw them, else plain lines."""
-    return LiveBars(console) if draws(console) else PlainLines(console)
-
-
-class LiveBars:
-    """Bars at the bottom of a terminal, redrawn by the caller's thread and never on their own."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self._live: Live | None = None
-        self._next = 0.0
-
-    def due(self) -> bool:
-        """Return whether it is time to redraw."""
-        return time.monotonic() >= self._next
-
-    def show(self, works: Sequence[Work], below: Sequence[str], line: str) -> None:
-        """Redraw."""
-        del line
-        self._next = time.monotonic() + REDRAW
-        if self._live is None:
-            self._live = Live(console=self.console, transient=True, auto_refresh=False)
-            self._live.start()
-        self._live.update(render(works, below, self.console.width), refresh=True)
-
-    def print(self, *lines: Text | str) -> None:
-        """Print above the bars."""
-        for line in lines:
-            self.console.print(line, soft_wrap=True)
-
-    def stop(self) -> None:
-        """Remove the bars and give the cursor back."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-
-
-class PlainLines:
-    """Lines for a file or a pipe, without any control character."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self._start = time.monotonic()
-        self._next = self._start + QUIET
-
-    def due(self) -> bool:
-        """Return whether it is time for a line."""
-        return time.monotonic() >= self._next
-
-    def show(self, works: Sequence[Work], below: Sequence[str], line: str) -> None:
-        """Print one line."""
-        del works, below
-        now = time.monotonic()
-        self._next = now + max(QUIET, QUIET_SHARE * (now - self._start))
-        self.print(line)
-
-    def print(self, *lines: Text | str) -> None:
-        """Print lines at once, so that who follows the file sees them."""
-        for line in lines:
-            self.console.file.write(str(line) + "\n")
-        self.console.file.flush()
-
-    def stop(self) -> None:
-        """Do nothing: nothing is drawn."""
-
-
-def render(works: Sequence[Work], below: Sequence[str], width: int) -> RenderableType:
-    """Return a row for each work: name, bar, count, time left, facts; and what stands below.
+class Bars(Progress):
+    """Bars at the bottom of a terminal, drawn by the caller's thread; plain lines elsewhere.
 
     Args:
-        works: The rows.
-        below: Short facts, each kept in one line where it can be.
-        width: Cells of a line.
+        console: Where to write; bars where it can redraw.
     """
-    table = Table.grid(padding=(0, 1), expand=True)
-    table.add_column(no_wrap=True)
-    table.add_column(ratio=1)
-    for _ in range(3):
-        table.add_column(no_wrap=True, justify="right")
-    for work in works:
-        table.add_row(
-            work.name,
-            ProgressBar(total=work.total, completed=work.done, finished_style="bar.complete"),
-            f"{work.done:,}/{work.total:,}",
-            Text(work.left, style="progress.remaining"),
-            " ".join(work.facts),
+
+    def __init__(self, console: Console) -> None:
+        self.draws = draws(console)
+        self.below: Sequence[str] = ()
+        """Short facts below the bars."""
+        self._start = time.monotonic()
+        self._next = self._start + (0.0 if self.draws else QUIET)
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None, finished_style="bar.complete"),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            TimeLeft(),
+            TextColumn("{task.fields[facts]}"),
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            expand=True,
+            speed_estimate_period=SPEED_OF,
         )
-    return Group(table, *(Text(line, style="dim") for line in folded(below, width)))
+
+    def add(self, name: str, total: int, done: int = 0) -> TaskID:
+        """Begin a piece of work, some of which may be done already."""
+        return self.add_task(name, total=total, completed=done, facts="")
+
+    def due(self) -> bool:
+        """Return cheaply whether it is time to show more."""
+        return time.monotonic() >= self._next
+
+    def show(self, line: str, below: Sequence[str] = ()) -> None:
+        """Redraw the bars with facts below them; without a terminal, print the line."""
+        now = time.monotonic()
+        if self.draws:
+            self._next = now + REDRAW
+            self.below = below
+            self.start()
+            self.refresh()
+        else:
+            self._next = now + max(QUIET, QUIET_SHARE * (now - self._start))
+            self.say(line)
+
+    def stop(self) -> None:
+        """Remove the bars, if there are any, and give the cursor back."""
+        if self.live.is_started:
+            super().stop()
+
+    def say(self, *lines: Text | str) -> None:
+        """Print lines that stay; elsewhere at once and without any control character."""
+        for line in lines:
+            if self.draws:
+                self.console.print(line, soft_wrap=True)
+            else:
+                self.console.file.write(f"{line}\n")
+        self.console.file.flush()
+
+    def line(self, task: TaskID) -> str:
+        """Return how far a piece of work is as one line of text."""
+        found = self._tasks[task]
+        count = f"{found.description} {found.completed:,.0f}/{found.total:,.0f}"
+        return "  ".join(filter(None, [count, left(found), found.fields["facts"]]))
+
+    def left(self, task: TaskID) -> str:
+        """Return the time left, or nothing where there is no speed yet."""
+        return left(self._tasks[task])
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Yield the bars and what stands below."""
+        yield from super().get_renderables()
+        if self.below:
+            for line in folded(self.below, self.console.width):
+                yield Text(line, style="dim")
+
+
+def left(task: Task) -> str:
+    """Return the time left at the latest speed, or nothing where there is none yet."""
+    seconds = task.time_remaining
+    return "" if seconds is None else f"{duration(seconds)} left"
 
 
 def folded(parts: Sequence[str], width: int, between: str = " · ") -> list[str]:

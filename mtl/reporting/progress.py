@@ -9,15 +9,13 @@ from typing import Any
 
 import lightning as L
 from rich.console import Console
+from rich.progress import TaskID
 from rich.text import Text
 
 from mtl.metrics.names import SCORE, metric_name
-from mtl.reporting.bars import Bars, Work, duration, make_bars
+from mtl.reporting.bars import Bars, duration
 from mtl.reporting.columns import ValidationLines, number
 from mtl.reporting.console import console
-from mtl.reporting.tracking import track
-
-__all__ = ["ProgressReport", "current", "track"]
 
 
 class ProgressReport(L.Callback):
@@ -51,17 +49,17 @@ class ProgressReport(L.Callback):
         self._target = target
         self._bars: Bars | None = None
         self._lines: ValidationLines | None = None
-        self._training: tuple[float, int] | None = None
+        self._training: TaskID | None = None
+        self._pass: TaskID | None = None
+        self._began = (0.0, 0)
         """When training began, and after how many steps."""
-        self._pass = (0.0, 0, 0)
-        """When a pass over validation or test data began, its batches so far, and all of them."""
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Begin to show, on the first rank."""
         del pl_module, stage
         if self.enabled and trainer.is_global_zero and self._bars is None:
             self._target = self._target or console()
-            self._bars = make_bars(self._target)
+            self._bars = Bars(self._target)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Remove the bars."""
@@ -75,7 +73,7 @@ class ProgressReport(L.Callback):
         del pl_module
         self._stop()
         if self._bars is not None and isinstance(exception, KeyboardInterrupt):
-            self._bars.print(f"interrupted after step {trainer.global_step:,}")
+            self._bars.say(f"interrupted after step {trainer.global_step:,}")
 
     def _stop(self) -> None:
         if self._bars is not None:
@@ -83,12 +81,13 @@ class ProgressReport(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock; say where a resumed run goes on."""
-        start = trainer.global_step
-        self._training = (time.monotonic(), start)
         if self._bars is None:
             return
+        start = trainer.global_step
+        self._began = (time.monotonic(), start)
+        self._training = self._bars.add("training", self.total, start)
         if start:
-            self._bars.print(f"continuing after step {start:,} of {self.total:,}")
+            self._bars.say(f"continuing after step {start:,} of {self.total:,}")
         self._layout(pl_module)
         if self._bars.due():
             self._show(trainer, pl_module)
@@ -96,74 +95,78 @@ class ProgressReport(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        """Show one more step, if it is time to."""
+        """Count one more step, and show it if it is time to."""
         del outputs, batch
-        if self._bars is not None and self._bars.due():
-            self._show(trainer, pl_module)
+        if self._bars is not None and self._training is not None:
+            self._bars.update(self._training, completed=trainer.global_step)
+            if self._bars.due():
+                self._show(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say how long it took."""
         del pl_module
-        assert self._training is not None
-        if self._bars is not None:
-            began, start = self._training
-            steps = trainer.global_step
-            early = f", stopped before step {self.total:,}" if steps < self.total else ""
-            self._stop()
-            took = duration(time.monotonic() - began)
-            self._bars.print(f"{steps - start:,} steps in {took}{early}")
+        if self._bars is None or self._training is None:
+            return
+        began, start = self._began
+        steps = trainer.global_step
+        early = f", stopped before step {self.total:,}" if steps < self.total else ""
+        self._stop()
+        self._bars.remove_task(self._training)
         self._training = None
+        took = duration(time.monotonic() - began)
+        self._bars.say(f"{steps - start:,} steps in {took}{early}")
 
-    def _show(self, trainer: L.Trainer, module: Any, *more: Work) -> None:
+    def _show(self, trainer: L.Trainer, module: Any) -> None:
         """Draw training, and a pass over other data beside it or alone."""
         assert self._bars is not None
-        assert self._lines is not None
+        lines = self._layout(module)
         if self._training is None:
-            self._bars.show(more, [], more[-1].line())
+            if self._pass is not None:
+                self._bars.show(self._bars.line(self._pass))
             return
-        began, start = self._training
         loss = getattr(module, "training_logs", {}).get(metric_name("train", None, "loss"))
-        facts = [] if loss is None else [f"loss {number(loss)}"]
+        facts = "" if loss is None else f"loss {number(loss)}"
+        self._bars.update(self._training, facts=facts)
         step = trainer.global_step
-        work = Work("training", step, self.total, time.monotonic() - began, start, facts)
-        first = self._lines.start(f"{step:,}", f"{step / module.steps_per_epoch:.2f}")
-        line = "  ".join(filter(None, [first, *facts, work.left]))
-        self._bars.show([work, *more], current(module.results, _primary(module)), line)
+        first = lines.start(f"{step:,}", f"{step / module.steps_per_epoch:.2f}")
+        line = "  ".join(filter(None, [first, facts, self._bars.left(self._training)]))
+        self._bars.show(line, current(module.results, _primary(module)))
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock of a validation."""
+        """Begin to count a validation."""
         del pl_module
-        self._start_pass(trainer.num_val_batches)
+        self._start_pass("validation", trainer.num_val_batches)
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock of a test."""
+        """Begin to count a test."""
         del pl_module
-        self._start_pass(trainer.num_test_batches)
+        self._start_pass("test", trainer.num_test_batches)
 
-    def _start_pass(self, batches: Any) -> None:
+    def _start_pass(self, name: str, batches: Any) -> None:
         counts = batches if isinstance(batches, list) else [batches]
-        self._pass = (time.monotonic(), 0, sum(int(n) for n in counts if math.isfinite(n)))
+        if self._bars is not None:
+            total = sum(int(n) for n in counts if math.isfinite(n))
+            self._pass = self._bars.add(name, total)
+
+    def _end_pass(self) -> None:
+        if self._bars is not None and self._pass is not None:
+            self._bars.remove_task(self._pass)
+            self._pass = None
 
     def on_validation_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
     ) -> None:
-        """Show one more validation batch, if it is time to."""
-        self._one_more(trainer, pl_module, "validation")
+        """Count one more batch, and show it if it is time to."""
+        if self._bars is not None and self._pass is not None:
+            self._bars.advance(self._pass)
+            if self._bars.due() and not trainer.sanity_checking:
+                self._show(trainer, pl_module)
 
-    def on_test_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """Show one more test batch, if it is time to."""
-        self._one_more(trainer, pl_module, "test")
-
-    def _one_more(self, trainer: L.Trainer, module: L.LightningModule, name: str) -> None:
-        began, done, total = self._pass
-        self._pass = (began, done + 1, max(total, done + 1))
-        if self._bars is not None and self._bars.due() and not trainer.sanity_checking:
-            self._layout(module)
-            elapsed = time.monotonic() - began
-            self._show(trainer, module, Work(name, done + 1, self._pass[2], elapsed))
+    on_test_batch_end = on_validation_batch_end  # type: ignore[assignment]
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Print the validation's line, and mark it if it is the best."""
+        self._end_pass()
         if trainer.sanity_checking:
             return
         module: Any = pl_module
@@ -178,13 +181,14 @@ class ProgressReport(L.Callback):
         lines = self._layout(module)
         step = trainer.global_step
         text = lines.line(step, step / module.steps_per_epoch, module.results, better)
-        self._bars.print(Text(text, style="bold" if better else ""))
+        self._bars.say(Text(text, style="bold" if better else ""))
         if self._training is not None and self._bars.due():
             self._show(trainer, module)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Remove the bar."""
         del trainer, pl_module
+        self._end_pass()
         self._stop()
 
     def _layout(self, module: Any) -> ValidationLines:
@@ -193,7 +197,7 @@ class ProgressReport(L.Callback):
         assert self._target is not None
         if self._lines is None:
             self._lines = ValidationLines(_primary(module), self.total, self._target.width)
-            self._bars.print(*(Text(line, style="dim") for line in self._lines.heading()))
+            self._bars.say(*(Text(line, style="dim") for line in self._lines.heading()))
         return self._lines
 
     def state_dict(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from rich.console import Console
 
-from mtl.reporting.bars import Work, make_bars
+from mtl.reporting.bars import Bars
 from mtl.reporting.console import console, is_rank_zero
 
 DELAY = 0.5
@@ -33,16 +33,14 @@ def track(
     if not enabled or not is_rank_zero():
         yield lambda count: None
         return
-    bars = make_bars(target or console(stderr=True))
+    bars = Bars(target or console(stderr=True))
+    task = bars.add(description, total)
     began = time.monotonic()
-    done = 0
 
     def advance(count: int = 1) -> None:
-        nonlocal done
-        done += count
-        if bars.due() and (elapsed := time.monotonic() - began) > DELAY:
-            work = Work(description, done, total, elapsed)
-            bars.show([work], [], work.line())
+        bars.advance(task, count)
+        if bars.due() and time.monotonic() - began > DELAY:
+            bars.show(bars.line(task))
 
     try:
         yield advance

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mtl.data.kinds import show, to_start
+from mtl.data.value_types import show, to_start
 from mtl.tasks._span_layouts import Windows
 from mtl.trunk.text import Tokens
 

@@ -40,7 +40,7 @@ class Layout(ABC):
         """Refuse a trunk that cannot be laid out so.
 
         Raises:
-            ConfigError: With the trunk's kind and the task's name.
+            ConfigError: With the trunk's architecture and the task's name.
         """
         del trunk, task
 
@@ -117,13 +117,13 @@ class InBranch(Layout):
     def fits(trunk: Trunk, task: str) -> None:
         """Refuse encoder-decoders, and encoders whose rows cannot hold branches."""
         key = f"tasks.{task}.options.layout"
-        if trunk.kind == "encoder-decoder":
+        if trunk.architecture == "encoder-decoder":
             raise ConfigError(
                 f"Expected `{key}` to be joint, because task '{task}' reads documents from the "
                 f"encoder of an encoder-decoder ({trunk.config.model_type}), whose branches stand "
                 "in its decoder, but got branch."
             )
-        if trunk.kind == "encoder" and not trunk.capabilities.share_rows:
+        if trunk.architecture == "encoder" and not trunk.capabilities.share_rows:
             raise ConfigError(
                 f"Expected `{key}` to be joint, because a {trunk.config.model_type} encoder cannot "
                 "keep a branch apart from its document, but got branch."

@@ -13,8 +13,8 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from mtl.config.section import Field
-from mtl.data.kinds import KINDS
 from mtl.data.rows import where
+from mtl.data.value_types import VALUE_TYPES
 from mtl.errors import ConfigError, DataError, Problem, one_of
 from mtl.heads.base import Head
 from mtl.heads.classification import ClassificationHead, MultiLabelHead
@@ -108,7 +108,7 @@ class TextProblem(ABC):
             DataError: If the cell is of the wrong kind, or empty.
         """
         try:
-            found = KINDS.get(self.role).convert(row["label"])
+            found = VALUE_TYPES.get(self.role).convert(row["label"])
         except ValueError as error:
             raise DataError(f"{where(row)}: {error} for task '{self.name}'.") from error
         if found is None:

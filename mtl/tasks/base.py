@@ -234,7 +234,7 @@ class Task(ABC):
         """Meet the trunk before anything is encoded; refuse one that this task cannot use.
 
         Raises:
-            ConfigError: With the trunk's kind and the task's name.
+            ConfigError: With the trunk's architecture and the task's name.
         """
         del trunk
 

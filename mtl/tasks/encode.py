@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 import mtl
-from mtl.data.cache import ExampleCache
+from mtl.data.cache import ExampleCache, cache_key
 from mtl.data.rows import Rows
 from mtl.data.store import Chosen, ExampleStore, build_store, document_key, is_range, stored
 from mtl.tasks.base import Task, document
@@ -23,7 +22,15 @@ from mtl.trunk.text import TextEncoder
 from mtl.types import Encoded, Row
 
 CHUNK = 1000
-_CODE = ("data/examples.py", "data/store.py", "labels.py", "tasks", "trunk", "types.py")
+_CODE = (
+    "data/columns.py",
+    "data/examples.py",
+    "data/store.py",
+    "labels.py",
+    "tasks",
+    "trunk",
+    "types.py",
+)
 """What of this package examples follow from."""
 
 Advance = Callable[[int], None]
@@ -79,7 +86,7 @@ def _from_cache(
     advance: Advance | None,
     cache: ExampleCache,
 ) -> ExampleStore:
-    both_ways = attention == "bidirectional"
+    bidirectional = attention == "bidirectional"
     name = fingerprint(task, rows, encoder, attention)
     entry = cache.find(name)
     if entry is not None:
@@ -89,12 +96,12 @@ def _from_cache(
     else:
         before = Counter(task.counts)
         found = (
-            (example, number, document_key(example, both_ways=both_ways))
+            (example, number, document_key(example, bidirectional=bidirectional))
             for number, example in _examples(task, rows, encoder, attention, advance)
         )
         entry = cache.keep(name, found, lambda: dict(task.counts - before))
     return stored(
-        task.name, rows, entry.examples, bidirectional=both_ways, repeats=task.traits.repeats
+        task.name, rows, entry.examples, bidirectional=bidirectional, repeats=task.traits.repeats
     )
 
 
@@ -170,8 +177,7 @@ def fingerprint(task: Task, rows: Rows, encoder: TextEncoder, attention: str) ->
         "attention": attention,
         "code": _code(type(task)),
     }
-    text = json.dumps(found, sort_keys=True, default=repr)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return cache_key(found)
 
 
 @functools.cache

@@ -128,10 +128,10 @@ class Generation(Task):
         if trunk.output is None:
             raise ConfigError(
                 f"Expected the trunk of task '{self.name}' to be a decoder or an encoder-decoder, "
-                f"because it writes text, but {trunk.config.model_type} is an {trunk.kind}; leave "
+                f"because it writes text, but {trunk.config.model_type} is an {trunk.architecture}; leave "
                 "the task out, or choose another trunk."
             )
-        if trunk.kind == "encoder-decoder" and trunk.start is None:
+        if trunk.architecture == "encoder-decoder" and trunk.start is None:
             raise ConfigError(
                 f"Expected the trunk of task '{self.name}' to say with which token its decoder "
                 f"starts, but the {trunk.config.model_type} has none; set decoder_start_token_id "
@@ -147,7 +147,7 @@ class Generation(Task):
 
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Read the states from which each token of the target is predicted, its end included."""
-        two = encoder.kind == "encoder-decoder"
+        two = encoder.architecture == "encoder-decoder"
         prompt = self._prompt(row, encoder)
         if attention == "bidirectional" and not (two or len(prompt)):
             expected = "to have at least one token, because its documents see all of themselves"

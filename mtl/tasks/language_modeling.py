@@ -57,11 +57,11 @@ class LanguageModeling(Task):
 
     def fits(self, trunk: Trunk) -> None:
         """Refuse encoders and encoder-decoders: their tokens have seen what is to be predicted."""
-        if trunk.kind != "decoder":
+        if trunk.architecture != "decoder":
             name = getattr(trunk.config, "name_or_path", "") or trunk.config.model_type
             raise ConfigError(
                 f"Expected the trunk to be a decoder, which task '{self.name}' ({self.type}) "
-                f"needs, but '{name}' is an {trunk.kind}; choose another trunk, or leave the task "
+                f"needs, but '{name}' is an {trunk.architecture}; choose another trunk, or leave the task "
                 "out."
             )
         self.vocabulary = len(trunk.tokenizer)

@@ -17,8 +17,8 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from mtl.config.section import Field, Lower, Section, Whole
-from mtl.data.kinds import show
 from mtl.data.rows import Role, where
+from mtl.data.value_types import show
 from mtl.errors import DataError
 from mtl.heads.base import Head
 from mtl.metrics.spans import ANSWERED, NAMES, SpanScores
@@ -33,8 +33,8 @@ from mtl.types import Encoded, Examples, Row
 AUTO = "auto"
 TABLE = "SQuAD, %"
 """The metric's name, and its table's title."""
-BY_KIND = {"encoder": "joint", "encoder-decoder": "joint", "decoder": "branch"}
-"""What ``auto`` is on each kind of trunk."""
+BY_ARCHITECTURE = {"encoder": "joint", "encoder-decoder": "joint", "decoder": "branch"}
+"""What ``auto`` is on each architecture."""
 MOVED = remark(
     "answer was",
     "answers were",
@@ -96,9 +96,9 @@ class SpanExtraction(Task):
         super().__init__(*args)
         self._lay_out("decoder", None)
 
-    def _lay_out(self, kind: str, positions: int | None) -> None:
+    def _lay_out(self, architecture: str, positions: int | None) -> None:
         asked = self.options.layout
-        layout = BY_KIND[kind] if asked == AUTO else asked
+        layout = BY_ARCHITECTURE[architecture] if asked == AUTO else asked
         self.learned = self.learned.model_copy(update={"layout": layout, "positions": positions})
 
     @classmethod
@@ -150,7 +150,7 @@ class SpanExtraction(Task):
 
     def fits(self, trunk: Trunk) -> None:
         """Take the layout that suits the trunk, or refuse one that it cannot have."""
-        self._lay_out(trunk.kind, trunk.positions)
+        self._lay_out(trunk.architecture, trunk.positions)
         LAYOUTS.get(self.learned.layout).fits(trunk, self.name)
 
     def tune(self, metrics: MetricCollection) -> SpanLearned:

@@ -75,7 +75,7 @@ class TextClassification(Task):
         """A text, and its label, labels or number."""
         label = Role("label", "record", help="its label, list of labels, or number", target=True)
         if options is not None:
-            label = replace(label, kind=PROBLEMS.get(options.problem).role)
+            label = replace(label, type=PROBLEMS.get(options.problem).role)
         return [Role("text", "text", help="the text"), label]
 
     def learn(self, rows: Sequence[Row]) -> Learned:

@@ -76,8 +76,6 @@ class RunCheckpoint(Checkpoint):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Remove what an interrupted run was about to replace, or had not yet filed."""
         del pl_module
-        if trainer.ckpt_path is None:
-            return
         if trainer.is_global_zero:
             remove_parts(self.folder.parent, self.folder)
         for path in self.folder.glob(BEST.format("*")):

@@ -23,7 +23,7 @@ DESCRIPTION = "mtl.json"
 class TrunkAbout:
     """What ``mtl.json`` says about the trunk."""
 
-    kind: str
+    architecture: str
     attention: str = field(metadata={"choices": ("causal", "bidirectional")})
     max_length: int = field(metadata={"min": 1})
     stride: int = field(metadata={"min": 0})

@@ -63,7 +63,7 @@ class MultiTaskModel(nn.Module):
             recall: Keeps the documents that the batch says are needed again.
         """
         if recall is None or not batch.keep:
-            hidden = self.trunk(batch.trunk)
+            hidden = self.trunk(batch.source)
         else:
             cache = empty_cache(self.trunk.config)
             hidden = self.trunk(batch.trunk, cache)

@@ -99,7 +99,7 @@ def describe(
     return {
         "format": FORMAT,
         "trunk": {
-            "kind": model.trunk.kind,
+            "architecture": model.trunk.architecture,
             "attention": model.trunk.attention,
             "max_length": encoder.max_length,
             "stride": encoder.stride,

@@ -38,7 +38,7 @@ def shard(model: MultiTaskModel, mesh: Any) -> None:
     """
     if isinstance(model, FSDPModule):
         return
-    if model.trunk.kind != "encoder-decoder":
+    if model.trunk.architecture != "encoder-decoder":
         for layer in layers(model.trunk):
             fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)

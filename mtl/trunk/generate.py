@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.config.section import Field, Flag, Number, Section, Whole
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.trunk.recall import Recalled, empty_cache, fill
 from mtl.trunk.text import end_id, pad_id
 from mtl.trunk.trunk import Trunk
@@ -92,7 +92,7 @@ def generate(
     """
     assert trunk.output is not None, "the trunk was loaded without its output layer"
     model = trunk.output.model
-    prepare = _read_both if trunk.kind == "encoder-decoder" else _read_one
+    prepare = _read_both if trunk.architecture == "encoder-decoder" else _read_one
     drawing = contextlib.nullcontext() if seed is None else _seeded(seed, prompts, _device(trunk))
     with torch.no_grad(), _projecting(model, projection), _evaluating(trunk), drawing:
         arguments, start = prepare(trunk, prompts, decoding, read)

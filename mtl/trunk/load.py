@@ -15,7 +15,7 @@ from mtl.errors import ConfigError, one_of
 from mtl.registry import Registry
 from mtl.trunk.probe import probe
 from mtl.trunk.safety import CODE, check_config, check_folder, wants_code
-from mtl.trunk.trunk import Capabilities, Kind, Trunk
+from mtl.trunk.trunk import Architecture, Capabilities, Trunk
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def load_trunk(
     """Load a trunk with float32 weights.
 
     Args:
-        name: ``tiny``, ``hf`` or ``llama2c``.
+        name: ``tiny`` or ``hf``.
         path: Hub name or folder; not used by ``tiny``.
         pretrained: False keeps the architecture and starts from random weights.
         attention: ``causal`` or ``bidirectional``, for decoders.
@@ -66,20 +66,20 @@ def load_trunk(
             trust_remote_code=trust_remote_code,
             writes=writes,
         )
-    writer = whole if writes and kind_of(whole.config) != "encoder" else None
+    writer = whole if writes and architecture_of(whole.config) != "encoder" else None
     model = whole if writer is None else whole.base_model
     _check_vocabulary(path, model.config, tokenizer)
-    kind = kind_of(model.config)
+    architecture = architecture_of(model.config)
     if hasattr(model, "pooler"):
         model.pooler = None  # Feeds no head; unused parameters break DDP.
     if gradient_checkpointing:
         _checkpoint_activations(model)
-    start = _start(whole) if kind == "encoder-decoder" else None
+    start = _start(whole) if architecture == "encoder-decoder" else None
     if writer is not None:
         _decode_as_told(writer)
-    trunk = Trunk(model, kind, _capabilities(model), attention, tokenizer, writer, start)
+    trunk = Trunk(model, architecture, _capabilities(model), attention, tokenizer, writer, start)
     trunk.capabilities = probe(trunk)
-    if trunk.attention == "bidirectional" and not trunk.capabilities.look_ahead:
+    if trunk.attention == "bidirectional" and not trunk.capabilities.can_attend_bidirectionally:
         raise ConfigError(
             f"Expected `trunk.attention` to be causal, but got bidirectional: '{path}' is a "
             f"{model.config.model_type} model, whose tokens cannot see what comes after them."
@@ -125,7 +125,7 @@ def _checkpoint_activations(model: Any) -> None:
     (newer or model.gradient_checkpointing_enable)()
 
 
-def kind_of(config: Any) -> Kind:
+def architecture_of(config: Any) -> Architecture:
     """Return ``decoder``, ``encoder`` or ``encoder-decoder`` for a model's configuration."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
@@ -226,7 +226,7 @@ def _family(config: Any, writes: bool) -> Any:
     if not writes:
         return AutoModel
     return {"decoder": AutoModelForCausalLM, "encoder-decoder": AutoModelForSeq2SeqLM}.get(
-        kind_of(config), AutoModel
+        architecture_of(config), AutoModel
     )
 
 
@@ -242,20 +242,6 @@ def build_tiny(
     return build_hf(
         str(folder), pretrained=pretrained and has_weights, dropout=dropout, writes=writes
     )
-
-
-@BUILDERS.register("llama2c")
-def build_llama2c(
-    path: str | None, *, pretrained: bool, dropout: float | None, writes: bool = False, **_: Any
-) -> tuple[nn.Module, Any]:
-    """Load a folder in llama2.c format: one model ``.bin`` and a SentencePiece ``.model``."""
-    from mtl.trunk.llama2c import load_llama2c
-
-    if path is None:
-        raise ConfigError(
-            "Expected `trunk.path` to name a folder with a llama2.c model, but it is not set."
-        )
-    return load_llama2c(Path(path), pretrained=pretrained, dropout=dropout, writes=writes)
 
 
 def _no_model(path: str, error: Exception) -> str:
@@ -324,7 +310,7 @@ def _window(config: Any, layer_types: Sequence[str]) -> int | None:
     if not isinstance(window, int) or unused:
         return None
     # Encoders count the last position of the window in (ModernBERT: local_attention / 2).
-    return window + 1 if kind_of(config) == "encoder" else window
+    return window + 1 if architecture_of(config) == "encoder" else window
 
 
 def _position_padding(model: nn.Module) -> int | None:

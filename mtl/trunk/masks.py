@@ -23,9 +23,9 @@ def visible(
     Args:
         batch: The rows.
         causal_branches: Whether a branch token sees only what came before it in its branch;
-            False for encoders, which read both ways everywhere.
+            False for encoders, which are bidirectional everywhere.
         window: Sliding window in *position ids*: a token sees less than this many positions back
-            (and, where it may look ahead, less than this many ahead).
+            (and, under bidirectional attention, forward).
     """
     unit, segment, position = batch.unit, batch.segment, batch.position_ids
     same_unit = unit[:, :, None] == unit[:, None, :]
@@ -34,10 +34,10 @@ def visible(
     before = position[:, None, :] <= position[:, :, None]
     query_in_document = (segment == 0)[:, :, None]
     if causal_branches:
-        sees_ahead = query_in_document & batch.bidirectional[:, :, None]
+        bidirectional = query_in_document & batch.bidirectional[:, :, None]
     else:
-        sees_ahead = batch.bidirectional[:, :, None]
-    allowed = same_unit & (key_in_document | same_segment) & (before | sees_ahead)
+        bidirectional = batch.bidirectional[:, :, None]
+    allowed = same_unit & (key_in_document | same_segment) & (before | bidirectional)
     if window is not None:
         distance = (position[:, :, None] - position[:, None, :]).abs()
         allowed &= distance < window

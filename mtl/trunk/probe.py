@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from mtl.errors import ConfigError
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.trunk.blocks import let_attend
 from mtl.trunk.trunk import Capabilities, Trunk
 from mtl.types import IntArray
@@ -34,9 +34,9 @@ def probe(trunk: Trunk) -> Capabilities:
     known = trunk.capabilities
     was_training = trunk.training
     trunk.eval()
-    look_ahead = trunk.kind != "decoder" or _holds(_looks_ahead, trunk)
+    bidirectional = trunk.architecture != "decoder" or _holds(_attends_bidirectionally, trunk)
     share_rows = _holds(_shares_rows, trunk)
-    found = replace(known, share_rows=share_rows, look_ahead=look_ahead)
+    found = replace(known, share_rows=share_rows, can_attend_bidirectionally=bidirectional)
     if share_rows and _may_attend_in_blocks(trunk):
         found = replace(found, blocks=_holds(_same_in_blocks, trunk))
     trunk.train(was_training)
@@ -50,7 +50,9 @@ def probe(trunk: Trunk) -> Capabilities:
 
 def _may_attend_in_blocks(trunk: Trunk) -> bool:
     known = trunk.capabilities
-    one_mask = known.positions and not known.window_by_layer and trunk.kind != "encoder-decoder"
+    one_mask = (
+        known.positions and not known.window_by_layer and trunk.architecture != "encoder-decoder"
+    )
     return one_mask and let_attend(trunk.model)
 
 
@@ -62,7 +64,7 @@ def _same_in_blocks(trunk: Trunk) -> bool:
     known, limit = trunk.capabilities, trunk.positions or 0
     long = limit // 2 + 1 if limit <= LONGEST_TABLE else 9
     ids = np.split(_some_ids(trunk, long + 12), [long, long + 7])
-    branches = [ids[2]] if trunk.kind == "decoder" else []
+    branches = [ids[2]] if trunk.architecture == "decoder" else []
     rows = [[Unit(ids[0])], [Unit(ids[1], branches)], [Unit(ids[0][: long - 1])]]
     batch = build_rows(rows, 0, bidirectional=trunk.attention == "bidirectional").batch
     real = batch.unit.flatten() >= 0
@@ -90,8 +92,8 @@ def _holds(check: Callable[[Trunk], bool], trunk: Trunk) -> bool:
         return False
 
 
-def _looks_ahead(trunk: Trunk) -> bool:
-    """Whether the last token of a document read both ways changes the states before it."""
+def _attends_bidirectionally(trunk: Trunk) -> bool:
+    """Whether the last token of a document read bidirectionally changes the states before it."""
     ids = _some_ids(trunk, 8)
     first = _run(trunk, [Unit(ids[:7], bidirectional=True)])[:6]
     other = _run(trunk, [Unit(np.append(ids[:6], ids[7]), bidirectional=True)])[:6]
@@ -107,7 +109,7 @@ def _shares_rows(trunk: Trunk) -> bool:
     sizes = [max(7, window + 3), 5, max(3, window // 2), 4]
     ids = np.split(_some_ids(trunk, sum(sizes)), np.cumsum(sizes)[:-1])
     document, second, one, two = ids
-    if trunk.kind == "decoder":
+    if trunk.architecture == "decoder":
         alone = [_run(trunk, [Unit(document, [branch])]) for branch in (one, two)]
         parts = [alone[0], alone[1][len(document) :]]
         packed = _run(trunk, [Unit(document, [one, two]), Unit(second)])
@@ -119,8 +121,8 @@ def _shares_rows(trunk: Trunk) -> bool:
 
 
 def _run(trunk: Trunk, row: list[Unit]) -> torch.Tensor:
-    both_ways = trunk.attention == "bidirectional"
-    return trunk(build_rows([row], 0, bidirectional=both_ways).batch)
+    bidirectional = trunk.attention == "bidirectional"
+    return trunk(build_rows([row], 0, bidirectional=bidirectional).batch)
 
 
 def _window(config: Any) -> int:

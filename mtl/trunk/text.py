@@ -62,7 +62,7 @@ class TextEncoder:
         stride: Tokens that neighbouring windows share.
         prefix_space: Show byte-level tokenizers a space before the text, so that its first word
             gets the token it has in the middle of a sentence.
-        kind: What the trunk is: ``decoder``, ``encoder`` or ``encoder-decoder``.
+        architecture: What the trunk is: ``decoder``, ``encoder`` or ``encoder-decoder``.
         start: The token that every branch of an encoder-decoder begins with.
         positions: Most tokens of a document and a branch together; no limit when None.
 
@@ -77,12 +77,12 @@ class TextEncoder:
         stride: int = 64,
         *,
         prefix_space: bool = False,
-        kind: str = "decoder",
+        architecture: str = "decoder",
         start: int | None = None,
         positions: int | None = None,
     ) -> None:
         self.tokenizer = tokenizer
-        self.kind = kind
+        self.architecture = architecture
         self.start = start
         self.positions = positions
         self.max_length = max_length
@@ -128,7 +128,7 @@ class TextEncoder:
             "special": repr(self.tokenizer.special_tokens_map),
             "prefix": self.prefix.tolist(),
             "suffix": self.suffix.tolist(),
-            "kind": self.kind,
+            "architecture": self.architecture,
             "start": self.start,
             "positions": self.positions,
             "max_length": self.max_length,
@@ -165,7 +165,7 @@ class TextEncoder:
 
         An encoder-decoder writes the special tokens around a text as its tokenizer has them.
         """
-        if self.kind == "encoder-decoder":
+        if self.architecture == "encoder-decoder":
             ids = np.concatenate([self.prefix, ids, self.suffix])
         end = end_id(self.tokenizer)
         if end is None or (len(ids) > 0 and ids[-1] == end):

@@ -14,9 +14,9 @@ from mtl.trunk.blocks import attend_in_blocks, flatten
 from mtl.trunk.masks import additive, visible
 from mtl.trunk.output import OutputLayer
 from mtl.trunk.text import TextEncoder, pad_id
-from mtl.types import TrunkBatch
+from mtl.types import CachedStates, TrunkBatch
 
-Kind = Literal["decoder", "encoder", "encoder-decoder"]
+Architecture = Literal["decoder", "encoder", "encoder-decoder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Capabilities:
 
     share_rows: bool = True
     """Several units, or several branches, may stand in one row, kept apart by the mask."""
-    look_ahead: bool = True
+    can_attend_bidirectionally: bool = True
     """A mask can let a decoder's document see all of itself."""
     positions: bool = True
     """The forward takes `position_ids`."""
@@ -44,7 +44,7 @@ class Trunk(nn.Module):
 
     Args:
         model: A Hugging Face base model, whose output has `last_hidden_state`.
-        kind: ``decoder``, ``encoder`` or ``encoder-decoder``.
+        architecture: ``decoder``, ``encoder`` or ``encoder-decoder``.
         capabilities: How the model wants its masks and positions.
         attention: ``causal`` or ``bidirectional``: the default for a decoder's documents.
         tokenizer: The model's tokenizer; kept for saving and for generation.
@@ -57,7 +57,7 @@ class Trunk(nn.Module):
     def __init__(
         self,
         model: Any,
-        kind: Kind,
+        architecture: Architecture,
         capabilities: Capabilities,
         attention: str,
         tokenizer: Any,
@@ -66,9 +66,9 @@ class Trunk(nn.Module):
     ) -> None:
         super().__init__()
         self.model: Any = model
-        self.kind: Kind = kind
+        self.architecture: Architecture = architecture
         self.capabilities = capabilities
-        self.attention = attention if kind == "decoder" else "bidirectional"
+        self.attention = attention if architecture == "decoder" else "bidirectional"
         self.tokenizer = tokenizer
         self.start = start
         self.output = None if writer is None else OutputLayer(writer)
@@ -78,7 +78,7 @@ class Trunk(nn.Module):
     @property
     def share_branches(self) -> bool:
         """Whether several branches may read one encoding of their document."""
-        return self.kind == "encoder-decoder" or self.capabilities.share_rows
+        return self.architecture == "encoder-decoder" or self.capabilities.share_rows
 
     def part_time(self) -> list[nn.Parameter]:
         """Return the parameters that a pass without branches, or without texts to learn, skips.
@@ -89,7 +89,7 @@ class Trunk(nn.Module):
         embeddings = self.model.get_input_embeddings()
         parts = [] if self.projection is None else [self.projection]
         always = embeddings
-        if self.kind == "encoder-decoder":
+        if self.architecture == "encoder-decoder":
             always = self.model.get_encoder()
             parts += [self.model.get_decoder(), embeddings]  # T5 untied embeds in both its own.
         busy = {id(p) for p in always.parameters()}
@@ -112,7 +112,7 @@ class Trunk(nn.Module):
             max_length,
             stride,
             prefix_space=prefix_space,
-            kind=self.kind,
+            architecture=self.architecture,
             start=self.start,
             positions=self.positions,
         )
@@ -127,21 +127,19 @@ class Trunk(nn.Module):
         """Size D of a hidden state."""
         return int(self.config.hidden_size)
 
-    def forward(self, batch: TrunkBatch, cache: Any = None) -> Tensor:
+    def forward(self, batch: TrunkBatch | CachedStates, cache: Any = None) -> Tensor:
         """Return the hidden states of every token, shape (B * T, D), row after row.
 
-        Of a batch of known states, those.
-
         Args:
-            batch: One pass.
+            batch: One pass, or the states that it would give.
             cache: An empty one of transformers', which takes a decoder's keys and values.
 
         Raises:
-            ConfigError: If a document is to be read both ways and the model cannot.
+            ConfigError: If a document is to be read bidirectionally and the model cannot.
         """
-        if batch.states is not None:
+        if isinstance(batch, CachedStates):
             return batch.states
-        if self.kind == "encoder-decoder":
+        if self.architecture == "encoder-decoder":
             pad = pad_id(self.tokenizer) if self.tokenizer is not None else 0
             return two_sided.run(self.model, batch, self._run, pad)
         return self._run(batch, cache).flatten(0, 1)
@@ -151,7 +149,7 @@ class Trunk(nn.Module):
         """Whether a text can go on from the keys and values of a causal document in a pass."""
         from transformers.cache_utils import DynamicCache, DynamicLayer
 
-        if self.kind != "decoder" or not self.capabilities.share_rows:
+        if self.architecture != "decoder" or not self.capabilities.share_rows:
             return False
         layers = DynamicCache(config=self.config).layers
         return all(type(layer) is DynamicLayer for layer in layers)  # Others forget, or sum up.
@@ -164,7 +162,7 @@ class Trunk(nn.Module):
         mask = self.mask(batch)
         if mask is not None:
             arguments["attention_mask"] = mask
-        body = self.model.get_encoder() if self.kind == "encoder-decoder" else self.model
+        body = self.model.get_encoder() if self.architecture == "encoder-decoder" else self.model
         found: Tensor = body(**arguments).last_hidden_state
         return found
 
@@ -173,7 +171,7 @@ class Trunk(nn.Module):
         arguments: dict[str, Any] = {"input_ids": batch.input_ids}
         if self.capabilities.positions:
             arguments["position_ids"] = batch.position_ids + self.capabilities.position_offset
-        if self.kind == "decoder":
+        if self.architecture == "decoder":
             arguments["use_cache"] = cache is not None
         if cache is not None:
             arguments["past_key_values"] = cache
@@ -188,7 +186,7 @@ class Trunk(nn.Module):
     def _run_in_blocks(self, batch: TrunkBatch, cache: Any) -> Tensor:
         """Run the model without padding; returns (B, T, D), with zeros where padding is."""
         self._check_direction(batch)
-        causal, window = self.kind == "decoder", self.capabilities.window
+        causal, window = self.architecture == "decoder", self.capabilities.window
         flat = flatten(batch, self.dtype, causal=causal, window=window)
         states = attend_in_blocks(self.model, flat.blocks, self._arguments(flat.tokens, cache))
         found = states.new_zeros(batch.input_ids.numel(), states.shape[-1])
@@ -196,10 +194,10 @@ class Trunk(nn.Module):
 
     def mask(self, batch: TrunkBatch) -> Tensor | dict[str, Tensor] | None:
         """Return the cheapest mask that is right: none, one of (B, T), or one of (B, 1, T, T)."""
-        if batch.plain and self.kind == "decoder":
+        if batch.plain and self.architecture == "decoder":
             return None
         self._check_direction(batch)
-        causal = self.kind == "decoder"
+        causal = self.architecture == "decoder"
         if not causal and (not self.capabilities.share_rows or _one_document_a_row(batch)):
             return None if bool((batch.unit >= 0).all()) else (batch.unit >= 0).long()
         window, dtype = self.capabilities.window, self.dtype
@@ -212,7 +210,7 @@ class Trunk(nn.Module):
         return sliding
 
     def _check_direction(self, batch: TrunkBatch) -> None:
-        if not self.capabilities.look_ahead and bool(batch.bidirectional.any()):
+        if not self.capabilities.can_attend_bidirectionally and bool(batch.bidirectional.any()):
             raise ConfigError(
                 f"Expected the attention of every task to be causal, but got bidirectional: the "
                 f"tokens of a {self.config.model_type} model cannot see what comes after them."

@@ -1,6 +1,6 @@
 """Bits per byte of held-out text, a file a domain, under trunks and a 5-gram model.
 
-python scripts/quality/perplexity.py tiny llama2c:FOLDER RUN \
+python scripts/quality/perplexity.py tiny hf:FOLDER RUN \
     --texts outputs/pretrain/validation/*.txt --ngram outputs/pretrain/train/*.txt
 
 A model is a run's folder, or a trunk's name as in `trunk=`, with a path where it needs one. Texts
@@ -64,7 +64,7 @@ def open_model(name: str, length: int | None) -> Predictor:
         trunk.tokenizer,
         document_limit(trunk, length),
         prefix_space=byte_level(trunk.tokenizer),
-        kind=trunk.kind,
+        architecture=trunk.architecture,
     )
     model = MultiTaskModel(trunk, [task], heads).eval()
     about = {"tasks": {TASK: {"attention": "causal"}}}

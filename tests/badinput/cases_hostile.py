@@ -30,7 +30,7 @@ AUTO = {"AutoConfig": "own.Own", "AutoModel": "own.Own"}
 TRUST = ("Python code of its own", "set trunk.trust_remote_code=true", "read the code first")
 TAG = "!!python/object/apply:os.mkdir [it-ran]"
 COPY = "_target_: shutil.copy, src: data/train.jsonl, dst: it-ran"
-CALL = "configuration files may not name code to run; take it out"
+CALL = "Configuration files may not name code to run; take it out"
 NER = "tasks.ner.data"
 
 
@@ -293,7 +293,7 @@ CONFIGS = [
     Case(
         "secret on the command line",
         train("WANDB_API_KEY=0123456789abcdef"),
-        ("'WANDB_API_KEY'", "export WANDB_API_KEY=…"),
+        ("`WANDB_API_KEY`", "export WANDB_API_KEY=…"),
     ),
 ]
 

@@ -17,7 +17,11 @@ CASES = [
         "model that is nowhere", train(path="no/thing"), ("`trunk.path`", "'no/thing'", "Face Hub")
     ),
     Case("file for a model", train(path="data/test.jsonl"), ("`trunk.path`", "'data/test.jsonl'")),
-    Case("no llama2.c", train(trunk="llama2c", path="data"), ("`trunk.path`", "one *.model file")),
+    Case(
+        "no llama2.c",
+        train(trunk="llama2c", path="data"),
+        ("`trunk`", "llama2c", "convert_llama2c.py", "trunk=hf"),
+    ),
     Case(
         "truncated weights",
         train(),
@@ -75,5 +79,9 @@ CASES = [
         ("`tuning.cache` to be auto or false", "trunk.dropout=0 keeps them"),
         notes=1,
     ),
-    Case("rank", train("tuning=lora", "tuning.rank=0"), ("`tuning.rank` to be at least 1", "0")),
+    Case(
+        "rank",
+        train("tuning=lora", "tuning.rank=0"),
+        ("`tuning.rank`", "at least 1", "0"),
+    ),
 ]

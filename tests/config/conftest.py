@@ -8,7 +8,7 @@ import pytest
 from mtl.cli.train import CONF
 from mtl.config.compose import Composed, compose_checked
 from mtl.config.groups import Groups
-from mtl.config.joint import join_tasks
+from mtl.config.overrides import join_tasks
 from mtl.errors import ConfigError
 from tests.config import fakes
 

@@ -97,12 +97,12 @@ ONE_SENTENCE = [
     ("task=nerr", f"`task` to be one of {{{NAMES}}}, but got 'nerr'. Did you mean 'ner'?"),
     (
         "trunk=tyni",
-        "`trunk` to be one of {hf, llama2c, tiny}, but got 'tyni'. Did you mean 'tiny'?",
+        "`trunk` to be one of {hf, tiny}, but got 'tyni'. Did you mean 'tiny'?",
     ),
     ("tunk=tiny", "Did you mean `trunk`?"),
     ("trunk=[tiny,hf]", "Expected `trunk` to be one name, but got [tiny,hf]."),
-    ("trunk=null", "`trunk` to be one of {hf, llama2c, tiny}, but got 'null'."),
-    ("trunk={lr: 1}", "`trunk` to be one of {hf, llama2c, tiny}"),
+    ("trunk=null", "`trunk` to be one of {hf, tiny}, but got 'null'."),
+    ("trunk={lr: 1}", "`trunk` to be one of {hf, tiny}"),
     (
         "trunk.learning_rate=1",
         "`trunk.learning_rate` to be a key, but it is none. Did you mean `trunk.lr`?",

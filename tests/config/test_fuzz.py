@@ -6,18 +6,18 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.cli.arguments import parse_arguments
-from mtl.cli.train import CONF
+from mtl.cli.train import CONF, parse_arguments
 from mtl.config.compose import compose_checked
 from mtl.config.groups import Groups
-from mtl.config.joint import join_tasks
+from mtl.config.overrides import join_tasks
 from mtl.config.schema import Config, dotted_keys
 from mtl.errors import MtlError
+from tests.properties import max_examples
 
-FEW = settings(max_examples=40, derandomize=True, deadline=None, database=None)
+FEW = max_examples(40)
 GROUPS = Groups([CONF])
 NAMES = ("ner", "sentiment")
 KEYS = st.sampled_from([*dotted_keys(names=NAMES), *GROUPS.names, "hydra.run.dir", "nothing"])

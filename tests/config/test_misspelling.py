@@ -1,7 +1,7 @@
 """A key with one wrong character is refused and named, wherever it stands."""
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
@@ -10,6 +10,7 @@ from mtl.config.schema import dotted_keys
 from mtl.errors import ConfigError
 from tests.config.conftest import CONF, compose
 from tests.config.fakes import TASK_TYPES
+from tests.properties import max_examples
 
 KNOWN = set(dotted_keys(names=("ner", "sentiment")))
 OPEN = (".columns", ".head", ".options", ".use")
@@ -56,7 +57,7 @@ def named(wrong: str, messages: list[str]) -> bool:
 
 
 @given(misspellings())
-@settings(max_examples=100, deadline=None)
+@max_examples(100)
 def test_in_a_composed_tree(composed: DictConfig, pair: tuple[str, str]) -> None:
     _, wrong = pair
     cfg = composed.copy()
@@ -66,7 +67,7 @@ def test_in_a_composed_tree(composed: DictConfig, pair: tuple[str, str]) -> None
 
 
 @given(misspellings(), st.sampled_from(["", "+", "++"]))
-@settings(max_examples=15, deadline=None)
+@max_examples(15)
 def test_on_the_command_line(pair: tuple[str, str], prefix: str) -> None:
     key, wrong = pair
     with pytest.raises(ConfigError) as error:

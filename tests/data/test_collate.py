@@ -9,21 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.collate import Collator, Pair
+from mtl.data.collate import Collator, Pair, Sharing
 from mtl.data.store import ExampleStore
 from mtl.trunk.load import load_trunk
 from mtl.types import Encoded, MicroBatch
 from tests.data.examples import example, store
 from tests.helpers import llama_config, save_tiny
+from tests.properties import max_examples
 
 PAD = 0
 
 
 def collator(stores: list[ExampleStore], *, budget: int = 60, share: bool = True) -> Collator:
-    return Collator(stores, budget=budget, share=share, pad=PAD)
+    return Collator(stores, budget=budget, sharing=Sharing(rows=share, branches=share, pad=PAD))
 
 
 def by_document(stores: list[ExampleStore]) -> list[list[Pair]]:
@@ -93,7 +94,7 @@ def parts(item: Encoded) -> list[Any]:
 
 
 @given(st.integers(0, 10**6), st.integers(1, 120), st.booleans())
-@settings(deadline=None, max_examples=100)
+@max_examples(100)
 def test_every_read_lands_on_its_own_token(seed: int, budget: int, share: bool) -> None:
     stores = some_stores(seed)
     groups = by_document(stores)
@@ -103,7 +104,7 @@ def test_every_read_lands_on_its_own_token(seed: int, budget: int, share: bool) 
 
 
 @given(st.integers(0, 10**6))
-@settings(deadline=None, max_examples=50)
+@max_examples(50)
 def test_a_document_is_encoded_once(seed: int) -> None:
     stores = some_stores(seed)
     batches = collator(stores, budget=10**6)(by_document(stores))
@@ -163,7 +164,7 @@ def test_directions_do_not_mix() -> None:
     assert not both[batch.heads["topic"].positions].any()
 
 
-def test_size_and_unit_sizes_count_a_document_once() -> None:
+def test_size_and_units_count_a_document_once() -> None:
     rng = np.random.default_rng(0)
     first = example(rng, [5, 7])
     asked = [ask(first, example(rng, [5, 7], [(1, n)])) for n in (2, 3)]
@@ -171,7 +172,7 @@ def test_size_and_unit_sizes_count_a_document_once() -> None:
     (group,) = by_document(stores)
     them = collator(stores)
     assert them.size(group) == 5 + 7 + 2 + 3
-    assert them.unit_sizes(group) == [5, 7 + 2 + 3]
+    assert [len(u) for u in them.merge(group).units] == [5, 7 + 2 + 3]
 
 
 def test_nothing_to_collate() -> None:

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.collate import Collator
+from mtl.config.schema import MixingConfig
+from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader, TrainLoader
 from mtl.data.mixing import MIXERS
 from mtl.data.plan import Planner, TaskTable
@@ -19,6 +20,7 @@ from mtl.data.store import ExampleStore
 from mtl.types import MicroBatch, Step
 from tests.data.examples import example, store
 from tests.data.test_collate import check_reads, some_stores
+from tests.properties import max_examples
 
 
 def train_stores(seed: int = 0) -> list[ExampleStore]:
@@ -34,9 +36,9 @@ def loader(
     stores: list[ExampleStore], *, steps: int = 12, rank: int = 0, world: int = 1, seed: int = 3
 ) -> TrainLoader:
     tables = [TaskTable(s.task, s.keys) for s in stores]
-    mixer = MIXERS.get("proportional")()
+    mixer = MIXERS.get("proportional")(MixingConfig())
     planner = Planner(tables, mixer, examples=10, max_branches=4, seed=seed)
-    collator = Collator(stores, budget=50, share=True, pad=0)
+    collator = Collator(stores, budget=50, sharing=Sharing(rows=True, branches=True, pad=0))
     return TrainLoader(planner, collator, stores, steps=steps, rank=rank, world=world)
 
 
@@ -128,14 +130,16 @@ def test_denominators_are_the_masses_of_the_whole_step() -> None:
 
 
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 150), st.booleans())
-@settings(deadline=None, max_examples=60)
+@max_examples(60)
 def test_evaluation_has_every_example_once_over_all_ranks(
     seed: int, world: int, budget: int, share: bool
 ) -> None:
     stores = some_stores(seed)
     found: Counter[tuple[int, int]] = Counter()
     for rank in range(world):
-        collator = Collator(stores, budget=budget, share=share, pad=0)
+        collator = Collator(
+            stores, budget=budget, sharing=Sharing(rows=share, branches=share, pad=0)
+        )
         them = EvalLoader(collator, stores, rank=rank, world=world)
         batches = list(them)
         assert len(batches) == len(them)
@@ -147,7 +151,7 @@ def test_evaluation_has_every_example_once_over_all_ranks(
 
 def test_evaluation_of_the_first_examples() -> None:
     stores = train_stores()
-    collator = Collator(stores, budget=50, share=True, pad=0)
+    collator = Collator(stores, budget=50, sharing=Sharing(rows=True, branches=True, pad=0))
     found = examples_of(
         b for b in EvalLoader(collator, stores, limit=15) if isinstance(b, MicroBatch)
     )
@@ -159,7 +163,7 @@ def test_evaluation_passes_hold_documents_of_like_length() -> None:
     rng = np.random.default_rng(0)
     lengths = rng.gamma(2.0, 8.0, 1000).clip(2, 60).astype(int)
     stores = [store("ner", [example(rng, [int(n)]) for n in lengths])]
-    collator = Collator(stores, budget=1024, share=True, pad=0)
+    collator = Collator(stores, budget=1024, sharing=Sharing(rows=True, branches=True, pad=0))
     batches = [b for b in EvalLoader(collator, stores) if isinstance(b, MicroBatch)]
     room = sum(b.trunk.input_ids.numel() for b in batches)
     assert all(b.trunk.input_ids.numel() <= 1024 for b in batches)
@@ -170,6 +174,8 @@ def test_evaluation_passes_hold_documents_of_like_length() -> None:
 
 def test_evaluation_of_nothing() -> None:
     stores = [store("ner", [])]
-    them = EvalLoader(Collator(stores, budget=10, share=True, pad=0), stores)
+    them = EvalLoader(
+        Collator(stores, budget=10, sharing=Sharing(rows=True, branches=True, pad=0)), stores
+    )
     assert len(them) == 0
     assert list(them) == []

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.data.packing import Place, pack
+from tests.properties import max_examples
 
 GROUPS = st.lists(st.lists(st.integers(1, 60), min_size=1, max_size=4), max_size=40)
 Passes = list[list[list[Place]]]
@@ -17,7 +18,7 @@ def width(groups: list[list[int]], rows: list[list[Place]]) -> int:
 
 
 @given(GROUPS, st.integers(1, 300), st.booleans())
-@settings(deadline=None, max_examples=300)
+@max_examples(300)
 def test_every_unit_is_placed_once(groups: list[list[int]], budget: int, share: bool) -> None:
     passes = pack(groups, budget, share=share)
     placed = sorted(place for rows in passes for row in rows for place in row)
@@ -26,7 +27,7 @@ def test_every_unit_is_placed_once(groups: list[list[int]], budget: int, share: 
 
 
 @given(GROUPS, st.integers(1, 300), st.booleans())
-@settings(deadline=None, max_examples=300)
+@max_examples(300)
 def test_rows_and_passes_keep_their_bounds(
     groups: list[list[int]], budget: int, share: bool
 ) -> None:
@@ -40,7 +41,7 @@ def test_rows_and_passes_keep_their_bounds(
 
 
 @given(GROUPS, st.integers(1, 300), st.booleans())
-@settings(deadline=None, max_examples=100)
+@max_examples(100)
 def test_a_group_stays_in_one_pass(groups: list[list[int]], budget: int, share: bool) -> None:
     seen: dict[int, int] = {}
     for number, rows in enumerate(pack(groups, budget, share=share)):
@@ -49,7 +50,7 @@ def test_a_group_stays_in_one_pass(groups: list[list[int]], budget: int, share: 
 
 
 @given(GROUPS, st.integers(1, 300))
-@settings(deadline=None, max_examples=100)
+@max_examples(100)
 def test_packing_part_of_a_pass_again_gives_the_same_pass(
     groups: list[list[int]], budget: int
 ) -> None:

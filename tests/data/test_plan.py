@@ -10,11 +10,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.data.plan import EpochPlan, TaskTable, fill, generator, masses
 from tests.data.tables import TABLES, digest, planner, table
+from tests.properties import max_examples
 
 Pair = tuple[int, int]
 
@@ -34,7 +35,7 @@ def order_of(plan: EpochPlan, task: int) -> list[int]:
     st.integers(0, 3),
     st.none() | st.integers(1, 20),
 )
-@settings(deadline=None, max_examples=150)
+@max_examples(150)
 def test_every_example_once_in_steps_of_exact_size(
     sizes: list[int], examples: int, max_branches: int, epoch: int, documents: int | None
 ) -> None:
@@ -140,7 +141,7 @@ def test_another_task_leaves_a_tasks_order_alone(others: list[int], branches: in
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.integers(1, 20))
-@settings(deadline=None, max_examples=300)
+@max_examples(300)
 def test_steps_are_filled_with_whole_groups(sizes: list[int], room: int) -> None:
     chosen = fill(sizes, room)
     places, taken = [p for p, _ in chosen], [n for _, n in chosen]

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.errors import ConfigError, DataError
+from tests.properties import max_examples
 
 from .roles import CLASSES, plain, read_classes, skipping, write
 
@@ -87,7 +88,7 @@ cells = st.text(st.characters(codec="utf-8", exclude_characters="\r\ufeff\0"), m
 )
 
 
-@settings(max_examples=60, deadline=None)
+@max_examples(60)
 @given(rows=st.lists(st.tuples(cells, st.sampled_from(["pos", "neg"])), min_size=1, max_size=6))
 @pytest.mark.parametrize("delimiter", [",", "\t"])
 def test_what_the_csv_module_writes_comes_back(

@@ -6,18 +6,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.fuzzing import TARGETS, read
+from tests.properties import max_examples
 
-FEW = settings(
-    max_examples=25,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+FEW = max_examples(25)
 POLICIES = st.sampled_from(["error", "skip"])
 MARKS = [b"", b"\n", b"\r", b"\t", b'"', b",", b"\0", b"[", b"{", b"]", b"}", b":", b"\xff", b" "]
 WORDS = [

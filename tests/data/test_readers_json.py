@@ -3,11 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.data.rows import Role
 from mtl.errors import ConfigError, DataError
+from tests.properties import max_examples
 
 from .roles import plain, read_classes, skipping, write
 
@@ -93,7 +94,7 @@ values: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@max_examples(80)
 @given(
     rows=st.lists(st.fixed_dictionaries({"r": values}), min_size=1, max_size=4),
     indent=st.sampled_from([None, 0, 2]),

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from mtl.data.kinds import to_answers
 from mtl.data.readers import read_split
 from mtl.data.readers.base import Source
 from mtl.data.readers.files import format_of
 from mtl.data.rows import BadRows, Role, Rows
+from mtl.data.value_types import to_answers
 from mtl.errors import ConfigError, DataError
 
 from .roles import CLASSES, plain, write

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.data.readers.table import make_rows
 from mtl.data.rows import BadRows, Role, Rows, where, write_rejects
 from mtl.errors import ConfigError, DataError
+from tests.properties import max_examples
 
 from .roles import NER, read_classes, read_words, skipping, write
 
@@ -41,7 +42,7 @@ def test_rows_come_back_from_memory_and_from_disk(limit: int) -> None:
     assert list(pickle.loads(pickle.dumps(rows[7:9]))) == list(some_rows(9))[7:]
 
 
-@settings(max_examples=30, deadline=None)
+@max_examples(30)
 @given(data=st.data())
 def test_selections_compose(data: st.DataObject) -> None:
     rows = make_rows(some_rows(20), ROLES)

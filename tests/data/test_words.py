@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.data.words import find_words, join_words, split_words
 from mtl.types import IntArray
+from tests.properties import max_examples
 
 ALPHABET = "aeZß09 .,'’-:/_é\u0301\u200d👍東\u00a0\n"
 TEXTS = st.text(st.sampled_from(ALPHABET), max_size=25)
@@ -49,7 +50,7 @@ def test_words_of_a_text(text: str, wanted: str) -> None:
 
 
 @given(TEXTS)
-@settings(max_examples=300, deadline=None)
+@max_examples(300)
 def test_words_hold_every_visible_character_once(text: str) -> None:
     starts, ends = split_words(text)
     assert (starts < ends).all()
@@ -59,7 +60,6 @@ def test_words_hold_every_visible_character_once(text: str) -> None:
 
 
 @given(st.lists(st.text(st.sampled_from("abé東'👍"), max_size=4), max_size=6))
-@settings(deadline=None)
 def test_joined_words_are_at_their_spans(given_words: list[str]) -> None:
     text, starts, ends = join_words(given_words)
     assert text == " ".join(given_words)
@@ -84,7 +84,7 @@ def first_placement(text: str, given_words: list[str]) -> list[tuple[int, int]]:
     st.text(st.sampled_from("ab "), max_size=9),
     st.lists(st.text(st.sampled_from("ab"), min_size=1, max_size=3), max_size=4),
 )
-@settings(deadline=None, max_examples=200)
+@max_examples(200)
 def test_words_are_found_where_they_first_fit(text: str, given_words: list[str]) -> None:
     found = find_words(text, given_words)
     wanted = first_placement(text, given_words)

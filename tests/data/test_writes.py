@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.collate import Collator
+from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader, Writes
 from mtl.data.store import ExampleStore
 from mtl.types import Encoded, MicroBatch, WriteBatch
 from tests.data.examples import example, store
+from tests.properties import max_examples
 
 Asked = dict[str, Writes]
 
@@ -50,7 +51,7 @@ def evaluation(
     """Return the batches of every rank."""
     found = []
     for rank in range(world):
-        collator = Collator(stores, budget=budget, share=True, pad=0)
+        collator = Collator(stores, budget=budget, sharing=Sharing(rows=True, branches=True, pad=0))
         loader = EvalLoader(
             collator, stores, rank=rank, world=world, writes=asked, keeps=keeps, **options
         )
@@ -76,7 +77,7 @@ def reads(batches: list[MicroBatch | WriteBatch]) -> Counter[tuple[str, int]]:
     few=st.none() | st.integers(1, 50),
     limit=st.none() | st.integers(1, 30),
 )
-@settings(deadline=None, max_examples=60)
+@max_examples(60)
 def test_every_asked_example_once_over_all_ranks(
     seed: int, world: int, budget: int, few: int | None, limit: int | None
 ) -> None:
@@ -171,7 +172,7 @@ def test_few_examples_share_a_document(most: int) -> None:
     few=st.none() | st.integers(1, 50),
     most=st.integers(1, 4),
 )
-@settings(deadline=None, max_examples=60)
+@max_examples(60)
 def test_kept_documents_are_read_before_texts_are_written_after_them(
     seed: int, world: int, budget: int, few: int | None, most: int
 ) -> None:

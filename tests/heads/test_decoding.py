@@ -4,12 +4,13 @@ import time
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.errors import ConfigError
 from mtl.heads.decoding import viterbi, viterbi_packed
 from mtl.labels import transitions
+from tests.properties import max_examples
 
 SCHEMES = ("iob1", "iob2", "bioes")
 LABELS = {
@@ -82,7 +83,7 @@ def test_viterbi_equals_brute_force(scheme: str, length: int) -> None:
         assert viterbi(scores, *masks).tolist() == valid[sums.argmax()].tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@max_examples(60)
 @given(
     scheme=st.sampled_from(SCHEMES),
     lengths=st.lists(st.integers(0, 7), max_size=6),

@@ -7,12 +7,13 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
 from mtl.heads.spans import JointSpanHead, PointerSpanHead, SpanHead
+from tests.properties import max_examples
 
 HIDDEN = 6
 HEADS = pytest.mark.parametrize("kind", [JointSpanHead, PointerSpanHead])
@@ -40,7 +41,7 @@ def bounds(sizes: list[int]) -> list[tuple[int, int]]:
 
 
 @HEADS
-@settings(max_examples=30, deadline=None)
+@max_examples(30)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 99))
 def test_loss_is_that_of_each_window_alone(
     kind: type[SpanHead], sizes: list[int], seed: int
@@ -61,7 +62,7 @@ def test_loss_is_that_of_each_window_alone(
 
 
 @HEADS
-@settings(max_examples=30, deadline=None)
+@max_examples(30)
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=6), st.integers(0, 99))
 def test_windows_do_not_see_each_other(kind: type[SpanHead], sizes: list[int], seed: int) -> None:
     states, targets = drawn(sizes, seed)

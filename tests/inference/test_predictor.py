@@ -10,7 +10,7 @@ import torch
 from mtl.errors import ConfigError, DataError
 from mtl.inference import predictor as module
 from mtl.inference.predictor import Predictor
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.training.model_io import describe, load_model
 from tests.inference.conftest import SENTENCES, rows
 

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from mtl.errors import DataError, Interrupted
-from mtl.launch.parent import ENDING, JOB
-from mtl.launch.worker import work
+from mtl.launch import worker
+from mtl.launch.parent import ENDING
+from mtl.launch.reports import JOB
 
 
 def train(config: dict[str, Any], run_dir: Path) -> None:
     rank = os.environ["RANK"]
     print("process", rank, flush=True)
+    attempt = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
+    (run_dir / f"{rank}.start-{attempt}").write_text(str(config.get("resume")))
     (run_dir / f"{rank}.pid").write_text(f"{os.getpid()} {os.environ['MASTER_PORT']}")
     match config.get(rank, config.get("all")):
         case "look":
@@ -30,10 +33,22 @@ def train(config: dict[str, Any], run_dir: Path) -> None:
         case "late crash":
             time.sleep(0.5)
             raise RuntimeError("a peer has gone")
+        case "once" | "crash once" as how if attempt == 0:
+            time.sleep(0.3)
+            (run_dir / "checkpoints").mkdir(exist_ok=True)
+            (run_dir / "checkpoints" / "last.ckpt").touch()
+            os.kill(os.getpid(), signal.SIGKILL) if how == "once" else print(1 / 0)
+        case "abort":
+            print("what the library said", file=sys.stderr, flush=True)
+            os.abort()
         case "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         case "hang":
             time.sleep(600)
+        case "hang once" if attempt == 0:
+            time.sleep(600)
+        case "leave now":
+            raise Interrupted(143)
         case "deaf":
             for number in ENDING:
                 signal.signal(number, signal.SIG_IGN)
@@ -54,4 +69,5 @@ def save(target: Path, how: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(work(Path(sys.argv[2]), train))
+    worker.GRACE = 3.0
+    sys.exit(worker.work(Path(sys.argv[2]), train))

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,6 @@ ROOT = SCRIPT.parents[2]
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parent, "GRACE", 1.0)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
@@ -41,7 +41,7 @@ def _all_is_left_as_it_was(tmp_path: Path) -> Iterator[None]:
 def settings() -> tuple[dict[str, str], list[object]]:
     """Return this process's variables and signal handlers."""
     variables = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
-    return variables, [signal.getsignal(n) for n in parent.PASSED_ON]
+    return variables, [signal.getsignal(n) for n in parent.ENDING]
 
 
 def alive(pid: int) -> bool:
@@ -55,7 +55,9 @@ def alive(pid: int) -> bool:
 def test_the_first_alone_speaks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run_processes({}, tmp_path, 3, SCRIPT)
     assert capfd.readouterr() == ("process 0\n", "")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["0.pid", "1.pid", "2.pid"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        f"{n}.{of}" for n in range(3) for of in ("pid", "start-0")
+    ]
 
 
 @pytest.mark.parametrize("plan", [{"all": "wrong"}, {"0": "hang", "1": "wrong"}])
@@ -169,20 +171,81 @@ def until(true: object) -> None:
 
 
 def test_groups_at_one_time_have_ports_of_their_own(tmp_path: Path) -> None:
-    stores = [parent._store() for _ in range(20)]
-    assert len({store.port for store in stores}) == 20
-    run_processes({}, tmp_path, 2, SCRIPT)
-    ports = {file.read_text().split()[1] for file in tmp_path.glob("*.pid")}
-    assert len(ports) == 1
-    assert not ports & {str(store.port) for store in stores}
+    folders = [tmp_path / str(n) for n in range(3)]
+    for folder in folders:
+        folder.mkdir()
+    with ThreadPoolExecutor(3) as threads:  # As joblib's threads run jobs of a sweep.
+        list(threads.map(lambda folder: run_processes({}, folder, 2, SCRIPT), folders))
+    ports = [{file.read_text().split()[1] for file in f.glob("*.pid")} for f in folders]
+    assert [len(own) for own in ports] == [1, 1, 1]
+    assert len(set.union(*ports)) == 3
+
+
+@pytest.mark.parametrize("how", ["once", "crash once"])
+def test_all_start_again_after_one_ended_early(
+    how: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run_processes({"0": "hang once", "1": how}, tmp_path, 2, SCRIPT, max_restarts=2)
+    shown = capfd.readouterr()
+    assert shown.out == "process 0\nprocess 0\n"
+    reason = "" if how == "once" else " (ZeroDivisionError: division by zero)"
+    assert shown.err == (
+        f"a process ended early{reason}: all start again and go on from the last checkpoint "
+        "(restart 1 of 2)\n"
+    )
+    resumed = {p.name: p.read_text() for p in tmp_path.glob("*.start-*")}
+    assert resumed == {
+        "0.start-0": "None",
+        "1.start-0": "None",
+        "0.start-1": str(tmp_path),
+        "1.start-1": str(tmp_path),
+    }
+
+
+def test_without_a_checkpoint_they_start_from_the_beginning(tmp_path: Path) -> None:
+    with pytest.raises(ProcessError):
+        run_processes({"1": "killed"}, tmp_path, 2, SCRIPT, max_restarts=1)
+    assert (tmp_path / "1.start-1").read_text() == "None"
+
+
+def test_out_of_restarts(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = r"^Process 2 of 2 was ended by SIGKILL, .*No restart is left \(.*=2\)\. .*resume=\S+\.$"
+    with pytest.raises(ProcessError, match=words):
+        run_processes({"0": "hang", "1": "killed"}, tmp_path, 2, SCRIPT, max_restarts=2)
+    assert capfd.readouterr().err.count("all start again") == 2
+    assert (tmp_path / "1.start-2").exists()
+
+
+@pytest.mark.parametrize("how", ["wrong", "leave now"])
+def test_what_would_come_again_is_not_started_again(how: str, tmp_path: Path) -> None:
+    with pytest.raises((DataError, Interrupted)):
+        run_processes({"0": "hang", "1": how}, tmp_path, 2, SCRIPT, max_restarts=2)
+    assert not list(tmp_path.glob("*.start-1"))
+
+
+def test_a_signal_is_no_reason_to_start_again(tmp_path: Path) -> None:
+    send_when_running(signal.SIGTERM, tmp_path)
+    with pytest.raises(SystemExit):
+        run_processes({"all": "leave"}, tmp_path, 2, SCRIPT, max_restarts=2)
+    assert not list(tmp_path.glob("*.start-1"))
+
+
+def test_what_an_aborted_process_said_is_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ProcessError, match="Process 2 of 2 was ended by SIGABRT"):
+        run_processes({"0": "hang", "1": "abort"}, tmp_path, 2, SCRIPT)
+    shown = capfd.readouterr().err
+    assert shown.startswith("process 1\nwhat the library said\n")
+    assert "SIGTERM" not in shown  # The launcher's own words.
 
 
 def test_cores_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    threads = int(environment(0, 2, 1)["OMP_NUM_THREADS"])
-    assert threads == max(1, (os.cpu_count() or 1) // 2) or threads >= 1
+    cores = len(os.sched_getaffinity(0))
+    assert environment(2)["OMP_NUM_THREADS"] == str(max(1, cores // 2))
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    assert "OMP_NUM_THREADS" not in environment(0, 2, 1)
+    assert "OMP_NUM_THREADS" not in environment(2)
 
 
 def test_no_metrics(tmp_path: Path) -> None:

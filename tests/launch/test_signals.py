@@ -212,3 +212,36 @@ def test_torchrun_goes_on_by_itself_after_a_worker_is_killed(
     assert ended.returncode == 0, ended.stderr
     assert f"(pid: {killed[0]})" in ended.stderr  # The agent's word for it.
     check_equal(run, whole)
+
+
+def rank_of(pid: int) -> str | None:
+    """Return which process of its run one is."""
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    return next((v[5:].decode() for v in variables if v.startswith(b"RANK=")), None)
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_run_heals_after_a_process_is_killed(
+    line: list[str], whole: Path, tmp_path: Path, rank: str
+) -> None:
+    """It goes on where its last checkpoint was, and ends as if nothing had happened."""
+    run = tmp_path / "run"
+    own = [*line, f"hydra.run.dir={run}", "trainer.max_restarts=1"]
+
+    def kill_one(pid: int) -> None:
+        while not (run / "checkpoints" / "last.ckpt").exists():
+            time.sleep(0.02)
+        assert not (run / "metrics.json").exists()
+        (chosen,) = [each for each in descendants(pid) if rank_of(each) == rank]
+        os.kill(chosen, signal.SIGKILL)
+
+    ended = stop([sys.executable, str(ROOT / "train.py"), *own], run, kill_one)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.count("all start again") == 1
+    assert ended.stderr.count("restart 1 of 1") == 1
+    assert "Traceback" not in ended.stderr
+    assert not list(run.glob(".processes-*"))
+    check_equal(run, whole)

@@ -3,7 +3,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import (
     accuracy_score,
@@ -15,6 +15,7 @@ from sklearn.metrics import (
 
 from mtl.metrics.confusion import confusion_matrix, label_counts, label_rows, report_order
 from mtl.metrics.scores import LabelScores, MultiLabelScores, TokenScores
+from tests.properties import max_examples
 
 Pairs = list[tuple[int, int]]
 
@@ -24,7 +25,7 @@ def pairs(n_labels: int) -> st.SearchStrategy[Pairs]:
     return st.lists(st.tuples(label, label), min_size=1, max_size=30)
 
 
-@settings(max_examples=100, deadline=None)
+@max_examples(100)
 @given(pairs(4))
 def test_rows_equal_sklearn_report(data: Pairs) -> None:
     names = ["a", "b", "c", "d"]
@@ -44,7 +45,7 @@ def test_rows_equal_sklearn_report(data: Pairs) -> None:
         assert found == pytest.approx(report[row.label], abs=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@max_examples(100)
 @given(st.integers(2, 4).flatmap(pairs))
 def test_scores_equal_sklearn(data: Pairs) -> None:
     guess, truth = [g for g, _ in data], [t for _, t in data]
@@ -75,7 +76,7 @@ def test_nothing_counted_is_zero() -> None:
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@max_examples(50)
 @given(st.integers(0, 2**31), st.integers(1, 12))
 def test_multilabel_equals_sklearn(seed: int, n: int) -> None:
     generator = np.random.default_rng(seed)

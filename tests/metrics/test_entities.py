@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
@@ -12,6 +12,7 @@ from mtl.errors import DataError
 from mtl.labels import Span, spans_of
 from mtl.metrics.entities import count_entities, entity_rows, entity_types
 from tests.metrics.conlleval_reference import score
+from tests.properties import max_examples
 
 BIO = ["O", "B-LOC", "I-LOC", "B-A-B", "I-A-B"]
 BIOES = [*BIO, "E-LOC", "S-LOC", "E-A-B", "S-A-B"]
@@ -48,7 +49,7 @@ def test_a_label_of_no_scheme_is_an_error(label: str) -> None:
         spans_of(["O", label])
 
 
-@settings(max_examples=300, deadline=None)
+@max_examples(300)
 @given(st.lists(st.sampled_from(BIOES), max_size=12))
 def test_spans_equal_seqeval_default_mode(labels: list[str]) -> None:
     # seqeval gives inclusive ends, and takes a type's last part where the tag has no hyphen of its
@@ -64,7 +65,7 @@ def test_where_seqeval_differs() -> None:
     assert get_entities(["B", "I"]) == [("_", 0, 1)]
 
 
-@settings(max_examples=300, deadline=None)
+@max_examples(300)
 @given(pairs(BIO))
 def test_counts_equal_the_streaming_state_machine(data: list[list[tuple[str, str]]]) -> None:
     guess = [[g for g, _ in sentence] for sentence in data]

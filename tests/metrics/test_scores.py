@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import root_mean_squared_error
 from torch import Tensor
@@ -23,6 +23,7 @@ from mtl.metrics.scores import (
     TokenScores,
 )
 from mtl.metrics.texts import AnswerScoring, RougeScoring
+from tests.properties import max_examples
 
 TAGS = ["O", "B-X", "I-X", "B-Y", "I-Y"]
 GUESS = [["B-X", "I-X", "O"], ["O", "I-Y"], ["B-X", "B-X"], []]
@@ -150,7 +151,7 @@ def numbers(*parts: tuple[Any, Any], shift: float = 0.0) -> dict[str, float]:
     return metric.compute()
 
 
-@settings(max_examples=100, deadline=None)
+@max_examples(100)
 @given(
     seed=st.integers(0, 2**31),
     n=st.integers(5, 50),

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.reporting.columns import NARROWEST, ValidationLines, number
+from tests.properties import max_examples
 
 FOUR = {"ner": "f1", "sentiment": "accuracy", "qa": "f1", "summarization": "rougeL"}
 names = st.text("abcdefghij_", min_size=1, max_size=40)
@@ -22,7 +23,7 @@ def test_four_tasks_are_shown_in_full() -> None:
     assert len(line) <= 80
 
 
-@settings(max_examples=50, deadline=None)
+@max_examples(50)
 @given(
     tasks=st.dictionaries(names, names, min_size=1, max_size=12),
     total=st.integers(1, 10**9),
@@ -39,7 +40,6 @@ def test_every_line_fits_and_columns_stay_under_their_heading(
     assert len(second) <= len(first) == len(line) - len("  best")
 
 
-@settings(deadline=None)
 @given(st.floats())
 def test_numbers_are_short_and_right_to_the_digits_shown(value: float) -> None:
     text = number(value)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from mtl.data.collate import Collator
+from mtl.data.collate import Collator, Sharing
 from mtl.heads.base import Head
 from mtl.metrics.registry import feed
 from mtl.tasks import Task
@@ -196,7 +196,7 @@ def one_pass(
 ) -> tuple[HeadBatch, Tensor]:
     """Return what the task reads from one pass over rows, and the pass's token ids, flattened."""
     store = encode_split(task, rows, by or encoder(), kind)
-    collator = Collator([store], budget=10**6, share=True, pad=0)
+    collator = Collator([store], budget=10**6, sharing=Sharing(rows=True, branches=True, pad=0))
     (batch,) = collator([[(0, number)] for number in range(len(rows))])
     part = batch.heads[task.name]
     assert sorted(part.examples) == list(range(len(rows)))

@@ -198,7 +198,7 @@ def test_no_row_is_longer_than_the_trunk_has_positions(tmp_path: Path, name: str
     for example in examples:
         assert all(len(document) <= 64 for document in example.documents)
         (branch,) = example.branches
-        alone = len(branch.ids) if trunk.kind == "encoder-decoder" else example.length
+        alone = len(branch.ids) if trunk.architecture == "encoder-decoder" else example.length
         assert alone <= 64
     found = task.writer()(trunk, head, examples, bidirectional=False)
     assert all(output.texts for output in found)
@@ -330,6 +330,6 @@ def test_sampled_texts_follow_from_the_seed(seed: int) -> None:
 
 def test_a_decoder_without_a_first_token_is_refused() -> None:
     trunk = trunk_of()
-    trunk.kind, trunk.start = "encoder-decoder", None
+    trunk.architecture, trunk.start = "encoder-decoder", None
     with pytest.raises(ConfigError, match=r"task 'gist'.*decoder_start_token_id"):
         task_of().fits(trunk)

@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl.data.collate import Collator
+from mtl.config.schema import MixingConfig
+from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import TrainLoader
 from mtl.data.mixing import MIXERS
 from mtl.data.plan import Planner, TaskTable
@@ -64,14 +65,12 @@ def one_step(model: MultiTaskModel, budget: int) -> Step:
     store = encode_split(task, ROWS, encoder, trunk.attention)
     collator = Collator(
         [store],
-        budget=budget,
-        share=trunk.capabilities.share_rows,
-        pad=0,
-        share_branches=trunk.share_branches,
+        budget,
+        Sharing(trunk.capabilities.share_rows, trunk.share_branches, pad=0),
     )
     planner = Planner(
         [TaskTable(task.name, store.keys)],
-        MIXERS.get("proportional")(),
+        MIXERS.get("proportional")(MixingConfig()),
         examples=len(ROWS),
         max_branches=8,
         seed=1,
@@ -99,7 +98,7 @@ def alone(trunk: Trunk, reference: Any, row: Row) -> tuple[Tensor, int]:
     prompt, (target,) = f"\n{row['question']}:", row["target"]
     end = end_id(trunk.tokenizer)
     assert end is not None
-    if trunk.kind == "encoder-decoder":
+    if trunk.architecture == "encoder-decoder":
         labels = ids(space + target, special=True)
         labels += [end] * (labels[-1] != end)  # Not every tokenizer ends a text itself.
         # Wordpiece drops the line break; prompt and document are tokenised as one text.
@@ -178,7 +177,7 @@ def check_worth(step: Step, trunk: Trunk) -> None:
     batches = [b.trunk for b in step.micro_batches]
     assert len(batches) > 1
     assert max(int(b.segment.max()) for b in batches) > 1
-    if trunk.kind == "decoder":
+    if trunk.architecture == "decoder":
         assert max(int(b.unit.max()) for b in batches) > 0
     assert sum(b.tokens for b in batches) < sum(b.unit.numel() for b in batches)
 

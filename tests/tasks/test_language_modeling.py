@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mtl.data.collate import Collator
+from mtl.data.collate import Collator, Sharing
 from mtl.errors import ConfigError
 from mtl.metrics.scores import Likelihood
 from mtl.tasks import Task
@@ -95,7 +95,7 @@ def test_loss_and_gradients_are_transformers_own(
     model = MultiTaskModel(trunk, [task], build_heads([task], 16, 0, trunk.output)).eval()
     store = encode_split(task, place([{"text": t} for t in TEXTS]), encoder, "causal")
     assert len(store) > 2 * len(TEXTS)
-    batches = Collator([store], budget=budget, share=True, pad=0)(
+    batches = Collator([store], budget=budget, sharing=Sharing(rows=True, branches=True, pad=0))(
         [[(0, i)] for i in range(len(store))]
     )
     assert (len(batches) > 1) == (budget == 40)
@@ -148,7 +148,6 @@ def test_every_token_is_predicted_once(length: int, room: int, prefixed: bool) -
     assert found[-1] == end
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8"), min_size=1), st.integers(1, 9))
 def test_bytes_of_chunks_are_the_bytes_of_the_text(text: str, room: int) -> None:
     """Also where a token is a part of a character."""

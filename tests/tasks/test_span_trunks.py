@@ -34,7 +34,7 @@ def trunks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trunk]:
         folder = tmp_path_factory.mktemp(kind)
         helpers.save_tiny(folder, config, helpers.wordpiece_tokenizer())
         found[kind] = load_trunk("hf", str(folder))
-        assert found[kind].kind == kind
+        assert found[kind].architecture == kind
     return found
 
 

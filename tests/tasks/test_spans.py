@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.errors import ConfigError, DataError
@@ -20,6 +20,7 @@ from mtl.training.model import shared
 from mtl.trunk.text import TextEncoder, pair_tokens
 from mtl.types import Examples, Row
 from tests import helpers
+from tests.properties import max_examples
 from tests.tasks.samples import (
     ASKED,
     HIDDEN,
@@ -73,7 +74,6 @@ def test_an_answer_is_taken_where_it_stands_nearest(
     assert all("1 answer was not at the given offset" in line for line in remarks(task))
 
 
-@settings(deadline=None)
 @given(st.text("ab ", min_size=1, max_size=30), st.text("ab", min_size=1, max_size=3), st.data())
 def test_nearest_is_a_search_of_all_places(text: str, answer: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, 40))
@@ -188,7 +188,6 @@ def test_a_question_longer_than_the_window_is_said_with_its_place(layout: str) -
         encode(task_of(layout), item, encoder(64))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(1, 60), st.integers(10, 80), st.integers(0, 120))
 def test_windows_leave_a_branch_its_positions(
     document: int, branch: int, length: int, more: int
@@ -232,7 +231,7 @@ def windows_of(seed: int, lengths: list[int], stride: int) -> tuple[str, list[Wi
     return text, found
 
 
-@settings(max_examples=40, deadline=None)
+@max_examples(40)
 @given(
     st.integers(0, 10_000),
     st.lists(st.integers(1, 9), min_size=1, max_size=4),
@@ -276,7 +275,7 @@ def test_a_document_of_blanks_has_no_answer() -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@settings(max_examples=15, deadline=None)
+@max_examples(15)
 @given(st.lists(st.text(min_size=1, max_size=40).filter(str.strip), min_size=1, max_size=3))
 def test_an_answer_is_a_slice_of_its_document(layout: str, texts: list[str]) -> None:
     """Of any text, with two kinds of tokenizer; with one or several windows."""

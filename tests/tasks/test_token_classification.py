@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -17,6 +17,7 @@ from mtl.tasks.token_classification import Tags, TokenClassification
 from mtl.types import Encoded, HeadBatch, Row
 from tests import helpers
 from tests.metrics.conlleval_reference import score
+from tests.properties import max_examples
 from tests.tasks.samples import (
     HIDDEN,
     TAGGED,
@@ -91,7 +92,7 @@ def test_the_state_read_is_that_of_the_sub_word() -> None:
 
 
 @given(st.integers(1, 60), st.integers(6, 20), st.integers(0, 8), st.booleans())
-@settings(max_examples=60, deadline=None)
+@max_examples(60)
 def test_every_word_of_a_long_text_is_read_once_farthest_from_an_edge(
     count: int, length: int, stride: int, last: bool
 ) -> None:
@@ -151,7 +152,7 @@ def test_a_scheme_can_be_said() -> None:
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=40, deadline=None)
+@max_examples(40)
 def test_scores_are_conllevals(seed: int) -> None:
     task, rows = task_of(), place(TAGGED)
     random = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.errors import CheckpointError
@@ -48,7 +48,6 @@ def kept_after(values: Sequence[float], **options: Any) -> tuple[RunCheckpoint, 
     st.sampled_from([-1, 0, 1, 2, 3]),
     st.booleans(),
 )
-@settings(deadline=None)
 def test_keeps_the_best_and_the_last(values: list[int], top: int, higher: bool) -> None:
     keeper, files = kept_after(values, save_top_k=top, higher_is_better=higher)
     ranked = sorted(range(len(values)), key=lambda n: (-values[n] if higher else values[n], n))

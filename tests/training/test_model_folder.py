@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtl.data.collate import Collator
+from mtl.data.collate import Collator, Sharing
 from mtl.tasks.encode import encode_split
 from mtl.training.evaluation import Evaluation
 from mtl.training.model_io import load_model, save_model
@@ -31,7 +31,9 @@ def run(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def one_pass(ready: Prepared) -> MicroBatch:
     """Return some examples of all tasks in one pass."""
-    collator = Collator(ready.data.test, budget=4096, share=True, pad=0)
+    collator = Collator(
+        ready.data.test, budget=4096, sharing=Sharing(rows=True, branches=True, pad=0)
+    )
     (batch,) = collator([[(task, n)] for task in range(3) for n in range(4)])
     return batch
 
@@ -121,7 +123,9 @@ def test_loaded_scores_are_those_of_the_run(run: Path, site: Site) -> None:
         store = encode_split(task, examples, found.encoder, found.attention(name))
         evaluation = Evaluation({name: task}, [store])
         for number in range(len(store)):  # One at a time, in a row of its own.
-            (batch,) = Collator([store], budget=1, share=False, pad=0)([[(0, number)]])
+            (batch,) = Collator(
+                [store], budget=1, sharing=Sharing(rows=False, branches=False, pad=0)
+            )([[(0, number)]])
             with torch.no_grad():
                 evaluation.count(found.model, batch)
         for metric, value in evaluation.compute()[name].items():

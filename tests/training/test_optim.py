@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -79,7 +79,6 @@ def test_equals_transformers(name: str, library: str, steps: int, climbing: int)
     st.floats(0, 1),
     st.integers(0, 600),
 )
-@settings(deadline=None)
 def test_rates_are_between_zero_and_one(name: str, steps: int, warmup: float, step: int) -> None:
     assert 0.0 <= rate(step, steps, warmup, SCHEDULES.get(name)) <= 1.0
 

@@ -134,7 +134,7 @@ def test_it_resumes(pair: Pair, tmp_path: Path) -> None:
         torch.testing.assert_close(two[name], value, **CLOSE)
 
 
-@pytest.mark.parametrize("tuning", ["full", "lora"])
+@pytest.mark.parametrize("tuning", ["full", pytest.param("lora", marks=pytest.mark.slow)])
 def test_parts_resume_after_one_step(site: Site, tmp_path: Path, tuning: str) -> None:
     """Some weights have no moments yet, or never learn; the others' are those of one process."""
     line = arguments(site, tmp_path / "conf", f"tuning={tuning}", "trainer.max_steps=1")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtl.rows import Unit
+from mtl.layout import Unit
 from mtl.types import IntArray
 
 

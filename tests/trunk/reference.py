@@ -15,7 +15,7 @@ class Place:
     unit: int
     branch: int
     position: int
-    both_ways: bool
+    bidirectional: bool
 
 
 def sees(
@@ -33,8 +33,8 @@ def sees(
     if key.position <= query.position:
         return True
     if query.branch == 0:
-        return query.both_ways
-    return query.both_ways and not causal_branches
+        return query.bidirectional
+    return query.bidirectional and not causal_branches
 
 
 def slow_visible(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.trunk.trunk import Trunk
 from mtl.types import TrunkBatch
 from tests.trunk.conftest import Load
@@ -25,8 +25,8 @@ def states(trunk: Trunk, last: int) -> Tensor:
     """States of eight tokens whose last one is `last`, in a row with two units."""
     ids = np.append(some_ids(7, 0), np.int32(last))
     rows = [[Unit(ids), Unit(some_ids(3, 1))]]
-    both_ways = trunk.attention == "bidirectional"
-    return trunk(build_rows(rows, 0, bidirectional=both_ways).batch)
+    bidirectional = trunk.attention == "bidirectional"
+    return trunk(build_rows(rows, 0, bidirectional=bidirectional).batch)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -114,7 +114,7 @@ def test_shared_rows_under_autocast(load: Load, name: str) -> None:
     """In bf16 the mask still separates: no NaN, and close to float32."""
     trunk = load(name)
     rows = [[Unit(some_ids(6, 0)), Unit(some_ids(4, 1))], [Unit(some_ids(5, 2))]]
-    batch = build_rows(rows, 0, bidirectional=trunk.kind != "decoder").batch
+    batch = build_rows(rows, 0, bidirectional=trunk.architecture != "decoder").batch
     with torch.autocast("cpu", dtype=torch.bfloat16):
         low = trunk(batch).float()
     assert low.isfinite().all()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.trunk import blocks
 from mtl.trunk.load import _checkpoint_activations
 from mtl.trunk.trunk import Trunk
@@ -25,10 +25,12 @@ IN_ROWS = {"gemma3", "qwen2-window", "modernbert", "t5"}
 """They take one mask for full and one for sliding layers, or add a bias by distance."""
 
 
-def batch_of(trunk: Trunk, rows: list[list[Unit]], *, both_ways: bool | None = None) -> TrunkBatch:
-    if both_ways is None:
-        both_ways = trunk.kind != "decoder"
-    return build_rows(rows, 0, bidirectional=both_ways).batch
+def batch_of(
+    trunk: Trunk, rows: list[list[Unit]], *, bidirectional: bool | None = None
+) -> TrunkBatch:
+    if bidirectional is None:
+        bidirectional = trunk.architecture != "decoder"
+    return build_rows(rows, 0, bidirectional=bidirectional).batch
 
 
 def in_rows(trunk: Trunk, batch: TrunkBatch) -> Tensor:
@@ -66,9 +68,9 @@ def test_decoders(load: Load, name: str, short: int, monkeypatch: pytest.MonkeyP
         [Unit(some_ids(1, 2))],
     ]
     assert_same(trunk, batch_of(trunk, plain))
-    if trunk.capabilities.look_ahead:
-        assert_same(trunk, batch_of(trunk, branching_rows(), both_ways=True))
-        assert_same(trunk, batch_of(trunk, document_rows(), both_ways=True))
+    if trunk.capabilities.can_attend_bidirectionally:
+        assert_same(trunk, batch_of(trunk, branching_rows(), bidirectional=True))
+        assert_same(trunk, batch_of(trunk, document_rows(), bidirectional=True))
 
 
 @pytest.mark.parametrize("short", [1, 64], ids=["a unit a block", "short units together"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.trunk.generate import Decoding, Hypothesis, Prompt, generate
 from mtl.trunk.load import load_trunk
 from mtl.trunk.text import end_id

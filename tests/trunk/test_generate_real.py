@@ -16,6 +16,7 @@ from mtl.trunk.generate import Decoding, Prompt, generate
 from mtl.trunk.load import BUNDLED, document_limit, load_trunk
 from mtl.trunk.text import byte_level
 from mtl.trunk.trunk import Trunk
+from scripts.convert_llama2c import convert
 from tests.helpers import shape
 from tests.trunk.writers import save_writer
 
@@ -54,10 +55,10 @@ def _t5(folder: Path) -> Trunk:
 
 
 def _stories(folder: Path) -> Trunk:
-    del folder
     if not STORIES.is_dir():
         pytest.skip("needs stories260K")
-    return load_trunk("llama2c", str(STORIES), writes=True)
+    convert(STORIES, folder)
+    return load_trunk("hf", str(folder), writes=True)
 
 
 TRUNKS: dict[str, Callable[[Path], Trunk]] = {"llama": _llama, "t5": _t5, "stories260K": _stories}

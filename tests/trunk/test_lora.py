@@ -12,11 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from mtl.config.schema import TuningConfig
 from mtl.errors import ConfigError
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.trunk.generate import Decoding, Prompt, generate
 from mtl.trunk.trunk import Trunk
-from mtl.trunk.tuning import TUNINGS, Tuning, adapters, merged, without_adapters
+from mtl.trunk.tuning import TUNINGS, adapters, merged, without_adapters
 from tests.trunk.alone import assert_same_gradients, gradients, rows_alone
 from tests.trunk.conftest import Load
 from tests.trunk.families import DECODERS, ENCODERS, FAMILIES
@@ -27,7 +28,7 @@ from tests.trunk.writers import load_writer
 
 def tune(trunk: Trunk, seed: int = 0, **options: Any) -> Trunk:
     torch.manual_seed(seed)
-    TUNINGS.get("lora")(trunk, Tuning(**options))
+    TUNINGS.get("lora")(trunk, TuningConfig(**options))
     return trunk
 
 
@@ -41,11 +42,11 @@ def stir(trunk: Trunk) -> Trunk:
 
 
 def states(trunk: Trunk) -> Tensor:
-    both_ways = trunk.kind != "decoder"
+    bidirectional = trunk.architecture != "decoder"
     units = [Unit(some_ids(6, 0), [some_ids(3, 1)]), Unit(some_ids(4, 2))]
-    if trunk.kind == "encoder":
+    if trunk.architecture == "encoder":
         units = [Unit(u.document) for u in units]
-    return trunk(build_rows([[u] for u in units], 0, bidirectional=both_ways).batch)
+    return trunk(build_rows([[u] for u in units], 0, bidirectional=bidirectional).batch)
 
 
 def quiet(trunk: Trunk) -> Tensor:
@@ -144,7 +145,7 @@ def test_packed_rows_have_the_gradients_of_pefts_own_model(
     rows = branching_rows() if name in DECODERS else document_rows()
     trunk = stir(tune(load(name), rank=4, alpha=8, target_modules=layers))
     theirs = reference(trunk, layers).base_model.model
-    found, wanted = run(trunk, rows, both_ways=name in ENCODERS), rows_alone(theirs, rows)
+    found, wanted = run(trunk, rows, bidirectional=name in ENCODERS), rows_alone(theirs, rows)
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
     assert_same_gradients(learned(trunk.model, found), learned(theirs, wanted))
 
@@ -155,13 +156,13 @@ def test_encoder_decoders_have_the_gradients_of_pefts_own_model(load: Load, name
     trunk = stir(tune(load(name), rank=4, alpha=8, target_modules=layers))
     theirs = Trunk(
         reference(trunk, layers).base_model.model,
-        trunk.kind,
+        trunk.architecture,
         trunk.capabilities,
         trunk.attention,
         trunk.tokenizer,
     )
     rows = rows_for(trunk)
-    found = run(trunk, rows, both_ways=True)
+    found = run(trunk, rows, bidirectional=True)
     wanted = torch.cat([alone(theirs, unit) for row in rows for unit in row])
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
     assert_same_gradients(learned(trunk.model, found), learned(theirs.model, wanted))

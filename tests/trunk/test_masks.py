@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.trunk.masks import additive, visible
 from tests.helpers import ints
+from tests.properties import max_examples
 from tests.trunk.reference import Place, slow_visible
 
 UNITS = st.builds(
@@ -38,7 +39,7 @@ def places(rows: list[list[Unit]]) -> list[list[Place | None]]:
 
 
 @given(ROWS, st.booleans(), st.none() | st.integers(1, 5))
-@settings(deadline=None, max_examples=200)
+@max_examples(200)
 def test_visible_equals_the_slow_reference(
     rows: list[list[Unit]], causal_branches: bool, window: int | None
 ) -> None:

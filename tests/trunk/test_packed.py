@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.trunk.trunk import Trunk
 from mtl.types import IntArray, TrunkBatch
 from tests.trunk.alone import assert_same_gradients, gradients, native, rows_alone
@@ -37,8 +37,8 @@ def real(states: Tensor, batch: TrunkBatch) -> Tensor:
     return states[batch.unit.flatten() >= 0]
 
 
-def run(trunk: Trunk, rows: list[list[Unit]], *, both_ways: bool = False) -> Tensor:
-    batch = build_rows(rows, 0, bidirectional=both_ways).batch
+def run(trunk: Trunk, rows: list[list[Unit]], *, bidirectional: bool = False) -> Tensor:
+    batch = build_rows(rows, 0, bidirectional=bidirectional).batch
     return real(trunk(batch), batch)
 
 
@@ -46,7 +46,7 @@ def run(trunk: Trunk, rows: list[list[Unit]], *, both_ways: bool = False) -> Ten
 def test_decoder_rows_with_branches(load: Load, name: str) -> None:
     trunk, rows = load(name), branching_rows()
     assert trunk.capabilities.share_rows
-    assert trunk.capabilities.look_ahead
+    assert trunk.capabilities.can_attend_bidirectionally
     found, wanted = run(trunk, rows), rows_alone(trunk.model, rows)
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
     assert_same_gradients(gradients(trunk.model, found), gradients(trunk.model, wanted))
@@ -56,7 +56,7 @@ def test_decoder_rows_with_branches(load: Load, name: str) -> None:
 def test_encoder_rows_with_several_documents(load: Load, name: str) -> None:
     trunk, rows = load(name), document_rows()
     assert trunk.capabilities.share_rows
-    found, wanted = run(trunk, rows, both_ways=True), rows_alone(trunk.model, rows)
+    found, wanted = run(trunk, rows, bidirectional=True), rows_alone(trunk.model, rows)
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
     assert_same_gradients(gradients(trunk.model, found), gradients(trunk.model, wanted))
 
@@ -66,8 +66,8 @@ def test_a_row_longer_than_the_model_has_positions(load: Load, name: str) -> Non
     trunk = load(name)
     rows = [[Unit(some_ids(61, 0)), Unit(some_ids(6, 1))]]
     assert trunk.positions in (64, None)
-    both_ways = trunk.kind != "decoder"
-    found, wanted = run(trunk, rows, both_ways=both_ways), rows_alone(trunk.model, rows)
+    bidirectional = trunk.architecture != "decoder"
+    found, wanted = run(trunk, rows, bidirectional=bidirectional), rows_alone(trunk.model, rows)
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -75,15 +75,15 @@ def test_a_row_longer_than_the_model_has_positions(load: Load, name: str) -> Non
 def test_one_document_a_row_with_padding(load: Load, name: str) -> None:
     trunk = load(name)
     rows = [[Unit(some_ids(9, 0))], [Unit(some_ids(5, 1))], [Unit(some_ids(1, 2))]]
-    both_ways = trunk.kind != "decoder"
-    found, wanted = run(trunk, rows, both_ways=both_ways), rows_alone(trunk.model, rows)
+    bidirectional = trunk.architecture != "decoder"
+    found, wanted = run(trunk, rows, bidirectional=bidirectional), rows_alone(trunk.model, rows)
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "mistral", "qwen3", "opt", "gpt_neox"])
 def test_bidirectional_documents_equal_the_models_own(load: Load, name: str) -> None:
     trunk, rows = load(name, "bidirectional"), document_rows()
-    found = run(trunk, rows, both_ways=True)
+    found = run(trunk, rows, bidirectional=True)
     trunk.model.config.is_causal = False
     for module in trunk.model.modules():
         if hasattr(module, "is_causal"):
@@ -99,7 +99,7 @@ def test_prefix_language_model(load: Load, name: str) -> None:
     for row in rows:
         for unit in row:
             unit.bidirectional = True
-    found = run(trunk, rows, both_ways=True)
+    found = run(trunk, rows, bidirectional=True)
     wanted = [_by_hand(trunk, unit) for row in rows for unit in row]
     torch.testing.assert_close(found, torch.cat(wanted), rtol=1e-5, atol=1e-5)
 
@@ -122,7 +122,9 @@ def test_a_mixed_batch_has_causal_and_bidirectional_documents(load: Load) -> Non
     first, second = some_ids(6, 0), some_ids(8, 1)
     rows = [[Unit(first, bidirectional=False), Unit(second, bidirectional=True)]]
     found = run(causal, rows)
-    wanted = torch.cat([native(causal.model, first), run(both, [[Unit(second)]], both_ways=True)])
+    wanted = torch.cat(
+        [native(causal.model, first), run(both, [[Unit(second)]], bidirectional=True)]
+    )
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
 

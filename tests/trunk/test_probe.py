@@ -13,7 +13,7 @@ import torch
 import transformers as hf
 
 from mtl.errors import ConfigError
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.trunk.load import load_trunk
 from mtl.trunk.trunk import Trunk
 from tests.helpers import ints, save_tiny, shape
@@ -29,11 +29,13 @@ FALLS_BACK = "cannot hold several documents in one row"
 def test_sharing_is_off_where_it_would_be_wrong(load: Load, name: str) -> None:
     trunk = load(name)
     assert not trunk.capabilities.share_rows
-    trunk.capabilities = replace(trunk.capabilities, share_rows=True, look_ahead=True)
-    rows = branching_rows() if trunk.kind == "decoder" else document_rows()
+    trunk.capabilities = replace(
+        trunk.capabilities, share_rows=True, can_attend_bidirectionally=True
+    )
+    rows = branching_rows() if trunk.architecture == "decoder" else document_rows()
     wanted = rows_alone(trunk.model, rows)
     try:
-        found = run(trunk, rows, both_ways=trunk.kind != "decoder")
+        found = run(trunk, rows, bidirectional=trunk.architecture != "decoder")
     except (ValueError, RuntimeError, TypeError):
         return  # The model refuses the mask: just as well.
     assert (found - wanted).abs().max() > 1e-2
@@ -97,7 +99,7 @@ def test_windows_of_the_usual_size(name: str, tmp_path: Path, tokenizers: dict[s
     assert trunk.capabilities.share_rows
     long = np.random.default_rng(0).integers(5, 195, 90).astype(np.int32)
     rows = [[Unit(long[:60]), Unit(long[60:])]]
-    found = run(trunk, rows, both_ways=trunk.kind != "decoder")
+    found = run(trunk, rows, bidirectional=trunk.architecture != "decoder")
     torch.testing.assert_close(found, rows_alone(trunk.model, rows), rtol=1e-5, atol=1e-5)
 
 

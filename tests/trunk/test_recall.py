@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.trunk.generate import Decoding, Prompt, generate
 from mtl.trunk.recall import Recall, empty_cache
 from mtl.trunk.trunk import Trunk

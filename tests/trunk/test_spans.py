@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.types import IntArray
 from tests.helpers import TOKENIZERS, ints
+from tests.properties import max_examples
 
 SPANS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=0, max_size=8)
 
@@ -27,7 +28,7 @@ def laid_out(gaps: list[tuple[int, int]]) -> tuple[IntArray, IntArray]:
 
 
 @given(SPANS, SPANS.map(lambda s: [(g, max(n, 1)) for g, n in s]))
-@settings(deadline=None, max_examples=300)
+@max_examples(300)
 def test_first_and_last_token_of_a_word_by_brute_force(
     token_gaps: list[tuple[int, int]], word_gaps: list[tuple[int, int]]
 ) -> None:

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.errors import ConfigError
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.trunk.load import load_trunk
 from mtl.trunk.text import TextEncoder, byte_level, pad_id, special_tokens
 from tests.helpers import CORPUS, TOKENIZERS, ints, llama_config, save_tiny
+from tests.properties import max_examples
 
 TEXTS = [
     *CORPUS,
@@ -72,7 +73,7 @@ def test_a_tokens_span_is_its_own_text(tokenizers: dict[str, Any], kind: str) ->
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.lists(st.sampled_from(["Ines", "rain", "é", "👍", "東京", "3.5", "won't"]), max_size=6))
-@settings(deadline=None, max_examples=25)
+@max_examples(25)
 def test_a_batch_of_texts_is_each_text_alone(
     tokenizers: dict[str, Any], kind: str, words: list[str]
 ) -> None:
@@ -206,7 +207,7 @@ def test_special_tokens_in_a_text_are_text(tokenizers: dict[str, Any], name: str
 def test_what_is_written_ends_once(tokenizers: dict[str, Any], name: str, kind: str) -> None:
     """Whether or not the tokenizer itself ends texts; what stands before the end is the text."""
     tokenizer = tokenizers[name]
-    encoder = TextEncoder(tokenizer, 32, kind=kind, start=0)
+    encoder = TextEncoder(tokenizer, 32, architecture=kind, start=0)
     (tokens,) = encoder.tokenize(["a letter"])
     end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
     for ids in (tokens.ids, tokens.ids[:0]):

@@ -113,7 +113,7 @@ def test_shipped_configuration_is_the_scripts(script: ModuleType) -> None:
 def test_trunk_loads_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     trunk = load_trunk("tiny", None, pretrained=False)
-    assert trunk.kind == "decoder"
+    assert trunk.architecture == "decoder"
     assert trunk.capabilities.share_rows
     assert 3.8e6 < sum(p.numel() for p in trunk.parameters()) < 4.5e6
 

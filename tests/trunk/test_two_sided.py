@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.trunk.trunk import Trunk
 from mtl.trunk.two_sided import branches_of, documents_of
 from mtl.types import IntArray

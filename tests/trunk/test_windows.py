@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.trunk.text import TextEncoder, Tokens
+from tests.properties import max_examples
 
 SIZES = st.tuples(st.integers(3, 40), st.integers(0, 60), st.integers(0, 300))
 
@@ -20,7 +21,7 @@ def encoder(tokenizers: dict[str, Any], max_length: int, stride: int) -> TextEnc
 
 
 @given(SIZES)
-@settings(deadline=None, max_examples=200)
+@max_examples(200)
 def test_windows_cover_overlap_and_fit(
     tokenizers: dict[str, Any], sizes: tuple[int, int, int]
 ) -> None:
@@ -38,7 +39,7 @@ def test_windows_cover_overlap_and_fit(
 
 
 @given(SIZES)
-@settings(deadline=None, max_examples=100)
+@max_examples(100)
 def test_no_more_windows_than_needed(
     tokenizers: dict[str, Any], sizes: tuple[int, int, int]
 ) -> None:
@@ -55,7 +56,7 @@ def test_no_more_windows_than_needed(
 
 
 @given(SIZES)
-@settings(deadline=None, max_examples=100)
+@max_examples(100)
 def test_a_token_belongs_where_it_stands_farthest_from_an_edge(
     tokenizers: dict[str, Any], sizes: tuple[int, int, int]
 ) -> None:

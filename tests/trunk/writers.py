@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from mtl.trunk.generate import Prompt
 from mtl.trunk.load import load_trunk
 from mtl.trunk.text import end_id
@@ -69,8 +69,8 @@ def prompts(trunk: Trunk, sizes: tuple[int, ...] = (4, 9, 6), seed: int = 0) -> 
         return rng.integers(5, 199, count).astype(np.int32)
 
     start = None if trunk.start is None else np.asarray([trunk.start], dtype=np.int32)
-    both_ways = trunk.attention == "bidirectional" and trunk.kind == "decoder"
-    return [Prompt(ids(n), ids(3) if start is None else start, both_ways) for n in sizes]
+    bidirectional = trunk.attention == "bidirectional" and trunk.architecture == "decoder"
+    return [Prompt(ids(n), ids(3) if start is None else start, bidirectional) for n in sizes]
 
 
 def likeliest(trunk: Trunk, prompt: Prompt, count: int) -> list[int]:

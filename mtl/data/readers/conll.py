@@ -76,7 +76,7 @@ def fit_columns(source: Source) -> Columns:
     """Return the columns as numbers: a file without names has its words first, its tags last.
 
     Raises:
-        ConfigError: If a required role of another kind has no number.
+        ConfigError: If a required role of another type has no number.
     """
     kinds = {role.name: role for role in source.roles}
     fitted: Columns = {}
@@ -84,8 +84,8 @@ def fit_columns(source: Source) -> Columns:
         role = kinds[name]
         if isinstance(column, int):
             fitted[name] = column
-        elif role.kind in _USUAL:
-            fitted[name] = _USUAL[role.kind]
+        elif role.type in _USUAL:
+            fitted[name] = _USUAL[role.type]
         elif role.required:
             raise source.refuse_column(
                 name,

@@ -77,9 +77,9 @@ def format_of(source: Source, given: str | None) -> str:
     ending = source.path.suffix.lower()
     known = {e: name for name in FORMATS for e in FORMATS.get(name).endings}
     guess = known.get(ending, "tsv")
-    if ending == ".txt" and [r.kind for r in source.roles if r.required] == ["text"]:
+    if ending == ".txt" and [r.type for r in source.roles if r.required] == ["text"]:
         return "text"
-    words = any(role.kind in ("tokens", "tags") for role in source.roles)
+    words = any(role.type in ("tokens", "tags") for role in source.roles)
     if guess == "tsv" and words and _one_word_a_line(source):
         return "conll"
     return specific(source, guess)
@@ -104,7 +104,7 @@ def _one_word_a_line(source: Source) -> bool:
             return False
         if line.strip():
             widths.add(len(line.split()))
-    labelled = any(role.kind == "tags" for role in source.roles)
+    labelled = any(role.type == "tags" for role in source.roles)
     return (labelled or len(widths) == 1) and not _has_names(source)
 
 

@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mtl.data.kinds import show
 from mtl.data.readers.base import FORMATS, Cells, Format, Source, column_advice, missing_column
 from mtl.data.readers.nested import expand, fit_nested
 from mtl.data.readers.text import lines, whole
+from mtl.data.value_types import show
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 BROKEN = (ValueError, RecursionError)

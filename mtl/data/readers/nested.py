@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mtl.data.kinds import show
 from mtl.data.readers.base import PLACE, Cells, Column, Columns, Source, only_names
 from mtl.data.readers.dotted import cell, has
+from mtl.data.value_types import show
 
 MARK = "[]."
 

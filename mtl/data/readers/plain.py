@@ -34,14 +34,14 @@ def fit_columns(source: Source) -> Columns:
     """Return the one column there is for the role that is a text, whatever it is called.
 
     Raises:
-        ConfigError: If another column is asked for by number, or a role of another kind is
+        ConfigError: If another column is asked for by number, or a role of another type is
             required.
     """
     kinds = {role.name: role for role in source.roles}
     fitted: Columns = {}
     for name, column in source.columns.items():
         role = kinds[name]
-        if role.kind == "text" and (column in (0, -1) or isinstance(column, str)):
+        if role.type == "text" and (column in (0, -1) or isinstance(column, str)):
             fitted[name] = 0
         elif role.required:
             raise source.refuse_column(

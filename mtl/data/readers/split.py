@@ -8,11 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl.data.kinds import KINDS, show
 from mtl.data.readers.base import FORMATS, PLACE, Cells, Column, Columns, Source
 from mtl.data.readers.files import find, format_of
 from mtl.data.readers.table import make_rows
 from mtl.data.rows import BadRows, Role, Rows, place
+from mtl.data.value_types import VALUE_TYPES, show
 from mtl.errors import ConfigError, DataError, one_of
 
 if TYPE_CHECKING:
@@ -117,9 +117,9 @@ def choose_roles(
 
 
 def _read(source: Source, format: str | None) -> Iterator[tuple[Source, int, Cells]]:
-    kind = FORMATS.get(format_of(source, format))
-    source = replace(source, columns=kind.fit(source))
-    for line, cells in kind.read(source):
+    layout = FORMATS.get(format_of(source, format))
+    source = replace(source, columns=layout.fit(source))
+    for line, cells in layout.read(source):
         yield source, line, cells
 
 
@@ -189,22 +189,22 @@ def _row(cells: Cells, columns: Columns, roles: Sequence[Role]) -> Row:
         column = columns[role.name]
         cell = cells.get(column)
         try:
-            value = None if cell is None else KINDS.get(role.kind).convert(cell)
+            value = None if cell is None else VALUE_TYPES.get(role.type).convert(cell)
         except ValueError as problem:
             raise ValueError(f"{problem} in column {column!r}") from None
         if value is not None:
             row[role.name] = value
         elif role.required:
-            raise ValueError(f"Expected {role.kind} in column {column!r}, but got {show(cell)}")
+            raise ValueError(f"Expected {role.type} in column {column!r}, but got {show(cell)}")
     _check_lengths(row, roles)
     return row
 
 
 def _check_lengths(row: Row, roles: Sequence[Role]) -> None:
     """Raise ValueError if a row has not one tag for each word."""
-    words = next((row[r.name] for r in roles if r.kind == "tokens" and r.name in row), None)
+    words = next((row[r.name] for r in roles if r.type == "tokens" and r.name in row), None)
     for role in roles:
-        if words is None or role.kind != "tags" or role.name not in row:
+        if words is None or role.type != "tags" or role.name not in row:
             continue
         if len(row[role.name]) != len(words):
             raise ValueError(

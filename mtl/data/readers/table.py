@@ -12,9 +12,9 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl.data.kinds import KINDS
 from mtl.data.rows import Role, Rows, map_table
 from mtl.data.scratch import scratch_folder
+from mtl.data.value_types import VALUE_TYPES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +39,7 @@ def make_rows(rows: Iterable[Row], roles: Sequence[Role], limit: int = IN_MEMORY
     """
     import pyarrow as pa
 
-    records = [r.name for r in roles if KINDS.get(r.kind).storage == "json"]
+    records = [r.name for r in roles if VALUE_TYPES.get(r.type).storage == "json"]
     schema = _schema(roles)
     spool = _Spool(schema, limit)
     pending: list[Row] = []
@@ -70,7 +70,7 @@ def _schema(roles: Sequence[Role]) -> pa.Schema:
         "number": pa.float64(),
         "json": pa.string(),
     }
-    fields = [(role.name, types[KINDS.get(role.kind).storage]) for role in roles]
+    fields = [(role.name, types[VALUE_TYPES.get(role.type).storage]) for role in roles]
     return pa.schema([*fields, ("_file", pa.string()), ("_line", pa.int64()), ("_id", pa.string())])
 
 

@@ -64,7 +64,8 @@ def measure(size: int) -> dict[str, Any]:
     from mtl.data.mixing import MIXERS
     from mtl.data.plan import Planner, TaskTable
     from mtl.data.sources import load_splits
-    from mtl.tasks.encode import encode_split
+    from mtl.tasks.base import take
+from mtl.tasks.encode import encode_split
     from mtl.training.allocator import give_back, keep_freed_memory
     from mtl.training.setup import build_encoder, build_task, build_trunk
 
@@ -77,7 +78,7 @@ def measure(size: int) -> dict[str, Any]:
         file = Path(folder) / "texts.jsonl"
         write_texts(file, size)
         clock = Clock(found)
-        data = {**vars(DataConfig()), "train": str(file), "validation": str(file)}
+        data = DataConfig(train=str(file), validation=str(file))
         columns = {"text": "text", "label": "label"}
         splits = load_splits(data, columns, task.roles(task.options), 1, SECTION, only=["train"])
         assert splits.train is not None
@@ -92,7 +93,7 @@ def measure(size: int) -> dict[str, Any]:
         tracemalloc.start()
         planner = Planner(
             [TaskTable(store.task, store.keys)],
-            MIXERS.get("proportional")(),
+            MIXERS.get("proportional")(cfg.mixing),
             examples=32,
             max_branches=16,
             seed=1,

@@ -1,6 +1,6 @@
 import pytest
 
-from mtl.config.joint import join_tasks
+from mtl.config.overrides import join_tasks
 from mtl.errors import ConfigError
 
 KNOWN = ["ner", "sentiment"]
@@ -42,13 +42,13 @@ def test_a_sweep_keeps_them_apart(typed: str, meant: str) -> None:
 @pytest.mark.parametrize("multirun", [False, True])
 @pytest.mark.parametrize("typed", ["task=", "task= ", "task=[]", "task=''", "task=null"])
 def test_no_task_is_one_sentence(typed: str, multirun: bool) -> None:
-    with pytest.raises(ConfigError, match=r"one of \{ner, sentiment\}, but got nothing; write"):
+    with pytest.raises(ConfigError, match=r"one of \{ner, sentiment\}, but got nothing. Write"):
         join(typed, multirun)
 
 
 @pytest.mark.parametrize("typed", ["task=ner,", "task=,ner", "task=[ner,]", "task=ner,,sentiment"])
 def test_an_empty_name_is_one_sentence(typed: str) -> None:
-    with pytest.raises(ConfigError, match=r"an empty name in '.*'; write task=ner"):
+    with pytest.raises(ConfigError, match=r"an empty name in '.*'. Write task=ner"):
         join(typed)
 
 

@@ -10,7 +10,7 @@ HEADS = ("classifier", "seq_classif", "qa_", "summary")
 """How the rates of heads begin that a trunk does not have."""
 
 
-def dropout_of(model: Any) -> str | None:
+def active_dropout(model: Any) -> str | None:
     """Return the first setting that makes passes in training random, as ``key=rate``.
 
     Args:

@@ -1,5 +1,8 @@
-"""Read decoders in llama2.c format: seven int32, then float32 weights.
+"""Write a decoder in llama2.c's format as a Hugging Face folder, for ``trunk=hf trunk.path=DEST``.
 
+    python scripts/convert_llama2c.py FOLDER DEST
+
+FOLDER holds one ``.bin``, seven int32 and then float32 weights, and one SentencePiece ``.model``.
 The header is ``dim, hidden, layers, heads, kv_heads, vocabulary, positions``; a negative
 vocabulary means that the output matrix is stored too. Rotary pairs are neighbours there and
 half a head apart in transformers, so query and key rows are reordered.
@@ -7,60 +10,72 @@ half a head apart in transformers, so query and key rows are reordered.
 
 from __future__ import annotations
 
+import argparse
 import struct
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mtl.errors import ConfigError
-from mtl.trunk.spm import sentencepiece_bpe
+from mtl.errors import ConfigError, MtlError
 
 HEADER = struct.Struct("7i")
 
 
-def load_llama2c(
-    folder: Path, *, pretrained: bool = True, dropout: float | None = None, writes: bool = False
-) -> tuple[nn.Module, Any]:
-    """Return (LlamaModel in float32, fast tokenizer) from a llama2.c folder.
+def main(argv: Sequence[str]) -> int:
+    """Convert what the command line names; returns the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", type=Path, help="with one .bin and one SentencePiece .model")
+    parser.add_argument("dest", type=Path, help="the folder that is written")
+    given = parser.parse_args(argv)
+    try:
+        convert(given.folder, given.dest)
+    except MtlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"Train on it with: trunk=hf trunk.path={given.dest}")
+    return 0
+
+
+def convert(folder: Path, dest: Path) -> None:
+    """Write the model and tokenizer of a llama2.c folder as transformers stores them.
 
     Args:
         folder: Holds one ``.bin`` with the header above, and one SentencePiece ``.model``.
-        pretrained: False keeps the shape and starts from random weights.
-        dropout: Attention dropout, the only one Llama has.
-        writes: Return LlamaForCausalLM, with its output layer.
+        dest: Made if it is not there.
 
     Raises:
         ConfigError: If a file is missing, its size does not fit its header, or the tokenizer has
             more pieces than the model has embeddings.
     """
-    from transformers import LlamaForCausalLM, LlamaModel
+    from transformers import LlamaForCausalLM
 
     tokenizer = sentencepiece_bpe(_only(folder, "*.model"))
     weights = _find_weights(folder)
     config, arrays = _read(weights)
     if len(tokenizer) > config.vocab_size:
         raise ConfigError(
-            f"Expected `trunk.path` to hold a model and its own tokenizer, but in '{folder}' the "
-            f"tokenizer has {len(tokenizer)} pieces and {weights.name} has {config.vocab_size}."
+            f"Expected a model and its own tokenizer, but in '{folder}' the tokenizer has "
+            f"{len(tokenizer)} pieces and {weights.name} has {config.vocab_size}."
         )
-    config.attention_dropout = dropout or 0.0
-    whole = (LlamaForCausalLM if writes else LlamaModel)(config).float()
-    if pretrained:
-        whole.base_model.load_state_dict(_state(config, arrays), strict=True)
-        if writes and "output" in arrays:
-            whole.lm_head.load_state_dict({"weight": arrays["output"]})
-    return whole, tokenizer
+    whole = LlamaForCausalLM(config).float()
+    whole.base_model.load_state_dict(_state(config, arrays), strict=True)
+    if "output" in arrays:
+        whole.lm_head.load_state_dict({"weight": arrays["output"]})
+    whole.save_pretrained(dest)
+    tokenizer.save_pretrained(dest)
 
 
 def _only(folder: Path, pattern: str) -> Path:
     found = sorted(folder.glob(pattern)) if folder.is_dir() else []
     if len(found) != 1:
         raise ConfigError(
-            f"Expected `trunk.path` to be a folder with one {pattern} file (llama2.c format), but "
-            f"'{folder}' has {len(found)}."
+            f"Expected a folder with one {pattern} file (llama2.c format), but '{folder}' has "
+            f"{len(found)}."
         )
     return found[0]
 
@@ -71,13 +86,13 @@ def _find_weights(folder: Path) -> Path:
     found = [path for path in candidates if _fits_its_header(path)]
     if not found:
         raise ConfigError(
-            f"Expected `trunk.path` to be a folder with a llama2.c model, but none of the "
+            f"Expected a folder with a llama2.c model, but none of the "
             f"{len(candidates)} .bin files in '{folder}' has the size that its header states."
         )
     if len(found) > 1:
         names = ", ".join(p.name for p in found)
         raise ConfigError(
-            f"Expected `trunk.path` to be a folder with one llama2.c model, but '{folder}' has "
+            f"Expected a folder with one llama2.c model, but '{folder}' has "
             f"{len(found)}: {names}; move all but one of them elsewhere."
         )
     return found[0]
@@ -170,3 +185,88 @@ def _split_halves(weight: Tensor, heads: int) -> Tensor:
     rows, columns = weight.shape
     pairs = weight.reshape(heads, rows // heads // 2, 2, columns)
     return pairs.transpose(1, 2).reshape(rows, columns)
+
+
+def sentencepiece_bpe(path: Path) -> Any:
+    """Return a fast tokenizer for a SentencePiece BPE model with byte fallback.
+
+    Raises:
+        ConfigError: If the file is no SentencePiece model.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    processor = _processor(path)
+    pieces = [(processor.id_to_piece(i), processor.get_score(i)) for i in range(len(processor))]
+    vocabulary = {piece: i for i, (piece, _) in enumerate(pieces)}
+    model = models.BPE(
+        vocab=vocabulary,
+        merges=_merges(pieces, vocabulary),
+        unk_token="<unk>",
+        fuse_unk=True,
+        byte_fallback=True,
+    )
+    tokenizer = Tokenizer(model)
+    prepend = [normalizers.Prepend("▁")] if _prepends(processor) else []
+    collapse = [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            *(collapse if _collapses(processor) else []),
+            *prepend,
+            normalizers.Replace(" ", "▁"),
+        ]
+    )
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", vocabulary["<s>"])]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+def _prepends(processor: Any) -> bool:
+    """Whether a text is read as if a space stood before it."""
+    return bool(processor.encode("a", out_type=str)[0].startswith("▁"))
+
+
+def _collapses(processor: Any) -> bool:
+    """Whether outer spaces go and several are one: as llama2.c trains, and Llama does not."""
+    return bool(processor.encode(" a  a ") == processor.encode("a a"))
+
+
+def _processor(path: Path) -> Any:
+    try:
+        from sentencepiece import SentencePieceProcessor
+    except ImportError as error:
+        raise ConfigError(
+            "Reading SentencePiece models needs another package: pip install 'mtl[sentencepiece]'."
+        ) from error
+    try:
+        return SentencePieceProcessor(model_file=str(path))
+    except (RuntimeError, OSError) as error:
+        raise ConfigError(f"Expected a SentencePiece model, but '{path}' is none.") from error
+
+
+def _merges(pieces: list[tuple[str, float]], vocabulary: dict[str, int]) -> list[tuple[str, str]]:
+    """Every split of a piece into two pieces, the best-scored pieces first."""
+    merges = []
+    for piece, score in pieces:
+        if piece.startswith("<") and piece.endswith(">"):
+            continue
+        for cut in range(1, len(piece)):
+            left, right = piece[:cut], piece[cut:]
+            if left in vocabulary and right in vocabulary:
+                merges.append((-score, vocabulary[left], vocabulary[right], left, right))
+    return [(left, right) for *_, left, right in sorted(merges)]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

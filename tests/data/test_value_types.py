@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.kinds import KINDS
 from mtl.data.rows import Role
+from mtl.data.value_types import VALUE_TYPES
 from mtl.errors import ConfigError
 
 
-def convert(kind: str, cell: Any) -> Any:
-    return KINDS.get(kind).convert(cell)
+def convert(name: str, cell: Any) -> Any:
+    return VALUE_TYPES.get(name).convert(cell)
 
 
 @pytest.mark.parametrize(
-    ("kind", "cell", "value"),
+    ("name", "cell", "value"),
     [
         ("text", " as is\n", " as is\n"),
         ("text", " \n", None),
@@ -47,12 +47,12 @@ def convert(kind: str, cell: Any) -> Any:
         ("record", {"a": [1, None]}, {"a": [1, None]}),
     ],
 )
-def test_values(kind: str, cell: Any, value: Any) -> None:
-    assert convert(kind, cell) == value
+def test_values(name: str, cell: Any, value: Any) -> None:
+    assert convert(name, cell) == value
 
 
 @pytest.mark.parametrize(
-    ("kind", "cell", "message"),
+    ("name", "cell", "message"),
     [
         ("text", 3, "Expected text, but got 3"),
         ("text", ["a", 1], r"Expected text, but got \['a', 1\]"),
@@ -77,9 +77,9 @@ def test_values(kind: str, cell: Any, value: Any) -> None:
         ("texts", 3, "Expected a list of texts, but got 3"),
     ],
 )
-def test_wrong_kinds(kind: str, cell: Any, message: str) -> None:
+def test_wrong_types(name: str, cell: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        convert(kind, cell)
+        convert(name, cell)
 
 
 @given(st.lists(st.text("abc|,[", min_size=1).filter(lambda w: not w.startswith("[")), min_size=1))
@@ -87,6 +87,6 @@ def test_words_survive_joining(words: list[str]) -> None:
     assert convert("tokens", " ".join(words)) == words
 
 
-def test_unknown_kind() -> None:
-    with pytest.raises(ConfigError, match=r"kind of role x.*'token'.*Did you mean 'tokens'"):
+def test_unknown_type() -> None:
+    with pytest.raises(ConfigError, match=r"type of role x.*'token'.*Did you mean 'tokens'"):
         Role("x", "token")

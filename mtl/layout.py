@@ -31,14 +31,14 @@ class Unit:
 
 
 @dataclass(slots=True)
-class Rows:
+class Layout:
     """A trunk batch, and where each unit starts in its flattened tokens, row by row."""
 
     batch: TrunkBatch
     starts: list[list[int]]
 
 
-def build_rows(rows: Sequence[Sequence[Unit]], pad: int, *, bidirectional: bool) -> Rows:
+def build_rows(rows: Sequence[Sequence[Unit]], pad: int, *, bidirectional: bool) -> Layout:
     """Write units into rows, from the left.
 
     Args:
@@ -56,7 +56,7 @@ def build_rows(rows: Sequence[Sequence[Unit]], pad: int, *, bidirectional: bool)
     position = np.zeros(shape, dtype=np.int64)
     unit = np.full(shape, -1, dtype=np.int64)
     segment = np.zeros(shape, dtype=np.int64)
-    ahead = np.zeros(shape, dtype=bool)
+    flags = np.zeros(shape, dtype=bool)
     starts: list[list[int]] = []
     plain = all(_is_plain(row, bidirectional) for row in rows)
     for r, row in enumerate(rows):
@@ -66,7 +66,7 @@ def build_rows(rows: Sequence[Sequence[Unit]], pad: int, *, bidirectional: bool)
             end = column + len(item)
             starts[-1].append(r * width + column)
             unit[r, column:end] = u
-            ahead[r, column:end] = _reads_ahead(item, bidirectional)
+            flags[r, column:end] = _is_bidirectional(item, bidirectional)
             _fill(item, ids[r, column:end], position[r, column:end], segment[r, column:end])
             column = end
         if plain:  # Positions run on through the padding, so that no reset is inferred.
@@ -76,18 +76,20 @@ def build_rows(rows: Sequence[Sequence[Unit]], pad: int, *, bidirectional: bool)
         position_ids=torch.from_numpy(position),
         unit=torch.from_numpy(unit),
         segment=torch.from_numpy(segment),
-        bidirectional=torch.from_numpy(ahead),
+        bidirectional=torch.from_numpy(flags),
         plain=plain,
     )
-    return Rows(batch, starts)
+    return Layout(batch, starts)
 
 
-def _reads_ahead(item: Unit, default: bool) -> bool:
+def _is_bidirectional(item: Unit, default: bool) -> bool:
     return default if item.bidirectional is None else item.bidirectional
 
 
 def _is_plain(row: Sequence[Unit], bidirectional: bool) -> bool:
-    return len(row) == 1 and len(row[0].branches) <= 1 and not _reads_ahead(row[0], bidirectional)
+    return (
+        len(row) == 1 and len(row[0].branches) <= 1 and not _is_bidirectional(row[0], bidirectional)
+    )
 
 
 def _fill(item: Unit, ids: _Slice, position: _Slice, segment: _Slice) -> None:

@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.errors import ConfigError
-from mtl.trunk.llama2c import load_llama2c
 from mtl.trunk.load import load_trunk
-from mtl.trunk.spm import sentencepiece_bpe
+from mtl.trunk.trunk import Trunk
+from scripts.convert_llama2c import convert, main, sentencepiece_bpe
 from tests.helpers import CORPUS
+from tests.properties import max_examples
+from tests.scripts.llama2c_reference import Llama2c
 from tests.trunk.alone import native
-from tests.trunk.llama2c_reference import Llama2c
 
 spm = pytest.importorskip("sentencepiece")
 
@@ -86,6 +87,11 @@ def stories() -> Path:
     return found
 
 
+def converted(folder: Path, dest: Path, **options: Any) -> Trunk:
+    assert main([str(folder), str(dest)]) == 0
+    return load_trunk("hf", str(dest), **options)
+
+
 def states(model: Any, ids: list[int]) -> np.ndarray:
     with torch.no_grad():
         return native(model.eval(), np.asarray(ids, dtype=np.int32)).double().numpy()
@@ -96,15 +102,15 @@ def test_states_equal_the_reference(folder: Path, vocabulary: int) -> None:
     """Grouped keys, shared and separate output matrices, positions up to the last."""
     shape = (*SHAPE[:5], vocabulary, SHAPE[6])
     reference = Llama2c(write_model(folder / "model.bin", shape))
-    model, _ = load_llama2c(folder)
+    model = converted(folder, folder / "new").model
     ids = np.random.default_rng(1).integers(0, 400, SHAPE[6]).tolist()
     np.testing.assert_allclose(states(model, ids), reference.states(ids), atol=1e-4)
 
 
-def test_logits_of_a_trained_model(stories: Path) -> None:
+def test_logits_of_a_trained_model(stories: Path, tmp_path: Path) -> None:
     reference = Llama2c(stories / "stories260K.bin")
-    loaded: tuple[Any, Any] = load_llama2c(stories)
-    model, tokenizer = loaded
+    trunk = converted(stories, tmp_path)
+    model, tokenizer = trunk.model, trunk.tokenizer
     ids = tokenizer("Once upon a time, there was a")["input_ids"]
     wanted = reference.states(ids) @ reference.output.T
     found = states(model, ids) @ model.embed_tokens.weight.detach().double().numpy().T
@@ -113,9 +119,9 @@ def test_logits_of_a_trained_model(stories: Path) -> None:
     assert tokenizer.decode([int(wanted[-1].argmax())]).strip() == "little"
 
 
-def test_a_trained_model_as_a_trunk(stories: Path) -> None:
-    trunk = load_trunk("llama2c", str(stories))
-    assert trunk.kind == "decoder"
+def test_a_trained_model_as_a_trunk(stories: Path, tmp_path: Path) -> None:
+    trunk = converted(stories, tmp_path)
+    assert trunk.architecture == "decoder"
     assert trunk.capabilities.share_rows
     assert trunk.hidden_size == 64
     assert trunk.dtype == torch.float32
@@ -143,7 +149,7 @@ def test_ids_equal_sentencepieces(tmp_path: Path, text: str, options: dict[str, 
 
 
 @given(st.text(st.sampled_from("aeintrs, .19é東👍"), max_size=30))
-@settings(deadline=None, max_examples=150)
+@max_examples(150)
 def test_ids_of_any_text(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "any.model"
     if not path.exists():
@@ -160,17 +166,39 @@ def test_offsets_are_those_of_the_text(folder: Path) -> None:
     assert "".join(text[s:e] for s, e in spans).replace(" ", "") == text.replace(" ", "")
 
 
-def test_a_random_start(folder: Path) -> None:
-    first, _ = load_llama2c(folder)
-    other, _ = load_llama2c(folder, pretrained=False)
-    shapes = [{k: v.shape for k, v in m.state_dict().items()} for m in (first, other)]
-    assert shapes[0] == shapes[1]
-    assert not torch.equal(first.state_dict()["norm.weight"], other.state_dict()["norm.weight"])
+@pytest.mark.parametrize("vocabulary", [400, -400])
+def test_the_output_layer_is_the_files(folder: Path, vocabulary: int) -> None:
+    shape = (*SHAPE[:5], vocabulary, SHAPE[6])
+    reference = Llama2c(write_model(folder / "model.bin", shape))
+    trunk = converted(folder, folder / "new", writes=True)
+    assert trunk.output is not None
+    ids = np.random.default_rng(1).integers(0, 400, 9).tolist()
+    with torch.no_grad():
+        found = trunk.output(native(trunk.model.eval(), np.asarray(ids, dtype=np.int32)))
+    wanted = reference.states(ids) @ reference.output.T
+    np.testing.assert_allclose(found.double().numpy(), wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize("text", STRINGS)
+def test_the_folders_tokenizer_is_the_same(folder: Path, text: str) -> None:
+    tokenizer = converted(folder, folder / "new").tokenizer
+    processor = spm.SentencePieceProcessor(model_file=str(folder / "tok.model"))
+    assert tokenizer(text)["input_ids"] == [1, *processor.encode(text)]
+
+
+def test_an_error_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "nowhere"), str(tmp_path / "new")]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: Expected a folder with one *.model file")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "new").exists()
 
 
 def fails(folder: Path) -> str:
-    with pytest.raises(ConfigError, match=r"^Expected `trunk.path` to ") as caught:
-        load_trunk("llama2c", str(folder))
+    with pytest.raises(ConfigError, match=r"^Expected a ") as caught:
+        convert(folder, folder / "new")
+    assert not (folder / "new").exists()
     message = str(caught.value)
     assert "\n" not in message
     assert str(folder) in message
@@ -191,7 +219,7 @@ def test_a_file_that_is_no_model(folder: Path, content: bytes) -> None:
 
 def test_another_bin_beside_the_model_does_no_harm(folder: Path) -> None:
     (folder / "a-tokenizer.bin").write_bytes(b"\x07\0\0\0" * 50)
-    assert load_trunk("llama2c", str(folder)).hidden_size == SHAPE[0]
+    assert converted(folder, folder / "new").hidden_size == SHAPE[0]
 
 
 def test_two_models(folder: Path) -> None:

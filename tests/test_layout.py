@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.rows import Unit, build_rows
+from mtl.layout import Unit, build_rows
 from tests.helpers import ints
+from tests.properties import max_examples
 
 PAD = 99
 SIZES = st.lists(
@@ -59,7 +60,7 @@ def test_what_is_plain(row: list[Unit], bidirectional: bool, plain: bool) -> Non
 
 
 @given(SIZES)
-@settings(deadline=None, max_examples=100)
+@max_examples(100)
 def test_every_token_is_where_its_unit_starts(sizes: list[list[tuple[int, list[int]]]]) -> None:
     count = iter(range(100, 10**6))
     rows = [

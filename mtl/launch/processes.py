@@ -62,7 +62,8 @@ def train_in_processes(cfg: Config, run_dir: Path, script: Path) -> dict[str, fl
     """
     from mtl.launch.parent import check_finished, run_processes
 
-    run_processes(cfg.model_dump(), run_dir, own_processes(cfg), script, _sweep_variables())
+    count, restarts = own_processes(cfg), cfg.trainer.max_restarts
+    run_processes(cfg.model_dump(), run_dir, count, script, _sweep_variables(), restarts)
     return check_finished(run_dir, METRICS_FILE)
 
 

@@ -1,4 +1,4 @@
-"""What a cell of a data file becomes: one small converter for each kind of role.
+"""What a cell of a data file becomes: one small converter for each type of role.
 
 A converter takes the cell as the reader found it, never ``None``, and returns the value, or
 ``None`` when the cell is empty. It raises :class:`ValueError` with a sentence when the cell is of
@@ -20,19 +20,19 @@ Storage = Literal["string", "strings", "number", "json"]
 
 
 @dataclass(frozen=True)
-class Kind:
+class ValueType:
     """A converter, and how its values lie in an Arrow table."""
 
     convert: Converter
     storage: Storage
 
 
-KINDS: Registry[Kind] = Registry("kind of role")
+VALUE_TYPES: Registry[ValueType] = Registry("type of role")
 
 
-def _kind(name: str, storage: Storage) -> Callable[[Converter], Converter]:
+def _value_type(name: str, storage: Storage) -> Callable[[Converter], Converter]:
     def add(convert: Converter) -> Converter:
-        KINDS.register(name)(Kind(convert, storage))
+        VALUE_TYPES.register(name)(ValueType(convert, storage))
         return convert
 
     return add
@@ -48,7 +48,7 @@ def _unexpected(wanted: str, cell: Any) -> ValueError:
     return ValueError(f"Expected {wanted}, but got {show(cell)}")
 
 
-@_kind("text", "string")
+@_value_type("text", "string")
 def to_text(cell: Any) -> str | None:
     """Return a string as it stands; white space alone is empty. Sentences in a list are joined."""
     if isinstance(cell, list) and cell and all(isinstance(item, str) for item in cell):
@@ -69,7 +69,7 @@ def _whole(text: str) -> str:
     return text
 
 
-@_kind("label", "string")
+@_value_type("label", "string")
 def to_label(cell: Any) -> str | None:
     """Return a name: a stripped string, a truth value, or a whole number."""
     if isinstance(cell, bool):
@@ -83,7 +83,7 @@ def to_label(cell: Any) -> str | None:
     return _whole(cell.strip()) or None
 
 
-@_kind("number", "number")
+@_value_type("number", "number")
 def to_number(cell: Any) -> float | None:
     """Return a finite number; digits in a string count."""
     if isinstance(cell, str) and not cell.strip():
@@ -138,13 +138,13 @@ def _word(cell: Any) -> str | None:
     return _whole(cell) or None
 
 
-@_kind("tokens", "strings")
+@_value_type("tokens", "strings")
 def to_tokens(cell: Any) -> list[str] | None:
     """Return a list of words; a string is split on white space, or parsed if it is a JSON list."""
     return _items(_listed(cell, str.split), "a list of words", _word) or None
 
 
-@_kind("tags", "strings")
+@_value_type("tags", "strings")
 def to_tags(cell: Any) -> list[str] | None:
     """Return a list of labels, one a word; strings as for ``tokens``."""
     return _items(_listed(cell, str.split), "a list of labels", to_label) or None
@@ -155,14 +155,14 @@ def _split_names(cell: str) -> list[str]:
     return [name for name in cell.split(separator) if name.strip()]
 
 
-@_kind("labels", "strings")
+@_value_type("labels", "strings")
 def to_labels(cell: Any) -> list[str]:
     """Return a set of labels as a list, possibly empty; a string is split on ``|``, else ``,``."""
     names = _items(_listed(cell, _split_names), "a list of labels", to_label)
     return list(dict.fromkeys(names))
 
 
-@_kind("texts", "strings")
+@_value_type("texts", "strings")
 def to_texts(cell: Any) -> list[str] | None:
     """Return a list of texts; a string is a list of one, or parsed if it is a JSON list."""
     if isinstance(cell, str):
@@ -170,7 +170,7 @@ def to_texts(cell: Any) -> list[str] | None:
     return _items(cell, "a list of texts", to_text) or None
 
 
-@_kind("record", "json")
+@_value_type("record", "json")
 def to_record(cell: Any) -> Any:
     """Return any JSON value as it stands."""
     return cell
@@ -179,7 +179,7 @@ def to_record(cell: Any) -> Any:
 _STARTS = ("start", "answer_start")
 
 
-@_kind("answers", "json")
+@_value_type("answers", "json")
 def to_answers(cell: Any) -> list[dict[str, Any]]:
     """Return answers as ``[{"text": …, "start": … or None}]``; none is a question without one.
 
