@@ -72,7 +72,7 @@ class TokenScores(LabelScores):
 
     def compute(self) -> dict[str, float]:
         """Return ``accuracy``, ``token_macro_f1`` and ``token_weighted_f1``."""
-        counts = label_counts(self.counts("confusion"))
+        counts = self._ordered()
         return {
             "accuracy": micro(counts).f1,
             "token_macro_f1": macro(counts).f1,
@@ -81,9 +81,11 @@ class TokenScores(LabelScores):
 
     def rows(self) -> list[LabelRow]:
         """Return the lines by type, ``O`` last, and the averages."""
-        shown = report_order(self.labels)
-        order = [self.labels.index(label) for label in shown]
-        return label_rows(label_counts(self.counts("confusion")[np.ix_(order, order)]), shown)
+        return label_rows(self._ordered(), report_order(self.labels))
+
+    def _ordered(self) -> LabelCounts:
+        order = [self.labels.index(label) for label in report_order(self.labels)]
+        return label_counts(self.counts("confusion")[np.ix_(order, order)])
 
 
 class EntityScores(CountMetric[EntityRow]):

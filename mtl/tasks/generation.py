@@ -128,8 +128,8 @@ class Generation(Task):
         if trunk.output is None:
             raise ConfigError(
                 f"Expected the trunk of task '{self.name}' to be a decoder or an encoder-decoder, "
-                f"because it writes text, but {trunk.config.model_type} is an {trunk.architecture}; leave "
-                "the task out, or choose another trunk."
+                f"because it writes text, but {trunk.config.model_type} is an "
+                f"{trunk.architecture}; leave the task out, or choose another trunk."
             )
         if trunk.architecture == "encoder-decoder" and trunk.start is None:
             raise ConfigError(

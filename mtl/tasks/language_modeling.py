@@ -61,8 +61,8 @@ class LanguageModeling(Task):
             name = getattr(trunk.config, "name_or_path", "") or trunk.config.model_type
             raise ConfigError(
                 f"Expected the trunk to be a decoder, which task '{self.name}' ({self.type}) "
-                f"needs, but '{name}' is an {trunk.architecture}; choose another trunk, or leave the task "
-                "out."
+                f"needs, but '{name}' is an {trunk.architecture}; choose another trunk, or leave "
+                "the task out."
             )
         self.vocabulary = len(trunk.tokenizer)
 

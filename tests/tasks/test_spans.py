@@ -122,7 +122,7 @@ def test_answers_that_are_none(answer: str, start: Any, message: str) -> None:
 @pytest.mark.parametrize("kind", ["causal", "bidirectional"])
 def test_targets_point_at_the_answer(layout: str, tokenizer: str, kind: str) -> None:
     """In every window that holds it whole; elsewhere at the null place. Every window is read."""
-    by = TextEncoder(helpers.TOKENIZERS[tokenizer](), 40, 12, kind="encoder")
+    by = TextEncoder(helpers.TOKENIZERS[tokenizer](), 40, 12, architecture="encoder")
     text = " ".join([helpers.CORPUS[0], helpers.CORPUS[1], helpers.CORPUS[3]])
     item = row(text, "Who?", ("Okonkwo", text.index("Okonkwo")))
     found = encode(task_of(layout), item, by, kind)

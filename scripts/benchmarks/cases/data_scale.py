@@ -65,7 +65,7 @@ def measure(size: int) -> dict[str, Any]:
     from mtl.data.plan import Planner, TaskTable
     from mtl.data.sources import load_splits
     from mtl.tasks.base import take
-from mtl.tasks.encode import encode_split
+    from mtl.tasks.encode import encode_split
     from mtl.training.allocator import give_back, keep_freed_memory
     from mtl.training.setup import build_encoder, build_task, build_trunk
 
