@@ -303,10 +303,8 @@ def restore(task: Task, state: Mapping[str, Any]) -> None:
         KeyError: If something is missing from it.
         ValueError: If something is not of its type.
     """
-    missing = task.learns.model_fields.keys() - state.keys()
-    if missing:
-        raise KeyError(min(missing))
-    take(task, task.learns.model_validate(dict(state)))
+    fields = {name: state[name] for name in task.learns.model_fields}
+    take(task, task.learns.model_validate({**state, **fields}))
 
 
 def remark(one: str, several: str, text: str) -> str:
