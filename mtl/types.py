@@ -103,14 +103,6 @@ class TrunkBatch(_Movable):
     """Whether the token's document sees all of itself (else only what came before)."""
     plain: bool
     """Every row is one causal unit with at most one branch, from the left: no mask is needed."""
-    states: Tensor | None = None
-    """(n, D) what the trunk gave before: it does not run, and heads' positions count these."""
-
-    @classmethod
-    def known(cls, states: Tensor, tokens: int) -> TrunkBatch:
-        """Return a batch of known `states`, read from texts of so many tokens; it has no ids."""
-        blank = torch.zeros(1, tokens, dtype=torch.int64)
-        return cls(blank, blank, blank, blank, blank.bool(), plain=False, states=states)
 
     @property
     def tokens(self) -> int:
@@ -121,6 +113,21 @@ class TrunkBatch(_Movable):
     def tokens_with_padding(self) -> int:
         """All tokens that the pass computes."""
         return self.input_ids.numel()
+
+
+@dataclass(slots=True)
+class CachedStates(_Movable):
+    """Hidden states that the trunk computed before, in place of a pass of it."""
+
+    states: Tensor
+    """(n, D); heads' positions count these."""
+    tokens: int
+    """Of the texts that they were computed from."""
+
+    @property
+    def tokens_with_padding(self) -> int:
+        """As many: no pass computes padding."""
+        return self.tokens
 
 
 @dataclass(slots=True)
@@ -162,10 +169,16 @@ class Kept(NamedTuple):
 class MicroBatch(_Movable):
     """One trunk pass and the heads that read it, by task name."""
 
-    trunk: TrunkBatch
+    source: TrunkBatch | CachedStates
     heads: dict[str, HeadBatch]
     keep: list[Kept] = field(default_factory=list)
     """Documents whose keys and values are needed again."""
+
+    @property
+    def trunk(self) -> TrunkBatch:
+        """The tokens that the trunk reads, where its states are not cached."""
+        assert isinstance(self.source, TrunkBatch), "its states are cached"
+        return self.source
 
 
 @dataclass(slots=True)
@@ -193,7 +206,7 @@ class Step(_Movable):
     @property
     def tokens(self) -> int:
         """Real tokens of this rank's micro-batches."""
-        return sum(m.trunk.tokens for m in self.micro_batches)
+        return sum(m.source.tokens for m in self.micro_batches)
 
 
 def concatenate(arrays: Iterable[npt.NDArray[Any]]) -> Tensor:

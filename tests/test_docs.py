@@ -16,6 +16,7 @@ import yaml
 
 import train as script
 from mtl.config.compose import compose_checked
+from mtl.config.schema import DataConfig
 from mtl.data.sources import load_splits
 from mtl.tasks import TASK_TYPES
 from mtl.trunk.text import TextEncoder
@@ -113,7 +114,7 @@ def test_rows_of_a_new_task_can_be_pasted(tmp_path: Path) -> None:
     (tmp_path / "tickets.csv").write_text(block(GUIDE, "csv"), "utf-8")
     spec = yaml.safe_load(block(GUIDE, "yaml"))
     roles = TASK_TYPES.get(spec["type"]).roles()
-    data = {"train": str(tmp_path / "tickets.csv")}
+    data = DataConfig(train=str(tmp_path / "tickets.csv"))
     splits = load_splits(data, spec["columns"], roles, seed=42, task_name="intent")
     assert splits.train is not None
     assert splits.validation is not None

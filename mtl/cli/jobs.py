@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.core.utils import run_job
 from hydra.types import HydraContext
@@ -20,11 +21,11 @@ from omegaconf import DictConfig, flag_override
 from mtl.cli.folders import HYDRA, SWEEP, claim_run, claim_sweep, release_run_dir
 from mtl.config.compose import Composed, checked
 from mtl.config.hydra_errors import as_config_error
-from mtl.config.processes import check_no_launcher
 from mtl.errors import ConfigError, MtlError, ProcessError, printable
 from mtl.files import write_whole
 from mtl.launch.agree import from_first
 from mtl.launch.place import is_first
+from mtl.launch.processes import check_no_launcher
 from mtl.secrets import mask, mask_files
 
 if TYPE_CHECKING:
@@ -108,8 +109,7 @@ def sweep(composed: Composed, train: Train, typed: bool) -> int:
     with as_config_error():
         wanted = str(composed.cfg.hydra.sweep.dir)
     folder = claim_sweep(wanted, typed)
-    with flag_override(composed.cfg, "struct", False):
-        composed.cfg.hydra.sweep.dir = str(folder)
+    _tell_jobs(composed.cfg, folder)
     killed = 0
     try:
         _launch(composed, Job(train))
@@ -127,6 +127,16 @@ def sweep(composed: Composed, train: Train, typed: bool) -> int:
             "that has saved with resume=FOLDER."
         )
     return exit_code(outcomes)
+
+
+def _tell_jobs(cfg: DictConfig, folder: Path) -> None:
+    """Let the jobs, which Hydra composes anew, know that they are of a sweep, and its folder."""
+    quoted = QuotedString(str(folder), Quote.single).with_quotes()
+    with flag_override(cfg, "struct", False):
+        cfg.hydra.sweep.dir = str(folder)
+        typed = [t for t in cfg.hydra.overrides.hydra if not t.startswith("hydra.sweep.dir=")]
+        own = [f"hydra.sweep.dir={quoted}", "hydra.mode=MULTIRUN"]
+        cfg.hydra.overrides.hydra = [*typed, *own]
 
 
 def _launch(composed: Composed, job: Job) -> None:

@@ -1,34 +1,41 @@
-"""Encoded examples are kept between runs, under a fingerprint of all that they follow from.
+"""What is kept on disk so that it is computed once: encoded examples, a frozen trunk's states.
 
 ::
 
-    ~/.cache/mtl/examples/3f0c…/examples.arrow     see mtl/data/examples.py
-    ~/.cache/mtl/examples/3f0c…/about.json         {"bytes": …, "crc32": …, "counts": {…}}
+    ~/.cache/mtl/examples/3f0c…/     see mtl/data/columns.py
+    RUN/states/91ab…/
 
-An entry is written in a folder of its own beside its place and then renamed, so that it is there
-whole or not at all, however many processes write it at once.
+An entry is named by a hash of all that it follows from, so that only what is the same finds it. It
+is written in a folder beside its place and then renamed: it is there whole or not at all, however
+many processes write it at once.
 """
 
 from __future__ import annotations
 
-import atexit
+import contextlib
+import hashlib
 import json
 import os
 import shutil
 import tempfile
-import zlib
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from mtl.data.examples import ArrowExamples, Filed, write_examples
+from mtl.data.columns import Array, Column, Damaged, read_columns, seal
+from mtl.data.examples import Filed, MappedExamples, write_examples
 from mtl.data.scratch import scratch_folder
 from mtl.errors import DataError
+from mtl.files import PART, flush_folder
 
-EXAMPLES, ABOUT = "examples.arrow", "about.json"
 VARIABLE = "MTL_CACHE"
+STALE = 24 * 3600
+"""Seconds after which an entry that was never finished is removed."""
+
+Note = Callable[[str], None]
 
 
 def cache_folder(chosen: str | Path | None = None) -> Path:
@@ -44,11 +51,87 @@ def cache_folder(chosen: str | Path | None = None) -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "mtl"
 
 
+def cache_key(content: Mapping[str, Any]) -> str:
+    """Return the name of an entry: a hash of what it follows from, as JSON."""
+    text = json.dumps(content, sort_keys=True, default=repr)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+class Cache:
+    """Entries of one sort in a folder.
+
+    Args:
+        folder: Where they lie; made when the first one is written.
+        note: Says a sentence to the user.
+    """
+
+    def __init__(self, folder: Path, note: Note = lambda sentence: None) -> None:
+        self.folder = folder
+        self.note = note
+
+    def find(
+        self, key: str, *, check: bool = True
+    ) -> tuple[dict[str, Array], dict[str, Any]] | None:
+        """Return the columns of an entry and what was written about them.
+
+        Args:
+            key: Its name.
+            check: Whether to compare checksums; an entry that is damaged goes, and is noted.
+        """
+        place = self.folder / key
+        if not place.is_dir():
+            return None
+        try:
+            columns, about = read_columns(place, check=check)
+            if about.get("key") != key:
+                raise Damaged("it was computed from something else")
+        except Damaged as problem:
+            self.note(f"{place}: damaged ({problem}), so that it is made anew.")
+            shutil.rmtree(place, ignore_errors=True)
+            return None
+        return columns, about
+
+    def begin(self, key: str) -> Path:
+        """Return a new folder for an entry that is to be written.
+
+        Raises:
+            OSError: If it cannot be made.
+        """
+        beside = self.folder / f".{key}.{uuid4().hex}{PART}"  # Not private, as mkdtemp's are.
+        beside.mkdir(parents=True)
+        for part in self.folder.glob(f"*{PART}"):
+            with contextlib.suppress(OSError):
+                if time.time() - part.stat().st_mtime > STALE:
+                    shutil.rmtree(part) if part.is_dir() else part.unlink()
+        return beside
+
+    def publish(
+        self, beside: Path, key: str, columns: Mapping[str, Column], about: Mapping[str, Any]
+    ) -> Path:
+        """Give a filled folder its name; returns its place.
+
+        Where another process was first, its entry, which is equal, stays.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        seal(beside, columns, {"key": key, **about})
+        place = self.folder / key
+        try:
+            beside.rename(place)
+        except OSError:
+            if not place.is_dir():
+                raise
+            shutil.rmtree(beside, ignore_errors=True)
+        flush_folder(self.folder)
+        return place
+
+
 @dataclass(frozen=True)
 class Entry:
     """Examples, and what was counted while they were encoded."""
 
-    examples: ArrowExamples
+    examples: MappedExamples
     counts: dict[str, int]
 
 
@@ -62,48 +145,39 @@ class ExampleCache:
     """
 
     def __init__(
-        self,
-        folder: Path | None = None,
-        note: Callable[[str], None] = lambda sentence: None,
-        least: int = 10_000,
+        self, folder: Path | None = None, note: Note = lambda sentence: None, least: int = 10_000
     ) -> None:
-        self.folder = folder and folder / "examples"
-        self.note = note
+        self.cache = None if folder is None else Cache(folder / "examples", note)
         self.least = least
 
-    def find(self, name: str) -> Entry | None:
-        """Return the entry of a fingerprint, if it is there and sound; a damaged one goes."""
-        if self.folder is None or not (place := self.folder / name).is_dir():
+    def find(self, key: str) -> Entry | None:
+        """Return the entry of a key, if it is there and sound."""
+        found = self.cache.find(key) if self.cache is not None else None
+        if self.cache is None or found is None:
             return None
-        try:
-            return _read(place)
-        except (OSError, ValueError, KeyError, TypeError) as problem:
-            self.note(
-                f"{place}: Expected examples that an earlier run encoded, but they are damaged "
-                f"({problem}); they are encoded anew."
-            )
-            shutil.rmtree(place, ignore_errors=True)
-            return None
+        return Entry(MappedExamples(self.cache.folder / key), dict(found[1].get("counts", {})))
 
     def keep(
-        self, name: str, found: Iterable[Filed], counts: Callable[[], dict[str, int]]
+        self, key: str, examples: Iterable[Filed], counts: Callable[[], dict[str, int]]
     ) -> Entry:
         """Write examples as they come and return them.
 
         Args:
-            name: Their fingerprint.
-            found: Made once, while they are written.
+            key: The entry's name.
+            examples: Made once, while they are written.
             counts: Called at the end: what was counted on the way.
 
         Raises:
             DataError: If they can be written neither to the cache nor to the temporary folder.
         """
-        beside = self._beside(name)
+        beside = self._beside(key)
         try:
-            write_examples(beside / EXAMPLES, found)
+            columns = write_examples(beside, examples)
             counted = counts()
-            about = {**_checksum(beside / EXAMPLES), "counts": counted}
-            (beside / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+            if self.cache is None:
+                seal(beside, columns, {})
+                return Entry(MappedExamples(beside), counted)
+            place = self.cache.publish(beside, key, columns, {"counts": counted})
         except OSError as problem:
             shutil.rmtree(beside, ignore_errors=True)
             raise DataError(
@@ -113,57 +187,16 @@ class ExampleCache:
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise
-        return Entry(ArrowExamples(self._publish(beside, name) / EXAMPLES), counted)
+        return Entry(MappedExamples(place), counted)
 
-    def _beside(self, name: str) -> Path:
-        if self.folder is not None:
+    def _beside(self, key: str) -> Path:
+        if self.cache is not None:
             try:
-                beside = self.folder / f".{name}.{uuid4().hex}"  # Not private, as mkdtemp's are.
-                beside.mkdir(parents=True)
-                return beside
+                return self.cache.begin(key)
             except OSError as problem:
-                self.note(
-                    f"{self.folder}: encoded examples are not kept for the next run, because "
+                self.cache.note(
+                    f"{self.cache.folder}: encoded examples are not kept for the next run, because "
                     f"{problem}; see `cache.dir`."
                 )
-                self.folder = None
+                self.cache = None
         return Path(tempfile.mkdtemp(dir=scratch_folder("examples")))
-
-    def _publish(self, beside: Path, name: str) -> Path:
-        """Give a finished folder its name; where another process was first, it goes at the end."""
-        if self.folder is None:
-            return beside
-        _flush(beside / EXAMPLES)
-        _flush(beside / ABOUT)
-        place = self.folder / name
-        try:
-            beside.rename(place)
-        except OSError:
-            if not place.is_dir():
-                raise
-            atexit.register(shutil.rmtree, beside, ignore_errors=True)
-            return beside
-        return place
-
-
-def _read(place: Path) -> Entry:
-    about: Mapping[str, Any] = json.loads((place / ABOUT).read_text(encoding="utf-8"))
-    found = _checksum(place / EXAMPLES)
-    if {key: about[key] for key in found} != found:
-        raise ValueError("the checksum differs")
-    counts = {str(name): int(count) for name, count in about["counts"].items()}
-    return Entry(ArrowExamples(place / EXAMPLES), counts)
-
-
-def _checksum(path: Path) -> dict[str, int]:
-    crc, size = 0, 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            crc = zlib.crc32(block, crc)
-            size += len(block)
-    return {"bytes": size, "crc32": crc}
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

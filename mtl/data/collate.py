@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from mtl.data.packing import pack
+from mtl.data.packing import Place, pack
 from mtl.data.store import ExampleStore
 from mtl.layout import Unit, build_rows
 from mtl.types import Encoded, HeadBatch, Kept, MicroBatch, concatenate
@@ -20,6 +20,26 @@ Readers = Mapping[int, list[tuple[str, int]]]
 """By a document's key: the examples, each with its task, that texts are written for."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What of a trunk may stand in one row."""
+
+    rows: bool
+    """Several units."""
+    branches: bool
+    """Several branches of one document."""
+    pad: int
+    """Id that fills rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPass:
+    """One pass: groups of one document each, and which group's units stand in each row."""
+
+    groups: list[list[Pair]]
+    rows: list[list[Place]]
+
+
 @dataclass(slots=True)
 class Group:
     """Examples of one document: its units, and which unit and branch each part became."""
@@ -27,6 +47,15 @@ class Group:
     units: list[Unit]
     members: list[tuple[Pair, Encoded, list[tuple[int, int]]]] = field(default_factory=list)
     """Pair, example, and for each of its parts (unit, first token inside the unit)."""
+
+
+@dataclass(slots=True)
+class Pass:
+    """What one pass of the trunk reads."""
+
+    groups: list[Group]
+    rows: list[list[Place]]
+    """Which group's units stand in each row."""
 
 
 @dataclass(slots=True)
@@ -43,25 +72,13 @@ class Collator:
     Args:
         stores: The tasks' examples, in the plan's order.
         budget: Most tokens of one trunk pass, padding included.
-        share: Whether rows may hold several units.
-        pad: Id that fills rows.
-        share_branches: Whether branches may share their document's encoding.
+        sharing: What may stand in one row.
     """
 
-    def __init__(
-        self,
-        stores: Sequence[ExampleStore],
-        *,
-        budget: int,
-        share: bool,
-        pad: int,
-        share_branches: bool | None = None,
-    ) -> None:
+    def __init__(self, stores: Sequence[ExampleStore], budget: int, sharing: Sharing) -> None:
         self.stores = list(stores)
         self.budget = budget
-        self.share = share
-        self.pad = pad
-        self.share_branches = share if share_branches is None else share_branches
+        self.sharing = sharing
 
     def size(self, group: Sequence[Pair]) -> int:
         """Return the tokens of a group: its document once, and all its branches."""
@@ -70,7 +87,7 @@ class Collator:
 
     def separate(self, groups: Sequence[Sequence[Pair]]) -> list[list[Pair]]:
         """Split groups whose branches may not share their document's encoding."""
-        if self.share_branches:
+        if self.sharing.branches:
             return [list(g) for g in groups]
         found: list[list[Pair]] = []
         for group in groups:
@@ -80,25 +97,36 @@ class Collator:
             found.extend([p] for p in group if self._example(p).branches)
         return found
 
-    def unit_sizes(self, group: Sequence[Pair]) -> list[int]:
-        """Return the tokens of each of a group's units."""
-        return [len(u) for u in self.merge(group).units]
+    def __call__(self, groups: Sequence[Sequence[Pair]]) -> list[MicroBatch]:
+        """Return the micro-batches of some groups, each of one document."""
+        merged = [self.merge(g) for g in self.separate(groups)]
+        sizes = [[len(u) for u in m.units] for m in merged]
+        packed = pack(sizes, self.budget, share=self.sharing.rows)
+        return [self.micro_batch(Pass(merged, rows)) for rows in packed]
 
-    def __call__(
-        self, groups: Sequence[Sequence[Pair]], readers: Readers | None = None
-    ) -> list[MicroBatch]:
-        """Return the micro-batches of some groups of (task number, example index).
+    def plan(self, groups: Sequence[Sequence[Pair]]) -> list[PlannedPass]:
+        """Pack groups, each of one document whose branches may share it, into passes.
+
+        Only places are kept: a split may be larger than memory.
+        """
+        sizes = [[len(u) for u in self.merge(g).units] for g in groups]
+        planned = []
+        for rows in pack(sizes, self.budget, share=self.sharing.rows):
+            chosen = sorted({g for row in rows for g, _ in row})
+            number = {g: n for n, g in enumerate(chosen)}
+            placed = [[(number[g], u) for g, u in row] for row in rows]
+            planned.append(PlannedPass([list(groups[g]) for g in chosen], placed))
+        return planned
+
+    def planned(self, planned: PlannedPass, readers: Readers | None = None) -> MicroBatch:
+        """Return the micro-batch of a planned pass.
 
         Args:
-            groups: Each of one document.
+            planned: The pass.
             readers: Of documents that are to be kept.
         """
-        merged = [self.merge(g) for g in self.separate(groups)]
-        if not merged:
-            return []
-        sizes = [[len(u) for u in m.units] for m in merged]
-        passes = pack(sizes, self.budget, share=self.share)
-        return [self.micro_batch(merged, rows, readers) for rows in passes]
+        groups = [self.merge(g) for g in planned.groups]
+        return self.micro_batch(Pass(groups, planned.rows), readers)
 
     def _example(self, pair: Pair) -> Encoded:
         task, index = pair
@@ -119,21 +147,18 @@ class Collator:
             merged.members.append((pair, example, parts))
         return merged
 
-    def micro_batch(
-        self,
-        groups: list[Group],
-        rows: list[list[tuple[int, int]]],
-        readers: Readers | None = None,
-    ) -> MicroBatch:
-        """Return one pass of some groups.
+    def micro_batch(self, chosen: Pass, readers: Readers | None = None) -> MicroBatch:
+        """Return the micro-batch of a pass.
 
         Args:
-            groups: All of a step's or a pass's.
-            rows: Which group's units stand in each row, as (group, unit inside the group).
+            chosen: The pass.
             readers: Of documents that are to be kept.
         """
+        groups, rows = chosen.groups, chosen.rows
         built = build_rows(
-            [[groups[g].units[u] for g, u in row] for row in rows], self.pad, bidirectional=False
+            [[groups[g].units[u] for g, u in row] for row in rows],
+            self.sharing.pad,
+            bidirectional=False,
         )
         start = {
             place: at

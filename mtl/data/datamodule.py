@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
@@ -12,28 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mtl.data.collate import Collator
-from mtl.data.known import KnownCollator, Places
+from mtl.config.schema import BatchingConfig
+from mtl.data.cached_states import CachedStatesCollator, Places, States
+from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader, TrainLoader, Writes
 from mtl.data.mixing import Mixer
 from mtl.data.plan import Planner, TaskTable, masses
 from mtl.data.store import ExampleStore
-from mtl.data.table import Table
 from mtl.types import Step
 
 Stores = list[ExampleStore]
-
-
-@dataclass(frozen=True, slots=True)
-class Batching:
-    """How examples become steps and passes; see the configuration's `batching`."""
-
-    examples: int
-    tokens: int
-    max_branches: int
-    share: bool
-    pad: int
-    share_branches: bool = True
 
 
 class MultiTaskData(L.LightningDataModule):
@@ -44,6 +31,7 @@ class MultiTaskData(L.LightningDataModule):
         validation: Validation examples.
         test: Test examples of the tasks that have any.
         batching: How examples become steps and passes.
+        sharing: What of the trunk may stand in one row.
         mixer: How much of each task enters an epoch.
         seed: Of the whole run.
         max_epochs: Passes over the mixture.
@@ -59,7 +47,8 @@ class MultiTaskData(L.LightningDataModule):
         validation: Stores,
         test: Stores,
         *,
-        batching: Batching,
+        batching: BatchingConfig,
+        sharing: Sharing,
         mixer: Mixer,
         seed: int,
         max_epochs: int,
@@ -70,12 +59,12 @@ class MultiTaskData(L.LightningDataModule):
     ) -> None:
         super().__init__()
         self.train, self.validation, self.test = train, validation, test
-        self.batching = batching
+        self.batching, self.sharing = batching, sharing
         self.limit_val = limit_val
         self.writes = writes or {}
         self.keeps = keeps
-        self.known: dict[str, tuple[Table, Places]] = {}
-        """By stage (``train``, ``val``): its examples' hidden states, where they are known."""
+        self.cached: dict[str, tuple[States, Places]] = {}
+        """By stage (``train``, ``val``): its examples' hidden states, where they are cached."""
         tables = [TaskTable(s.task, s.keys) for s in train]
         self.planner = Planner(
             tables,
@@ -88,14 +77,11 @@ class MultiTaskData(L.LightningDataModule):
 
     def collator(self, stores: Stores) -> Collator:
         """Return what builds passes of some examples."""
-        b = self.batching
-        return Collator(
-            stores, budget=b.tokens, share=b.share, pad=b.pad, share_branches=b.share_branches
-        )
+        return Collator(stores, self.batching.tokens, self.sharing)
 
     def _collator(self, stores: Stores, stage: str) -> Collator:
         made = self.collator(stores)
-        return KnownCollator(made, *self.known[stage]) if stage in self.known else made
+        return CachedStatesCollator(made, *self.cached[stage]) if stage in self.cached else made
 
     def _place(self) -> dict[str, int]:
         trainer = self.trainer
@@ -159,7 +145,7 @@ class MultiTaskData(L.LightningDataModule):
             limit=limit,
             max_branches=self.batching.max_branches,
             writes=self.writes.get(stage),
-            keeps=self.keeps and stage not in self.known,
+            keeps=self.keeps and stage not in self.cached,
             **self._place(),
         )
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtl.data.collate import Collator, Pair
-from mtl.data.packing import pack
 from mtl.data.plan import EpochPlan, Planner, masses, split_ranks
 from mtl.data.store import ExampleStore
 from mtl.types import MicroBatch, Step, WriteBatch
@@ -132,11 +131,7 @@ class EvalLoader:
         sizes = [collator.size(g) for g in groups]
         mine = split_ranks(sizes, world)[rank] if world > 1 else range(len(groups))
         mine = sorted(mine, key=lambda g: (-sizes[g], g))
-        units = [collator.unit_sizes(groups[g]) for g in mine]
-        self.passes = [
-            [groups[mine[g]] for g in sorted({g for row in rows for g, _ in row})]
-            for rows in pack(units, collator.budget, share=collator.share)
-        ]
+        self.passes = collator.plan([groups[g] for g in mine])
         read = self._first_passes() if keeps else {}
         self.readers: list[dict[int, list[tuple[str, int]]]] = [{} for _ in self.passes]
         self.writes: list[list[WriteBatch]] = [[] for _ in range(len(self.passes) + 1)]
@@ -149,8 +144,8 @@ class EvalLoader:
     def _first_passes(self) -> dict[int, int]:
         """Return the number of the first pass that reads a document, by its key."""
         found: dict[int, int] = {}
-        for number, groups in enumerate(self.passes):
-            for (task, example), *_ in groups:
+        for number, planned in enumerate(self.passes):
+            for (task, example), *_ in planned.groups:
                 found.setdefault(int(self.collator.stores[task].keys[example]), number)
         return found
 
@@ -174,8 +169,8 @@ class EvalLoader:
         return len(self.passes) + sum(map(len, self.writes))
 
     def __iter__(self) -> Iterator[MicroBatch | WriteBatch]:
-        for number, groups in enumerate(self.passes):
-            yield from self.collator(groups, self.readers[number])
+        for number, planned in enumerate(self.passes):
+            yield self.collator.planned(planned, self.readers[number])
             yield from self.writes[number]
         yield from self.writes[-1]
 

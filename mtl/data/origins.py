@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mtl.config.schema import DataConfig
 from mtl.data import hub
 from mtl.data.readers import read_split
 from mtl.data.readers.base import Column, Source
@@ -28,34 +29,18 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class DataOptions:
-    """The options of a ``data`` section; what each means is said in the config's schema."""
-
-    source: str | None = None
-    train: str | None = None
-    validation: str | None = None
-    test: str | None = None
-    format: str | None = None
-    header: bool | None = None
-    encoding: str = "utf-8"
-    on_bad_row: str = "error"
-    validation_fraction: float = 0.1
-    max_examples: int | None = None
-    max_train_examples: int | None = None
-
-    def limit(self, split: str) -> int | None:
-        """Return how many rows of a split to read at most."""
-        if split == "train" and self.max_train_examples is not None:
-            return self.max_train_examples
-        return self.max_examples
+def limit_of(options: DataConfig, split: str) -> int | None:
+    """Return how many rows of a split to read at most."""
+    if split == "train" and options.max_train_examples is not None:
+        return options.max_train_examples
+    return options.max_examples
 
 
 @dataclass(frozen=True)
 class Task:
     """What opening a source needs to know of a task, and where it leaves its notes."""
 
-    options: DataOptions
+    options: DataConfig
     columns: Mapping[str, Column]
     roles: Sequence[Role]
     section: str
@@ -116,7 +101,7 @@ def _read_file(task: Task, split: str, pattern: str | Path, option: str) -> Rows
         format=options.format,
         header=options.header,
         encoding=options.encoding,
-        limit=options.limit(split),
+        limit=limit_of(options, split),
         key=f"{task.section}.{option}",
         base=task.base,
         check=task.check,
@@ -132,7 +117,8 @@ def open_bundled(task: Task, name: str) -> Opened:
             one_of(f"{task.section}.source", f"bundled:{name}", (f"bundled:{k}" for k in known))
         )
     files = {split: BUNDLED / name / f"{split}.jsonl" for split in SPLITS}
-    own = replace(task, options=replace(task.options, format="jsonl", encoding="utf-8"))
+    options = task.options.model_copy(update={"format": "jsonl", "encoding": "utf-8"})
+    own = replace(task, options=options)
     return {s: partial(_read_file, own, s, f, "source") for s, f in files.items() if f.exists()}
 
 
@@ -210,7 +196,7 @@ def _read_hub(task: Task, split: str, title: str, dataset: Any) -> Rows:
         hub.cells(source, dataset),
         roles,
         split=split,
-        limit=task.options.limit(split),
+        limit=limit_of(task.options, split),
         bad_rows=task.bad_rows,
         key=f"{task.section}.source",
         name=title,

@@ -13,12 +13,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mtl.data.origins import SPLITS, DataOptions, Task, open_splits
+from mtl.config.schema import DataConfig
+from mtl.data.origins import SPLITS, Task, open_splits
 from mtl.data.readers.base import Column
 from mtl.data.readers.split import Check
 from mtl.data.rows import BadRows, Role, Rows
@@ -37,7 +37,7 @@ class Splits:
 
 
 def load_splits(
-    data: Mapping[str, Any],
+    options: DataConfig,
     columns: Mapping[str, Column],
     roles: Sequence[Role],
     seed: int,
@@ -52,7 +52,7 @@ def load_splits(
     its other splits would be of another corpus. A missing validation split is cut from train.
 
     Args:
-        data: The options of the task's ``data`` section, as in :class:`DataOptions`.
+        options: The task's ``data`` section.
         columns: Role to column.
         roles: What the task wants.
         seed: Chooses the rows of a validation split that is cut from train.
@@ -65,9 +65,11 @@ def load_splits(
         ConfigError: If an option does not fit.
         DataError: If data is missing or malformed.
     """
-    options = DataOptions(**data)
     section = f"tasks.{task_name}.data"
-    _check(options, section)
+    if options.source is None and options.train is None:
+        raise ConfigError(
+            f"Expected `{section}.source` or `{section}.train` to be set, but got neither."
+        )
     splits = Splits(bad_rows=BadRows(options.on_bad_row, section))
     base = Path(base_dir or ".")
     task = Task(options, columns, roles, section, base, splits.bad_rows, splits.notes, check)
@@ -84,22 +86,6 @@ def load_splits(
     if splits.bad_rows.rejects:
         splits.notes.append(splits.bad_rows.summary())
     return splits
-
-
-def _check(options: DataOptions, section: str) -> None:
-    if not 0 < options.validation_fraction < 1:
-        raise ConfigError(
-            f"Expected `{section}.validation_fraction` to be between 0 and 1, "
-            f"but got {options.validation_fraction}."
-        )
-    for name in ("max_examples", "max_train_examples"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise ConfigError(f"Expected `{section}.{name}` to be 1 or more, but got {value}.")
-    if options.source is None and options.train is None:
-        raise ConfigError(
-            f"Expected `{section}.source` or `{section}.train` to be set, but got neither."
-        )
 
 
 def cut_indices(size: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:

@@ -11,7 +11,7 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from mtl.data.examples import ArrowExamples
+from mtl.data.examples import MappedExamples
 from mtl.types import Encoded, Row
 
 
@@ -101,7 +101,7 @@ def build_store(
 def stored(
     task: str,
     rows: Sequence[Row],
-    examples: ArrowExamples,
+    examples: MappedExamples,
     *,
     bidirectional: bool,
     repeats: bool = False,

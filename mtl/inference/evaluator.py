@@ -232,7 +232,7 @@ def _split(
     spec, task = cfg.tasks[name], predictor.tasks[name]
     base = started_in(folder)
     found = load_splits(
-        spec.data.model_dump(),
+        spec.data,
         spec.columns,
         task.own_roles(),
         cfg.seed,

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from mtl.data.collate import Collator
+from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader, Writes
 from mtl.data.rows import where
 from mtl.data.store import ExampleStore, build_store
@@ -192,13 +192,8 @@ class Predictor:
             most: Tokens of a pass for the heads; as many as of a batch of texts when None.
         """
         pad = pad_id(self.loaded.encoder.tokenizer)
-        collator = Collator(
-            stores,
-            budget=most or self.tokens,
-            share=self.share,
-            pad=pad,
-            share_branches=self.model.trunk.share_branches,
-        )
+        sharing = Sharing(self.share, self.model.trunk.share_branches, pad)
+        collator = Collator(stores, most or self.tokens, sharing)
         asked = {s.task: self.tasks[s.task].writing for s in stores}
         writes = {name: Writes(None, w.new_tokens) for name, w in asked.items() if w}
         by_task = {store.task: store for store in stores}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import mtl
-from mtl.data.cache import ExampleCache
+from mtl.data.cache import ExampleCache, cache_key
 from mtl.data.rows import Rows
 from mtl.data.store import Chosen, ExampleStore, build_store, document_key, is_range, stored
 from mtl.tasks.base import Task
@@ -21,7 +20,7 @@ from mtl.trunk.text import TextEncoder
 from mtl.types import Encoded, Row
 
 CHUNK = 1000
-_CODE = ("data/examples.py", "data/store.py", "tasks", "trunk", "types.py")
+_CODE = ("data/columns.py", "data/examples.py", "data/store.py", "tasks", "trunk", "types.py")
 """What of this package examples follow from."""
 
 Advance = Callable[[int], None]
@@ -138,8 +137,7 @@ def fingerprint(task: Task, rows: Rows, encoder: TextEncoder, attention: str) ->
         "attention": attention,
         "code": _code(type(task)),
     }
-    text = json.dumps(found, sort_keys=True, default=repr)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return cache_key(found)
 
 
 @functools.cache

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -82,7 +81,7 @@ class ScaleTokens(L.Callback):
                 "trunk.gradient_checkpointing=true, trainer.precision=bf16-mixed or a smaller "
                 "trunk."
             )
-        self.data.batching = replace(self.data.batching, tokens=budget)
+        self.data.batching = self.data.batching.model_copy(update={"tokens": budget})
         pl_module.plain_config["batching"] = {
             **pl_module.plain_config.get("batching", {}),
             "tokens": budget,

@@ -70,7 +70,7 @@ class MultiTaskModel(nn.Module):
 
     def _states(self, batch: MicroBatch, recall: Recall | None = None) -> Tensor:
         if recall is None or not batch.keep:
-            return cast(Tensor, self.trunk(batch.trunk))
+            return cast(Tensor, self.trunk(batch.source))
         cache = empty_cache(self.trunk.config)
         hidden: Tensor = self.trunk(batch.trunk, cache)
         recall.keep(cache, batch.trunk.unit, batch.keep)

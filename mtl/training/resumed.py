@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtl.config.processes import METRICS_FILE
 from mtl.errors import CheckpointError
+from mtl.launch.processes import METRICS_FILE
 from mtl.training.checkpoint import LAST, read_checkpoint
 from mtl.training.contents import PREFIX
 from mtl.training.model import MultiTaskModel, first_difference

@@ -17,12 +17,12 @@ from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from mtl.config.processes import METRICS_FILE, sweep_job
 from mtl.config.schema import Config
 from mtl.data.datamodule import MultiTaskData
 from mtl.errors import ConfigError, one_of
 from mtl.files import write_whole
 from mtl.launch.place import place
+from mtl.launch.processes import METRICS_FILE, sweep_job
 from mtl.metrics.aggregate import aggregate
 from mtl.metrics.names import SCORE, metric_name, parse_metric_name
 from mtl.reporting.console import console, note
@@ -36,7 +36,6 @@ from mtl.training.budget import ScaleTokens
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
 from mtl.training.devices import environment, processes
 from mtl.training.disk import full_disk
-from mtl.training.known import KnownStates
 from mtl.training.memory import memory_advice, what_to_lower
 from mtl.training.model_io import save_model, start_from
 from mtl.training.module import MultiTaskModule
@@ -49,10 +48,11 @@ from mtl.training.resumed import (
 )
 from mtl.training.setup import Prepared, attention_of, build_task, prepare
 from mtl.training.sharding import load_whole, make_whole
+from mtl.training.state_cache import StateCache
 from mtl.training.stopping import StopOnSignal, requeue_if_asked
 
 STATES = "states"
-"""Folder of a run that holds its frozen trunk's states while it trains."""
+"""Folder that holds a frozen trunk's states: of a run while it trains, or one that runs share."""
 
 LOAD_LESS = "`tasks.<name>.data.max_examples` or `trunk.max_length`, or choose a smaller trunk"
 """What takes less memory before training begins."""
@@ -215,7 +215,7 @@ def _trainer(
     callbacks: list[L.Callback] = [progress, stopper, GiveBack()]
     if options.auto_scale_tokens and cfg.resume is None:
         callbacks.append(ScaleTokens(data))
-    callbacks += _known(cfg, run_dir, data)  # which depends on the budget
+    callbacks += _state_cache(cfg, run_dir, data)  # which depends on the budget
     patience = cfg.callbacks.early_stopping.patience
     if patience is not None:
         callbacks.append(
@@ -254,7 +254,7 @@ def _trainer(
     )
 
 
-def _known(cfg: Config, run_dir: Path, data: MultiTaskData) -> list[L.Callback]:
+def _state_cache(cfg: Config, run_dir: Path, data: MultiTaskData) -> list[L.Callback]:
     """Return what keeps a frozen trunk's states, where the run reads them more than once."""
     options = cfg.tuning
     if options.name != "frozen" or options.cache == "false":
@@ -271,8 +271,8 @@ def _known(cfg: Config, run_dir: Path, data: MultiTaskData) -> list[L.Callback]:
     forced = options.cache == "true"
     if not forced and not (again and near):
         return []
-    folder = Path(options.cache_dir) if options.cache_dir is not None else run_dir / STATES
-    return [KnownStates(folder, forced=forced)]
+    folder = run_dir if options.cache_dir is None else Path(options.cache_dir).expanduser()
+    return [StateCache(folder / STATES, forced=forced)]
 
 
 def _precision(asked: str, accelerator: str) -> str:

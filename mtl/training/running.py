@@ -63,7 +63,7 @@ class Running:
         self.steps.append(Taken(step.number + 1, row, norm.detach().float(), present, parts))
         self.examples += step.examples
         for micro_batch in step.micro_batches:
-            self.tokens += micro_batch.trunk.tokens
+            self.tokens += micro_batch.source.tokens
             for name, part in micro_batch.heads.items():
                 self.read[name] = self.read.get(name, 0) + len(part.examples)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
-from mtl.config.schema import Config, TaskConfig
+from mtl.config.schema import Config, MixingConfig, TaskConfig, TuningConfig
+from mtl.config.section import Section
 from mtl.data.cache import ExampleCache, cache_folder
-from mtl.data.datamodule import Batching, MultiTaskData
+from mtl.data.collate import Sharing
+from mtl.data.datamodule import MultiTaskData
 from mtl.data.loaders import Writes
 from mtl.data.mixing import MIXERS
 from mtl.data.plan import generator
@@ -20,6 +22,7 @@ from mtl.data.sources import Splits, load_splits
 from mtl.data.store import ExampleStore
 from mtl.data.value_types import show
 from mtl.errors import CheckpointError, ConfigError, DataError
+from mtl.registry import Registry
 from mtl.reporting.console import is_rank_zero, note
 from mtl.reporting.tracking import track
 from mtl.tasks import Task
@@ -29,8 +32,9 @@ from mtl.training.resumed import last_path
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
 from mtl.trunk.text import byte_level, pad_id
-from mtl.trunk.tuning import TUNINGS, Tuning
+from mtl.trunk.tuning import TUNINGS
 
+T = TypeVar("T")
 SPLITS = ("train", "validation", "test")
 
 
@@ -120,7 +124,7 @@ def build_task(name: str, spec: TaskConfig) -> Task:
 
 def _read(task: Task, spec: TaskConfig, seed: int) -> Splits:
     splits = load_splits(
-        spec.data.model_dump(), spec.columns, task.own_roles(), seed, task.name, check=task.check
+        spec.data, spec.columns, task.own_roles(), seed, task.name, check=task.check
     )
     for line in splits.notes:
         note(line)
@@ -148,13 +152,18 @@ def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
         del options[key]
     torch.manual_seed(cfg.seed)
     trunk = load_trunk(**options, writes=writes)
-    tune = TUNINGS.get(cfg.tuning.name, "tuning.name")
-    names = {f.name for f in fields(Tuning)}
-    wanted = {key: value for key, value in cfg.tuning.model_dump().items() if key in names}
+    tune, own = _method(TUNINGS, cfg.tuning)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(cfg.seed, "tuning").integers(2**63 - 1)))
-        tune(trunk, Tuning(**wanted))
+        tune(trunk, own)
     return trunk
+
+
+def _method(registry: Registry[T], section: MixingConfig | TuningConfig) -> tuple[T, Section]:
+    """Return what a section names, and its options: its own where it has any, else the section."""
+    entry = registry.get(section.name)
+    own = registry.options(section.name)
+    return entry, section if own is None else own.model_validate(section.options)
 
 
 def _say_what_learns(cfg: Config, trunk: Trunk) -> None:
@@ -252,21 +261,19 @@ def _say_what_is_written(tasks: Sequence[Task], validation: Sequence[ExampleStor
 def _data(
     cfg: Config, trunk: Trunk, tasks: Sequence[Task], stores: dict[str, list[ExampleStore]]
 ) -> MultiTaskData:
-    batching = Batching(
-        examples=cfg.batching.examples,
-        tokens=cfg.batching.tokens,
-        max_branches=cfg.batching.max_branches,
-        share=trunk.capabilities.share_rows and cfg.batching.pack,
-        share_branches=trunk.share_branches,
+    sharing = Sharing(
+        rows=trunk.capabilities.share_rows and cfg.batching.pack,
+        branches=trunk.share_branches,
         pad=pad_id(trunk.tokenizer),
     )
-    mixer = MIXERS.get(cfg.mixing.name, "mixing.name")(cfg.mixing.temperature)
+    mixer, options = _method(MIXERS, cfg.mixing)
     return MultiTaskData(
         stores["train"],
         stores["validation"],
         stores["test"],
-        batching=batching,
-        mixer=mixer,
+        batching=cfg.batching,
+        sharing=sharing,
+        mixer=mixer(options),
         seed=cfg.seed,
         max_epochs=cfg.trainer.max_epochs,
         max_steps=cfg.trainer.max_steps,

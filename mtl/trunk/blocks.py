@@ -38,6 +38,19 @@ class Block:
     """Without a mask: whether a token sees only what came before it."""
 
 
+class BlockMask(Tensor):
+    """A mask of four dimensions that stands for blocks: models hand such a mask on as it is."""
+
+    blocks: list[Block]
+
+    @classmethod
+    def of(cls, blocks: list[Block]) -> BlockMask:
+        """Return a mask of integers, which nothing casts to another type."""
+        mask = torch.zeros(1, 1, 1, 1, dtype=torch.int8).as_subclass(cls)
+        mask.blocks = blocks
+        return mask
+
+
 @dataclass(frozen=True, slots=True)
 class Flat:
     """A batch's real tokens."""
@@ -131,10 +144,7 @@ def attend_in_blocks(model: Any, blocks: list[Block], arguments: dict[str, Any])
         blocks: Of the row.
         arguments: Of the model's forward, all but the mask.
     """
-    # Models hand a mask of four dimensions on as it is. This one only carries the blocks; as it
-    # is of integers, nothing casts it to another type, which would lose them.
-    mask = torch.zeros(1, 1, 1, 1, dtype=torch.int8)
-    mask.blocks = blocks  # type: ignore[attr-defined]
+    mask = BlockMask.of(blocks)
     states: Tensor = model(**arguments, attention_mask=mask).last_hidden_state
     return states[0]
 
@@ -173,7 +183,7 @@ def attend(
         query: (1, H, N, D), or (B, H, T, D) without blocks.
         key: Alike, with as many heads or fewer.
         value: Alike.
-        attention_mask: What a query sees; with the attribute `blocks` in a pass of them.
+        attention_mask: What a query sees; a :class:`BlockMask` in a pass of blocks.
         options: Handed on.
 
     Returns:
@@ -181,9 +191,9 @@ def attend(
     """
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    blocks: list[Block] | None = getattr(attention_mask, "blocks", None)
-    if blocks is None:
+    if not isinstance(attention_mask, BlockMask):
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    blocks = attention_mask.blocks
     sizes = [block.size for block in blocks]
     # Split, not sliced: the gradient of a slice is as large as what it was taken from.
     parts = zip(*(x.split(sizes, dim=2) for x in (query, key, value)), strict=True)

@@ -14,7 +14,7 @@ from mtl.trunk.blocks import attend_in_blocks, flatten
 from mtl.trunk.masks import additive, visible
 from mtl.trunk.output import OutputLayer
 from mtl.trunk.text import TextEncoder, pad_id
-from mtl.types import TrunkBatch
+from mtl.types import CachedStates, TrunkBatch
 
 Architecture = Literal["decoder", "encoder", "encoder-decoder"]
 
@@ -127,19 +127,17 @@ class Trunk(nn.Module):
         """Size D of a hidden state."""
         return int(self.config.hidden_size)
 
-    def forward(self, batch: TrunkBatch, cache: Any = None) -> Tensor:
+    def forward(self, batch: TrunkBatch | CachedStates, cache: Any = None) -> Tensor:
         """Return the hidden states of every token, shape (B * T, D), row after row.
 
-        Of a batch of known states, those.
-
         Args:
-            batch: One pass.
+            batch: One pass, or the states that it would give.
             cache: An empty one of transformers', which takes a decoder's keys and values.
 
         Raises:
             ConfigError: If a document is to be read bidirectionally and the model cannot.
         """
-        if batch.states is not None:
+        if isinstance(batch, CachedStates):
             return batch.states
         if self.architecture == "encoder-decoder":
             pad = pad_id(self.tokenizer) if self.tokenizer is not None else 0

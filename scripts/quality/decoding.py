@@ -38,9 +38,7 @@ def read(run: Path, name: str, split: str, task: Any) -> Rows:
     """Return the rows of a run's split."""
     cfg = run_config(run)
     spec = cfg.tasks[name]
-    splits = load_splits(
-        spec.data.model_dump(), spec.columns, task.own_roles(), cfg.seed, name, only=(split,)
-    )
+    splits = load_splits(spec.data, spec.columns, task.own_roles(), cfg.seed, name, only=(split,))
     rows = getattr(splits, split)
     assert isinstance(rows, Rows), f"{run} has no {split} split"
     return rows

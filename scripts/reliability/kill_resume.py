@@ -47,10 +47,10 @@ from mtl.data.plan import Planner  # noqa: E402
 from mtl.reporting.loggers.csv_file import read_rows  # noqa: E402
 from mtl.reporting.tracking import track  # noqa: E402
 from mtl.training.checkpoint import AtomicCheckpointIO, read_checkpoint  # noqa: E402
-from mtl.training.known import KnownStates  # noqa: E402
 from mtl.training.module import MultiTaskModule  # noqa: E402
 from mtl.training.run import train  # noqa: E402
 from mtl.training.setup import prepare  # noqa: E402
+from mtl.training.state_cache import StateCache  # noqa: E402
 from mtl.trunk.load import BUNDLED  # noqa: E402
 
 STEP, VALIDATION, WRITING, PLANNING, STATES, END, ELSEWHERE = PHASES = (
@@ -70,7 +70,7 @@ WATCHED: tuple[tuple[Any, str, str], ...] = (
     (MultiTaskModule, "on_validation_epoch_end", VALIDATION),
     (AtomicCheckpointIO, "save_checkpoint", WRITING),
     (Planner, "epoch", PLANNING),
-    (KnownStates, "on_fit_start", STATES),
+    (StateCache, "on_fit_start", STATES),
     (MultiTaskModule, "test_step", END),
     (MultiTaskModule, "on_test_epoch_end", END),
     (training, "save_model", END),

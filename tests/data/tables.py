@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 
+from mtl.config.schema import MixingConfig
 from mtl.data.mixing import MIXERS
 from mtl.data.plan import EpochPlan, Planner, TaskTable
 
@@ -29,7 +30,7 @@ TABLES = [table("ner", 500), table("sentiment", 300, documents=90), table("qa", 
 
 def planner(tables: list[TaskTable], mixing: str = "proportional", **options: int) -> Planner:
     settings = {"examples": 32, "max_branches": 8, "seed": 7, **options}
-    return Planner(tables, MIXERS.get(mixing)(), **settings)
+    return Planner(tables, MIXERS.get(mixing)(MixingConfig()), **settings)
 
 
 def digest(plan: EpochPlan) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtl.data.cache import ABOUT, EXAMPLES, ExampleCache, cache_folder
+from mtl.data.cache import Cache, ExampleCache, cache_folder, cache_key
+from mtl.data.columns import ABOUT, Column, file_of
 from mtl.data.examples import Filed
 from mtl.errors import DataError
 from mtl.types import Encoded
@@ -41,18 +43,18 @@ def test_a_later_run_finds_what_an_earlier_one_kept(tmp_path: Path) -> None:
 
 
 def cut_short(place: Path) -> None:
-    with (place / EXAMPLES).open("r+b") as file:
-        file.truncate(100)
+    with file_of(place, "ids").open("r+b") as file:
+        file.truncate(3)
 
 
 def one_bit(place: Path) -> None:
-    content = bytearray((place / EXAMPLES).read_bytes())
+    content = bytearray(file_of(place, "ids").read_bytes())
     content[len(content) // 2] ^= 1
-    (place / EXAMPLES).write_bytes(content)
+    file_of(place, "ids").write_bytes(content)
 
 
 def no_examples(place: Path) -> None:
-    (place / EXAMPLES).unlink()
+    file_of(place, "ids").unlink()
 
 
 def no_about(place: Path) -> None:
@@ -63,7 +65,37 @@ def other_about(place: Path) -> None:
     (place / ABOUT).write_text("[]", encoding="utf-8")
 
 
-@pytest.mark.parametrize("damage", [cut_short, one_bit, no_examples, no_about, other_about])
+def an_objects_column(place: Path) -> None:
+    about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
+    about["columns"]["ids"]["dtype"] = "O"
+    (place / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+
+def a_file_elsewhere(place: Path) -> None:
+    about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
+    about["columns"]["../x"] = about["columns"]["ids"]
+    file_of(place.parent, "x").write_bytes(file_of(place, "ids").read_bytes())
+    (place / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+
+def of_another_key(place: Path) -> None:
+    text = (place / ABOUT).read_text(encoding="utf-8")
+    (place / ABOUT).write_text(text.replace(NAME, "other"), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut_short,
+        one_bit,
+        no_examples,
+        no_about,
+        other_about,
+        an_objects_column,
+        a_file_elsewhere,
+        of_another_key,
+    ],
+)
 def test_a_damaged_entry_is_left_out_with_a_note_and_made_anew(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
@@ -124,7 +156,7 @@ def test_a_folder_that_cannot_be_written_is_said_and_done_without(tmp_path: Path
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, found: object) -> int:
+    def full(folder: Path, found: object) -> int:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("mtl.data.cache.write_examples", full)
@@ -140,7 +172,34 @@ def test_without_a_folder_examples_are_in_the_temporary_one(
     assert cache.find(NAME) is None
     entry = cache.keep(NAME, filed(some()), dict)
     assert all(map(equal, entry.examples, some()))
-    assert os.access(entry.examples.path, os.R_OK)
+    assert os.access(entry.examples.folder, os.R_OK)
+
+
+def test_a_key_follows_from_all_that_it_is_given() -> None:
+    keys = {cache_key(c) for c in ({"a": 1}, {"a": 2}, {"b": 1}, {"a": "1"}, {"a": 1, "b": None})}
+    assert len(keys) == 5
+    assert cache_key({"a": 1, "b": 2}) == cache_key({"b": 2, "a": 1})
+
+
+def test_what_was_never_finished_goes_after_a_day(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    old, new = cache.begin("a"), cache.begin("b")
+    os.utime(old, (0, 0))
+    cache.begin("c")
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_an_entry_that_another_process_made_first_stays(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    for name in ("one", "two"):
+        beside = cache.begin(NAME)
+        file_of(beside, "x").write_bytes(b"1234")
+        place = cache.publish(beside, NAME, {"x": Column("int32", (1,))}, {"by": name})
+    assert [p.name for p in tmp_path.iterdir()] == [place.name]
+    found = cache.find(NAME)
+    assert found is not None
+    assert found[1]["by"] == "one"
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.collate import Collator, Pair
+from mtl.data.collate import Collator, Pair, Sharing
 from mtl.data.store import ExampleStore
 from mtl.trunk.load import load_trunk
 from mtl.types import Encoded, MicroBatch
@@ -24,7 +24,7 @@ PAD = 0
 
 
 def collator(stores: list[ExampleStore], *, budget: int = 60, share: bool = True) -> Collator:
-    return Collator(stores, budget=budget, share=share, pad=PAD)
+    return Collator(stores, budget=budget, sharing=Sharing(rows=share, branches=share, pad=PAD))
 
 
 def by_document(stores: list[ExampleStore]) -> list[list[Pair]]:
@@ -164,7 +164,7 @@ def test_directions_do_not_mix() -> None:
     assert not both[batch.heads["topic"].positions].any()
 
 
-def test_size_and_unit_sizes_count_a_document_once() -> None:
+def test_size_and_units_count_a_document_once() -> None:
     rng = np.random.default_rng(0)
     first = example(rng, [5, 7])
     asked = [ask(first, example(rng, [5, 7], [(1, n)])) for n in (2, 3)]
@@ -172,7 +172,7 @@ def test_size_and_unit_sizes_count_a_document_once() -> None:
     (group,) = by_document(stores)
     them = collator(stores)
     assert them.size(group) == 5 + 7 + 2 + 3
-    assert them.unit_sizes(group) == [5, 7 + 2 + 3]
+    assert [len(u) for u in them.merge(group).units] == [5, 7 + 2 + 3]
 
 
 def test_nothing_to_collate() -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from mtl.data.datamodule import Batching, MultiTaskData
+from mtl.config.schema import BatchingConfig, MixingConfig
+from mtl.data.collate import Sharing
+from mtl.data.datamodule import MultiTaskData
 from mtl.data.mixing import MIXERS
 from mtl.data.store import ExampleStore
 from tests.data.examples import example, store
@@ -23,8 +25,9 @@ def stores(factor: int = 1) -> list[ExampleStore]:
 
 def data(**changes: Any) -> MultiTaskData:
     options = {
-        "batching": Batching(examples=10, tokens=64, max_branches=4, share=True, pad=0),
-        "mixer": MIXERS.get("proportional")(),
+        "batching": BatchingConfig(examples=10, tokens=64, max_branches=4),
+        "sharing": Sharing(rows=True, branches=True, pad=0),
+        "mixer": MIXERS.get("proportional")(MixingConfig()),
         "seed": 1,
         "max_epochs": 3,
         **changes,

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.data import examples as module
-from mtl.data.examples import ArrowExamples, Filed, write_examples
+from mtl.data.columns import seal
+from mtl.data.examples import Filed, MappedExamples, write_examples
 from mtl.types import Encoded
 from tests.data.examples import example
 from tests.properties import max_examples
@@ -43,6 +44,11 @@ def filed(found: list[Encoded]) -> list[Filed]:
     return [(e, 3 * n, 2**64 - 1 - n) for n, e in enumerate(found)]
 
 
+def written(folder: Path, made: list[Encoded]) -> MappedExamples:
+    seal(folder, write_examples(folder, filed(made)), {})
+    return MappedExamples(folder)
+
+
 @max_examples(25)
 @given(
     shapes=st.lists(
@@ -64,11 +70,9 @@ def test_what_is_written_is_read(
     made = [example(rng, w, b, pooled=p, mass=rng.random()) for w, b, p in shapes]
     for item in made:
         item.targets["pairs"] = rng.random((len(item.part), 2)).astype(np.float32)
-    path = tmp_path_factory.mktemp("examples") / "some.arrow"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BATCH", batch)
-        assert write_examples(path, filed(made)) == len(made)
-        found = ArrowExamples(path)
+        found = written(tmp_path_factory.mktemp("examples"), made)
         assert len(found) == len(made)
         assert all(equal(a, b) for a, b in zip(found, made, strict=True))
         assert all(equal(found[-i], made[-i]) for i in range(1, len(made) + 1))
@@ -83,15 +87,13 @@ def test_what_is_written_is_read(
 def test_a_copy_in_another_process_maps_the_same_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     made = [example(rng, [4]) for _ in range(3)]
-    write_examples(tmp_path / "some.arrow", filed(made))
-    whole = pickle.dumps(ArrowExamples(tmp_path / "some.arrow"))
+    whole = pickle.dumps(written(tmp_path, made))
     assert len(whole) < 500
     assert equal(pickle.loads(whole)[2], made[2])
 
 
 def test_there_is_nothing_beyond_the_end(tmp_path: Path) -> None:
-    write_examples(tmp_path / "some.arrow", filed([example(np.random.default_rng(0), [2])]))
-    found = ArrowExamples(tmp_path / "some.arrow")
+    found = written(tmp_path, [example(np.random.default_rng(0), [2])])
     for index in (1, -2):
         with pytest.raises(IndexError):
             found[index]

@@ -11,7 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.collate import Collator
+from mtl.config.schema import MixingConfig
+from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader, TrainLoader
 from mtl.data.mixing import MIXERS
 from mtl.data.plan import Planner, TaskTable
@@ -35,9 +36,9 @@ def loader(
     stores: list[ExampleStore], *, steps: int = 12, rank: int = 0, world: int = 1, seed: int = 3
 ) -> TrainLoader:
     tables = [TaskTable(s.task, s.keys) for s in stores]
-    mixer = MIXERS.get("proportional")()
+    mixer = MIXERS.get("proportional")(MixingConfig())
     planner = Planner(tables, mixer, examples=10, max_branches=4, seed=seed)
-    collator = Collator(stores, budget=50, share=True, pad=0)
+    collator = Collator(stores, budget=50, sharing=Sharing(rows=True, branches=True, pad=0))
     return TrainLoader(planner, collator, stores, steps=steps, rank=rank, world=world)
 
 
@@ -136,7 +137,9 @@ def test_evaluation_has_every_example_once_over_all_ranks(
     stores = some_stores(seed)
     found: Counter[tuple[int, int]] = Counter()
     for rank in range(world):
-        collator = Collator(stores, budget=budget, share=share, pad=0)
+        collator = Collator(
+            stores, budget=budget, sharing=Sharing(rows=share, branches=share, pad=0)
+        )
         them = EvalLoader(collator, stores, rank=rank, world=world)
         batches = list(them)
         assert len(batches) == len(them)
@@ -148,7 +151,7 @@ def test_evaluation_has_every_example_once_over_all_ranks(
 
 def test_evaluation_of_the_first_examples() -> None:
     stores = train_stores()
-    collator = Collator(stores, budget=50, share=True, pad=0)
+    collator = Collator(stores, budget=50, sharing=Sharing(rows=True, branches=True, pad=0))
     found = examples_of(
         b for b in EvalLoader(collator, stores, limit=15) if isinstance(b, MicroBatch)
     )
@@ -160,7 +163,7 @@ def test_evaluation_passes_hold_documents_of_like_length() -> None:
     rng = np.random.default_rng(0)
     lengths = rng.gamma(2.0, 8.0, 1000).clip(2, 60).astype(int)
     stores = [store("ner", [example(rng, [int(n)]) for n in lengths])]
-    collator = Collator(stores, budget=1024, share=True, pad=0)
+    collator = Collator(stores, budget=1024, sharing=Sharing(rows=True, branches=True, pad=0))
     batches = [b for b in EvalLoader(collator, stores) if isinstance(b, MicroBatch)]
     room = sum(b.trunk.input_ids.numel() for b in batches)
     assert all(b.trunk.input_ids.numel() <= 1024 for b in batches)
@@ -171,6 +174,8 @@ def test_evaluation_passes_hold_documents_of_like_length() -> None:
 
 def test_evaluation_of_nothing() -> None:
     stores = [store("ner", [])]
-    them = EvalLoader(Collator(stores, budget=10, share=True, pad=0), stores)
+    them = EvalLoader(
+        Collator(stores, budget=10, sharing=Sharing(rows=True, branches=True, pad=0)), stores
+    )
     assert len(them) == 0
     assert list(them) == []

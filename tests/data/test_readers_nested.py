@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mtl.config.schema import DataConfig
 from mtl.data import hub
 from mtl.data.readers import read_split
 from mtl.data.rows import Role
@@ -71,7 +72,7 @@ def test_of_the_hub(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     made = datasets.Dataset.from_dict({"id": list("a" * 20), "pair": pairs}, features=features)
     monkeypatch.setattr(hub, "_load", lambda spec: {"train": made})
     columns = {"text": "pair.en", "target": "pair.fr"}
-    splits = load_splits({"source": "hub:me/set"}, columns, ROLES, 1, "x")
+    splits = load_splits(DataConfig(source="hub:me/set"), columns, ROLES, 1, "x")
     assert splits.train is not None
     assert splits.validation is not None
     found = {

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.config.schema import DataConfig
+from mtl.config.section import read
 from mtl.data import hub
-from mtl.data.origins import BUNDLED, DataOptions
+from mtl.data.origins import BUNDLED
 from mtl.data.rows import Rows
 from mtl.data.sources import Splits, cut_indices, load_splits
 from mtl.errors import ConfigError, DataError
@@ -32,7 +33,7 @@ FEATURES = datasets.Features(
 
 def load(roles: Any = CLASSES, columns: Any = NAMED, seed: int = 1, **data: Any) -> Splits:
     options = {k: str(v) if isinstance(v, Path) else v for k, v in data.items()}
-    return load_splits(options, columns, roles, seed, "x")
+    return load_splits(read(DataConfig, options, "tasks.x.data"), columns, roles, seed, "x")
 
 
 def sizes(splits: Splits) -> list[int | None]:
@@ -42,11 +43,6 @@ def sizes(splits: Splits) -> list[int | None]:
 def texts(rows: Rows | None) -> list[str]:
     assert rows is not None
     return [row["text"] for row in rows]
-
-
-def test_options_mirror_the_schema() -> None:
-    schema = {f.name: f.default for f in dataclasses.fields(DataConfig)}
-    assert schema == {f.name: f.default for f in dataclasses.fields(DataOptions)}
 
 
 def test_a_folder(tmp_path: Path) -> None:
@@ -126,9 +122,13 @@ def test_validation_is_cut_from_train_and_said_so(tmp_path: Path) -> None:
 def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", CSV)
     broken = write(tmp_path / "b.csv", "nothing\n")
-    data = {"train": str(broken), "test": str(path)}
-    assert sizes(load_splits(data, NAMED, CLASSES, 1, "x", only=["test"])) == [None, None, 20]
-    data = {"train": str(path), "test": str(broken)}
+    data = DataConfig(train=str(broken), test=str(path))
+    assert sizes(load_splits(data, NAMED, CLASSES, 1, "x", only=["test"])) == [
+        None,
+        None,
+        20,
+    ]
+    data = DataConfig(train=str(path), test=str(broken))
     splits = load_splits(data, NAMED, CLASSES, 1, "x", only=["validation"])
     assert sizes(splits) == [None, 2, None]
 
@@ -139,7 +139,7 @@ def test_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert sizes(load(train="train.csv"))[0] == 18
     assert sizes(load(source="."))[0] == 18
     monkeypatch.chdir("/")
-    data = {"train": "train.csv"}
+    data = DataConfig(train="train.csv")
     assert sizes(load_splits(data, NAMED, CLASSES, 1, "x", base_dir=tmp_path))[0] == 18
 
 
@@ -193,7 +193,11 @@ def test_a_column_that_is_nowhere_is_noted(tmp_path: Path) -> None:
         ({"source": "no/where"}, DataError, r"tasks\.x\.data\.source: Expected a folder, `bund"),
         ({"train": "no/where"}, DataError, r"tasks\.x\.data\.train: Expected a file at 'no/where"),
         ({"train": "a", "validation_fraction": 1.5}, ConfigError, r"data\.validation_fraction"),
-        ({"train": "a", "max_examples": 0}, ConfigError, r"`tasks\.x\.data\.max_examples` to be 1"),
+        (
+            {"train": "a", "max_examples": 0},
+            ConfigError,
+            r"data\.max_examples` to be a whole number at least 1",
+        ),
         ({"train": "a", "on_bad_row": "drop"}, ConfigError, r"`tasks\.x\.data\.on_bad_row` to be"),
     ],
 )
@@ -319,7 +323,9 @@ def test_rows_of_one_text_stay_on_one_side_of_the_cut(tmp_path: Path) -> None:
     """Three questions a paragraph: no paragraph is both learned from and validated on."""
     rows = [{"text": f"Text {n // 3}.", "label": str(n % 2)} for n in range(60)]
     path = write(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    splits = load_splits({"train": str(path)}, {"text": "text", "label": "label"}, CLASSES, 1, "x")
+    splits = load_splits(
+        DataConfig(train=str(path)), {"text": "text", "label": "label"}, CLASSES, 1, "x"
+    )
     assert splits.train is not None
     assert splits.validation is not None
     texts = [{row["text"] for row in part} for part in (splits.train, splits.validation)]
@@ -331,5 +337,7 @@ def test_rows_of_one_text_stay_on_one_side_of_the_cut(tmp_path: Path) -> None:
 
 def test_rows_of_a_single_text_are_cut_all_the_same(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", '{"text": "One.", "label": "a"}\n' * 10)
-    splits = load_splits({"train": str(path)}, {"text": "text", "label": "label"}, CLASSES, 1, "x")
+    splits = load_splits(
+        DataConfig(train=str(path)), {"text": "text", "label": "label"}, CLASSES, 1, "x"
+    )
     assert sizes(splits) == [9, 1, None]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.collate import Collator
+from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader, Writes
 from mtl.data.store import ExampleStore
 from mtl.types import Encoded, MicroBatch, WriteBatch
@@ -51,7 +51,7 @@ def evaluation(
     """Return the batches of every rank."""
     found = []
     for rank in range(world):
-        collator = Collator(stores, budget=budget, share=True, pad=0)
+        collator = Collator(stores, budget=budget, sharing=Sharing(rows=True, branches=True, pad=0))
         loader = EvalLoader(
             collator, stores, rank=rank, world=world, writes=asked, keeps=keeps, **options
         )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtl.data.collate import Collator
+from mtl.data.collate import Collator, Sharing
 from mtl.heads.base import Head
 from mtl.tasks import Task
 from mtl.tasks.encode import encode_split
@@ -191,7 +191,7 @@ def one_pass(
 ) -> tuple[HeadBatch, Tensor]:
     """Return what the task reads from one pass over rows, and the pass's token ids, flattened."""
     store = encode_split(task, rows, by or encoder(), kind)
-    collator = Collator([store], budget=10**6, share=True, pad=0)
+    collator = Collator([store], budget=10**6, sharing=Sharing(rows=True, branches=True, pad=0))
     (batch,) = collator([[(0, number)] for number in range(len(rows))])
     part = batch.heads[task.name]
     assert sorted(part.examples) == list(range(len(rows)))

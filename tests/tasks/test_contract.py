@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.optim import Adam
 
-from mtl.data.collate import Collator
+from mtl.data.collate import Collator, Sharing
 from mtl.errors import ConfigError
 from mtl.tasks import TASK_TYPES, Task
 from mtl.tasks.encode import encode_split
@@ -209,7 +209,7 @@ def written_by_heart(task: Task, rows: list[Row]) -> dict[str, float]:
     head = head_of(task, trunk)
     model = MultiTaskModel(trunk, [task], torch.nn.ModuleDict({task.head_name: head}))
     store = encode_split(task, rows, encoder(), "causal")
-    (batch,) = Collator([store], budget=10**6, share=True, pad=0)(
+    (batch,) = Collator([store], budget=10**6, sharing=Sharing(rows=True, branches=True, pad=0))(
         [[(0, i)] for i in range(len(rows))]
     )
     optimizer = Adam(model.parameters(), lr=0.01)

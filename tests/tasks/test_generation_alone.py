@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl.data.collate import Collator
+from mtl.config.schema import MixingConfig
+from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import TrainLoader
 from mtl.data.mixing import MIXERS
 from mtl.data.plan import Planner, TaskTable
@@ -64,14 +65,12 @@ def one_step(model: MultiTaskModel, budget: int) -> Step:
     store = encode_split(task, ROWS, encoder, trunk.attention)
     collator = Collator(
         [store],
-        budget=budget,
-        share=trunk.capabilities.share_rows,
-        pad=0,
-        share_branches=trunk.share_branches,
+        budget,
+        Sharing(trunk.capabilities.share_rows, trunk.share_branches, pad=0),
     )
     planner = Planner(
         [TaskTable(task.name, store.keys)],
-        MIXERS.get("proportional")(),
+        MIXERS.get("proportional")(MixingConfig()),
         examples=len(ROWS),
         max_branches=8,
         seed=1,

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mtl.data.collate import Collator
+from mtl.data.collate import Collator, Sharing
 from mtl.errors import ConfigError
 from mtl.metrics.likelihood import Likelihood, likelihood_scores
 from mtl.tasks import Task
@@ -94,7 +94,7 @@ def test_loss_and_gradients_are_transformers_own(
     model = MultiTaskModel(trunk, [task], build_heads([task], 16, 0, trunk.output)).eval()
     store = encode_split(task, place([{"text": t} for t in TEXTS]), encoder, "causal")
     assert len(store) > 2 * len(TEXTS)
-    batches = Collator([store], budget=budget, share=True, pad=0)(
+    batches = Collator([store], budget=budget, sharing=Sharing(rows=True, branches=True, pad=0))(
         [[(0, i)] for i in range(len(store))]
     )
     assert (len(batches) > 1) == (budget == 40)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl.data.collate import Collator
+from mtl.data.collate import Collator, Sharing
 from mtl.tasks import Task
 from mtl.tasks.encode import encode_split
 from mtl.trunk import TextEncoder, Trunk
@@ -73,7 +73,7 @@ def test_questions_in_one_row_equal_a_row_each(
     assert len(set(store.keys.tolist())) == 1
     assert (len(store.examples[0].documents) > 1) == (length == 40)
     head = task.build_head(trunk.hidden_size).eval()
-    collate = Collator([store], budget=10**6, share=True, pad=0)
+    collate = Collator([store], budget=10**6, sharing=Sharing(rows=True, branches=True, pad=0))
     together = collate([[(0, i) for i in range(5)]])
     alone = [batch for i in range(5) for batch in collate([[(0, i)]])]
     assert len(together) == 1
@@ -96,7 +96,7 @@ def test_the_document_is_one_that_another_task_reads_too(trunk: Trunk, rows: lis
         encode_split(topic, labelled[:1], by, "causal"),
         encode_split(spans("branch").task(), rows, by, "causal"),
     ]
-    collate = Collator(stores, budget=10**6, share=True, pad=0)
+    collate = Collator(stores, budget=10**6, sharing=Sharing(rows=True, branches=True, pad=0))
     (batch,) = collate([[(0, 0), *((1, i) for i in range(5))]])
     document = sum(map(len, stores[0].examples[0].documents))
     questions = sum(len(b.ids) for e in stores[1].examples for b in e.branches)

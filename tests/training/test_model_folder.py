@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtl.data.collate import Collator
+from mtl.data.collate import Collator, Sharing
 from mtl.tasks.encode import encode_split
 from mtl.training.model_io import load_model, save_model
 from mtl.training.run import train
@@ -30,7 +30,9 @@ def run(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def one_pass(ready: Prepared) -> MicroBatch:
     """Return some examples of all tasks in one pass."""
-    collator = Collator(ready.data.test, budget=4096, share=True, pad=0)
+    collator = Collator(
+        ready.data.test, budget=4096, sharing=Sharing(rows=True, branches=True, pad=0)
+    )
     (batch,) = collator([[(task, n)] for task in range(3) for n in range(4)])
     return batch
 
@@ -113,7 +115,9 @@ def test_loaded_scores_are_those_of_the_run(run: Path, site: Site) -> None:
         store = encode_split(task, examples, found.encoder, found.attention(name))
         scores = task.metrics()
         for number in range(len(store)):  # One at a time, in a row of its own.
-            (batch,) = Collator([store], budget=1, share=False, pad=0)([[(0, number)]])
+            (batch,) = Collator(
+                [store], budget=1, sharing=Sharing(rows=False, branches=False, pad=0)
+            )([[(0, number)]])
             with torch.no_grad():
                 logits = found.model(batch)[name]
             row = [examples[number]]

@@ -39,11 +39,11 @@ def test_two_processes_resume_in_the_middle_of_an_epoch(site: Site, tmp_path: Pa
     both = ["trainer=ddp", "trainer.devices=2", f"cache.dir={cache}", f"hydra.run.dir={two}"]
     ended = train_py(*line, *both, "trainer.max_steps=3")
     assert ended.returncode == 0, ended.stderr
-    kept = {path: path.stat().st_mtime_ns for path in cache.rglob("examples.arrow")}
+    kept = {path: path.stat().st_mtime_ns for path in cache.rglob("ids.bin")}
     assert len(kept) == 1
     more = train_py(f"resume={two}", "trainer.max_steps=8")
     assert more.returncode == 0, more.stderr
-    assert {path: path.stat().st_mtime_ns for path in cache.rglob("examples.arrow")} == kept
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("ids.bin")} == kept
     check_losses(one, two)
     found, wanted = last_weights(two), last_weights(one)
     for name, value in wanted.items():

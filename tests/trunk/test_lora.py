@@ -12,11 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from mtl.config.schema import TuningConfig
 from mtl.errors import ConfigError
 from mtl.layout import Unit, build_rows
 from mtl.trunk.generate import Decoding, Prompt, generate
 from mtl.trunk.trunk import Trunk
-from mtl.trunk.tuning import TUNINGS, Tuning, adapters, merged, without_adapters
+from mtl.trunk.tuning import TUNINGS, adapters, merged, without_adapters
 from tests.trunk.alone import assert_same_gradients, gradients, rows_alone
 from tests.trunk.conftest import Load
 from tests.trunk.families import DECODERS, ENCODERS, FAMILIES
@@ -27,7 +28,7 @@ from tests.trunk.writers import load_writer
 
 def tune(trunk: Trunk, seed: int = 0, **options: Any) -> Trunk:
     torch.manual_seed(seed)
-    TUNINGS.get("lora")(trunk, Tuning(**options))
+    TUNINGS.get("lora")(trunk, TuningConfig(**options))
     return trunk
 
 

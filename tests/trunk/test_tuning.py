@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mtl.config.schema import TuningConfig
 from mtl.errors import ConfigError
 from mtl.layout import Unit, build_rows
 from mtl.trunk.trunk import Trunk
-from mtl.trunk.tuning import TUNINGS, Tuning, layer_list
+from mtl.trunk.tuning import TUNINGS, layer_list
 from tests.trunk.conftest import Load
 from tests.trunk.families import FAMILIES
 from tests.trunk.test_packed import some_ids
@@ -43,30 +44,30 @@ def reached(trunk: Trunk, layer: nn.Module) -> set[str]:
 def test_the_last_layer_and_what_follows_it(load: Load, name: str) -> None:
     trunk = load(name)
     wanted = reached(trunk, layer_list(trunk.model)[1][-1])
-    TUNINGS.get("last")(trunk, Tuning(layers=1))
+    TUNINGS.get("last")(trunk, TuningConfig(layers=1))
     assert learning(trunk) == wanted
     assert 0 < len(wanted) < len(list(trunk.parameters())) / 1.5
 
 
 def test_all_layers_but_not_the_embeddings(load: Load) -> None:
     trunk = load("llama")
-    TUNINGS.get("last")(trunk, Tuning(layers=2))
+    TUNINGS.get("last")(trunk, TuningConfig(layers=2))
     frozen = {n for n, _ in trunk.model.named_parameters()} - learning(trunk)
     assert frozen == {"embed_tokens.weight"}
 
 
 def test_full_and_frozen(load: Load) -> None:
     trunk = load("gpt2")
-    TUNINGS.get("frozen")(trunk, Tuning())
+    TUNINGS.get("frozen")(trunk, TuningConfig())
     assert not learning(trunk)
-    TUNINGS.get("full")(trunk, Tuning())
+    TUNINGS.get("full")(trunk, TuningConfig())
     assert learning(trunk) == {n for n, _ in trunk.model.named_parameters()}
 
 
 def test_more_layers_than_there_are(load: Load) -> None:
     message = r"Expected `tuning.layers` to be at most 2, the layers of the trunk, but got 3\."
     with pytest.raises(ConfigError, match=message):
-        TUNINGS.get("last")(load("bert"), Tuning(layers=3))
+        TUNINGS.get("last")(load("bert"), TuningConfig(layers=3))
 
 
 def test_a_trunk_without_layers() -> None:

@@ -1,9 +1,8 @@
-"""What the tuning methods share: their registry, their options, and where a trunk's layers are."""
+"""What the tuning methods share: their registry, and where a trunk's layers are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import nn
@@ -12,25 +11,9 @@ from mtl.errors import ConfigError
 from mtl.registry import Registry
 from mtl.trunk.trunk import Trunk
 
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """What the methods are told; each reads what is its own. See the configuration's `tuning`."""
-
-    layers: int = 2
-    """For ``last``: how many of the last layers learn."""
-    rank: int = 8
-    """For ``lora``: size of the low-rank product."""
-    alpha: float = 16.0
-    """For ``lora``: the product counts alpha / rank."""
-    dropout: float = 0.0
-    """For ``lora``: share of its input that it drops."""
-    target_modules: Sequence[str] | None = None
-    """For ``lora``: which linear layers have an adapter, by name or end of name; None for all."""
-
-
-TUNINGS: Registry[Callable[[Trunk, Tuning], None]] = Registry("tuning.name")
-"""Name to a function that marks what learns in a trunk, and adds what the method needs."""
+TUNINGS: Registry[Callable[[Trunk, Any], None]] = Registry("tuning.name", "mtl.tuning")
+"""Name to a function that marks what learns in a trunk, and adds what the method needs. It is given
+the section ``tuning``, or the method's own options where it is registered with some."""
 
 
 def layer_list(model: Any) -> tuple[nn.Module, nn.ModuleList]:

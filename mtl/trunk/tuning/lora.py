@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from mtl.config.schema import TuningConfig
 from mtl.errors import ConfigError
 from mtl.trunk.trunk import Trunk
-from mtl.trunk.tuning.base import TUNINGS, Tuning, layer_lists
+from mtl.trunk.tuning.base import TUNINGS, layer_lists
 
 ADAPTER = "default"
 SHOWN = 4
@@ -27,7 +28,7 @@ SHOWN = 4
 
 
 @TUNINGS.register("lora")
-def lora(trunk: Trunk, options: Tuning) -> None:
+def lora(trunk: Trunk, options: TuningConfig) -> None:
     """Let adapters beside linear layers of the trunk learn, and nothing else of it.
 
     Their first weights are drawn from PyTorch's generator.

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from mtl.config.schema import TuningConfig
 from mtl.errors import ConfigError
 from mtl.trunk.trunk import Trunk
-from mtl.trunk.tuning.base import TUNINGS, Tuning, layer_list
+from mtl.trunk.tuning.base import TUNINGS, layer_list
 
 
 @TUNINGS.register("full")
-def full(trunk: Trunk, options: Tuning) -> None:
+def full(trunk: Trunk, options: TuningConfig) -> None:
     """Let every parameter learn."""
     del options
     trunk.requires_grad_(True)
 
 
 @TUNINGS.register("frozen")
-def frozen(trunk: Trunk, options: Tuning) -> None:
+def frozen(trunk: Trunk, options: TuningConfig) -> None:
     """Let only the heads learn."""
     del options
     trunk.requires_grad_(False)
 
 
 @TUNINGS.register("last")
-def last(trunk: Trunk, options: Tuning) -> None:
+def last(trunk: Trunk, options: TuningConfig) -> None:
     """Let the last `options.layers` layers, and what follows them, learn.
 
     Raises:

@@ -77,7 +77,7 @@ def measure(size: int) -> dict[str, Any]:
         file = Path(folder) / "texts.jsonl"
         write_texts(file, size)
         clock = Clock(found)
-        data = {**vars(DataConfig()), "train": str(file), "validation": str(file)}
+        data = DataConfig(train=str(file), validation=str(file))
         columns = {"text": "text", "label": "label"}
         splits = load_splits(data, columns, task.own_roles(), 1, SECTION, only=["train"])
         assert splits.train is not None
@@ -92,7 +92,7 @@ def measure(size: int) -> dict[str, Any]:
         tracemalloc.start()
         planner = Planner(
             [TaskTable(store.task, store.keys)],
-            MIXERS.get("proportional")(),
+            MIXERS.get("proportional")(cfg.mixing),
             examples=32,
             max_branches=16,
             seed=1,

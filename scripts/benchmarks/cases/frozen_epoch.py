@@ -43,7 +43,7 @@ def epochs(training: Training) -> tuple[list[float], list[float]]:
     """Train from the first weights; returns the seconds of each epoch and each step's loss."""
     training.model.load_state_dict(training.start)
     data = training.prepared.data
-    data.known.clear()
+    data.cached.clear()
     with tempfile.TemporaryDirectory(dir=training.folder.name) as folder:
         run_dir = Path(folder)
         cfg = training.cfg.model_copy(deep=True)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.config.compose import compose_checked
-from mtl.data.collate import Collator
+from mtl.data.collate import Collator, Sharing
 from mtl.inference.predictor import Predictor
 from mtl.inference.questions import rows_of
 from mtl.training.model_io import LoadedModel, describe
@@ -199,7 +199,7 @@ def checks_of(ours: Predictor, peers: Peers, row: Row) -> list[Check]:
     text, model = row["text"], ours.model
     stores = [ours._encode(ours.tasks[name], [row]) for name in ("ner", "sentiment")]
     collator = Collator(
-        stores, budget=4096, share=True, pad=pad_id(peers.tokenizer), share_branches=True
+        stores, budget=4096, sharing=Sharing(rows=True, branches=True, pad=pad_id(peers.tokenizer))
     )
     (batch,) = collator([[(0, 0), (1, 0)]])
     ids = peers.tokenizer(text, return_tensors="pt")["input_ids"]

@@ -1,4 +1,4 @@
-"""Steps whose hidden states are known already: from a table on disk, in place of a trunk pass.
+"""Steps whose hidden states are cached: read from a column on disk, in place of a trunk pass.
 
 What is kept are the states that heads read, as they read them: those of positions once a document,
 however many examples and tasks read it, and means of positions as one row each. A step has the
@@ -9,25 +9,33 @@ draws the same dropout.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from mtl.data.collate import Collator, Group, Pair, Readers, Reads, head_batch
+from mtl.data.collate import Collator, Group, Pair, Pass, Readers, Reads, head_batch
+from mtl.data.columns import Array, Column, file_of
 from mtl.data.store import ExampleStore
-from mtl.data.table import Table
-from mtl.types import Encoded, IntArray, MicroBatch, TrunkBatch
+from mtl.types import CachedStates, Encoded, IntArray, MicroBatch
+
+STATES = "states"
+DTYPES = {name: getattr(torch, name) for name in ("float32", "float16", "bfloat16", "float64")}
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the states of every example's outputs stand in a table."""
+    """Where the states of every example's outputs stand among the cached ones."""
 
     rows: list[list[IntArray]]
     """By task number and example: (G,) rows of its outputs."""
     count: int
-    """Rows of the table."""
+    """How many rows there are."""
 
 
 def places(collator: Collator, groups: Sequence[Sequence[Pair]]) -> Places:
@@ -69,34 +77,92 @@ def _place(group: Group, found: list[list[IntArray]], first: int) -> int:
     return count
 
 
-class KnownCollator(Collator):
-    """Builds the micro-batches that `collator` would, of known states.
+class StateWriter:
+    """An entry of states that is being written, by several processes at once.
+
+    Args:
+        rows: How many there will be.
+        width: D.
+        dtype: Their type.
+    """
+
+    def __init__(self, rows: int, width: int, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        # NumPy has no bfloat16, and a copy need not know what it copies.
+        self.column = Column(f"int{8 * dtype.itemsize}", (rows, width))
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What is to be read with the column."""
+        return {"dtype": str(self.dtype).removeprefix("torch.")}
+
+    def create(self, folder: Path) -> None:
+        """Make the file, with room for all rows where the system can promise it.
+
+        Raises:
+            OSError: If there is no room, or no right to write.
+        """
+        with file_of(folder, STATES).open("xb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, self.column.size)
+            file.truncate(self.column.size)
+
+    def write(self, folder: Path, rows: IntArray, states: Tensor) -> None:
+        """Write some rows.
+
+        Args:
+            folder: Where the file is.
+            rows: (n,) their numbers, in any order; one that occurs twice has the same states.
+            states: (n, D).
+
+        Raises:
+            OSError: If the disk is full.
+        """
+        order, first = np.unique(rows, return_index=True)
+        values = states.detach().cpu()[torch.from_numpy(first)].contiguous()
+        plain = values.view(torch.uint8).numpy()
+        step = self.column.shape[1] * self.dtype.itemsize
+        cuts = np.flatnonzero(np.diff(order) != 1) + 1
+        with file_of(folder, STATES).open("r+b") as file:
+            for numbers, part in zip(np.split(order, cuts), np.split(plain, cuts), strict=True):
+                if len(numbers):
+                    file.seek(int(numbers[0]) * step)
+                    file.write(part.data)
+
+
+class States:
+    """The states of an entry that :class:`StateWriter` wrote."""
+
+    def __init__(self, columns: Mapping[str, Array], about: Mapping[str, Any]) -> None:
+        self._rows = columns[STATES]
+        self.dtype = DTYPES[about["dtype"]]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, rows: IntArray) -> Tensor:
+        """Return a copy of some rows, shape (len(rows), D)."""
+        return torch.from_numpy(np.take(self._rows, rows, axis=0)).view(self.dtype)
+
+
+class CachedStatesCollator(Collator):
+    """Builds the micro-batches that `collator` would, of cached states.
 
     Args:
         collator: Of the same examples.
-        table: The states.
-        at: Where each example's are in it.
+        states: Those of all examples.
+        at: Where each example's are among them.
     """
 
-    def __init__(self, collator: Collator, table: Table, at: Places) -> None:
-        super().__init__(
-            collator.stores,
-            budget=collator.budget,
-            share=collator.share,
-            pad=collator.pad,
-            share_branches=collator.share_branches,
-        )
-        self.table = table
+    def __init__(self, collator: Collator, states: States, at: Places) -> None:
+        super().__init__(collator.stores, collator.budget, collator.sharing)
+        self.states = states
         self.at = at
 
-    def micro_batch(
-        self,
-        groups: list[Group],
-        rows: list[list[tuple[int, int]]],
-        readers: Readers | None = None,
-    ) -> MicroBatch:
+    def micro_batch(self, chosen: Pass, readers: Readers | None = None) -> MicroBatch:
         """Return one pass, without any token in it; no document can be kept from it."""
         assert not readers
+        groups, rows = chosen.groups, chosen.rows
         reads: dict[int, Reads] = {}
         wanted: dict[int, list[IntArray]] = {}
         for g in sorted({g for row in rows for g, _ in row}):
@@ -104,16 +170,16 @@ class KnownCollator(Collator):
                 reads.setdefault(task, Reads()).examples.append((index, example))
                 wanted.setdefault(task, []).append(self.at.rows[task][index])
         heads, first = {}, 0
-        chosen: list[IntArray] = []
+        places: list[IntArray] = []
         for task in sorted(reads):
-            chosen += wanted[task]
+            places += wanted[task]
             size = sum(map(len, wanted[task]))
             reads[task].positions = [np.arange(first, first + size)]
             heads[self.stores[task].task] = head_batch(reads[task], pooled=True)
             first += size
         tokens = sum(len(groups[g].units[u]) for row in rows for g, u in row)
-        states = self.table.read(np.concatenate(chosen))
-        return MicroBatch(TrunkBatch.known(states, tokens), heads)
+        states = self.states.read(np.concatenate(places))
+        return MicroBatch(CachedStates(states, tokens), heads)
 
 
 def fingerprint(stores: Sequence[ExampleStore], limit: int | None = None) -> str:

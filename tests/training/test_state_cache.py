@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -15,17 +14,17 @@ import pytest
 import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
 
-import mtl.training.known as known
 import mtl.training.run as training
+import mtl.training.state_cache as state_cache
 from mtl.config.schema import Config
-from mtl.data.known import places
+from mtl.data.cached_states import StateWriter, places
+from mtl.data.columns import file_of
 from mtl.data.loaders import EvalLoader
-from mtl.data.table import TableFile
 from mtl.errors import ConfigError
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
 from mtl.trunk.trunk import Trunk
-from mtl.types import MicroBatch, Step
+from mtl.types import CachedStates, MicroBatch, Step
 from tests import helpers
 from tests.training.site import Site, fit, metrics, module_of, prepared
 from tests.training.test_resume import Killed as End
@@ -67,10 +66,10 @@ def losses(cfg: Config, folder: Path, *, kept: bool, **options: Any) -> tuple[li
     ready = prepared(cfg, folder)
     callbacks: list[L.Callback] = [found := Losses()]
     if kept:
-        callbacks.append(known.KnownStates(folder / "states", forced=True))
+        callbacks.append(state_cache.StateCache(folder / "states", forced=True))
     module = module_of(cfg, ready, STEPS)
     trainer = fit(module, ready.data, steps=STEPS, callbacks=callbacks, **options)
-    assert set(ready.data.known) == ({"train", "val"} if kept else set())
+    assert set(ready.data.cached) == ({"train", "val"} if kept else set())
     trainer.validate(module, datamodule=ready.data, verbose=False)
     return found.found, dict(module.results)
 
@@ -141,7 +140,7 @@ def count_passes(patch: pytest.MonkeyPatch) -> dict[str, int]:
     original = Trunk.forward
 
     def forward(self: Trunk, batch: Any) -> Any:
-        counts["run" if batch.states is None else "known"] += 1
+        counts["known" if isinstance(batch, CachedStates) else "run"] += 1
         return original(self, batch)
 
     def prepare(*args: Any) -> Any:
@@ -179,7 +178,7 @@ def test_training_with_states_needs_no_tokens(site: Site, tmp_path: Path) -> Non
     fit(
         module_of(config(site), ready),
         ready.data,
-        callbacks=[known.KnownStates(tmp_path / "states", forced=True)],
+        callbacks=[state_cache.StateCache(tmp_path / "states", forced=True)],
     )
     found = [ready.data.train_dataloader().step(n) for n in range(5)]
     for one, other in zip(plain, found, strict=True):
@@ -188,8 +187,7 @@ def test_training_with_states_needs_no_tokens(site: Site, tmp_path: Path) -> Non
         pairs: list[tuple[MicroBatch, MicroBatch]]
         pairs = list(zip(one.micro_batches, other.micro_batches, strict=True))
         for batch, kept in pairs:
-            assert kept.trunk.states is not None
-            assert not kept.trunk.input_ids.any()
+            assert isinstance(kept.source, CachedStates)
             for name, part in batch.heads.items():
                 assert kept.heads[name].examples == part.examples
                 assert kept.heads[name].sizes == part.sizes
@@ -202,7 +200,13 @@ def shared(site: Site, folder: Path, **changes: Any) -> Config:
 
 
 def tables(folder: Path) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+    """Return the content of all files of all entries."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+def entries(folder: Path) -> list[Path]:
+    return sorted((folder / "states").iterdir())
 
 
 def test_runs_share_a_folder(
@@ -215,7 +219,7 @@ def test_runs_share_a_folder(
     train(shared(site, folder), tmp_path / "one")
     assert capsys.readouterr().err.count("are kept in") == 2
     kept = tables(folder)
-    assert len(kept) == 2
+    assert len(entries(folder)) == 2
     counts = count_passes(monkeypatch)
     train(shared(site, folder, head__lr=0.1, seed=7), tmp_path / "two")
     assert counts["run"] == 0
@@ -240,7 +244,7 @@ def test_states_of_another_run_are_not_taken(
     folder = tmp_path / "shared"
     train(shared(site, folder), tmp_path / "one")
     train(shared(site, folder, **changes), tmp_path / "two")
-    assert len(tables(folder)) == 4
+    assert len(entries(folder)) == 4
 
 
 def test_states_of_other_texts_are_not_taken(site: Site, tmp_path: Path) -> None:
@@ -252,7 +256,7 @@ def test_states_of_other_texts_are_not_taken(site: Site, tmp_path: Path) -> None
     for task in cfg.tasks.values():
         task.data.source = str(data)
     train(cfg, tmp_path / "two")
-    assert len(tables(folder)) == 3, "those of validation are the same"
+    assert len(entries(folder)) == 3, "those of validation are the same"
 
 
 def flip(path: Path) -> None:
@@ -272,13 +276,13 @@ def test_damaged_states_are_made_anew(
     folder = tmp_path / "shared"
     train(shared(site, folder), tmp_path / "one")
     kept = tables(folder)
-    for path in folder.iterdir():
-        damage(path)
+    for path in entries(folder):
+        damage(file_of(path, "states"))
     assert tables(folder) != kept
     capsys.readouterr()
     train(shared(site, folder), tmp_path / "two")
     said = capsys.readouterr().err
-    assert said.count("cannot be used, since") == 2
+    assert said.count("damaged (") == 2
     assert tables(folder) == kept
     assert metrics(tmp_path / "one") == metrics(tmp_path / "two")
 
@@ -307,14 +311,14 @@ def test_a_folder_that_is_a_file(
     (tmp_path / "shared").write_text("x")
     train(shared(site, tmp_path / "shared", trainer__max_steps=8), tmp_path / "auto")
     assert "every epoch runs the frozen trunk, since" in capsys.readouterr().err
-    with pytest.raises(ConfigError, match=r"`tuning\.cache`.*shared: File exists"):
+    with pytest.raises(ConfigError, match=r"`tuning\.cache`.*shared.*: Not a directory"):
         train(shared(site, tmp_path / "shared", tuning__cache="true"), tmp_path / "true")
 
 
 def test_a_trunk_in_parts(capsys: pytest.CaptureFixture[str]) -> None:
     trainer: Any = SimpleNamespace(strategy=ModelParallelStrategy(), datamodule=None)
     module: Any = SimpleNamespace(model=None)
-    known.KnownStates(Path(), forced=False).on_fit_start(trainer, module)
+    state_cache.StateCache(Path(), forced=False).on_fit_start(trainer, module)
     assert "each process holds a part" in capsys.readouterr().err
 
 
@@ -324,7 +328,7 @@ def test_a_disk_with_too_little_room(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(known.shutil, "disk_usage", lambda folder: Disk(9, 8, 1000))
+    monkeypatch.setattr(state_cache.shutil, "disk_usage", lambda folder: Disk(9, 8, 1000))
     options = {"trainer__max_steps": 8, "trainer__test": False}
     train(config(site, **options), tmp_path / "auto")
     said = capsys.readouterr().err
@@ -343,7 +347,7 @@ def test_a_disk_that_fills_up(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(TableFile, "write", full)
+    monkeypatch.setattr(StateWriter, "write", full)
     folder = tmp_path / "shared"
     cfg = shared(site, folder, trainer__max_steps=8)
     train(cfg, tmp_path / "auto")
@@ -354,18 +358,6 @@ def test_a_disk_that_fills_up(
     assert tables(folder) == {}
 
 
-def test_old_parts_are_removed(site: Site, tmp_path: Path) -> None:
-    folder = tmp_path / "shared"
-    folder.mkdir()
-    for name in ("old.part", "new.part", "old.safetensors"):
-        (folder / name).write_bytes(b"x")
-        if name.startswith("old"):
-            os.utime(folder / name, (0, 0))
-    train(shared(site, folder), tmp_path / "run")
-    assert {"new.part", "old.safetensors"} < set(tables(folder))
-    assert "old.part" not in tables(folder)
-
-
 @pytest.mark.parametrize("where", ["filling", "training"])
 def test_killed_and_resumed(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
@@ -373,7 +365,7 @@ def test_killed_and_resumed(
     cfg = run_config(site, **FROZEN)
     train(cfg, tmp_path / "whole")
     owner, name = {
-        "filling": (TableFile, "write"),
+        "filling": (StateWriter, "write"),
         "training": (MultiTaskModule, "training_step"),
     }[where]
     with monkeypatch.context() as patch:
@@ -392,21 +384,19 @@ def test_the_ranks_share_the_work(site: Site, tmp_path: Path) -> None:
     cfg = config(site, batching__tokens=16)
     ready = prepared(cfg, tmp_path)
     trunk = ready.model.trunk
-    made = known.KnownStates(tmp_path / "one", forced=True)
+    made = state_cache.StateCache(tmp_path / "one", forced=True)
     fit(module_of(cfg, ready), ready.data, callbacks=[made])
-    whole = max((tmp_path / "one").iterdir(), key=lambda path: path.stat().st_size)
-    table, at = ready.data.known["train"]
-    del ready.data.known["train"]
+    states, at = ready.data.cached["train"]
+    whole = max((tmp_path / "one").rglob("states.bin"), key=lambda path: path.stat().st_size)
     collator = ready.data.collator(ready.data.train)
     passes = EvalLoader(collator, ready.data.train, max_branches=16).passes
     assert len(passes) > 2
-    file = TableFile(tmp_path / "x.part", whole.stem, at.count, table.width, table.dtype)
-    file.create()
-    work = known._Work("train", whole.stem, tmp_path / "x", at, passes, collator)
+    writer = StateWriter(at.count, states.read(at.rows[0][0]).shape[1], states.dtype)
+    writer.create(tmp_path)
+    work = state_cache.Work("train", whole.parent.name, at, passes, collator)
     for rank in (1, 0):
-        for groups in passes[rank::2]:
-            for batch in collator(groups):
-                with torch.no_grad():
-                    known._write(file, batch, trunk.eval()(batch.trunk), work)
-    file.finish(tmp_path / "x.safetensors")
-    assert (tmp_path / "x.safetensors").read_bytes() == whole.read_bytes()
+        for planned in passes[rank::2]:
+            batch = collator.planned(planned)
+            with torch.no_grad():
+                work.write(writer, tmp_path, batch, trunk.eval()(batch.trunk))
+    assert file_of(tmp_path, "states").read_bytes() == whole.read_bytes()
