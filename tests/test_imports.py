@@ -35,10 +35,10 @@ BELOW["reporting"] = BELOW["tasks"] | {"tasks"}
 BELOW["training"] = BELOW["reporting"] | {"reporting", "launch"}
 BELOW["inference"] = BELOW["training"] | {"training"}
 BELOW["cli"] = BELOW["inference"] | {"inference"}
-BELOW["train.py"] = BELOW["inference"] | {"inference"}
+BELOW["train.py"] = {"cli"}
 """What each part may import, besides itself."""
 
-LAZY = {"config": {"tasks", "data", "trunk"}}
+LAZY = {"config": {"tasks", "data", "trunk", "training"}}
 """What a part may import inside functions only, to check names against what is registered."""
 
 HEAVY = ("wandb", "hydra", "peft", "transformers", "datasets", "lightning")

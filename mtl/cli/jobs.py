@@ -21,11 +21,11 @@ from omegaconf import DictConfig, flag_override
 from mtl.cli.folders import HYDRA, SWEEP, claim_run, claim_sweep, release_run_dir
 from mtl.config.compose import Composed, checked
 from mtl.config.hydra_errors import as_config_error
-from mtl.config.processes import check_no_launcher
 from mtl.errors import ConfigError, MtlError, ProcessError, printable
 from mtl.files import write_whole
 from mtl.launch.agree import from_first
 from mtl.launch.place import is_first
+from mtl.launch.processes import check_no_launcher
 from mtl.secrets import mask, mask_files
 
 if TYPE_CHECKING:

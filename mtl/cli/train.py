@@ -80,7 +80,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
 
     A run of several processes is started here, unless a launcher has started them.
     """
-    from mtl.config.processes import own_processes, train_in_processes
+    from mtl.launch.processes import own_processes, train_in_processes
 
     if own_processes(cfg) > 1:
         return train_in_processes(cfg, run_dir, SCRIPT)

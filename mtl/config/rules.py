@@ -97,11 +97,15 @@ def is_name(text: str) -> bool:
 
 
 def _data(key: str, task: TaskConfig) -> list[Problem]:
+    from mtl.data.readers import FORMATS
+
     problems = []
     data = task.data
     if data.source is None and data.train is None:
         expected = f"or `{key}.data.train` to say where the examples come from"
         problems.append(Problem(f"{key}.data.source", expected, "neither is set"))
+    if data.format is not None and data.format not in FORMATS:
+        problems.append(one_of(f"{key}.data.format", data.format, FORMATS))
     try:
         codecs.lookup(data.encoding)
     except LookupError:
@@ -159,13 +163,13 @@ def _trunk(config: Config) -> list[Problem]:
 def _methods(config: Config, skip: Set[str]) -> list[Problem]:
     """Check the names of registered methods, and the options that a method brings itself."""
     from mtl.data.mixing import MIXERS
+    from mtl.training.balancing import BALANCINGS
     from mtl.trunk.tuning import TUNINGS
 
     problems = []
-    for group, registry in (("mixing", MIXERS), ("tuning", TUNINGS)):
-        section = getattr(config, group)
-        if group in skip:
-            continue
+    registries = {"mixing": MIXERS, "balancing": BALANCINGS, "tuning": TUNINGS}
+    for group in sorted(registries.keys() - skip):
+        section, registry = getattr(config, group), registries[group]
         if section.name not in registry:
             problems.append(one_of(f"{group}.name", section.name, registry))
             continue

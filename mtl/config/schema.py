@@ -25,14 +25,9 @@ class DataConfig(Section):
     """A file or glob for this split; wins over the source."""
     validation: Text | None = None
     test: Text | None = None
-    format: (
-        Annotated[
-            Literal["conll", "tsv", "csv", "jsonl", "json", "parquet", "arrow", "squad", "text"],
-            Lower,
-        ]
-        | None
-    ) = None
-    """Guessed from the file's name and content when unset."""
+    format: Text | None = None
+    """A registered reader, ``conll | tsv | csv | jsonl | json | parquet | arrow | squad | text`` or
+    one of another package; guessed from the file's name and content when unset."""
     header: Flag | None = None
     """Whether a TSV or CSV file starts with column names; guessed from the columns when unset."""
     encoding: Text = "utf-8"

@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 from omegaconf import OmegaConf
 
-from mtl.config.schema import Config, DataConfig, TrunkConfig, dotted_keys
+from mtl.config.schema import Config, TrunkConfig, dotted_keys
 from mtl.config.section import check, read
 from mtl.errors import ConfigError
 
@@ -48,8 +48,6 @@ def test_every_key_is_listed_once() -> None:
 
 
 def test_names_are_those_of_the_registries() -> None:
-    from mtl.data.readers import FORMATS
     from mtl.trunk.load import BUILDERS
 
-    assert choices(DataConfig, "format") == set(FORMATS)
     assert choices(TrunkConfig, "name") == set(BUILDERS)

@@ -11,10 +11,10 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from mtl.cli.train import main  # noqa: E402
-from mtl.config.processes import sweep_job, train_in_processes  # noqa: E402
 from mtl.config.schema import Config  # noqa: E402
 from mtl.errors import DataError  # noqa: E402
 from mtl.launch.place import place  # noqa: E402
+from mtl.launch.processes import sweep_job, train_in_processes  # noqa: E402
 
 
 def train(cfg: Config, run_dir: Path) -> dict[str, float]:

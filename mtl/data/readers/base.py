@@ -95,7 +95,7 @@ class Format:
     claims: Callable[[Source], bool] = field(default=lambda source: False)
 
 
-FORMATS: Registry[Format] = Registry("data format")
+FORMATS: Registry[Format] = Registry("data format", "mtl.readers")
 
 
 SIMILAR = 0.85
