@@ -26,11 +26,19 @@ BATCH = 1_000
 class Typed:
     """A file's or a split's columns, and its rows in batches of Arrow."""
 
-    schema: pa.Schema
+    columns: list[str]
+    names: list[str]
+    """The columns, each followed by those inside it."""
     features: Mapping[str, Any]
     """Types of ``datasets`` by column, where they are known."""
     batches: Callable[[list[str]], Iterable[Any]]
     """Returns the rows, with the named columns or more."""
+
+
+def _typed(
+    schema: pa.Schema, features: Mapping[str, Any], batches: Callable[[list[str]], Iterable[Any]]
+) -> Typed:
+    return Typed(list(schema.names), list(names_in(schema)), features, batches)
 
 
 def of_dataset(dataset: Any) -> Typed:
@@ -40,7 +48,7 @@ def of_dataset(dataset: Any) -> Typed:
         found: Iterable[Any] = dataset.select_columns(columns).with_format("arrow").iter(BATCH)
         return found
 
-    return Typed(dataset.features.arrow_schema, dataset.features, batches)
+    return _typed(dataset.features.arrow_schema, dataset.features, batches)
 
 
 def open_parquet(path: Path) -> Typed:
@@ -53,7 +61,7 @@ def open_parquet(path: Path) -> Typed:
         found: Iterable[Any] = file.iter_batches(batch_size=BATCH, columns=columns)
         return found
 
-    return Typed(file.schema_arrow, features_of(file.schema_arrow), batches)
+    return _typed(file.schema_arrow, features_of(file.schema_arrow), batches)
 
 
 def open_arrow(path: Path) -> Typed:
@@ -74,7 +82,7 @@ def open_arrow(path: Path) -> Typed:
             for start in range(0, batch.num_rows, BATCH):
                 yield batch.slice(start, BATCH).select(columns)
 
-    return Typed(opened.schema, features_of(opened.schema), batches)
+    return _typed(opened.schema, features_of(opened.schema), batches)
 
 
 def features_of(schema: pa.Schema) -> Mapping[str, Any]:
@@ -96,7 +104,7 @@ OPEN: dict[str, tuple[str, tuple[str, ...], Callable[[Path], Typed]]] = {
 def column_names(format: str, source: Source) -> list[str]:
     """Return a file's columns, each followed by those inside it; none if it cannot be read."""
     try:
-        return list(names_in(OPEN[format][2](source.path).schema))
+        return OPEN[format][2](source.path).names
     except Exception:  # whatever its library makes of a file of another format
         return []
 
@@ -128,11 +136,10 @@ def read_rows(
     Raises:
         DataError: If a needed column is not there.
     """
-    known = list(names_in(opened.schema))
-    check_columns(source, 0, known)
-    names = [str(column) for column in source.wanted if column in known]
+    check_columns(source, 0, opened.names)
+    names = [str(column) for column in source.wanted if column in opened.names]
     decode = {name: decoder(cell(opened.features, name)) for name in names}
-    columns = list(dict.fromkeys(outer(name, opened.schema.names) for name in names))
+    columns = list(dict.fromkeys(outer(name, opened.columns) for name in names))
     batches = iter(opened.batches(columns))
     for number, row in enumerate(_rows(batches, damaged), start=1):
         try:
