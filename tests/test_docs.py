@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from mtl.cli.train import CONF
+from mtl.cli import train as script
 from mtl.config.compose import compose_checked
 from mtl.config.schema import DataConfig
 from mtl.data.sources import load_splits
@@ -57,7 +57,7 @@ def test_yaml_of_a_new_task_composes(tmp_path: Path) -> None:
     assert text.startswith("# @package tasks.intent\n")
     (tmp_path / "task").mkdir()
     (tmp_path / "task" / "intent.yaml").write_text(text)
-    cfg = compose_checked(["task=[ner,intent]"], [CONF, tmp_path]).config
+    cfg = compose_checked(["task=[ner,intent]"], [script.CONF, tmp_path]).config
     assert list(cfg.tasks) == ["ner", "intent"]
     assert cfg.tasks["intent"].columns == {"text": "message", "label": "intent"}
 

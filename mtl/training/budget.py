@@ -163,9 +163,9 @@ class _Trial:
     def _pass(self, batch: MicroBatch, step: Step) -> None:
         module = self.module
         batch = batch.to(module.device)
-        with module._no_sync(), cheap_dropout(module.device):
+        with module.without_sync(), cheap_dropout(module.device):
             with self.trainer.precision_plugin.train_step_context():
-                loss = module._loss(batch, step, {})
+                loss = module.pass_loss(batch, step, {})
             module.manual_backward(loss)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,6 @@ from mtl.tasks.base import take
 from mtl.trunk import Trunk
 from mtl.trunk.recall import Recall, empty_cache
 from mtl.types import Examples, MicroBatch, WriteBatch
-
-TOUCHED = ""
-"""The name, which no task has, of a zero that every gathered parameter took part in."""
 
 _EMPTY = nn.ModuleDict()
 """Heads and scores lie in such a dictionary, whose own attributes cannot be their names."""
@@ -42,7 +39,7 @@ class MultiTaskModel(nn.Module):
         self.tasks = {t.name: t for t in tasks}
         self.heads = heads
         self.touch = False
-        """Whether every pass reads all parameters of this rank: see :data:`TOUCHED`."""
+        """Whether a training pass reads all parameters of this rank."""
 
     def head(self, task: str) -> Head:
         """Return the head that `task` uses."""
@@ -62,19 +59,29 @@ class MultiTaskModel(nn.Module):
             batch: One pass.
             recall: Keeps the documents that the batch says are needed again.
         """
+        return self._logits(batch, self._states(batch, recall))
+
+    def training_pass(self, batch: MicroBatch) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Return logits as :meth:`forward` does, and a zero for every parameter to take part in.
+
+        The zero is there where ranks gather parameters for the length of a pass; else it is None.
+        """
+        hidden = self._states(batch)
+        return self._logits(batch, hidden), self._touched(hidden) if self.touch else None
+
+    def _states(self, batch: MicroBatch, recall: Recall | None = None) -> Tensor:
         if recall is None or not batch.keep:
-            hidden = self.trunk(batch.source)
-        else:
-            cache = empty_cache(self.trunk.config)
-            hidden = self.trunk(batch.trunk, cache)
-            recall.keep(cache, batch.trunk.unit, batch.keep)
-        found: dict[str, Tensor] = {
+            return cast(Tensor, self.trunk(batch.source))
+        cache = empty_cache(self.trunk.config)
+        hidden: Tensor = self.trunk(batch.trunk, cache)
+        recall.keep(cache, batch.trunk.unit, batch.keep)
+        return hidden
+
+    def _logits(self, batch: MicroBatch, hidden: Tensor) -> dict[str, Tensor]:
+        return {
             name: self.head(name).score(part.read(hidden), part.given)
             for name, part in batch.heads.items()
         }
-        if self.touch and torch.is_grad_enabled():
-            found[TOUCHED] = self._touched(hidden)
-        return found
 
     def _touched(self, hidden: Tensor) -> Tensor:
         """Return an exact zero that the states and every parameter gathered here take part in."""

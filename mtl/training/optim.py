@@ -4,53 +4,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+from mtl.config.schema import Config, ScheduleConfig
 from mtl.registry import Registry
 from mtl.training.model import MultiTaskModel
 
 
-@dataclass(frozen=True, slots=True)
-class OptimizerSettings:
-    """What the optimiser and its schedule are told."""
-
-    trunk_lr: float = 5e-5
-    head_lr: float = 1e-3
-    weight_decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    schedule: str = "linear"
-    warmup: float = 0.1
-    """Share of all steps."""
-    clip_norm: float | None = 1.0
-
-
-def parameter_groups(model: MultiTaskModel, settings: OptimizerSettings) -> list[dict[str, object]]:
+def parameter_groups(model: MultiTaskModel, cfg: Config) -> list[dict[str, object]]:
     """Return AdamW's groups: trunk and heads, each with and without decay.
 
     Biases and normalisation weights (one dimension or none) do not decay.
     """
     groups: list[dict[str, object]] = []
-    parts = (("trunk", model.trunk, settings.trunk_lr), ("heads", model.heads, settings.head_lr))
+    parts = (("trunk", model.trunk, cfg.trunk.lr), ("heads", model.heads, cfg.head.lr))
     for name, module, lr in parts:
         learning = [p for p in module.parameters() if p.requires_grad]
         for decays in (True, False):
             chosen = [p for p in learning if (p.ndim > 1) == decays]
             if chosen:
-                decay = settings.weight_decay if decays else 0.0
+                decay = cfg.optimizer.weight_decay if decays else 0.0
                 groups.append({"name": name, "params": chosen, "lr": lr, "weight_decay": decay})
     return groups
 
 
-def build_optimizer(model: MultiTaskModel, settings: OptimizerSettings) -> AdamW:
+def build_optimizer(model: MultiTaskModel, cfg: Config) -> AdamW:
     """Return AdamW (Loshchilov & Hutter 2019), fused into one kernel."""
-    groups = parameter_groups(model, settings)
-    return AdamW(groups, betas=settings.betas, eps=settings.eps, fused=True)
+    first, second = cfg.optimizer.betas
+    groups = parameter_groups(model, cfg)
+    return AdamW(groups, betas=(first, second), eps=cfg.optimizer.eps, fused=True)
 
 
 Shape = Callable[[float], float]
@@ -79,11 +65,11 @@ def rate(step: int, steps: int, warmup: float, shape: Shape) -> float:
 
 
 def build_schedule(
-    optimizer: torch.optim.Optimizer, settings: OptimizerSettings, steps: int
+    optimizer: torch.optim.Optimizer, schedule: ScheduleConfig, steps: int
 ) -> LambdaLR:
     """Return the schedule of every group's rate over `steps`."""
-    shape = SCHEDULES.get(settings.schedule)
-    return LambdaLR(optimizer, lambda step: rate(step, steps, settings.warmup, shape))
+    shape = SCHEDULES.get(schedule.name)
+    return LambdaLR(optimizer, lambda step: rate(step, steps, schedule.warmup, shape))
 
 
 def set_rates(schedule: LambdaLR) -> None:

@@ -9,11 +9,10 @@ from typing import Any
 from mtl.errors import CheckpointError
 from mtl.launch.processes import METRICS_FILE
 from mtl.training.checkpoint import LAST, read_checkpoint
+from mtl.training.contents import PREFIX
 from mtl.training.model import MultiTaskModel, first_difference
 from mtl.trunk.fingerprint import digest
 
-PREFIX = "model."
-"""What stands before a model's own names in a checkpoint."""
 NEEDED = ("global_step", "callbacks", "loops", "optimizer_states", "lr_schedulers", "mtl")
 
 
@@ -99,18 +98,3 @@ def stopped_early(checkpoint: Mapping[str, Any]) -> bool:
     """Whether early stopping had ended the run."""
     stopping = [s for s in checkpoint["callbacks"].values() if "wait_count" in s]
     return any(s["wait_count"] >= s["patience"] for s in stopping)
-
-
-def reopen(fit_loop: dict[str, Any], step: int) -> None:
-    """Make the end of a shorter run look like any other of its steps to Lightning's loops."""
-    fit_loop["epoch_loop.batch_progress"]["is_last_batch"] = False
-    for count in fit_loop["epoch_progress"].values():
-        count.update(processed=0, completed=0)
-    fit_loop["state_dict"]["combined_loader"] = [{"step": step}]
-
-
-def repeat_validation(fit_loop: dict[str, Any]) -> None:
-    """Make Lightning's loops begin anew with the validation that was not finished."""
-    progress = fit_loop["epoch_loop.val_loop.batch_progress"]
-    progress["total"].update(ready=1, started=1, processed=0, completed=0)
-    progress["current"].update(ready=0, started=0, processed=0, completed=0)

@@ -29,7 +29,6 @@ from mtl.reporting.loggers import build_loggers, finish_loggers
 from mtl.reporting.opening import Opening, opening_lines
 from mtl.reporting.progress import ProgressReport
 from mtl.reporting.summary import closing_table, further_runs, next_steps, skipped_line
-from mtl.secrets import hide_secrets
 from mtl.tasks import Task
 from mtl.tasks.base import asks, own_metrics, restore
 from mtl.training.allocator import GiveBack, give_back, keep_freed_memory
@@ -53,7 +52,7 @@ from mtl.training.resumed import (
     last_checkpoint,
     stopped_early,
 )
-from mtl.training.setup import Prepared, attention_of, build_task, optimizer_settings, prepare
+from mtl.training.setup import Prepared, attention_of, build_task, prepare
 from mtl.training.sharding import load_whole, make_whole
 from mtl.training.state_cache import StateCache
 from mtl.training.stopping import StopOnSignal, requeue_if_asked
@@ -105,15 +104,10 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
         return found
     module = MultiTaskModule(
         prepared.model,
-        optimizer_settings(cfg),
+        cfg,
         steps=prepared.data.steps,
-        seed=cfg.seed,
         stores={"val": prepared.data.validation, "test": prepared.data.test},
-        log_every=cfg.trainer.log_every_n_steps,
-        whole=cfg.init is not None or cfg.trainer.strategy not in ("auto", "ddp"),
-        non_finite=cfg.trainer.non_finite,
     )
-    module.plain_config = hide_secrets(cfg.model_dump())
     last_step = prepared.data.steps
     if checkpoint and stopped_early(checkpoint):
         last_step = checkpoint["global_step"]
@@ -171,7 +165,7 @@ def _steps(
         keeper.consider(trainer, module.results[cfg.monitor])
     if keeper.best_path is not None:
         best = read_checkpoint(keeper.best_path)
-        load_whole(module, module.completed(best["state_dict"]))
+        load_whole(module, module.frozen.put_back(best["state_dict"]))
         module.results.update(best["mtl"]["results"])
         for name, task in prepared.model.tasks.items():
             restore(task, best["mtl"]["tasks"][name])
@@ -191,7 +185,7 @@ def _steps(
         )
         _write_json(run_dir / METRICS_FILE, metrics)
         shutil.rmtree(run_dir / STATES, ignore_errors=True)
-        _show(cfg, run_dir, prepared.tasks, metrics, module.skipped)
+        _show(cfg, run_dir, prepared.tasks, metrics, module.non_finite.skipped)
     return metrics
 
 

@@ -81,13 +81,10 @@ class Running:
         self.judged = len(self.steps)
         return found
 
-    def flush(self) -> Running:
-        """Return the finished sums and start anew."""
-        done = Running(self.names)
-        done.__dict__.update(self.__dict__)
-        done.seconds = max(time.perf_counter() - self.start, 1e-9)
-        self.__init__(self.names)  # type: ignore[misc]
-        return done
+    def finish(self) -> Running:
+        """Stop the clock for good."""
+        self.seconds = max(time.perf_counter() - self.start, 1e-9)
+        return self
 
     def losses(self, total: Callable[[Tensor], Tensor]) -> dict[str, float]:
         """Return each task's mean loss over the steps that had rows of it and were not left out.

@@ -30,7 +30,6 @@ from mtl.tasks.base import remarks, restore, take
 from mtl.tasks.encode import encode_split
 from mtl.training.evaluation import check_metrics
 from mtl.training.model import MultiTaskModel, build_heads, make_task
-from mtl.training.optim import OptimizerSettings
 from mtl.training.resumed import last_path
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
@@ -285,18 +284,4 @@ def _data(
         limit_val=cfg.trainer.limit_val_examples,
         writes=_writes(tasks),
         keeps=trunk.keeps,
-    )
-
-
-def optimizer_settings(cfg: Config) -> OptimizerSettings:
-    """Return the optimiser's part of the configuration."""
-    return OptimizerSettings(
-        trunk_lr=cfg.trunk.lr,
-        head_lr=cfg.head.lr,
-        weight_decay=cfg.optimizer.weight_decay,
-        betas=(cfg.optimizer.betas[0], cfg.optimizer.betas[1]),
-        eps=cfg.optimizer.eps,
-        schedule=cfg.schedule.name,
-        warmup=cfg.schedule.warmup,
-        clip_norm=cfg.trainer.gradient_clip_val,
     )

@@ -22,7 +22,7 @@ from mtl.data.plan import masses
 from mtl.training.allocator import give_back, keep_freed_memory
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import _keeper, _loggers, _quiet, _trainer
-from mtl.training.setup import Prepared, optimizer_settings, prepare
+from mtl.training.setup import Prepared, prepare
 from mtl.training.stopping import StopOnSignal
 from mtl.types import MicroBatch, Step
 from scripts.benchmarks.runner import ROOT
@@ -134,11 +134,9 @@ class Training:
         run_dir = Path(tempfile.mkdtemp(dir=self.folder.name))
         module = MultiTaskModule(
             self.model,
-            optimizer_settings(self.cfg),
+            self.cfg,
             steps=self.prepared.data.steps,
-            seed=self.cfg.seed,
             stores={"val": self.prepared.data.validation, "test": []},
-            log_every=self.cfg.trainer.log_every_n_steps,
         )
         loggers = _loggers(self.cfg, run_dir, self.prepared.tasks)
         trainer = lightning(self.cfg, run_dir, self.prepared, loggers, steps)

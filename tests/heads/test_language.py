@@ -10,10 +10,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from mtl.config.schema import Config
 from mtl.errors import ConfigError
 from mtl.heads.language import LanguageHead
 from mtl.training.model import MultiTaskModel
-from mtl.training.optim import OptimizerSettings, build_optimizer, parameter_groups
+from mtl.training.optim import build_optimizer, parameter_groups
 from tests.tasks.samples import HIDDEN, SAMPLES, head_of, trunk_of
 
 
@@ -99,8 +100,8 @@ def test_every_weight_is_in_one_optimizer_group(sample: str, tie: bool) -> None:
     trunk, task = trunk_of(tie_word_embeddings=tie), SAMPLES[sample].task()
     heads = nn.ModuleDict({"gist": head_of(task, trunk)})
     model = MultiTaskModel(trunk, [task], heads)
-    settings = OptimizerSettings(trunk_lr=1.0, head_lr=2.0)
-    groups = parameter_groups(model, settings)
+    cfg = Config()
+    groups = parameter_groups(model, cfg)
     assert trunk.output is not None
     found = [id(p) for group in groups for p in group["params"]]  # type: ignore[attr-defined]
     wanted = {id(p): n for n, p in model.named_parameters()}
@@ -110,4 +111,4 @@ def test_every_weight_is_in_one_optimizer_group(sample: str, tie: bool) -> None:
     assert of_heads == ([1] if sample == "answers" else [])
     embeddings = trunk.model.get_input_embeddings().weight
     assert (trunk.output.projection.weight is embeddings) == tie
-    build_optimizer(model, settings)
+    build_optimizer(model, cfg)

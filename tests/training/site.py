@@ -17,7 +17,7 @@ from mtl.config.schema import Config, DataConfig, TaskConfig
 from mtl.data.datamodule import MultiTaskData
 from mtl.training.checkpoint import read_checkpoint
 from mtl.training.module import MultiTaskModule
-from mtl.training.setup import Prepared, optimizer_settings, prepare
+from mtl.training.setup import Prepared, prepare
 
 Weights = dict[str, Tensor]
 
@@ -93,13 +93,13 @@ def change(cfg: Config, key: str, value: Any) -> None:
 def module_of(cfg: Config, prepared: Prepared, steps: int | None = None) -> MultiTaskModule:
     """Return the module that trains what was prepared."""
     data = prepared.data
+    cfg = cfg.model_copy(deep=True)
+    cfg.trainer.log_every_n_steps = 1
     return MultiTaskModule(
         prepared.model,
-        optimizer_settings(cfg),
+        cfg,
         steps=steps or data.steps,
-        seed=cfg.seed,
         stores={"val": data.validation, "test": data.test},
-        log_every=1,
     )
 
 

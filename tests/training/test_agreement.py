@@ -63,14 +63,13 @@ def _be(rank: int, port: str, report: Path, do: Callable[[int], Found]) -> None:
         os._exit(code)
 
 
-def run_fit(site: Site, run: Path, strategy: str = "ddp", **changes: Any) -> Found:
+def run_fit(site: Site, run: Path, strategy: str = "ddp", non_finite: str = "stop") -> Found:
     """Train some steps as one of two processes; return how it ended and what is left."""
     cfg = site.config("ner", "rating", trainer__max_steps=STEPS)
     ready = prepared(cfg, run)
     module = module_of(cfg, ready)
-    module.log_every = 10
-    for name, value in changes.items():
-        setattr(module, name, value)
+    module.training_log.every = 10
+    module.non_finite.skips = non_finite == "skip"
     keeper = RunCheckpoint(run / "checkpoints", "val/score")
     stopper = StopOnSignal(keeper, run)
     trainer = L.Trainer(
@@ -98,7 +97,7 @@ def run_fit(site: Site, run: Path, strategy: str = "ddp", **changes: Any) -> Fou
     return {
         "end": end,
         "step": trainer.global_step,
-        "skipped": module.skipped,
+        "skipped": module.non_finite.skipped,
         "finite": all(bool(value.isfinite().all()) for value in values),
         "sum": float(torch.stack([value.double().sum() for value in values]).sum()),
     }

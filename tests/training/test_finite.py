@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import subprocess
@@ -15,9 +16,11 @@ import torch
 
 from mtl.errors import TrainingError
 from mtl.reporting.loggers.csv_file import read_rows
+from mtl.training import finite
 from mtl.training.checkpoint import read_checkpoint
 from mtl.training.evaluation import Evaluation
 from mtl.training.finite import IN_A_ROW, spoil
+from mtl.training.model import MultiTaskModel
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
 from tests.training.site import Site, differing, fit, last_weights, module_of, prepared, weights
@@ -32,7 +35,7 @@ def spoil_steps(
 ) -> None:
     """Make a task's loss in some steps (from 1) a value; or only the gradient of its logits."""
     step_of = {"now": 0}
-    training_step, head_of = MultiTaskModule.training_step, MultiTaskModule._loss
+    training_step, head_of = MultiTaskModule.training_step, MultiTaskModule.pass_loss
 
     def training(self: MultiTaskModule, step: Any, batch_idx: int) -> None:
         step_of["now"] = step.number + 1
@@ -56,7 +59,7 @@ def spoil_steps(
             return head_of(self, *args)
 
     patch.setattr(MultiTaskModule, "training_step", training)
-    patch.setattr(MultiTaskModule, "_loss", loss_of)
+    patch.setattr(MultiTaskModule, "pass_loss", loss_of)
 
 
 def config(site: Site, **changes: Any) -> Any:
@@ -117,18 +120,19 @@ def test_a_gradient_of_the_trunk(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What no head is the cause of; and how often is said at the end."""
-    original = MultiTaskModule._norms_of_parts
+    original = finite.norms_of_parts
+    taken = itertools.count()
 
-    def overflow(self: MultiTaskModule, norm: torch.Tensor) -> Any:
-        if self.global_step not in (1, 4):
-            return original(self, norm)
-        parameter = next(p for p in self.model.trunk.parameters() if p.grad is not None)
+    def overflow(model: MultiTaskModel, norm: torch.Tensor) -> Any:
+        if next(taken) not in (1, 4):
+            return original(model, norm)
+        parameter = next(p for p in model.trunk.parameters() if p.grad is not None)
         assert parameter.grad is not None
         parameter.grad.view(-1)[0] = math.inf
         norm.fill_(math.inf)
-        return original(self, norm)
+        return original(model, norm)
 
-    monkeypatch.setattr(MultiTaskModule, "_norms_of_parts", overflow)
+    monkeypatch.setattr("mtl.training.module.norms_of_parts", overflow)
     train(config(site, trainer__non_finite="skip"), tmp_path)
     said = capsys.readouterr()
     for step in (2, 5):
@@ -143,7 +147,7 @@ def test_skipped_steps_change_nothing_and_are_counted(
 ) -> None:
     """The optimiser's state and the weights stay; the step counts as taken."""
     states: dict[int, Any] = {}
-    original = MultiTaskModule._judge
+    original = MultiTaskModule.judge
 
     def keep(self: MultiTaskModule) -> None:
         original(self)
@@ -151,7 +155,7 @@ def test_skipped_steps_change_nothing_and_are_counted(
         moments = [m["exp_avg"].clone() for m in optimizer.state.values()]
         states[self.global_step] = (weights(self.model), moments)
 
-    monkeypatch.setattr(MultiTaskModule, "_judge", keep)
+    monkeypatch.setattr(MultiTaskModule, "judge", keep)
     spoil_steps(monkeypatch, {3, 4}, "ner", math.nan)
     train(config(site, trainer__non_finite="skip", trainer__val_check_interval=6), tmp_path)
     said = capsys.readouterr().err
@@ -251,7 +255,7 @@ def test_float16s_own_search_for_a_scale_is_no_error(
     cfg = config(site)
     ready = prepared(cfg, tmp_path)
     module = module_of(cfg, ready)
-    monkeypatch.setattr(MultiTaskModule, "_scaler", Overflowing())
+    monkeypatch.setattr(finite.NonFinite, "scaler", lambda *_: Overflowing())
     spoil_steps(monkeypatch, {1}, "ner", loss)
     if math.isnan(loss):
         with pytest.raises(TrainingError, match="Step 1: Expected finite losses"):
@@ -290,7 +294,7 @@ if __name__ == "__main__":
     cfg = site.config("ner", "sentiment", batching__tokens=400)
     ready = prepared(cfg, Path(folder))
     module = module_of(cfg, ready)
-    module.non_finite = mode
+    module.non_finite.skips = mode == "skip"
     head = ready.model.head("ner")
     loss, calls = head.loss, [0]
 
@@ -303,7 +307,7 @@ if __name__ == "__main__":
     try:
         fit(module, ready.data, steps=4, strategy="ddp", devices=2)
     finally:
-        state = {"skipped": module.skipped, "weights": ready.model.state_dict()}
+        state = {"skipped": module.non_finite.skipped, "weights": ready.model.state_dict()}
         torch.save(state, Path(folder) / f"rank{module.global_rank}.pt")
 """
 

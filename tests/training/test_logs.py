@@ -25,7 +25,7 @@ class Logs(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         assert isinstance(pl_module, MultiTaskModule)
-        if (batch.number + 1) % pl_module.log_every == 0 or batch.number + 1 == STEPS:
+        if pl_module.training_log.due(batch.number + 1):
             self.found[batch.number + 1] = dict(pl_module.training_logs)
 
 
@@ -34,7 +34,7 @@ def logs(site: Site, folder: Path, every: int, **options: Any) -> dict[int, dict
     cfg.tasks["ner"].weight = 0.5
     ready, kept = prepared(cfg, folder), Logs()
     module = module_of(cfg, ready)
-    module.log_every = every
+    module.training_log.every = every
     fit(module, ready.data, steps=STEPS, callbacks=[kept], **options)
     return kept.found
 

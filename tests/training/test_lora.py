@@ -158,7 +158,7 @@ def test_the_saved_model_answers_as_the_trained_one(site: Site, run: Path, tmp_p
     ready = prepared(cfg, tmp_path)
     module = module_of(cfg, ready)
     (best,) = (run / "checkpoints").glob("best-*.ckpt")
-    module.load_state_dict(module.completed(read_checkpoint(best)["state_dict"]))
+    module.load_state_dict(module.frozen.put_back(read_checkpoint(best)["state_dict"]))
     module.eval()
     loaded = load_model(run).model
     for batch in ready.data.val_dataloader():

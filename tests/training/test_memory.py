@@ -47,7 +47,7 @@ ERRORS = {
 
 def limit_passes(patch: pytest.MonkeyPatch, tokens: int, error: BaseException) -> list[int]:
     """Let memory run out in passes of more tokens, padding included; returns all sizes tried."""
-    original = MultiTaskModel.forward
+    original = MultiTaskModel._states
     tried: list[int] = []
 
     def limited(self: MultiTaskModel, batch: Any, recall: Any = None) -> Any:
@@ -56,7 +56,7 @@ def limit_passes(patch: pytest.MonkeyPatch, tokens: int, error: BaseException) -
             raise error
         return original(self, batch, recall)
 
-    patch.setattr(MultiTaskModel, "forward", limited)
+    patch.setattr(MultiTaskModel, "_states", limited)
     return tried
 
 

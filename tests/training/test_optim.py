@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from mtl.config.schema import Config, ScheduleConfig
+from mtl.config.section import read
 from mtl.errors import ConfigError
 from mtl.training.model import MultiTaskModel
 from mtl.training.optim import (
     SCHEDULES,
-    OptimizerSettings,
     build_optimizer,
     build_schedule,
     clip,
@@ -30,8 +31,8 @@ from tests.training.site import Site, prepared
 def rates(name: str, steps: int, warmup: float, lr: float = 1.0) -> list[float]:
     """Return the rate of every step, as an optimiser sees it."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr)
-    settings = OptimizerSettings(schedule=name, warmup=warmup)
-    schedule = build_schedule(optimizer, settings, steps)
+    options = read(ScheduleConfig, {"name": name, "warmup": warmup})
+    schedule = build_schedule(optimizer, options, steps)
     found = []
     for _ in range(steps):
         found.append(optimizer.param_groups[0]["lr"])
@@ -90,7 +91,7 @@ def test_without_warmup_the_first_step_has_the_whole_rate(name: str) -> None:
 
 def test_rates_are_set_anew() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=8.0)
-    schedule = build_schedule(optimizer, OptimizerSettings(warmup=0.0), 4)
+    schedule = build_schedule(optimizer, ScheduleConfig(warmup=0.0), 4)
     optimizer.step()
     schedule.step()
     optimizer.param_groups[0]["lr"] = 123.0
@@ -101,7 +102,7 @@ def test_rates_are_set_anew() -> None:
 def test_unknown_schedule() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=8.0)
     with pytest.raises(ConfigError, match=r"schedule\.name.*'linera'.*linear"):
-        build_schedule(optimizer, OptimizerSettings(schedule="linera"), 4)
+        build_schedule(optimizer, ScheduleConfig.model_construct(name="linera"), 4)
 
 
 @pytest.fixture
@@ -110,8 +111,8 @@ def model(site: Site, tmp_path: Path) -> MultiTaskModel:
 
 
 def test_groups_hold_every_parameter_once(model: MultiTaskModel) -> None:
-    settings = OptimizerSettings(trunk_lr=0.25, head_lr=0.5, weight_decay=0.125)
-    groups = build_optimizer(model, settings).param_groups
+    sections = {"trunk": {"lr": 0.25}, "head": {"lr": 0.5}, "optimizer": {"weight_decay": 0.125}}
+    groups = build_optimizer(model, read(Config, sections)).param_groups
     names = {id(p): name for name, p in model.named_parameters()}
     held = [names[id(p)] for group in groups for p in group["params"]]
     assert sorted(held) == sorted(names.values())
@@ -126,7 +127,7 @@ def test_groups_hold_every_parameter_once(model: MultiTaskModel) -> None:
 
 def test_a_frozen_trunk_is_in_no_group(model: MultiTaskModel) -> None:
     model.trunk.requires_grad_(False)
-    groups = build_optimizer(model, OptimizerSettings()).param_groups
+    groups = build_optimizer(model, Config()).param_groups
     assert {group["name"] for group in groups} == {"heads"}
 
 

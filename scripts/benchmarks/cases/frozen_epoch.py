@@ -15,7 +15,6 @@ from typing import Any
 import lightning as L
 
 from mtl.training.module import MultiTaskModule
-from mtl.training.setup import optimizer_settings
 from scripts.benchmarks.ours import Training, lightning
 from scripts.benchmarks.runner import Case, Check, Prepared, Ratio, Settings
 
@@ -47,13 +46,13 @@ def epochs(training: Training) -> tuple[list[float], list[float]]:
     data.cached.clear()
     with tempfile.TemporaryDirectory(dir=training.folder.name) as folder:
         run_dir = Path(folder)
+        cfg = training.cfg.model_copy(deep=True)
+        cfg.trainer.log_every_n_steps = 1
         module = MultiTaskModule(
             training.model,
-            optimizer_settings(training.cfg),
+            cfg,
             steps=data.steps,
-            seed=training.cfg.seed,
             stores={"val": data.validation, "test": []},
-            log_every=1,
         )
         trainer = lightning(training.cfg, run_dir, training.prepared, [], data.steps)
         clock = Clock()

@@ -8,7 +8,6 @@ import torch
 
 from mtl.training.module import drop_zeros
 from mtl.training.optim import build_optimizer, build_schedule, clip, gradient_norm
-from mtl.training.setup import optimizer_settings
 from scripts.benchmarks.ours import SKIPPED, Training
 from scripts.benchmarks.runner import Case, Check, Prepared, Ratio, Settings
 
@@ -20,9 +19,9 @@ def bare(training: Training, steps: int) -> tuple[float, float]:
     model = training.model
     model.load_state_dict(training.start)
     model.train()
-    options = optimizer_settings(training.cfg)
-    optimizer = build_optimizer(model, options)
-    schedule = build_schedule(optimizer, options, training.prepared.data.steps)
+    cfg = training.cfg
+    optimizer = build_optimizer(model, cfg)
+    schedule = build_schedule(optimizer, cfg.schedule, training.prepared.data.steps)
     loader = training.prepared.data.train_dataloader()
     ready = [loader.step(number) for number in range(steps)]
     start, total = 0.0, torch.zeros(())
@@ -38,7 +37,7 @@ def bare(training: Training, steps: int) -> tuple[float, float]:
             total.backward()
         drop_zeros(model.trunk.part_time())
         learning = [p for p in model.parameters() if p.requires_grad]
-        clip(learning, options.clip_norm, gradient_norm(learning))
+        clip(learning, cfg.trainer.gradient_clip_val, gradient_norm(learning))
         optimizer.step()
         schedule.step()
     return time.perf_counter() - start, float(total.detach())
