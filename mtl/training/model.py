@@ -227,8 +227,9 @@ def shared(first: Task, others: Sequence[Task]) -> dict[str, Any]:
     """
     expected = f"{first.type}"
     try:
-        if all(task.type == first.type for task in others):
+        if all((task.type, task.learns) == (first.type, first.learns) for task in others):
             return first.learned.shared([task.learned for task in others])
+        expected += " that learn alike"
     except ValueError as error:
         expected += f" with {error}"
     names = ", ".join(task.name for task in (first, *others))
