@@ -7,11 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mtl.data.readers.base import Cells, Source, only_names
 from mtl.data.readers.typed import of_dataset, read_rows
 from mtl.errors import DataError, MtlError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 PARQUET = "refs/convert/parquet"
 """The branch where the Hub keeps its own Parquet conversion of a dataset."""
@@ -43,7 +46,7 @@ def parse(text: str, key: str) -> Spec:
     return Spec(**match.groupdict())
 
 
-def load(text: str, key: str, notes: list[str]) -> Mapping[str, Any]:
+def load(text: str, key: str, notes: list[str]) -> Mapping[str, Dataset]:
     """Return a dataset's splits by name; say in `notes` what was used instead of what.
 
     Args:
@@ -81,14 +84,16 @@ def _unreadable(key: str, name: str, problem: Exception) -> DataError:
     )
 
 
-def _load(spec: Spec) -> Mapping[str, Any]:
+def _load(spec: Spec) -> Mapping[str, Dataset]:
     import datasets
 
     if spec.revision == PARQUET:  # There, configurations are folders.
-        options: dict[str, Any] = {"data_dir": spec.config} if spec.config else {}
+        options: dict[str, object] = {"data_dir": spec.config} if spec.config else {}
     else:
         options = {"name": spec.config}
-    loaded: Mapping[str, Any] = datasets.load_dataset(spec.name, revision=spec.revision, **options)
+    loaded: Mapping[str, Dataset] = datasets.load_dataset(
+        spec.name, revision=spec.revision, **options
+    )
     return loaded
 
 
@@ -123,7 +128,7 @@ def converted_configs(name: str) -> list[str]:
     return sorted({file.split("/")[0] for file in files if "/" in file})
 
 
-def cells(source: Source, dataset: Any) -> Iterator[tuple[Source, int, Cells]]:
+def cells(source: Source, dataset: Dataset) -> Iterator[tuple[Source, int, Cells]]:
     """Yield the rows of a split with their numbers from 1; classes become their names.
 
     Raises:
@@ -135,7 +140,7 @@ def cells(source: Source, dataset: Any) -> Iterator[tuple[Source, int, Cells]]:
         yield source, number, row
 
 
-def is_unlabelled(dataset: Any, columns: Sequence[str]) -> bool:
+def is_unlabelled(dataset: Dataset, columns: Sequence[str]) -> bool:
     """Whether a split hides its classes: -1 everywhere in one of `columns`, as in GLUE's tests."""
     hidden = [
         name

@@ -17,6 +17,7 @@ from mtl.data.readers.dotted import cell, names_in, outer
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from datasets import Dataset
 
 BATCH = 1_000
 """Rows that are converted at a time."""
@@ -31,21 +32,25 @@ class Typed:
     """The columns, each followed by those inside it."""
     features: Mapping[str, Any]
     """Types of ``datasets`` by column, where they are known."""
-    batches: Callable[[list[str]], Iterable[Any]]
+    batches: Callable[[list[str]], Iterable[pa.RecordBatch]]
     """Returns the rows, with the named columns or more."""
 
 
 def _typed(
-    schema: pa.Schema, features: Mapping[str, Any], batches: Callable[[list[str]], Iterable[Any]]
+    schema: pa.Schema,
+    features: Mapping[str, Any],
+    batches: Callable[[list[str]], Iterable[pa.RecordBatch]],
 ) -> Typed:
     return Typed(list(schema.names), list(names_in(schema)), features, batches)
 
 
-def of_dataset(dataset: Any) -> Typed:
+def of_dataset(dataset: Dataset) -> Typed:
     """Return the rows of a dataset."""
 
-    def batches(columns: list[str]) -> Iterable[Any]:
-        found: Iterable[Any] = dataset.select_columns(columns).with_format("arrow").iter(BATCH)
+    def batches(columns: list[str]) -> Iterable[pa.RecordBatch]:
+        found: Iterable[pa.RecordBatch] = (
+            dataset.select_columns(columns).with_format("arrow").iter(BATCH)
+        )
         return found
 
     return _typed(dataset.features.arrow_schema, dataset.features, batches)
@@ -57,8 +62,8 @@ def open_parquet(path: Path) -> Typed:
 
     file = pq.ParquetFile(path)
 
-    def batches(columns: list[str]) -> Iterable[Any]:
-        found: Iterable[Any] = file.iter_batches(batch_size=BATCH, columns=columns)
+    def batches(columns: list[str]) -> Iterable[pa.RecordBatch]:
+        found: Iterable[pa.RecordBatch] = file.iter_batches(batch_size=BATCH, columns=columns)
         return found
 
     return _typed(file.schema_arrow, features_of(file.schema_arrow), batches)
@@ -75,7 +80,7 @@ def open_arrow(path: Path) -> Typed:
         mapped.seek(0)
         opened = pa.ipc.open_stream(mapped)
 
-    def batches(columns: list[str]) -> Iterable[Any]:
+    def batches(columns: list[str]) -> Iterable[pa.RecordBatch]:
         count = getattr(opened, "num_record_batches", None)
         for batch in opened if count is None else map(opened.get_batch, range(count)):
             batch.validate(full=True)  # A damaged file may point anywhere.
@@ -149,7 +154,7 @@ def read_rows(
 
 
 def _rows(
-    batches: Iterator[Any], damaged: Callable[[Exception], Exception]
+    batches: Iterator[pa.RecordBatch], damaged: Callable[[Exception], Exception]
 ) -> Iterator[dict[str, Any]]:
     while True:
         try:
@@ -185,7 +190,7 @@ def decoder(feature: Any) -> Callable[[Any], Any]:
     return lambda cells: None if cells is None else [each(cell) for cell in cells]
 
 
-def _same(cell: Any) -> Any:
+def _same(cell: object) -> Any:
     return cell
 
 
