@@ -137,7 +137,7 @@ class MultiTaskModule(L.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=True)
         assert not isinstance(optimizer, list)
         optimizer.zero_grad(set_to_none=True)
-        with cheap_dropout(self.device):
+        with self.pass_context():
             losses = self._add_up(step)
         self._drop_idle_heads(step)
         drop_zeros(self.model.trunk.part_time())
@@ -236,6 +236,10 @@ class MultiTaskModule(L.LightningModule):
         """Seed what dropout draws from, for this pass alone."""
         random = generator(self.cfg.seed, "dropout", step, micro_batch, self.global_rank)
         torch.manual_seed(int(random.integers(2**63 - 1)))
+
+    def pass_context(self) -> AbstractContextManager[None]:
+        """Return what passes run in, forward and backward: the one place of cheap dropout."""
+        return cheap_dropout(self.device)
 
     def without_sync(self) -> AbstractContextManager[None]:
         """Return a context in which ranks do not exchange gradients."""
