@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-import train as script
+from mtl.cli import train as script
 from mtl.config.compose import compose_checked
 from mtl.config.schema import DataConfig
 from mtl.data.sources import load_splits

@@ -26,6 +26,7 @@ from mtl.metrics.names import SCORE, metric_name
 from mtl.reporting.console import note
 from mtl.secrets import hide_secrets
 from mtl.tasks import TaskMetrics
+from mtl.training.balancing import build_balancer
 from mtl.training.contents import FrozenWeights, continue_loops
 from mtl.training.dropout import cheap_dropout
 from mtl.training.finite import (
@@ -72,6 +73,7 @@ class MultiTaskModule(L.LightningModule):
         """The resolved configuration, kept in every checkpoint."""
         self.non_finite = NonFinite(cfg, list(model.tasks))
         weights = {name: task.weight for name, task in model.tasks.items()}
+        self.balance = build_balancer(weights, cfg.balancing)
         self.training_log = TrainingLog(weights, cfg.trainer.log_every_n_steps, steps)
         all_kept = cfg.init is not None or cfg.trainer.strategy not in ("auto", "ddp")
         self.frozen = FrozenWeights(model, kept=all_kept)
@@ -196,11 +198,13 @@ class MultiTaskModule(L.LightningModule):
         """
         logits, zero = self.model.training_pass(micro_batch)
         loss_of_pass = self._nothing() if zero is None else zero
+        parts: dict[str, Tensor] = {}
         for name, found in logits.items():
             part = micro_batch.heads[name]
-            loss = self.model.head(name).loss(found, part.targets, step.denominators[name])
-            loss_of_pass = loss_of_pass + self.model.tasks[name].weight * loss
-            losses[name] = losses.get(name, 0.0) + loss.detach()
+            parts[name] = self.model.head(name).loss(found, part.targets, step.denominators[name])
+            losses[name] = losses.get(name, 0.0) + parts[name].detach()
+        if parts:
+            loss_of_pass = loss_of_pass + self.balance(parts)
         # DDP averages gradients over ranks; the denominators already count all of them.
         return spoil(loss_of_pass * self.trainer.world_size)
 

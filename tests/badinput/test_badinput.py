@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import train as script
+from mtl.cli import train as script
 from tests.badinput import (
     cases_config,
     cases_data,
