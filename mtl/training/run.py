@@ -230,7 +230,7 @@ def _loggers(cfg: Config, run_dir: Path, tasks: list[Task]) -> list[Logger]:
         run_dir,
         config=cfg.model_dump(),
         tasks={t.name: (list(t.own_metrics), set(t.lower_is_better)) for t in tasks},
-        wandb=cfg.logger.wandb.model_dump(),
+        wandb=cfg.logger.wandb,
         sweep=sweep,
         job=job,
     )
