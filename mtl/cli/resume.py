@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -15,6 +14,7 @@ from mtl.cli.folders import release_run_dir
 from mtl.config.compose import checked
 from mtl.config.saved import HYDRA, saved_cfg, saved_config, saved_file
 from mtl.config.schema import Config
+from mtl.config.section import Values
 from mtl.errors import CheckpointError, ConfigError, Problem
 
 AUTO = "auto"
@@ -124,14 +124,14 @@ def begin_again(folder: Path) -> None:
         release_run_dir(folder)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _flat(values: Mapping[str, object], prefix: str = "") -> Values:
+    flat: Values = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            found |= _flat(value, f"{prefix}{key}.")
+            flat |= _flat(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = value
-    return found
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from omegaconf import DictConfig
 
@@ -47,7 +46,7 @@ def called(hydra: DictConfig) -> list[Problem]:
     ]
 
 
-def _leaves(node: Any, where: str) -> Iterator[tuple[str, Any]]:
+def _leaves(node: object, where: str) -> Iterator[tuple[str, object]]:
     if isinstance(node, Mapping):
         for key, value in node.items():
             yield from _leaves(value, f"{where}.{key}")
@@ -58,7 +57,7 @@ def _leaves(node: Any, where: str) -> Iterator[tuple[str, Any]]:
         yield where, node
 
 
-def _harmless(key: str, value: Any) -> bool:
+def _harmless(key: str, value: object) -> bool:
     if value is None:
         return True
     if str(value).startswith(("ext://", "cfg://")):

@@ -146,7 +146,7 @@ def _odd_file(folders: Sequence[Path], error: Exception) -> Problem | str:
     return f"Expected files that Hydra can compose, but got: {_first_line(error)}."
 
 
-def all_text(values: Mapping[Any, Any]) -> bool:
+def all_text(values: Mapping[object, object]) -> bool:
     """Whether all keys of a mapping are texts."""
     return all(isinstance(key, str) for key in values)
 
@@ -181,7 +181,7 @@ def _files(read: Overrides, cfg: DictConfig) -> list[Problem]:
     return problems
 
 
-def is_untyped(task: Any) -> bool:
+def is_untyped(task: object) -> bool:
     """Whether a task has keys, but its type is missing."""
     if not isinstance(task, Mapping | DictConfig):
         return False
@@ -202,7 +202,7 @@ def _add_sweep_file(read: Overrides, cfg: DictConfig, groups: Groups) -> None:
     read.values += more.values
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: str) -> object:
     return yaml.safe_load(text.partition("=")[2])
 
 
@@ -250,7 +250,7 @@ def check_composed(
     """
     _fill_tasks(cfg, known_tasks)
     values, unresolved = to_plain(
-        OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+        OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     )
     tasks = values.get("tasks")
     names = tuple(map(str, tasks)) if isinstance(tasks, dict) else ()

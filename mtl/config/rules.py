@@ -14,6 +14,7 @@ from mtl.errors import Problem, did_you_mean, one_of
 
 if TYPE_CHECKING:
     from mtl.registry import Registry
+    from mtl.tasks.base import TaskTypes
 
 LONGEST_NAME = 50
 NAME = f"letters, digits, `_` and `-`, at most {LONGEST_NAME} of them"
@@ -22,7 +23,7 @@ ID = "id"
 SCORE = "val/score"
 
 
-def broken_rules(config: Config, task_types: Registry[Any], skip: Set[str]) -> list[Problem]:
+def broken_rules(config: Config, task_types: TaskTypes, skip: Set[str]) -> list[Problem]:
     """Return the problem of each rule that does not hold.
 
     Args:
@@ -41,7 +42,7 @@ def broken_rules(config: Config, task_types: Registry[Any], skip: Set[str]) -> l
     return problems + _trainer(config) + _logger(config)
 
 
-def _tasks(tasks: Mapping[str, TaskConfig], task_types: Registry[Any]) -> list[Problem]:
+def _tasks(tasks: Mapping[str, TaskConfig], task_types: TaskTypes) -> list[Problem]:
     if not tasks:
         return [
             Problem("task", "to name at least one task, such as task=ner,sentiment", "it is empty")
@@ -64,7 +65,7 @@ def _untyped(name: str, typed: list[str]) -> Problem:
     return Problem(f"tasks.{name}", expected, "it has none", did_you_mean(name, typed).strip())
 
 
-def _task(key: str, name: str, task: TaskConfig, task_types: Registry[Any]) -> list[Problem]:
+def _task(key: str, name: str, task: TaskConfig, task_types: TaskTypes) -> list[Problem]:
     problems = _data(key, task)
     if not is_name(name):
         problems.append(Problem("tasks", f"to have names of {NAME}", f"got '{name}'"))
@@ -114,7 +115,7 @@ def _data(key: str, task: TaskConfig) -> list[Problem]:
     return problems
 
 
-def _columns(key: str, columns: Mapping[str, Any], roles: list[str]) -> list[Problem]:
+def _columns(key: str, columns: Mapping[str, object], roles: list[str]) -> list[Problem]:
     beside = [f"{key}.{role}" for role in roles]
     wrong = [role for role in columns if role not in roles]
     problems = [unknown_key(f"{key}.{role}", roles, beside, key) for role in wrong]
@@ -125,7 +126,7 @@ def _columns(key: str, columns: Mapping[str, Any], roles: list[str]) -> list[Pro
     return problems
 
 
-def _monitor(config: Config, task_types: Registry[Any]) -> list[Problem]:
+def _monitor(config: Config, task_types: TaskTypes) -> list[Problem]:
     """Check that `monitor` is a metric that this run will have."""
     if config.monitor == SCORE:
         return []
@@ -167,7 +168,11 @@ def _methods(config: Config, skip: Set[str]) -> list[Problem]:
     from mtl.trunk.tuning import TUNINGS
 
     problems = []
-    registries = {"mixing": MIXERS, "balancing": BALANCINGS, "tuning": TUNINGS}
+    registries: dict[str, Registry[Any]] = {
+        "mixing": MIXERS,
+        "balancing": BALANCINGS,
+        "tuning": TUNINGS,
+    }
     for group in sorted(registries.keys() - skip):
         section, registry = getattr(config, group), registries[group]
         if section.name not in registry:

@@ -307,9 +307,10 @@ def dotted_keys(
     return keys
 
 
-def _section_of(hint: Any) -> tuple[type[Section] | None, bool]:
+def _section_of(hint: object) -> tuple[type[Section] | None, bool]:
     """Return the section that an annotation is or maps names to, and whether it maps them."""
     mapped = get_origin(hint) is dict
     inner = get_args(hint)[1] if mapped else hint
-    own = isinstance(inner, type) and issubclass(inner, Section)
-    return (inner, mapped) if own else (None, False)
+    if isinstance(inner, type) and issubclass(inner, Section):
+        return inner, mapped
+    return None, False

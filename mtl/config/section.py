@@ -16,10 +16,11 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from mtl.config.names import unknown_key
 from mtl.errors import ConfigError, Problem, one_of
@@ -31,33 +32,33 @@ MISSING = "???"
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
-def _flag(given: Any) -> Any:
+def _flag(given: object) -> object:
     return _FLAGS.get(given.lower(), given) if isinstance(given, str) else _only(given, bool)
 
 
-def _whole(given: Any) -> Any:
+def _whole(given: object) -> object:
     return int(given) if isinstance(given, str) else _only(given, int)
 
 
-def _number(given: Any) -> float:
-    found = float(given) if isinstance(given, str) else _only(given, int, float)
+def _number(given: object) -> float:
+    found = float(given if isinstance(given, str) else str(_only(given, int, float)))
     if not math.isfinite(found):
         raise ValueError(found)
-    return float(found)
+    return found
 
 
-def _blank(given: Any) -> str:
+def _blank(given: object) -> str:
     return str(given).lower() if isinstance(given, bool) else str(_only(given, int, float, str))
 
 
-def _text(given: Any) -> str:
+def _text(given: object) -> str:
     found = _blank(given)
     if not found.strip():
         raise ValueError(found)
     return found
 
 
-def _only(given: Any, *kinds: type) -> Any:
+def _only(given: object, *kinds: type) -> object:
     """Return a value of one of some types; a truth value is of no other type than its own."""
     if isinstance(given, kinds) and (bool in kinds or not isinstance(given, bool)):
         return given
@@ -90,10 +91,12 @@ class Section(BaseModel):
 
 
 S = TypeVar("S", bound=Section)
+Values = dict[str, Any]
+"""Plain values by key, as YAML and JSON have them."""
 
 
 def check(
-    section: type[S], values: Any, where: str = "", known: Sequence[str] = ()
+    section: type[S], values: object, where: str = "", known: Sequence[str] = ()
 ) -> tuple[S, list[Problem]]:
     """Return a section, with defaults in place of what is wrong, and everything that is wrong.
 
@@ -105,7 +108,7 @@ def check(
     """
     if not isinstance(values, Mapping):
         return section(), [Problem(where, "to be a group of keys", f"got {shown(values)}")]
-    given = _given(values)
+    given: Values = {str(k): _given(v) for k, v in values.items() if not _is_missing(v)}
     problems: list[Problem] = []
     while True:
         try:
@@ -114,33 +117,35 @@ def check(
             wrong = error.errors(include_url=False)
             problems += [_problem(section, found, where, known) for found in wrong]
             if any(found["type"] == "missing" for found in wrong):
-                return section.model_construct(**given), problems
+                return cast(S, section.model_construct(**given)), problems
             for found in wrong:
                 _drop(given, found["loc"])
 
 
-def _given(values: Any) -> Any:
+def _given(values: object) -> object:
     """Return a copy without what is missing, so that its default stands in."""
     if isinstance(values, Mapping):
         return {str(k): _given(v) for k, v in values.items() if not _is_missing(v)}
     return [_given(v) for v in values] if isinstance(values, list | tuple) else values
 
 
-def _is_missing(value: Any) -> bool:
+def _is_missing(value: object) -> bool:
     return isinstance(value, str) and value == MISSING
 
 
-def _drop(given: Any, loc: tuple[int | str, ...]) -> None:
+def _drop(given: Values, loc: tuple[int | str, ...]) -> None:
     """Take a wrong value out of its mapping; the whole list where it is of one."""
-    parent, key = given, loc[0]
-    for part in loc[1:]:
+    parent, (key, *parts) = given, map(str, loc)
+    for part in parts:
         if not isinstance(parent[key], dict) or part not in parent[key]:
             break
         parent, key = parent[key], part
     parent.pop(key, None)
 
 
-def _problem(section: type[Section], found: Any, where: str, known: Sequence[str]) -> Problem:
+def _problem(
+    section: type[Section], found: ErrorDetails, where: str, known: Sequence[str]
+) -> Problem:
     """Return pydantic's error as a problem of ours."""
     path = _path(found["loc"])
     key = f"{where}.{path}" if where else path
@@ -157,7 +162,7 @@ def _problem(section: type[Section], found: Any, where: str, known: Sequence[str
     return Problem(key, f"to be {_phrase(hint, limits)}", f"got {shown(found['input'])}")
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Return a value as a message shows it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
@@ -166,7 +171,7 @@ def shown(value: Any) -> str:
     return "a group of keys" if isinstance(value, Mapping) else str(value)
 
 
-def _named(value: Any) -> Any:
+def _named(value: object) -> object:
     return str(value).lower() if isinstance(value, bool) else value
 
 
@@ -178,9 +183,9 @@ def _path(loc: Sequence[int | str]) -> str:
     return text.removeprefix(".")
 
 
-def _field(section: Any, loc: Sequence[int | str]) -> Any:
+def _field(section: object, loc: Sequence[int | str]) -> object:
     """Return the annotation at a place: a :class:`FieldInfo` where a section has it."""
-    hint: Any = section
+    hint = section
     for part in loc:
         plain, _ = _plain(hint)
         fields = getattr(plain, "model_fields", None)
@@ -193,11 +198,12 @@ def _field(section: Any, loc: Sequence[int | str]) -> Any:
     return hint
 
 
-def _plain(hint: Any) -> tuple[Any, list[Any]]:
+def _plain(hint: object) -> tuple[object, list[object]]:
     """Return an annotation without its limits and its None, and the limits."""
-    limits: list[Any] = []
+    limits: list[object] = []
     if isinstance(hint, FieldInfo):
-        hint, limits = hint.annotation, list(hint.metadata)
+        limits = list(hint.metadata)
+        hint = hint.annotation
     while True:
         if get_origin(hint) is Annotated:
             hint, *more = get_args(hint)
@@ -209,7 +215,7 @@ def _plain(hint: Any) -> tuple[Any, list[Any]]:
             return hint, limits
 
 
-def _phrase(hint: Any, limits: Sequence[Any]) -> str:
+def _phrase(hint: object, limits: Sequence[object]) -> str:
     """Return what a field takes in words, such as ``a number at least 0 and below 1``."""
     bound = {
         name: getattr(limit, name)
@@ -227,7 +233,7 @@ def _phrase(hint: Any, limits: Sequence[Any]) -> str:
     return f"{kind} {' and '.join(parts)}".rstrip()
 
 
-def read(section: type[S], values: Any, where: str = "") -> S:
+def read(section: type[S], values: object, where: str = "") -> S:
     """Return a section of plain values.
 
     Raises:

@@ -51,7 +51,7 @@ def cache_folder(chosen: str | Path | None = None) -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "mtl"
 
 
-def cache_key(content: Mapping[str, Any]) -> str:
+def cache_key(content: Mapping[str, object]) -> str:
     """Return the name of an entry: a hash of what it follows from, as JSON."""
     text = json.dumps(content, sort_keys=True, default=repr)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -106,7 +106,7 @@ class Cache:
         return beside
 
     def publish(
-        self, beside: Path, key: str, columns: Mapping[str, Column], about: Mapping[str, Any]
+        self, beside: Path, key: str, columns: Mapping[str, Column], about: Mapping[str, object]
     ) -> Path:
         """Give a filled folder its name; returns its place.
 

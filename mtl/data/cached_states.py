@@ -13,7 +13,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -133,9 +132,9 @@ class StateWriter:
 class States:
     """The states of an entry that :class:`StateWriter` wrote."""
 
-    def __init__(self, columns: Mapping[str, Array], about: Mapping[str, Any]) -> None:
+    def __init__(self, columns: Mapping[str, Array], about: Mapping[str, object]) -> None:
         self._rows = columns[STATES]
-        self.dtype = DTYPES[about["dtype"]]
+        self.dtype = DTYPES[str(about["dtype"])]
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -91,7 +91,7 @@ class ColumnWriter:
         self.add(name, np.concatenate(lists))
 
 
-def seal(folder: Path, columns: Mapping[str, Column], about: Mapping[str, Any]) -> None:
+def seal(folder: Path, columns: Mapping[str, Column], about: Mapping[str, object]) -> None:
     """Write what a folder's columns are, with their checksums, and flush all to the disk.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 import lightning as L
 import numpy as np
@@ -18,9 +18,10 @@ from mtl.data.loaders import EvalLoader, TrainLoader, Writes
 from mtl.data.mixing import Mixer
 from mtl.data.plan import Planner, TaskTable, masses
 from mtl.data.store import ExampleStore
-from mtl.types import Step
+from mtl.types import MicroBatch, Step, WriteBatch
 
 Stores = list[ExampleStore]
+Batch = TypeVar("Batch", Step, MicroBatch, WriteBatch)
 
 
 class MultiTaskData(L.LightningDataModule):
@@ -150,8 +151,8 @@ class MultiTaskData(L.LightningDataModule):
         )
 
     def transfer_batch_to_device(
-        self, batch: Any, device: torch.device, dataloader_idx: int
-    ) -> Any:
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
         """Move a step or a pass to `device`."""
         del dataloader_idx
         return batch.to(device, non_blocking=True)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 
@@ -94,7 +94,7 @@ class MappedExamples(Sequence[Encoded]):
     def __len__(self) -> int:
         return len(self._numbers["mass"])
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return MappedExamples, (self.folder,)
 
     @overload

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from mtl.data.readers.base import Cells, Source, check_columns, only_names
-from mtl.data.readers.dotted import cell, names_in, outer
-from mtl.data.readers.features import named_decoders
+from mtl.data.readers.base import Cells, Source, only_names
+from mtl.data.readers.typed import of_dataset, read_rows
 from mtl.errors import DataError, MtlError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 PARQUET = "refs/convert/parquet"
 """The branch where the Hub keeps its own Parquet conversion of a dataset."""
@@ -43,7 +46,7 @@ def parse(text: str, key: str) -> Spec:
     return Spec(**match.groupdict())
 
 
-def load(text: str, key: str, notes: list[str]) -> Mapping[str, Any]:
+def load(text: str, key: str, notes: list[str]) -> Mapping[str, Dataset]:
     """Return a dataset's splits by name; say in `notes` what was used instead of what.
 
     Args:
@@ -66,11 +69,7 @@ def load(text: str, key: str, notes: list[str]) -> Mapping[str, Any]:
     except MtlError:
         raise
     except Exception as problem:
-        reason = " ".join(f"{type(problem).__name__}: {problem}".split())[:400]
-        raise DataError(
-            f"{key}: Expected a dataset that can be loaded, but 'hub:{text}' failed: "
-            f"{reason.rstrip('.')}."
-        ) from problem
+        raise _unreadable(key, f"hub:{text}", problem) from problem
     notes.append(
         f"{key}: '{spec.name}' is a loading script, which `datasets` no longer runs; "
         f"the Hub's Parquet conversion ({PARQUET}) is used instead."
@@ -78,14 +77,23 @@ def load(text: str, key: str, notes: list[str]) -> Mapping[str, Any]:
     return found
 
 
-def _load(spec: Spec) -> Mapping[str, Any]:
+def _unreadable(key: str, name: str, problem: Exception) -> DataError:
+    reason = " ".join(f"{type(problem).__name__}: {problem}".split())[:400].rstrip(".")
+    return DataError(
+        f"{key}: Expected a dataset that can be loaded, but '{name}' failed: {reason}."
+    )
+
+
+def _load(spec: Spec) -> Mapping[str, Dataset]:
     import datasets
 
     if spec.revision == PARQUET:  # There, configurations are folders.
-        options: dict[str, Any] = {"data_dir": spec.config} if spec.config else {}
+        options: dict[str, object] = {"data_dir": spec.config} if spec.config else {}
     else:
         options = {"name": spec.config}
-    loaded: Mapping[str, Any] = datasets.load_dataset(spec.name, revision=spec.revision, **options)
+    loaded: Mapping[str, Dataset] = datasets.load_dataset(
+        spec.name, revision=spec.revision, **options
+    )
     return loaded
 
 
@@ -120,26 +128,19 @@ def converted_configs(name: str) -> list[str]:
     return sorted({file.split("/")[0] for file in files if "/" in file})
 
 
-def cells(source: Source, dataset: Any) -> Iterator[tuple[Source, int, Cells]]:
+def cells(source: Source, dataset: Dataset) -> Iterator[tuple[Source, int, Cells]]:
     """Yield the rows of a split with their numbers from 1; classes become their names.
 
     Raises:
-        DataError: If a needed column is not there.
+        DataError: If a needed column is not there, or the split cannot be read.
     """
     only_names(source)
-    known = list(names_in(dataset.features.arrow_schema))
-    check_columns(source, 0, known)
-    names = [str(column) for column in source.wanted if column in known]
-    decode = named_decoders(dataset.features, names)
-    columns = list(dict.fromkeys(outer(name, dataset.column_names) for name in names))
-    for number, row in enumerate(dataset.select_columns(columns), start=1):
-        try:
-            yield source, number, {name: decode[name](cell(row, name)) for name in names}
-        except ValueError as problem:
-            source.reject(number, str(problem), row)
+    damaged = partial(_unreadable, f"{source.section}.source", str(source.path))
+    for number, row in read_rows(source, of_dataset(dataset), damaged):
+        yield source, number, row
 
 
-def is_unlabelled(dataset: Any, columns: Sequence[str]) -> bool:
+def is_unlabelled(dataset: Dataset, columns: Sequence[str]) -> bool:
     """Whether a split hides its classes: -1 everywhere in one of `columns`, as in GLUE's tests."""
     hidden = [
         name

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mtl.config.schema import DataConfig
 from mtl.data import hub
@@ -17,6 +17,9 @@ from mtl.data.readers.split import Check, choose_roles, collect
 from mtl.data.rows import BadRows, Role, Rows
 from mtl.errors import ConfigError, DataError, did_you_mean, one_of
 from mtl.registry import Registry
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 SPLITS = ("train", "validation", "test")
 CODE = (".py", ".pyc", ".pkl", ".pickle")
@@ -186,7 +189,7 @@ def open_hub(task: Task, name: str) -> Opened:
     return opened
 
 
-def _read_hub(task: Task, split: str, title: str, dataset: Any) -> Rows:
+def _read_hub(task: Task, split: str, title: str, dataset: Dataset) -> Rows:
     roles = choose_roles(task.roles, task.columns, "all", task.section)
     columns = {role.name: task.columns[role.name] for role in roles}
     source = Source(

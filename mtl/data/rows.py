@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from mtl.data.value_types import VALUE_TYPES
 from mtl.errors import ConfigError, DataError, one_of
@@ -71,7 +72,7 @@ class Reject:
     file: str
     line: int
     reason: str
-    raw: Any
+    raw: object
 
 
 @dataclass
@@ -95,7 +96,7 @@ class BadRows:
         return len(self.rejects)
 
     def reject(
-        self, file: str | Path, line: int, reason: str, raw: Any, advice: str | None = None
+        self, file: str | Path, line: int, reason: str, raw: object, advice: str | None = None
     ) -> None:
         """File a bad row.
 
@@ -156,7 +157,7 @@ class Rows(Sequence["Row"]):
         self,
         table: pa.Table,
         records: Iterable[str] = (),
-        indices: np.ndarray[Any, np.dtype[np.int64]] | None = None,
+        indices: npt.NDArray[np.int64] | None = None,
         path: Path | None = None,
     ) -> None:
         self.table = table
@@ -223,7 +224,7 @@ class Rows(Sequence["Row"]):
     def __repr__(self) -> str:
         return f"Rows({len(self)} rows of {', '.join(self.roles)})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         if self.path is None:
             return Rows, (self.table, self.records, self._indices)
         return _mapped_rows, (self.path, self.table.column_names, self.records, self._indices)
@@ -248,7 +249,7 @@ class Rows(Sequence["Row"]):
                 found = value.as_py()
                 yield parse(found) if parse and found is not None else found
 
-    def select(self, indices: Sequence[int] | np.ndarray[Any, Any]) -> Rows:
+    def select(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Rows:
         """Return the rows at `indices`, without copying them."""
         chosen = np.asarray(indices, dtype=np.int64)
         if self._indices is not None:
@@ -265,13 +266,13 @@ class Rows(Sequence["Row"]):
 class _Hashing(io.RawIOBase):
     """A file that is written into a hash and nowhere else."""
 
-    def __init__(self, into: Any) -> None:
+    def __init__(self, into: hashlib.blake2b) -> None:
         self.into = into
 
     def writable(self) -> bool:
         return True
 
-    def write(self, data: Any) -> int:
+    def write(self, data: bytes) -> int:  # type: ignore[override]
         self.into.update(data)
         return len(data)
 
@@ -283,5 +284,7 @@ def map_table(path: Path) -> pa.Table:
     return pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
 
 
-def _mapped_rows(path: Path, names: list[str], records: Iterable[str], indices: Any) -> Rows:
+def _mapped_rows(
+    path: Path, names: list[str], records: Iterable[str], indices: npt.NDArray[np.int64] | None
+) -> Rows:
     return Rows(map_table(path).select(names), records, indices, path)

@@ -38,18 +38,18 @@ def _value_type(name: str, storage: Storage) -> Callable[[Converter], Converter]
     return add
 
 
-def show(cell: Any, limit: int = 60) -> str:
+def show(cell: object, limit: int = 60) -> str:
     """Return a cell as it appears in a message: one line, cut to `limit` characters."""
     text = repr(cell)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _unexpected(wanted: str, cell: Any) -> ValueError:
+def _unexpected(wanted: str, cell: object) -> ValueError:
     return ValueError(f"Expected {wanted}, but got {show(cell)}")
 
 
 @_value_type("text", "string")
-def to_text(cell: Any) -> str | None:
+def to_text(cell: object) -> str | None:
     """Return a string as it stands; white space alone is empty. Sentences in a list are joined."""
     if isinstance(cell, list) and cell and all(isinstance(item, str) for item in cell):
         cell = " ".join(item.strip() for item in cell)
@@ -70,7 +70,7 @@ def _whole(text: str) -> str:
 
 
 @_value_type("label", "string")
-def to_label(cell: Any) -> str | None:
+def to_label(cell: object) -> str | None:
     """Return a name: a stripped string, a truth value, or a whole number."""
     if isinstance(cell, bool):
         return str(cell).lower()
@@ -84,12 +84,12 @@ def to_label(cell: Any) -> str | None:
 
 
 @_value_type("number", "number")
-def to_number(cell: Any) -> float | None:
+def to_number(cell: object) -> float | None:
     """Return a finite number; digits in a string count."""
     if isinstance(cell, str) and not cell.strip():
         return None
     try:
-        value = math.nan if isinstance(cell, bool) else float(cell)
+        value = math.nan if isinstance(cell, bool) else float(cell)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value):
@@ -105,7 +105,7 @@ def _json_list(cell: str) -> list[Any] | None:
     return value if isinstance(value, list) else None
 
 
-def _listed(cell: Any, split: Callable[[str], list[str]]) -> Any:
+def _listed(cell: object, split: Callable[[str], list[str]]) -> Any:
     """Return the list in a cell such as ``["EU", "rejects"]``, or the parts of a plain string."""
     if not isinstance(cell, str):
         return cell
@@ -116,7 +116,7 @@ def _listed(cell: Any, split: Callable[[str], list[str]]) -> Any:
     return split(cell) if value is None else value
 
 
-def _items(cell: Any, wanted: str, convert: Converter) -> list[Any]:
+def _items(cell: object, wanted: str, convert: Converter) -> list[Any]:
     if not isinstance(cell, list | tuple):
         raise _unexpected(wanted, cell)
     values = []
@@ -131,7 +131,7 @@ def _items(cell: Any, wanted: str, convert: Converter) -> list[Any]:
     return values
 
 
-def _word(cell: Any) -> str | None:
+def _word(cell: object) -> str | None:
     # A word of white space (a no-break space, say) does occur in real corpora; "" does not.
     if not isinstance(cell, str):
         raise _unexpected("a word", cell)
@@ -139,13 +139,13 @@ def _word(cell: Any) -> str | None:
 
 
 @_value_type("tokens", "strings")
-def to_tokens(cell: Any) -> list[str] | None:
+def to_tokens(cell: object) -> list[str] | None:
     """Return a list of words; a string is split on white space, or parsed if it is a JSON list."""
     return _items(_listed(cell, str.split), "a list of words", _word) or None
 
 
 @_value_type("tags", "strings")
-def to_tags(cell: Any) -> list[str] | None:
+def to_tags(cell: object) -> list[str] | None:
     """Return a list of labels, one a word; strings as for ``tokens``."""
     return _items(_listed(cell, str.split), "a list of labels", to_label) or None
 
@@ -156,14 +156,14 @@ def _split_names(cell: str) -> list[str]:
 
 
 @_value_type("labels", "strings")
-def to_labels(cell: Any) -> list[str]:
+def to_labels(cell: object) -> list[str]:
     """Return a set of labels as a list, possibly empty; a string is split on ``|``, else ``,``."""
     names = _items(_listed(cell, _split_names), "a list of labels", to_label)
     return list(dict.fromkeys(names))
 
 
 @_value_type("texts", "strings")
-def to_texts(cell: Any) -> list[str] | None:
+def to_texts(cell: object) -> list[str] | None:
     """Return a list of texts; a string is a list of one, or parsed if it is a JSON list."""
     if isinstance(cell, str):
         cell = (_json_list(cell) or [cell]) if cell.strip() else []
@@ -171,7 +171,7 @@ def to_texts(cell: Any) -> list[str] | None:
 
 
 @_value_type("record", "json")
-def to_record(cell: Any) -> Any:
+def to_record(cell: object) -> Any:
     """Return any JSON value as it stands."""
     return cell
 
@@ -180,7 +180,7 @@ _STARTS = ("start", "answer_start")
 
 
 @_value_type("answers", "json")
-def to_answers(cell: Any) -> list[dict[str, Any]]:
+def to_answers(cell: object) -> list[dict[str, Any]]:
     """Return answers as ``[{"text": …, "start": … or None}]``; none is a question without one.
 
     A cell is one answer, a list of them (strings, or objects with ``text`` and maybe ``start`` or
@@ -223,7 +223,7 @@ def _in_pairs(cell: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"text": t, "start": s} for t, s in zip(texts, starts, strict=True)]
 
 
-def _answer(item: Any) -> dict[str, Any]:
+def _answer(item: object) -> dict[str, Any]:
     given = {"text": item} if isinstance(item, str) else item
     if not isinstance(given, dict) or not isinstance(given.get("text"), str):
         raise _unexpected("an answer (text, or an object with `text`)", item)
@@ -231,7 +231,7 @@ def _answer(item: Any) -> dict[str, Any]:
     return {"text": _whole(given["text"]), "start": to_start(start)}
 
 
-def to_start(value: Any) -> int | None:
+def to_start(value: object) -> int | None:
     """Return the place of an answer's first character; digits in a string count, blanks do not.
 
     Raises:

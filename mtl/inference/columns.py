@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mtl.data.readers.arrow import open_arrow
 from mtl.data.readers.base import Column, Source
-from mtl.data.readers.dotted import keys_in, names_in
+from mtl.data.readers.dotted import keys_in
 from mtl.data.readers.nested import MARK
 from mtl.data.readers.squad import CELLS
 from mtl.data.readers.text import lines, whole
+from mtl.data.readers.typed import column_names
 from mtl.data.rows import Role
 from mtl.errors import ConfigError
 
@@ -104,31 +105,12 @@ def _nested(value: dict[str, Any]) -> list[str]:
     return [f"{k}{MARK}{key}" for k, v in firsts.items() if isinstance(v, dict) for key in v]
 
 
-def _parquet(source: Source) -> list[str]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return list(names_in(pq.read_schema(source.path)))
-    except (pa.ArrowInvalid, OSError):
-        return []
-
-
-def _arrow(source: Source) -> list[str]:
-    import pyarrow as pa
-
-    try:
-        return list(names_in(open_arrow(source.path).schema))
-    except (pa.ArrowException, OSError, ValueError):
-        return []
-
-
 _PEEKS: dict[str, Callable[[Source], list[str]]] = {
     "csv": _cells(","),
     "tsv": _cells("\t"),
     "jsonl": lambda source: _keys(_first(source)),
     "json": lambda source: _keys(_first(source)) or _keys(whole(source)),
-    "parquet": _parquet,
-    "arrow": _arrow,
+    "parquet": partial(column_names, "parquet"),
+    "arrow": partial(column_names, "arrow"),
     "squad": lambda source: list(CELLS),
 }

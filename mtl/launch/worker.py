@@ -11,8 +11,8 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from mtl.config.section import Values
 from mtl.errors import EXIT_CODE, Interrupted, MtlError
 from mtl.launch.reports import CRASH, DONE, JOB, Report, log_file, read_reports, write_report
 
@@ -22,7 +22,7 @@ LOOK = 0.2
 GRACE = 10.0
 """Seconds that the first process has, after a signal, to finish what only it writes."""
 
-Train = Callable[[dict[str, Any], Path], object]
+Train = Callable[[Values, Path], object]
 
 
 def work(folder: Path, train: Train) -> int:
@@ -64,7 +64,7 @@ def restarted() -> bool:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
-def _train(train: Train, config: dict[str, Any], run_dir: Path) -> tuple[int, Report | None]:
+def _train(train: Train, config: Values, run_dir: Path) -> tuple[int, Report | None]:
     """Return the exit code, and what to write down."""
     try:
         train(config, run_dir)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 HEADS = ("classifier", "seq_classif", "qa_", "summary")
 """How the rates of heads begin that a trunk does not have."""
 
 
-def active_dropout(model: Any) -> str | None:
+def active_dropout(model: PreTrainedModel) -> str | None:
     """Return the first setting that makes passes in training random, as ``key=rate``.
 
     Args:

@@ -13,13 +13,16 @@ On a GPU many small attentions are slower than one with a mask; this is for CPUs
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from mtl.trunk.masks import additive, visible
 from mtl.types import TrunkBatch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 NAME = "mtl_blocks"
 """What transformers knows this attention by."""
@@ -136,7 +139,9 @@ def _block(
     return Block(size, additive(seen, dtype), causal=False)
 
 
-def attend_in_blocks(model: Any, blocks: list[Block], arguments: dict[str, Any]) -> Tensor:
+def attend_in_blocks(
+    model: PreTrainedModel, blocks: list[Block], arguments: dict[str, object]
+) -> Tensor:
     """Run a model that :func:`let_attend` was told of on one row of blocks; returns (N, D).
 
     Args:
@@ -149,7 +154,7 @@ def attend_in_blocks(model: Any, blocks: list[Block], arguments: dict[str, Any])
     return states[0]
 
 
-def let_attend(model: Any) -> bool:
+def let_attend(model: PreTrainedModel) -> bool:
     """Let a model attend in blocks where a pass has them; returns whether it can.
 
     Only where its attention is PyTorch's fused one, through transformers' interface.
@@ -174,7 +179,7 @@ def attend(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    **options: Any,
+    **options: object,
 ) -> tuple[Tensor, None]:
     """Do what transformers' `sdpa` does, in blocks where the mask carries them.
 

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from mtl.trunk.recall import Recalled, empty_cache, fill
 from mtl.trunk.text import end_id, pad_id
 from mtl.trunk.trunk import Trunk
 from mtl.types import IntArray
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass
@@ -144,13 +147,13 @@ def _processors(decoding: Decoding, start: int) -> list[Any]:
 
 def _read_both(
     trunk: Trunk, prompts: Sequence[Prompt], decoding: Decoding, read: Sequence[Recalled] | None
-) -> tuple[dict[str, Any], int]:
+) -> tuple[dict[str, object], int]:
     """Return arguments for an encoder-decoder; every branch is its start token."""
     del decoding, read
     device, pad = _device(trunk), pad_id(trunk.tokenizer)
     documents, mask = _padded([p.document for p in prompts], pad, left=False)
     branches, _ = _padded([p.branch for p in prompts], pad, left=True)
-    arguments = {
+    arguments: dict[str, object] = {
         "input_ids": documents.to(device),
         "attention_mask": mask.to(device),
         "decoder_input_ids": branches.to(device),
@@ -160,12 +163,12 @@ def _read_both(
 
 def _read_one(
     trunk: Trunk, prompts: Sequence[Prompt], decoding: Decoding, read: Sequence[Recalled] | None
-) -> tuple[dict[str, Any], int]:
+) -> tuple[dict[str, object], int]:
     """Return arguments for a decoder: rows padded on the left, whatever its tokenizer does."""
     device, pad = _device(trunk), pad_id(trunk.tokenizer)
     joined = [np.concatenate([p.document, p.branch]) for p in prompts]
     ids, mask = _padded(joined, pad, left=True)
-    arguments: dict[str, Any] = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
+    arguments: dict[str, object] = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
     if any(p.bidirectional for p in prompts):
         arguments["past_key_values"] = _prefix(trunk, prompts, ids.shape[1], decoding)
     elif read is not None:
@@ -250,7 +253,7 @@ def _device(trunk: Trunk) -> torch.device:
 
 
 @contextlib.contextmanager
-def _projecting(model: Any, projection: nn.Module | None) -> Iterator[None]:
+def _projecting(model: PreTrainedModel, projection: nn.Module | None) -> Iterator[None]:
     """Let a model score its vocabulary with other weights for a while."""
     own = model.get_output_embeddings()
     if projection is not None:

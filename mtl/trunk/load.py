@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -16,6 +16,9 @@ from mtl.registry import Registry
 from mtl.trunk.probe import probe
 from mtl.trunk.safety import CODE, check_config, check_folder, wants_code
 from mtl.trunk.trunk import Architecture, Capabilities, Trunk
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +90,7 @@ def load_trunk(
     return trunk
 
 
-def _start(model: Any) -> int | None:
+def _start(model: PreTrainedModel) -> int | None:
     """Return the token that the decoder of an encoder-decoder begins with."""
     for key in ("decoder_start_token_id", "pad_token_id", "bos_token_id"):
         for place in (model.config, getattr(model, "generation_config", None)):
@@ -97,14 +100,16 @@ def _start(model: Any) -> int | None:
     return None
 
 
-def _decode_as_told(model: Any) -> None:
+def _decode_as_told(model: PreTrainedModel) -> None:
     """Forget how a model was last used to write: what a task does not ask for is not done."""
     from transformers import GenerationConfig
 
     model.generation_config = GenerationConfig()
 
 
-def _check_vocabulary(path: str | None, config: Any, tokenizer: Any) -> None:
+def _check_vocabulary(
+    path: str | None, config: PretrainedConfig, tokenizer: PreTrainedTokenizerFast
+) -> None:
     """Refuse a tokenizer of another model; tokens that were added to it later may be unknown."""
     rows, pieces = getattr(config, "vocab_size", None), tokenizer.vocab_size
     if isinstance(rows, int) and pieces > rows:
@@ -114,7 +119,7 @@ def _check_vocabulary(path: str | None, config: Any, tokenizer: Any) -> None:
         )
 
 
-def _checkpoint_activations(model: Any) -> None:
+def _checkpoint_activations(model: PreTrainedModel) -> None:
     if not model.supports_gradient_checkpointing:
         raise ConfigError(
             f"Expected `trunk.gradient_checkpointing` to be false, but got true: "
@@ -125,7 +130,7 @@ def _checkpoint_activations(model: Any) -> None:
     (newer or model.gradient_checkpointing_enable)()
 
 
-def architecture_of(config: Any) -> Architecture:
+def architecture_of(config: PretrainedConfig) -> Architecture:
     """Return ``decoder``, ``encoder`` or ``encoder-decoder`` for a model's configuration."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
@@ -157,7 +162,7 @@ def document_limit(trunk: Trunk, asked: int | None) -> int:
     return asked or min(limit, 512)
 
 
-def override_dropout(config: Any, rate: float | None) -> None:
+def override_dropout(config: PretrainedConfig, rate: float | None) -> None:
     """Set every dropout rate of a model's configuration to `rate`, unless it is None."""
     if rate is None:
         return
@@ -176,7 +181,7 @@ def build_hf(
     revision: str | None = None,
     trust_remote_code: bool = False,
     writes: bool = False,
-) -> tuple[nn.Module, Any]:
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """Load any model that AutoModel knows, from the Hub or a folder."""
     from transformers import AutoConfig, AutoTokenizer
 
@@ -219,7 +224,7 @@ def build_hf(
     return model, tokenizer
 
 
-def _family(config: Any, writes: bool) -> Any:
+def _family(config: PretrainedConfig, writes: bool) -> Any:
     """Return transformers' class for a kind of model, with its output layer if that is wanted."""
     from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
@@ -247,8 +252,8 @@ class NoModel(ConfigError):
 
 @BUILDERS.register("tiny")
 def build_tiny(
-    path: str | None, *, pretrained: bool, dropout: float | None, writes: bool = False, **_: Any
-) -> tuple[nn.Module, Any]:
+    path: str | None, *, pretrained: bool, dropout: float | None, writes: bool = False, **_: object
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """Build the bundled small decoder; `path` replaces its folder."""
     folder = Path(path) if path else BUNDLED / "tiny"
     has_weights = (folder / "model.safetensors").is_file()
@@ -299,7 +304,7 @@ def _safetensors(path: str) -> bool | None:
     return True if Path(path).is_dir() else None
 
 
-def _capabilities(model: Any) -> Capabilities:
+def _capabilities(model: PreTrainedModel) -> Capabilities:
     config = model.config
     layer_types = getattr(config, "layer_types", None) or []
     padding = _position_padding(model)
@@ -314,7 +319,7 @@ def _capabilities(model: Any) -> Capabilities:
     )
 
 
-def _window(config: Any, layer_types: Sequence[str]) -> int | None:
+def _window(config: PretrainedConfig, layer_types: Sequence[str]) -> int | None:
     """The sliding window, in tokens: one sees less than this many positions away."""
     window = getattr(config, "sliding_window", None)
     unused = getattr(config, "use_sliding_window", True) is False or (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 TOLERANCE = 1e-4
 
@@ -21,7 +24,7 @@ class OutputLayer:
         model: A Hugging Face model with a language-modeling head.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
         self.projection: Any = model.get_output_embeddings()
         self.exact = _equals_its_model(self)
@@ -72,7 +75,7 @@ def _equals_its_model(output: OutputLayer) -> bool:
     return found.shape == wanted.shape and bool((found - wanted).abs().max() <= TOLERANCE * scale)
 
 
-def _states(model: Any, ids: Tensor) -> Tensor:
+def _states(model: PreTrainedModel, ids: Tensor) -> Tensor:
     """Return the states (1, n, D) that the model projects."""
     if not model.config.is_encoder_decoder:
         return model.base_model(input_ids=ids, use_cache=False).last_hidden_state

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from mtl.layout import Unit, build_rows
 from mtl.trunk.blocks import let_attend
 from mtl.trunk.trunk import Capabilities, Trunk
 from mtl.types import IntArray
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +128,7 @@ def _run(trunk: Trunk, row: list[Unit]) -> torch.Tensor:
     return trunk(build_rows([row], 0, bidirectional=bidirectional).batch)
 
 
-def _window(config: Any) -> int:
+def _window(config: PretrainedConfig) -> int:
     """The longest window, of those short enough to fill, that the configuration speaks of."""
     limit = getattr(config, "max_position_embeddings", None)
     longest = min(LONGEST_WINDOW, limit // 2 if isinstance(limit, int) else LONGEST_WINDOW)

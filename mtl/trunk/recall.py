@@ -8,7 +8,7 @@ tokens, N texts, W columns, H heads, D a head's size.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -16,11 +16,14 @@ from torch import Tensor
 
 from mtl.types import Kept
 
+if TYPE_CHECKING:
+    from transformers import Cache, PretrainedConfig
+
 _Layers = list[tuple[Tensor, Tensor]]
 """Keys and values of each layer, (n, H, D) each."""
 
 
-def empty_cache(config: Any) -> Any:
+def empty_cache(config: PretrainedConfig) -> Cache:
     """Return what takes the keys and values of a decoder's pass."""
     from transformers import DynamicCache
 
@@ -41,7 +44,7 @@ class Recall:
     def __init__(self) -> None:
         self._found: dict[tuple[str, int], Recalled] = {}
 
-    def keep(self, cache: Any, unit: Tensor, documents: Sequence[Kept]) -> None:
+    def keep(self, cache: Cache, unit: Tensor, documents: Sequence[Kept]) -> None:
         """Keep some documents of a pass.
 
         Args:
@@ -74,7 +77,7 @@ def _read(states: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return states[rows.to(states.device), :, columns.to(states.device)]
 
 
-def fill(cache: Any, documents: Sequence[Recalled], sizes: Sequence[int], repeats: int) -> None:
+def fill(cache: Cache, documents: Sequence[Recalled], sizes: Sequence[int], repeats: int) -> None:
     """Write the beginnings of documents into an empty cache, to the right of its columns.
 
     Args:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 ADAPTER = "adapter_config.json"
 INDEX = "model.safetensors.index.json"
@@ -51,7 +54,7 @@ def _shards(index: Path) -> Iterator[str]:
     yield from map(str, weights.values())
 
 
-def check_config(config: Any) -> None:
+def check_config(config: PretrainedConfig) -> None:
     """Refuse a configuration whose attention is a kernel that would be fetched and run.
 
     Raises:

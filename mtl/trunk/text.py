@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mtl.errors import ConfigError
 from mtl.types import IntArray
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 
 @dataclass(slots=True)
@@ -72,7 +75,7 @@ class TextEncoder:
 
     def __init__(
         self,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerFast,
         max_length: int,
         stride: int = 64,
         *,
@@ -120,7 +123,7 @@ class TextEncoder:
         self._known.clear()
         self._tokens = 0
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return all that a text's ids and windows follow from, as plain values."""
         return {
             "tokenizer": self.tokenizer.backend_tokenizer.to_str(),
@@ -223,7 +226,7 @@ class TextEncoder:
         return room.argmax(axis=1).astype(np.int32)
 
 
-def special_tokens(tokenizer: Any) -> tuple[IntArray, IntArray]:
+def special_tokens(tokenizer: PreTrainedTokenizerFast) -> tuple[IntArray, IntArray]:
     """Return the ids that `tokenizer` puts before and after a text."""
     bare = tokenizer("a", add_special_tokens=False)["input_ids"]
     full = tokenizer("a", add_special_tokens=True)["input_ids"]
@@ -234,7 +237,7 @@ def special_tokens(tokenizer: Any) -> tuple[IntArray, IntArray]:
     raise AssertionError("special tokens change the text's own tokens")
 
 
-def pair_tokens(tokenizer: Any) -> tuple[IntArray, IntArray, IntArray]:
+def pair_tokens(tokenizer: PreTrainedTokenizerFast) -> tuple[IntArray, IntArray, IntArray]:
     """Return the ids that `tokenizer` puts before, between and after two texts.
 
     A tokenizer that puts nothing between them (GPT-2's kind) gets the tokens of a newline, its
@@ -253,13 +256,13 @@ def pair_tokens(tokenizer: Any) -> tuple[IntArray, IntArray, IntArray]:
     return before, between, after
 
 
-def newline_tokens(tokenizer: Any) -> IntArray:
+def newline_tokens(tokenizer: PreTrainedTokenizerFast) -> IntArray:
     """Return the ids of a line's end, or the end token where a tokenizer sees none in it."""
     ids = tokenizer("\n", add_special_tokens=False)["input_ids"]
     return np.asarray(ids or [tokenizer.eos_token_id or pad_id(tokenizer)], dtype=np.int32)
 
 
-def pad_id(tokenizer: Any) -> int:
+def pad_id(tokenizer: PreTrainedTokenizerFast) -> int:
     """Return an id to fill rows with that is never the end token.
 
     Padding is masked and never read, so any other id will do where the tokenizer has none
@@ -271,13 +274,13 @@ def pad_id(tokenizer: Any) -> int:
     return 0 if end != 0 else 1
 
 
-def end_id(tokenizer: Any) -> int | None:
+def end_id(tokenizer: PreTrainedTokenizerFast) -> int | None:
     """Return the token that ends a text: the end token, or the separator where there is none."""
     end = tokenizer.eos_token_id
     return tokenizer.sep_token_id if end is None else end
 
 
-def byte_level(tokenizer: Any) -> bool:
+def byte_level(tokenizer: PreTrainedTokenizerFast) -> bool:
     """Whether words carry their leading space as part of their first token (GPT-2, RoBERTa)."""
     tokens = tokenizer.convert_ids_to_tokens(
         tokenizer("a b", add_special_tokens=False)["input_ids"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from mtl.trunk.masks import additive, visible
 from mtl.trunk.output import OutputLayer
 from mtl.trunk.text import TextEncoder, pad_id
 from mtl.types import CachedStates, TrunkBatch
+
+if TYPE_CHECKING:
+    from transformers import Cache, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 Architecture = Literal["decoder", "encoder", "encoder-decoder"]
 
@@ -56,16 +59,16 @@ class Trunk(nn.Module):
 
     def __init__(
         self,
-        model: Any,
+        model: PreTrainedModel,
         architecture: Architecture,
         capabilities: Capabilities,
         attention: str,
-        tokenizer: Any,
-        writer: Any = None,
+        tokenizer: PreTrainedTokenizerFast,
+        writer: PreTrainedModel | None = None,
         start: int | None = None,
     ) -> None:
         super().__init__()
-        self.model: Any = model
+        self.model: PreTrainedModel = model
         self.architecture: Architecture = architecture
         self.capabilities = capabilities
         self.attention = attention if architecture == "decoder" else "bidirectional"
@@ -118,7 +121,7 @@ class Trunk(nn.Module):
         )
 
     @property
-    def config(self) -> Any:
+    def config(self) -> PretrainedConfig:
         """The model's own configuration."""
         return self.model.config
 
@@ -127,7 +130,7 @@ class Trunk(nn.Module):
         """Size D of a hidden state."""
         return int(self.config.hidden_size)
 
-    def forward(self, batch: TrunkBatch | CachedStates, cache: Any = None) -> Tensor:
+    def forward(self, batch: TrunkBatch | CachedStates, cache: Cache | None = None) -> Tensor:
         """Return the hidden states of every token, shape (B * T, D), row after row.
 
         Args:
@@ -154,7 +157,7 @@ class Trunk(nn.Module):
         layers = DynamicCache(config=self.config).layers
         return all(type(layer) is DynamicLayer for layer in layers)  # Others forget, or sum up.
 
-    def _run(self, batch: TrunkBatch, cache: Any = None) -> Tensor:
+    def _run(self, batch: TrunkBatch, cache: Cache | None = None) -> Tensor:
         """Run the model, or its encoder; returns (B, T, D)."""
         if self._pays_in_blocks(batch):
             return self._run_in_blocks(batch, cache)
@@ -166,9 +169,9 @@ class Trunk(nn.Module):
         found: Tensor = body(**arguments).last_hidden_state
         return found
 
-    def _arguments(self, batch: TrunkBatch, cache: Any) -> dict[str, Any]:
+    def _arguments(self, batch: TrunkBatch, cache: Cache) -> dict[str, object]:
         """Return what the model's forward takes beside a mask."""
-        arguments: dict[str, Any] = {"input_ids": batch.input_ids}
+        arguments: dict[str, object] = {"input_ids": batch.input_ids}
         if self.capabilities.positions:
             arguments["position_ids"] = batch.position_ids + self.capabilities.position_offset
         if self.architecture == "decoder":
@@ -183,7 +186,7 @@ class Trunk(nn.Module):
             return False
         return bool((batch.unit != 0).any()) or not (batch.plain or _one_document_a_row(batch))
 
-    def _run_in_blocks(self, batch: TrunkBatch, cache: Any) -> Tensor:
+    def _run_in_blocks(self, batch: TrunkBatch, cache: Cache) -> Tensor:
         """Run the model without padding; returns (B, T, D), with zeros where padding is."""
         self._check_direction(batch)
         causal, window = self.architecture == "decoder", self.capabilities.window

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mtl.types import TrunkBatch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,9 @@ def documents_of(batch: TrunkBatch) -> TrunkBatch:
     )
 
 
-def run(model: Any, batch: TrunkBatch, encode: Callable[[TrunkBatch], Tensor], pad: int) -> Tensor:
+def run(
+    model: PreTrainedModel, batch: TrunkBatch, encode: Callable[[TrunkBatch], Tensor], pad: int
+) -> Tensor:
     """Return (B * T, D) states: the encoder's for documents, the decoder's for branches.
 
     Args:

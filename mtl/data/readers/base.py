@@ -51,7 +51,7 @@ class Source:
         required = {role.name for role in self.roles if role.required}
         return [c for r, c in self.columns.items() if r in required and isinstance(c, str)]
 
-    def reject(self, line: int, reason: str, raw: Any, advice: str | None = None) -> None:
+    def reject(self, line: int, reason: str, raw: object, advice: str | None = None) -> None:
         """File a bad row of this file; see :meth:`mtl.data.rows.BadRows.reject`."""
         self.bad_rows.reject(self.path, line, reason, raw, advice)
 

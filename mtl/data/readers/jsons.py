@@ -77,7 +77,7 @@ def _is_lines(source: Source) -> bool:
 
 
 def _object(
-    source: Source, line: int, value: Any, first: bool = False
+    source: Source, line: int, value: object, first: bool = False
 ) -> Iterator[tuple[int, Cells]]:
     """Yield the rows of an object; a column that the `first` one lacks is mapped wrongly."""
     if not isinstance(value, dict):

@@ -17,7 +17,7 @@ from mtl.data.value_types import show
 MARK = "[]."
 
 
-def split_column(column: Any) -> tuple[str, str] | None:
+def split_column(column: object) -> tuple[str, str] | None:
     """Return list and key of a nested column such as ``questions[].question``; else None."""
     outer, mark, inner = str(column).partition(MARK)
     return (outer, inner) if mark and outer and inner else None
@@ -73,7 +73,7 @@ def expand(source: Source, line: int, value: dict[str, Any]) -> Iterator[Cells]:
         yield {**plain, **inner, PLACE: at}
 
 
-def _unfit(item: Any, at: str, keys: list[str]) -> str | None:
+def _unfit(item: object, at: str, keys: list[str]) -> str | None:
     """Return why an element is no row, or None."""
     if not isinstance(item, dict):
         return f"Expected {at} to be an object, but got {show(item)}"

@@ -57,7 +57,7 @@ def make_rows(rows: Iterable[Row], roles: Sequence[Role], limit: int = IN_MEMORY
     return Rows(table.select(filled), set(records) & set(filled), path=spool.path)
 
 
-def _dump(value: Any) -> str:
+def _dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 

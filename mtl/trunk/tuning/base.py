@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -11,12 +11,15 @@ from mtl.errors import ConfigError
 from mtl.registry import Registry
 from mtl.trunk.trunk import Trunk
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 TUNINGS: Registry[Callable[[Trunk, Any], None]] = Registry("tuning.name", "mtl.tuning")
 """Name to a function that marks what learns in a trunk, and adds what the method needs. It is given
 the section ``tuning``, or the method's own options where it is registered with some."""
 
 
-def layer_list(model: Any) -> tuple[nn.Module, nn.ModuleList]:
+def layer_list(model: PreTrainedModel) -> tuple[nn.Module, nn.ModuleList]:
     """Return a transformer's layers, the encoder's if it has one, and the module that owns them.
 
     They are its longest list of modules, of those that stand in no other list.
@@ -27,7 +30,7 @@ def layer_list(model: Any) -> tuple[nn.Module, nn.ModuleList]:
     return _longest(model.get_encoder() if _two_sided(model) else model)
 
 
-def layer_lists(model: Any) -> list[nn.ModuleList]:
+def layer_lists(model: PreTrainedModel) -> list[nn.ModuleList]:
     """Return a transformer's lists of layers: the encoder's and the decoder's where it has both.
 
     Raises:
@@ -37,7 +40,7 @@ def layer_lists(model: Any) -> list[nn.ModuleList]:
     return [_longest(side)[1] for side in sides]
 
 
-def _two_sided(model: Any) -> bool:
+def _two_sided(model: PreTrainedModel) -> bool:
     return bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
 
 

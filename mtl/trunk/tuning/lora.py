@@ -12,7 +12,7 @@ import contextlib
 import difflib
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -21,6 +21,9 @@ from mtl.config.schema import TuningConfig
 from mtl.errors import ConfigError
 from mtl.trunk.trunk import Trunk
 from mtl.trunk.tuning.base import TUNINGS, layer_lists
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 ADAPTER = "default"
 SHOWN = 4
@@ -61,7 +64,7 @@ def lora(trunk: Trunk, options: TuningConfig) -> None:
             parameter.requires_grad_(name.startswith("lora_"))
 
 
-def linear_layers(model: Any) -> dict[str, nn.Module]:
+def linear_layers(model: PreTrainedModel) -> dict[str, nn.Module]:
     """Return the linear layers inside a transformer's blocks, by name.
 
     Embeddings and the output layer stand outside the blocks and are not among them.
