@@ -100,7 +100,7 @@ def describe(
     """Return what ``mtl.json`` holds; see :func:`save_model`."""
     trunk = TrunkDescription(
         architecture=model.trunk.architecture,
-        attention=model.trunk.attention,  # type: ignore[arg-type]
+        attention=model.trunk.attention,
         max_length=encoder.max_length,
         stride=encoder.stride,
         prefix_space=encoder.prefix_space,
@@ -114,7 +114,7 @@ def describe(
             weight=task.weight,
             state=task.state(),
             columns=dict(columns.get(name, {})),
-            attention=attention.get(name, model.trunk.attention),  # type: ignore[arg-type]
+            attention=attention.get(name, model.trunk.attention),
         )
         for name, task in model.tasks.items()
     }
