@@ -63,10 +63,10 @@ class GiveBack(L.Callback):
         self.every = every
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         """Give back what the last steps left, if it is time."""
-        del pl_module, outputs, batch
+        del pl_module
         if trainer.global_step % self.every == 0:
             give_back()
 

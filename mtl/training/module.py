@@ -27,6 +27,7 @@ from mtl.reporting.console import note
 from mtl.secrets import hide_secrets
 from mtl.tasks import TaskMetrics
 from mtl.training.balancing import build_balancer
+from mtl.training.checkpoint import State
 from mtl.training.contents import FrozenWeights, continue_loops
 from mtl.training.dropout import cheap_dropout
 from mtl.training.finite import (
@@ -104,7 +105,7 @@ class MultiTaskModule(L.LightningModule):
         schedule = build_schedule(optimizer, self.cfg.schedule, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: State) -> None:
         """Keep what the tasks learned, the configuration and the latest results; plain data."""
         self.frozen.leave_out(checkpoint["state_dict"])
         self.judge()
@@ -117,7 +118,7 @@ class MultiTaskModule(L.LightningModule):
             "running": self.training_log.state(self.trainer),
         }
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: State) -> None:
         """Take back the results; let a longer run go on where a shorter one ended."""
         found = checkpoint["mtl"]
         self.results.update(found["results"])
