@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from mtl.config.code import called
 from mtl.config.groups import Groups
 from mtl.config.hydra_errors import as_config_error
-from mtl.config.overrides import OPEN, Overrides, for_hydra, in_jobs, read_overrides, unchosen
+from mtl.config.overrides import OPEN, Overrides, first_job, opened, read_overrides, unchosen
 from mtl.config.plain import to_plain
 from mtl.config.rules import broken_rules
 from mtl.config.schema import Config, TaskConfig, dotted_keys
@@ -88,7 +88,7 @@ def compose_checked(
     misspelt = tuple(f"tasks.{name}." for name in read.wrong.get("task", []))
     read.values = [value for value in read.values if not value.key_or_group.startswith(misspelt)]
     try:
-        cfg = _compose(hydra, [*read.choices, *read.hydra, *map(for_hydra, read.values)], folders)
+        cfg = _compose(hydra, [*read.choices, *read.hydra, *map(first_job, read.values)], folders)
     except ConfigError as error:
         raise ConfigError(*read.problems, *error.problems) from error
     if multirun or cfg.hydra.mode == RunMode.MULTIRUN:
@@ -101,7 +101,7 @@ def compose_checked(
     problems += [problem for problem in wrong if not _left_for_jobs(problem, read, config)]
     if problems:
         raise ConfigError(*dict.fromkeys(problems))
-    composed = Composed(config, cfg, in_jobs(overrides), hydra)
+    composed = Composed(config, cfg, [opened(text) for text in overrides], hydra)
     with flag_override(cfg, ["struct", "readonly"], False):
         cfg.hydra.overrides.task = [text.removeprefix("++") for text in composed.jobs]
     return composed
@@ -198,7 +198,7 @@ def _add_sweep_file(read: Overrides, cfg: DictConfig, groups: Groups) -> None:
     read.problems += more.problems
     read.varied |= more.varied
     for value in more.values:
-        OmegaConf.update(cfg, value.key_or_group, _parsed(for_hydra(value)), force_add=True)
+        OmegaConf.update(cfg, value.key_or_group, _parsed(first_job(value)), force_add=True)
     read.values += more.values
 
 

@@ -122,23 +122,23 @@ def read_overrides(overrides: Iterable[str], groups: Groups, multirun: bool) -> 
     return out
 
 
-def for_hydra(override: Override) -> str:
-    """Return a value's override as Hydra takes it, by its first value where a sweep varies it.
+def opened(text: str) -> str:
+    """Return an override of a key with ``++``, unless it is of a key that the files surely have.
 
-    Hydra knows only the keys that the files have; the schema knows all of them, and the keys that
-    no schema knows are to reach it, so that all of them are refused at once.
+    Hydra knows only the keys of its files; a key that no schema knows is to reach the schema, so
+    that all such keys are refused at once.
     """
-    key, text = override.key_or_group, override.input_line or ""
+    key = text.partition("=")[0]
+    known = key in dotted_keys() and not key.startswith("logger.use")
+    return text if known or "." not in key or key.startswith(("+", "~", "hydra")) else f"++{text}"
+
+
+def first_job(override: Override) -> str:
+    """Return an override as the first job of a sweep has it."""
+    text = override.input_line or ""
     if override.is_sweep_override():
         text = f"{override.get_key_element()}={_first_value(override)}"
-    known = key in dotted_keys() and not key.startswith("logger.use")
-    return text if known or text.startswith(("+", "~")) else f"++{text}"
-
-
-def in_jobs(overrides: Iterable[str]) -> list[str]:
-    """Return checked overrides as a sweep's jobs take them; see :func:`for_hydra`."""
-    opened = ("tasks.", "logger.use.", *(f"{group}.options." for group in ONE))
-    return [f"++{text}" if text.startswith(opened) else text for text in overrides]
+    return opened(text)
 
 
 def _first_value(override: Override) -> str:
