@@ -11,7 +11,7 @@ G outputs, D hidden.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -41,7 +41,7 @@ class Encoded:
     `part` and `offset` have shape (N,): part `p` is window `p`, or branch `p - len(documents)`;
     the offset counts tokens inside that part. With `group`, shape (N,), positions of one group
     are averaged into one output; without it every position is an output of its own. Every array
-    of `targets` is concatenated along its first axis when examples are batched.
+    of `targets` and `inputs` is concatenated along its first axis when examples are batched.
     """
 
     documents: list[IntArray]
@@ -52,6 +52,10 @@ class Encoded:
     """What this example adds to the denominator of its task's loss."""
     branches: list[Branch] = field(default_factory=list)
     group: IntArray | None = None
+    inputs: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """What the head reads beside the states."""
+    extra: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """What decoding and scores need of the example; it stays with it, and on the host."""
 
     @property
     def outputs(self) -> int:
@@ -64,6 +68,23 @@ class Encoded:
     def length(self) -> int:
         """Tokens of all windows and branches."""
         return sum(map(len, self.documents)) + sum(len(b.ids) for b in self.branches)
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Examples of one task as decoding and scores see them."""
+
+    encoded: Sequence[Encoded]
+    rows: Sequence[Row]
+    """The row of each example; read when it is asked for."""
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Outputs of each example."""
+        return [example.outputs for example in self.encoded]
 
 
 class _Movable:
@@ -145,6 +166,14 @@ class HeadBatch(_Movable):
     """(N,) the output each position is averaged into."""
     share: Tensor | None = None
     """(N,) one over the number of positions in its group."""
+    inputs: dict[str, Tensor] = field(default_factory=dict)
+    encoded: list[Encoded] = field(default_factory=list)
+    """The examples themselves, on the host."""
+
+    @property
+    def given(self) -> dict[str, Tensor]:
+        """All that a head may look at beside the states: inputs and targets, by name."""
+        return {**self.inputs, **self.targets}
 
     def read(self, hidden: Tensor) -> Tensor:
         """Gather this task's states from `hidden`, shape (B * T, D); returns (G, D)."""

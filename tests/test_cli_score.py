@@ -182,9 +182,9 @@ def test_texts(run: Run, write: Write) -> None:
     ("content", "message"),
     [
         ("", "expected lines of gold and predicted labels, but it is empty"),
-        ("a O O\nb\n", ":2: expected at least 2 columns"),
-        ("a O O\n\nb X O O\n", ":3: expected 3 columns, as in the first line, but got 4"),
-        ("a B-X O\nb NN O\n", ":2: expected an entity label"),
+        ("a O O\nb\n", ":2: Expected at least 2 columns"),
+        ("a O O\n\nb X O O\n", ":3: Expected 3 columns, as in the first line, but got 4"),
+        ("a B-X O\nb NN O\n", ":2: Expected an entity label"),
         (b"a \xff O O\n", "expected UTF-8 text, but byte 2 is not"),
     ],
 )

@@ -19,8 +19,11 @@ from mtl.config.compose import compose_checked
 from mtl.config.schema import DataConfig
 from mtl.data.sources import load_splits
 from mtl.tasks import TASK_TYPES
+from mtl.tasks.base import take
+from mtl.tasks.encode import encode_split
+from mtl.training.evaluation import baseline_scores, higher_is_better
 from mtl.trunk.text import TextEncoder
-from mtl.types import HeadBatch
+from mtl.types import Examples
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = ROOT / "docs" / "adding-a-task.md"
@@ -73,10 +76,9 @@ def count(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_new_task_type_keeps_the_contract(count: Any, tokenizers: dict[str, Any]) -> None:
     rows = [{"text": "two boats " * n, "count": float(n)} for n in (1, 2, 9)]
     task = count("boats", count.Options(), count.HeadOptions(dropout=0.0))
-    task.learn(rows)
-    task.load_state(task.state())
+    take(task, task.learn(rows))
     encoder = TextEncoder(tokenizers["bpe"], 16, 4)
-    tokens = encoder.tokenize([task.document(row) for row in rows])
+    tokens = encoder.tokenize([row["text"] for row in rows])
     examples = [task.encode(r, t, encoder, "causal") for r, t in zip(rows, tokens, strict=True)]
     assert [e.outputs for e in examples] == [1, 1, 1]
     assert len(examples[2].documents) > 1
@@ -86,19 +88,23 @@ def test_new_task_type_keeps_the_contract(count: Any, tokenizers: dict[str, Any]
     logits = head(torch.randn(3, 8, generator=torch.Generator().manual_seed(0)))
     expected = sum((logits[i, 0].exp() - n * logits[i, 0]) for i, n in enumerate((1, 2, 9)))
     assert torch.isclose(head.loss_sum(logits, targets), expected)
-    batch = HeadBatch(torch.arange(3), targets, [0, 1, 2], [1, 1, 1])
-    assert len(task.decode(logits, batch, rows)) == 3
+    assert len(task.decode(logits, Examples(examples, rows))) == 3
     assert task.present(1.6, rows[0]) == {"count": 2, "mean": 1.6}
 
 
-def test_new_task_type_scores(count: Any) -> None:
-    rows = [{"text": "", "count": n} for n in (1.0, 2.0, 9.0)]
+def test_new_task_type_scores(count: Any, tokenizers: dict[str, Any]) -> None:
+    rows = [{"text": "a boat", "count": n} for n in (1.0, 2.0, 9.0)]
     task = count("boats", count.Options(), count.HeadOptions())
-    guess = task.baseline(rows)
-    scores = task.metrics()
-    scores.update([guess(row) for row in rows], rows)
-    assert scores.compute() == {"exact": pytest.approx(1 / 3), "mae": pytest.approx(8 / 3)}
-    assert not task.higher_is_better or task.primary_metric == "exact"
+    store = encode_split(task, rows, TextEncoder(tokenizers["bpe"], 16, 4), "causal")
+    found = baseline_scores(task, store, store)
+    assert found == {"exact": pytest.approx(1 / 3), "mae": pytest.approx(8 / 3)}
+    assert task.primary_metric == "exact"
+    assert higher_is_better(task)
+    assert not higher_is_better(task, "mae")
+
+
+def test_the_example_is_short() -> None:
+    assert block(GUIDE, "python").count("\n") <= 70
 
 
 def test_new_task_type_without_targets(count: Any, tokenizers: dict[str, Any]) -> None:

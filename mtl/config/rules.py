@@ -6,7 +6,6 @@ import codecs
 from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any
 
-from mtl.config.build import build
 from mtl.config.names import unknown_key
 from mtl.config.schema import Config, TaskConfig
 from mtl.config.section import MISSING, check
@@ -72,24 +71,22 @@ def _task(key: str, name: str, task: TaskConfig, task_types: TaskTypes) -> list[
     if task.type not in task_types:
         return [*problems, one_of(f"{key}.type", task.type, task_types)]
     task_type = task_types.get(task.type)
-    for options, given, name in (
-        (task_type.HeadOptions, task.head, "head"),
-        (task_type.Options, task.options, "options"),
-    ):
-        problems += [
-            problem
-            if isinstance(problem, Problem)
-            else Problem(f"{key}.{name}", "to fit its task type", problem)
-            for problem in build(options, given, f"{key}.{name}")[1]
-        ]
+    problems += check(task_type.HeadOptions, task.head, f"{key}.head")[1]
+    problems += check(task_type.Options, task.options, f"{key}.options")[1]
     roles = [*(role.name for role in task_type.roles()), ID]
     problems += _columns(f"{key}.columns", task.columns, roles)
     head = task.head.get("name")
     if isinstance(head, str) and not is_name(head):
         problems.append(Problem(f"{key}.head.name", f"to be {NAME}", f"got '{head}'"))
-    if task.metric is not None and task.metric not in task_type.metric_names:
-        problems.append(one_of(f"{key}.metric", task.metric, task_type.metric_names))
+    metrics = [*task_type.metric_names, *_added(task)]
+    if task.metric is not None and task.metric not in metrics:
+        problems.append(one_of(f"{key}.metric", task.metric, metrics))
     return problems
+
+
+def _added(task: TaskConfig) -> list[str]:
+    """Return the names of the metrics that a task's configuration adds."""
+    return [str(m.get("name") if isinstance(m, Mapping) else m) for m in task.metrics]
 
 
 def is_name(text: str) -> bool:
@@ -142,7 +139,7 @@ def _monitor(config: Config, task_types: TaskTypes) -> list[Problem]:
     type_name = config.tasks[name].type
     if type_name not in task_types:
         return []
-    names = task_types.get(type_name).metric_names
+    names = [*task_types.get(type_name).metric_names, *_added(config.tasks[name])]
     if metric in names:
         return []
     return [one_of("monitor", config.monitor, [SCORE, *(f"val/{name}/{one}" for one in names)])]

@@ -54,6 +54,8 @@ class TaskConfig(Section):
     """Options of the task type; checked against the type's own dataclass."""
     metric: Text | None = None
     """The task's primary metric; the task type's default when unset."""
+    metrics: list[Any] = []
+    """Further metrics, by registered name, or as ``{name: auroc, average: weighted}``."""
     weight: Number = Field(1.0, ge=0)
     attention: Attention | None = None
     """Overrides `trunk.attention` for this task."""

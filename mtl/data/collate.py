@@ -192,12 +192,13 @@ def head_batch(reads: Reads, *, pooled: bool = False) -> HeadBatch:
     """
     examples = [e for _, e in reads.examples]
     sizes = [e.outputs for e in examples]
-    names = examples[0].targets.keys()
     batch = HeadBatch(
         positions=concatenate(reads.positions),
-        targets={n: concatenate(e.targets[n] for e in examples) for n in names},
+        targets={n: concatenate(e.targets[n] for e in examples) for n in examples[0].targets},
         examples=[i for i, _ in reads.examples],
         sizes=sizes,
+        inputs={n: concatenate(e.inputs[n] for e in examples) for n in examples[0].inputs},
+        encoded=examples,
     )
     if examples[0].group is not None and not pooled:
         first = np.cumsum([0, *sizes[:-1]])

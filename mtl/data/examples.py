@@ -4,7 +4,7 @@ One example, as a row of the columns::
 
     {"ids": [1, 87, 3, 9, 2], "sizes": [4, 1], "windows": 1, "branches": [0],   # one branch
      "part": [0], "offset": [2], "group": [0], "grouped": true, "mass": 1.0,
-     "owner": 17, "key": 468332143640581275, "target:labels": [1]}
+     "owner": 17, "key": 468332143640581275, "targets:labels": [1]}
 
 Every column is a number or a list of numbers, so that an example is a few slices of mapped files:
 nothing is parsed, and nothing is copied until examples become a batch.
@@ -24,7 +24,8 @@ from mtl.types import Branch, Encoded
 
 BATCH = 4096
 """Examples that are written at a time."""
-_TARGET = "target:"
+_PARTS = ("targets", "inputs", "extra")
+"""The dictionaries of an example; a column is the name of one and of an array in it."""
 _INTEGERS = np.zeros(0, dtype=np.int32)
 
 Filed = tuple[Encoded, int, int]
@@ -34,7 +35,7 @@ Filed = tuple[Encoded, int, int]
 def write_examples(folder: Path, examples: Iterable[Filed]) -> dict[str, Column]:
     """Write examples as they come, a batch at a time; returns the columns.
 
-    All examples have the same targets: names, types, and shapes but for the first axis.
+    All examples have the same arrays: names, types, and shapes but for the first axis.
 
     Raises:
         OSError: If the disk is full or the folder cannot be written.
@@ -65,8 +66,9 @@ def _add(out: ColumnWriter, batch: Sequence[Filed]) -> None:
             out.add(name + OFFSETS, np.zeros(1, dtype=np.int64))
             continue
         out.add_lists(name, [v.astype(np.int32, copy=False) for v in values])
-    for name in examples[0].targets if examples else ():
-        out.add_lists(_TARGET + name, [e.targets[name] for e in examples])
+    for part in _PARTS if examples else ():
+        for name in getattr(examples[0], part):
+            out.add_lists(f"{part}:{name}", [getattr(e, part)[name] for e in examples])
     out.add("windows", np.asarray([len(e.documents) for e in examples], dtype=np.int32))
     out.add("grouped", np.asarray([e.group is not None for e in examples], dtype=bool))
     out.add("mass", np.asarray([e.mass for e in examples], dtype=np.float64))
@@ -116,6 +118,11 @@ class MappedExamples(Sequence[Encoded]):
             name: values[offsets[at] : offsets[at + 1]]
             for name, (values, offsets) in self._lists.items()
         }
+        arrays: dict[str, dict[str, Array]] = {part: {} for part in _PARTS}
+        for column, values in found.items():
+            part, colon, name = column.partition(":")
+            if colon:
+                arrays[part][name] = values
         parts, end = [], 0
         for length in found["sizes"].tolist():
             parts.append(found["ids"][end : end + length])
@@ -126,10 +133,12 @@ class MappedExamples(Sequence[Encoded]):
             documents=parts[:windows],
             part=found["part"],
             offset=found["offset"],
-            targets={n.removeprefix(_TARGET): v for n, v in found.items() if n.startswith(_TARGET)},
+            targets=arrays["targets"],
             mass=float(numbers["mass"][at]),
             branches=[Branch(d, p) for d, p in zip(owners, parts[windows:], strict=True)],
             group=found["group"] if numbers["grouped"][at] else None,
+            inputs=arrays["inputs"],
+            extra=arrays["extra"],
         )
 
     @property

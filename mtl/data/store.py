@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtl.data.examples import MappedExamples
-from mtl.types import Encoded, Row
+from mtl.types import Encoded, Examples, Row
 
 
 @dataclass(slots=True)
@@ -34,6 +34,35 @@ class ExampleStore:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    def select(self, numbers: Sequence[int], encoded: Sequence[Encoded] | None = None) -> Examples:
+        """Return some examples; those of a batch that has them are not read again."""
+        found = [self.examples[i] for i in numbers] if encoded is None else encoded
+        return Examples(found, Once(self.rows, numbers))
+
+
+class Once(Sequence[Row]):
+    """Rows of a split by their numbers, all of them read when the first one is asked for."""
+
+    def __init__(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
+        self._source = rows
+        self._numbers = numbers
+        self._rows: list[Row] | None = None
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        """Return one row; of a slice, rows."""
+        if self._rows is None:
+            self._rows = [self._source[i] for i in self._numbers]
+        return self._rows[index]
 
 
 class Chosen(Sequence[Row]):

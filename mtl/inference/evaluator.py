@@ -20,6 +20,7 @@ from mtl.inference.inputs import File, read_labelled
 from mtl.inference.predictor import Predictor
 from mtl.metrics.aggregate import aggregate
 from mtl.tasks.encode import encode_split
+from mtl.training.evaluation import Evaluation, higher_is_better
 from mtl.training.model_io import LoadedModel, load_model
 
 SPLITS = ("test", "validation")
@@ -40,7 +41,7 @@ class TaskReport:
     scores: dict[str, float]
     """On 0 to 1 where the metric has such a scale."""
     tables: dict[str, list[Any]]
-    """By name: rows of one type of :mod:`mtl.metrics.rows`."""
+    """By name: rows of one type of :mod:`mtl.metrics.tables`."""
 
     @property
     def value(self) -> float:
@@ -54,7 +55,7 @@ class TaskReport:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Report:
     """Reports of some tasks on one split or file."""
 
     data: str
@@ -80,7 +81,7 @@ def evaluate_split(
     tokens: int | None = None,
     *,
     trust_remote_code: bool = False,
-) -> Evaluation:
+) -> Report:
     """Score a run on its own data.
 
     Args:
@@ -113,7 +114,7 @@ def evaluate_split(
         )
     notes += [f"tasks.{name}.data has no {split} split: it is left out." for name in missing]
     reports = score(predictor, rows, track)
-    return Evaluation(split, reports, _aggregate(predictor, reports), notes)
+    return Report(split, reports, _aggregate(predictor, reports), notes)
 
 
 def evaluate_file(
@@ -125,7 +126,7 @@ def evaluate_file(
     tokens: int | None = None,
     *,
     trust_remote_code: bool = False,
-) -> Evaluation:
+) -> Report:
     """Score one task of a run on a file of the shape of its training data.
 
     Args:
@@ -147,7 +148,7 @@ def evaluate_file(
     predictor.choose([task])
     columns = predictor.loaded.description.tasks[task].columns
     rows = read_labelled(file, predictor.tasks[task], columns)
-    return Evaluation(file.pattern, score(predictor, {task: rows}, track), None, file.notes)
+    return Report(file.pattern, score(predictor, {task: rows}, track), None, file.notes)
 
 
 def score(
@@ -167,22 +168,22 @@ def score(
             encode_split(tasks[n], part, encoder, predictor.loaded.attention(n), advance)
             for n, part in rows.items()
         ]
-    metrics = {name: task.metrics() for name, task in tasks.items()}
-    given = {store.task: store.rows for store in stores}
+    evaluation = Evaluation(tasks, stores)
     # What is written for is answered twice: what the right text costs, and the text.
-    total = sum(len(s) * (2 if tasks[s.task].writing else 1) for s in stores)
+    total = sum(len(s) * (2 if tasks[s.task].writer() else 1) for s in stores)
     with show("Evaluating", total) as advance:
-        for name, examples, outputs in predictor.outputs(stores):
-            metrics[name].update(outputs, [given[name][i] for i in examples])
-            advance(len(examples))
+        for answered in predictor.outputs(stores):
+            evaluation.update(answered.task, answered.outputs, answered.examples)
+            advance(len(answered.outputs))
+    scores = evaluation.compute()
     return {
         name: TaskReport(
             task=name,
             type=task.type,
             metric=task.primary_metric,
             examples=len(rows[name]),
-            scores=metrics[name].compute(),
-            tables=metrics[name].tables(),
+            scores=scores[name],
+            tables=evaluation.tables(name),
         )
         for name, task in tasks.items()
     }
@@ -234,7 +235,7 @@ def _split(
     found = load_splits(
         spec.data,
         spec.columns,
-        task.own_roles(),
+        task.roles(task.options),
         cfg.seed,
         name,
         base,
@@ -261,5 +262,5 @@ def started_in(folder: Path) -> Path | None:
 def _aggregate(predictor: Predictor, reports: Mapping[str, TaskReport]) -> float:
     tasks = predictor.tasks
     return aggregate(
-        {n: (tasks[n].weight, r.value, tasks[n].higher_is_better) for n, r in reports.items()}
+        {n: (tasks[n].weight, r.value, higher_is_better(tasks[n])) for n, r in reports.items()}
     )

@@ -108,7 +108,7 @@ def read_labelled(file: File, task: Task, own: Mapping[str, Column]) -> Rows:
     Raises:
         MtlError: If the file cannot be read, or has not what the task needs.
     """
-    roles = task.own_roles()
+    roles = task.roles(task.options)
     with as_options():
         first = find(file.pattern, file.option)[0]
         known = {role.name: own[role.name] for role in roles if role.name in own}
@@ -150,7 +150,8 @@ def _read_inputs(file: File, format: str, tasks: Sequence[Task], columns: ByTask
     paths = find(file.pattern, file.option)
     if format == LINES:
         return _text_lines(file, paths)
-    wanted = merged_roles(role for task in tasks for role in task.own_roles() if not role.target)
+    given = (role for task in tasks for role in task.roles(task.options) if not role.target)
+    wanted = merged_roles(given)
     roles = merged_roles([*wanted.values(), *USUAL])
     names = header(paths[0], format, file.encoding)
     chosen = fit(names, roles, columns)

@@ -26,8 +26,9 @@ from mtl.data.store import ExampleStore, build_store
 from mtl.errors import ConfigError, DataError, one_of
 from mtl.inference.questions import TASKS, lacking
 from mtl.tasks import Task
+from mtl.tasks.base import document
 from mtl.training.memory import memory_advice
-from mtl.training.model import Answers, answers
+from mtl.training.model import Answered, answers
 from mtl.training.model_io import LoadedModel, check_head_names, load_model
 from mtl.trunk.recall import Recall
 from mtl.trunk.text import pad_id
@@ -141,11 +142,11 @@ class Predictor:
         most = self.tokens
         if self.device.type == "cpu":
             most = min(most, IN_CACHE * torch.get_num_threads())
-        for name, examples, outputs in self.outputs(list(stores.values()), most):
-            task, given, at = self.tasks[name], stores[name].rows, chosen[name]
-            for example, output in zip(examples, outputs, strict=True):
-                found[at[example]][name] = task.present(output, given[example])
-            advance(sum(None not in found[at[example]].values() for example in examples))
+        for name, numbers, outputs, examples in self.outputs(list(stores.values()), most):
+            task, at = self.tasks[name], chosen[name]
+            for number, output, row in zip(numbers, outputs, examples.rows, strict=True):
+                found[at[number]][name] = task.present(output, row)
+            advance(sum(None not in found[at[number]].values() for number in numbers))
         return found
 
     def _takers(self, row: Row, names: list[str]) -> list[str]:
@@ -167,9 +168,9 @@ class Predictor:
 
     def _encode(self, task: Task, rows: list[Row]) -> ExampleStore:
         """Encode rows for one task."""
-        targets = {role.name for role in task.own_roles() if role.target}
+        targets = {role.name for role in task.roles(task.options) if role.target}
         inputs = [{k: v for k, v in row.items() if k not in targets} for row in rows]
-        tokens = self.loaded.encoder.tokenize([task.document(row) for row in inputs])
+        tokens = self.loaded.encoder.tokenize([document(row) for row in inputs])
         attention = self.loaded.attention(task.name)
 
         def encoded() -> Iterator[Encoded]:
@@ -181,7 +182,9 @@ class Predictor:
 
         return build_store(task.name, inputs, encoded(), bidirectional=attention == "bidirectional")
 
-    def outputs(self, stores: Sequence[ExampleStore], most: int | None = None) -> Iterator[Answers]:
+    def outputs(
+        self, stores: Sequence[ExampleStore], most: int | None = None
+    ) -> Iterator[Answered]:
         """Answer every example of some stores, longest first, a trunk pass at a time.
 
         Examples of tasks that write text are answered twice where they have targets: with what
@@ -194,7 +197,7 @@ class Predictor:
         pad = pad_id(self.loaded.encoder.tokenizer)
         sharing = Sharing(self.share, self.model.trunk.share_branches, pad)
         collator = Collator(stores, most or self.tokens, sharing)
-        asked = {s.task: self.tasks[s.task].writing for s in stores}
+        asked = {s.task: self.tasks[s.task].writer() for s in stores}
         writes = {name: Writes(None, w.new_tokens) for name, w in asked.items() if w}
         by_task = {store.task: store for store in stores}
         half = self.half

@@ -9,6 +9,7 @@ from typing import Any
 
 from mtl.errors import ConfigError
 from mtl.tasks import Task
+from mtl.tasks.base import asks
 from mtl.training.description import DESCRIPTION, model_folder, read_description, restore_tasks
 from mtl.training.model_io import check_head_names
 from mtl.types import Row
@@ -21,7 +22,7 @@ TASKS = "_tasks"
 
 def lacking(task: Task, row: Row) -> str | None:
     """Return the first role that a task asks for and a row has not, or None."""
-    return next((role for role in task.asks() if not row.get(role)), None)
+    return next((role for role in asks(task) if not row.get(role)), None)
 
 
 def described_tasks(run: Path, names: Sequence[str] | None) -> dict[str, Task]:
@@ -62,13 +63,13 @@ def rows_of(
     """
     place = {"_file": "--text", "_line": 0}
     if instruction is not None:
-        if not any(INSTRUCTION in task.asks() for task in tasks.values()):
+        if not any(INSTRUCTION in asks(task) for task in tasks.values()):
             raise ConfigError(
                 "Expected `--instruction` to be for a task whose prompt has {instruction}, but "
                 f"none of {{{', '.join(tasks)}}} does."
             )
         place[INSTRUCTION] = instruction
-    reading = [name for name, task in tasks.items() if QUESTION in task.asks()]
+    reading = [name for name, task in tasks.items() if QUESTION in asks(task)]
     others = [name for name in tasks if name not in reading]
     if questions and not reading:
         raise ConfigError(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-import textwrap
-from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mtl.config.section import Section
 from mtl.data.rows import Role
 from mtl.tasks import TASK_TYPES, Task
-from mtl.tasks._problems import PROBLEMS
+from mtl.tasks._text_problems import PROBLEMS
 
 
 def task_types() -> list[dict[str, Any]]:
@@ -29,8 +27,8 @@ def describe(name: str, kind: type[Task]) -> dict[str, Any]:
         kind: The class.
     """
     roles = kind.roles()
-    default = next((f.default for f in fields(kind.Options) if f.name == "problem"), None)
-    problems = sorted(PROBLEMS, key=lambda p: p != default) if default else []
+    problem = kind.Options.model_fields.get("problem")
+    problems = sorted(PROBLEMS, key=lambda name: name != problem.default) if problem else []
     return {
         "type": name,
         "summary": (inspect.getdoc(kind) or "").partition("\n")[0],
@@ -48,30 +46,16 @@ def _role(role: Role) -> dict[str, Any]:
     return {"name": role.name, "required": role.required, "help": role.help}
 
 
-def options(cls: Any) -> list[dict[str, Any]]:
-    """Return a dataclass's fields with their defaults and the strings that follow them."""
-    said = {k: v for base in reversed(cls.__mro__[:-1]) for k, v in field_docs(base).items()}
+def options(section: type[Section]) -> list[dict[str, Any]]:
+    """Return a section's fields with their defaults and what they mean, in one line each."""
     return [
         {
-            "name": field.name,
-            "default": None if field.default is MISSING else field.default,
-            "help": said.get(field.name, ""),
+            "name": name,
+            "default": field.get_default(call_default_factory=True),
+            "help": " ".join((field.description or "").replace("``", "").split()),
         }
-        for field in fields(cls)
+        for name, field in section.model_fields.items()
     ]
-
-
-def field_docs(cls: type) -> dict[str, str]:
-    """Return the string that follows each annotated field in a class's source, in one line."""
-    (found,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    assert isinstance(found, ast.ClassDef)
-    docs = {}
-    for field, after in zip(found.body, found.body[1:], strict=False):
-        said = after.value if isinstance(after, ast.Expr) else None
-        if isinstance(field, ast.AnnAssign) and isinstance(said, ast.Constant):
-            text = str(said.value).replace("``", "")
-            docs[ast.unparse(field.target)] = " ".join(text.split())
-    return docs
 
 
 def shipped_tasks(folder: Path) -> list[dict[str, str]]:

@@ -6,13 +6,14 @@ run over the labels that occur in the gold or in the predicted data.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mtl.metrics.rows import LabelRow, harmonic, ratio
+from mtl.metrics.tables import LabelRow, harmonic, ratio
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -48,6 +49,7 @@ def confusion_matrix(predicted: npt.ArrayLike, gold: npt.ArrayLike, n_labels: in
     """
     guess, truth = np.asarray(predicted, dtype=np.int64), np.asarray(gold, dtype=np.int64)
     assert guess.shape == truth.shape, (guess.shape, truth.shape)
+    assert all(((ids >= 0) & (ids < n_labels)).all() for ids in (guess, truth)), n_labels
     pairs = np.bincount(truth * n_labels + guess, minlength=n_labels * n_labels)
     return pairs.reshape(n_labels, n_labels).astype(np.int64)
 
@@ -124,3 +126,28 @@ def label_rows(counts: LabelCounts, labels: Sequence[str]) -> list[LabelRow]:
         if shown[i]
     ]
     return [*rows, micro(counts), macro(counts), weighted(counts)]
+
+
+def matthews(confusion: Ints) -> float:
+    """Return the Matthews correlation coefficient, in [-1, 1]; 0 where it is undefined.
+
+    The multi-class form R_K of Gorodkin, "Comparing two K-category assignments by a K-category
+    correlation coefficient" (2004), equation 8, in exact integers up to the square root.
+    """
+    right, total = int(confusion.trace()), int(confusion.sum())
+    predicted = [int(n) for n in confusion.sum(axis=0)]
+    gold = [int(n) for n in confusion.sum(axis=1)]
+    both = right * total - sum(p * g for p, g in zip(predicted, gold, strict=True))
+    spread_predicted = total**2 - sum(p * p for p in predicted)
+    spread_gold = total**2 - sum(g * g for g in gold)
+    return ratio(both, math.sqrt(spread_predicted) * math.sqrt(spread_gold))
+
+
+def report_order(labels: Iterable[str]) -> list[str]:
+    """Return labels by type, then prefix, and ``O`` last: B-LOC, I-LOC, B-PER, I-PER, O."""
+
+    def key(label: str) -> tuple[bool, str, str]:
+        prefix, _, type_ = label.partition("-")
+        return (label == "O", type_, prefix)
+
+    return sorted(labels, key=key)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from mtl.metrics.rows import ratio
 from mtl.metrics.squad import AnswerScore, score_v1, score_v2
+from mtl.metrics.tables import ratio
 
 Golds = Mapping[str, Sequence[str]]
 """Each question's right answers; none where it is impossible."""

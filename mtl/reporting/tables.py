@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from mtl.metrics.rows import EntityRow, LabelRow, ValueRow
+from mtl.metrics.tables import EntityRow, LabelRow, ValueRow
 
 
 def _table(title: str, first: str, columns: Sequence[str]) -> Table:

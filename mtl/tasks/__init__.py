@@ -3,9 +3,9 @@
 import importlib
 import pkgutil
 
-from mtl.tasks.base import TASK_TYPES, Task, TaskMetrics
+from mtl.tasks.base import TASK_TYPES, Task
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["TASK_TYPES", "Task", "TaskMetrics"]
+__all__ = ["TASK_TYPES", "Task"]

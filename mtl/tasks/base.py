@@ -1,221 +1,110 @@
 """The contract of a task type.
 
 A task type says how a row becomes token ids and targets, which head reads them, how logits become
-compact outputs, and how outputs are scored and shown. It is one file: a :class:`Task` subclass
-with ``@TASK_TYPES.register(name)``.
+compact outputs, and which metrics score them. It is one file: a :class:`Task` subclass with
+``@TASK_TYPES.register(name)``.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torchmetrics import MetricCollection
 
-from mtl.data.rows import Role
-from mtl.errors import ConfigError, one_of
+from mtl.config.section import Field, Number, Section
+from mtl.data.rows import Role, where
+from mtl.errors import ConfigError, DataError, Problem, did_you_mean, one_of
 from mtl.heads.base import Head
 from mtl.registry import Registry
 from mtl.trunk.recall import Recalled
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
-from mtl.types import Encoded, HeadBatch, Row
+from mtl.types import Encoded, Examples, IntArray, Row
 
 TaskType: TypeAlias = "type[Task]"
 
-TASK_TYPES: Registry[TaskType] = Registry("type")
-"""What `type:` in a task's YAML may name."""
+
+class TaskTypes(Registry[TaskType]):
+    """Task types by the name that `type:` in a task's YAML has for them."""
+
+    def get(self, name: str, where: str | None = None) -> TaskType:
+        """Return the type called `name`, which knows its name from then on."""
+        task_type = super().get(name, where)
+        task_type.type = name
+        return task_type
 
 
-@dataclass
-class HeadOptions:
+TASK_TYPES = TaskTypes("type", group="mtl.tasks")
+
+
+class HeadOptions(Section):
     """What every head can be told under `head:`."""
 
     name: str | None = None
     """Tasks that give the same name share one head; the task's own name when unset."""
-    dropout: float = field(default=0.1, metadata={"min": 0, "below": 1})
+    dropout: Number = Field(0.1, ge=0, lt=1)
     """Share of the states' elements set to zero in training."""
+
+    own: ClassVar[tuple[str, ...]] = ("dropout",)
+    """The options that are the head's own: tasks that share one agree on them."""
+
+
+L = TypeVar("L", bound="Learned")
+
+
+class Learned(Section):
+    """What a task took from its training rows; kept in checkpoints as JSON. Here it is nothing."""
+
+    def shared(self: L, others: Sequence[L]) -> dict[str, Any]:
+        """Return the fields that one head fixes for tasks of this type, with their values.
+
+        Raises:
+            ValueError: If they cannot share one, with what they would have to have, in words.
+        """
+        del others
+        return {}
+
+    @property
+    def without(self) -> Mapping[str, str]:
+        """The type's metrics that do not apply to what was learned, and why, after "because"."""
+        return {}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What metrics of other packages are told where they ask: ``num_classes`` and the like."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
-    """How much a task writes, beside what its passes through the trunk answer."""
+class Traits:
+    """How a type reads, where it is not as most do."""
+
+    writes: bool = False
+    """Its head scores the trunk's vocabulary, so that the trunk needs its output layer."""
+    attentions: tuple[str, ...] = ("causal", "bidirectional")
+    """How its documents may be read."""
+    by_window: bool = False
+    """In training, each window of a document is an example of its own."""
+    repeats: bool = False
+    """A document that a split holds twice is read twice, not once for both."""
+
+
+class Writer(Protocol):
+    """What writes texts for a task, beside what passes through the trunk answer."""
 
     validation_examples: int | None
     """For how many examples a validation during training writes texts; all when None."""
     new_tokens: int
     """The most tokens of a text."""
 
-
-class TaskMetrics(nn.Module, ABC):
-    """Running scores of one task over one split; its state is compact and summed across ranks."""
-
-    @abstractmethod
-    def update(self, outputs: Sequence[Any], rows: Sequence[Row]) -> None:
-        """Count examples, each once.
-
-        Args:
-            outputs: What :meth:`Task.decode` returned for them.
-            rows: The rows they came from, with their targets.
-        """
-
-    @abstractmethod
-    def compute(self) -> dict[str, float]:
-        """Return the scores over all ranks, each on 0 to 1 where the metric has such a scale."""
-
-    @abstractmethod
-    def reset(self) -> None:
-        """Forget all examples."""
-
-    def tables(self) -> dict[str, list[Any]]:
-        """Return named tables, each a list of rows of one type of :mod:`mtl.metrics.rows`."""
-        return {}
-
-
-class Task(ABC):
-    """One task: its options, what it learned from the training split, and its conversions.
-
-    Args:
-        name: What the user calls it.
-        options: An instance of the type's `Options`.
-        head: An instance of the type's `HeadOptions`.
-        metric: The primary metric; the type's default when None.
-        weight: Of its loss in training and of its metric in the score.
-
-    Raises:
-        ConfigError: If the type has no such metric.
-    """
-
-    type: ClassVar[str]
-    Options: ClassVar[Any]
-    """Dataclass of the type's ``options:``."""
-    HeadOptions: ClassVar[Any] = HeadOptions
-    """Dataclass of the type's ``head:``."""
-    own_options: ClassVar[tuple[str, ...]] = ("dropout",)
-    """The options under ``head:`` that are the head's own: tasks that share one agree on them."""
-    metric_names: ClassVar[tuple[str, ...]]
-    lower_is_better: ClassVar[frozenset[str]] = frozenset()
-    writes: ClassVar[bool] = False
-    """Whether its head scores the trunk's vocabulary, so that the trunk needs its output layer."""
-    attentions: ClassVar[tuple[str, ...]] = ("causal", "bidirectional")
-    """How its documents may be read."""
-    repeats: ClassVar[bool] = False
-    """Whether a document that a split holds twice is read twice, not once for both."""
-
-    def __init__(
-        self, name: str, options: Any, head: Any, metric: str | None = None, weight: float = 1.0
-    ) -> None:
-        self.name = name
-        self.options = options
-        self.head_options = head
-        self.weight = weight
-        self.counts: Counter[str] = Counter()
-        """What was counted while examples were encoded, for :meth:`remarks`."""
-        self.primary_metric = metric or self.default_metric()
-        if self.primary_metric not in self.own_metrics:
-            raise ConfigError(one_of(f"tasks.{name}.metric", self.primary_metric, self.own_metrics))
-
-    @property
-    def head_name(self) -> str:
-        """The head's name; tasks with the same one share it."""
-        return str(self.head_options.name or self.name)
-
-    @property
-    def own_metrics(self) -> tuple[str, ...]:
-        """The metrics that this task, with its options, has."""
-        return self.metric_names
-
-    @property
-    def higher_is_better(self) -> bool:
-        """The direction of the primary metric."""
-        return self.primary_metric not in self.lower_is_better
-
-    def default_metric(self) -> str:
-        """Return the primary metric used when the YAML names none."""
-        return self.own_metrics[0]
-
-    @classmethod
-    @abstractmethod
-    def roles(cls) -> list[Role]:
-        """Return what the type reads from a row."""
-
-    def own_roles(self) -> list[Role]:
-        """Return what this task, with its options, reads from a row."""
-        return self.roles()
-
-    def asks(self) -> list[str]:
-        """Return the roles that predictions need beside a text or its words."""
-        roles = (role for role in self.own_roles() if role.required and not role.target)
-        return [role.name for role in roles if role.name not in ("text", "tokens")]
-
-    @abstractmethod
-    def learn(self, rows: Sequence[Row]) -> None:
-        """Take labels and the like from the training rows, once; they are kept in the checkpoint.
-
-        Raises:
-            DataError: If the rows do not fit the type.
-        """
-
-    @abstractmethod
-    def state(self) -> dict[str, Any]:
-        """Return what :meth:`learn` found, as plain JSON values."""
-
-    @abstractmethod
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what :meth:`state` returned."""
-
-    @abstractmethod
-    def shared_state(self, others: Sequence[Task]) -> dict[str, Any]:
-        """Return the part of the state that one head fixes for this task and for `others`.
-
-        Raises:
-            ConfigError: If the tasks cannot share a head.
-        """
-
-    def fits(self, trunk: Trunk) -> None:
-        """Refuse a trunk that this task cannot use.
-
-        Raises:
-            ConfigError: With the trunk's architecture and the task's name.
-        """
-        del trunk
-
-    def meet(self, encoder: TextEncoder) -> None:
-        """Meet the trunk's text encoder: once, after training data was read, before it is encoded.
-
-        For tasks whose baseline counts tokens.
-        """
-        del encoder
-
-    def check(self, row: Row) -> Row:
-        """Return a row that was just read, put right where that is possible.
-
-        Raises:
-            ValueError: With one sentence, if the row is no example of this task.
-        """
-        return row
-
-    def remarks(self) -> list[str]:
-        """Return what the user should know of the rows read and encoded so far, a sentence each."""
-        return []
-
-    def tune(self, metrics: TaskMetrics) -> None:
-        """Take from a validation's scores what predictions need, such as a threshold.
-
-        It becomes part of :meth:`state`, and so of the checkpoint that follows.
-        """
-        del metrics
-
-    @property
-    def writing(self) -> Writing | None:
-        """How much the task writes; None where the heads' logits are the answer."""
-        return None
-
-    def write(
+    def __call__(
         self,
         trunk: Trunk,
         head: Head,
@@ -224,23 +113,83 @@ class Task(ABC):
         bidirectional: bool,
         read: Sequence[Recalled] | None = None,
     ) -> list[Any]:
-        """Write texts for examples, where the task has :attr:`writing`.
+        """Write texts for examples.
 
         Args:
             trunk: With its output layer.
-            head: This task's.
+            head: The task's.
             examples: Encoded with or without their targets, which are not looked at.
             bidirectional: Whether their documents see all of themselves.
             read: Their documents, where passes of this trunk have read and kept them.
 
         Returns:
-            One output an example, of the type that :meth:`decode` returns.
+            One output an example, as :meth:`Task.decode` returns them.
         """
-        raise NotImplementedError(f"{self.type} writes no text")
 
-    def document(self, row: Row) -> str:
-        """Return the text of a row's document."""
-        return str(row["text"])
+
+Guess = Callable[[Examples], list[Any]]
+"""Answers examples without a model, with one output each."""
+
+
+class Task(ABC):
+    """One task: its options, what it learned from the training split, and its conversions.
+
+    A type must have `metric_names`, `roles`, `encode`, `build_head`, `decode`, `metrics` and
+    `baseline`; the rest is there for types that need it.
+
+    Args:
+        name: What the user calls it.
+        options: An instance of the type's `Options`.
+        head: An instance of the type's `HeadOptions`.
+        metric: The primary metric; the type's first when None.
+        weight: Of its loss in training and of its metric in the score.
+        metrics: Further metrics, as ``tasks.<name>.metrics`` has them.
+
+    Raises:
+        ConfigError: If the type has no such metric.
+    """
+
+    type: ClassVar[str]
+    """The name that it is registered under."""
+    Options: ClassVar[type[Section]] = Section
+    """The type's ``options:``."""
+    HeadOptions: ClassVar[type[HeadOptions]] = HeadOptions
+    """The type's ``head:``."""
+    learns: type[Learned] = Learned
+    """What it takes from training rows."""
+    traits: ClassVar[Traits] = Traits()
+    metric_names: tuple[str, ...]
+    """What its metrics compute; the first is the primary one. An instance may have fewer."""
+    lower_is_better: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self,
+        name: str,
+        options: Any,
+        head: Any,
+        metric: str | None = None,
+        weight: float = 1.0,
+        metrics: Sequence[Any] = (),
+    ) -> None:
+        self.name = name
+        self.options = options
+        self.head_options = head
+        self.head_name = str(head.name or name)
+        """Tasks with the same one share a head."""
+        self.weight = weight
+        self.more_metrics = list(metrics)
+        self.learned: Learned = self.learns()
+        self.counts: Counter[str] = Counter()
+        """What was counted in the rows read and encoded so far; keys are made by :func:`remark`."""
+        known = [*self.metric_names, *added_names(self.more_metrics)]
+        self.primary_metric = metric or self.metric_names[0]
+        if self.primary_metric not in known:
+            raise ConfigError(one_of(f"tasks.{name}.metric", self.primary_metric, known))
+
+    @classmethod
+    @abstractmethod
+    def roles(cls, options: Any = None) -> list[Role]:
+        """Return what the type reads from a row; with some options, where they matter."""
 
     @abstractmethod
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
@@ -256,47 +205,147 @@ class Task(ABC):
             DataError: If a target is not one that training had.
         """
 
-    def examples(
-        self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str
-    ) -> list[Encoded]:
-        """Return a row's examples: one, or several if parts of it are learned one by one.
-
-        Together they have the targets and the mass of what :meth:`encode` returns.
-        """
-        return [self.encode(row, tokens, encoder, attention)]
-
     @abstractmethod
     def build_head(self, hidden_size: int) -> Head:
-        """Return a fresh head for the learned labels."""
+        """Return a fresh head for what was learned."""
 
     @abstractmethod
-    def decode(self, logits: Tensor, batch: HeadBatch, rows: Sequence[Row]) -> list[Any]:
+    def decode(self, logits: Tensor, examples: Examples) -> list[Any]:
         """Turn (G, C) logits into one compact output an example."""
 
     @abstractmethod
-    def metrics(self) -> TaskMetrics:
-        """Return fresh running scores."""
+    def metrics(self) -> MetricCollection:
+        """Return fresh metrics; each is given what it takes of :meth:`feed`, by name."""
 
     @abstractmethod
-    def baseline(self, rows: Sequence[Row]) -> Any:
-        """Return an honest constant guess from the training rows: ``row -> output``."""
+    def baseline(self, train: Examples) -> Guess:
+        """Return an honest guess from the training examples, which ignores what a text says."""
 
-    @abstractmethod
+    def learn(self, rows: Sequence[Row]) -> Learned:
+        """Return labels and the like from the training rows.
+
+        Raises:
+            DataError: If the rows do not fit the type.
+        """
+        del rows
+        return self.learned
+
+    def fits(self, trunk: Trunk) -> None:
+        """Meet the trunk before anything is encoded; refuse one that this task cannot use.
+
+        Raises:
+            ConfigError: With the trunk's architecture and the task's name.
+        """
+        del trunk
+
+    def check(self, row: Row) -> Row:
+        """Return a row that was just read, put right where that is possible.
+
+        Raises:
+            ValueError: With one sentence, if the row is no example of this task.
+        """
+        return row
+
+    def feed(self, outputs: Sequence[Any], examples: Examples) -> dict[str, Any]:
+        """Return what metrics are given for some examples.
+
+        Here ``preds`` are the outputs, numbers, and ``target`` the type's only target.
+        """
+        (name,) = examples.encoded[0].targets
+        target = np.concatenate([example.targets[name] for example in examples.encoded])
+        return {"preds": torch.tensor(outputs), "target": torch.from_numpy(target)}
+
+    def tune(self, metrics: MetricCollection) -> Learned:
+        """Return what was learned with what a validation adds to it, such as a threshold."""
+        del metrics
+        return self.learned
+
+    def writer(self) -> Writer | None:
+        """Return what writes the task's texts; None where the heads' logits are the answer."""
+        return None
+
     def present(self, output: Any, row: Row) -> dict[str, Any]:
         """Return one output as JSON values that a person reads."""
+        del row
+        return {"prediction": output}
+
+
+def added_names(specs: Sequence[Any]) -> list[str]:
+    """Return the names of ``tasks.<name>.metrics``."""
+    return [str(spec.get("name")) if isinstance(spec, Mapping) else str(spec) for spec in specs]
+
+
+def own_metrics(task: Task) -> list[str]:
+    """Return the metrics that a task, with its options and what it learned, has."""
+    own = [name for name in task.metric_names if name not in task.learned.without]
+    return [*own, *added_names(task.more_metrics)]
+
+
+def take(task: Task, learned: Learned) -> None:
+    """Give a task what was learned: by itself, with others, or in a run that it continues.
+
+    Raises:
+        ConfigError: If its primary metric does not apply to that.
+    """
+    task.learned = learned
+    known = own_metrics(task)
+    if task.primary_metric not in known:
+        expected = f"to be one of {{{', '.join(known)}}}"
+        reason = learned.without.get(task.primary_metric, "the training data has no other")
+        where, got = f"tasks.{task.name}.metric", f"got '{task.primary_metric}'"
+        raise ConfigError(Problem(where, f"{expected}, because {reason}", got))
+
+
+def restore(task: Task, state: Mapping[str, Any]) -> None:
+    """Give a task what a checkpoint or a model says that it learned.
+
+    Raises:
+        KeyError: If something is missing from it.
+        ValueError: If something is not of its type.
+    """
+    fields = {name: state[name] for name in task.learns.model_fields}
+    take(task, task.learns.model_validate({**state, **fields}))
+
+
+def remark(one: str, several: str, text: str) -> str:
+    """Return a key of :attr:`Task.counts`: ``remark("target", "targets", "longer than 8.")``."""
+    return f"{one}|{several}|{text}"
+
+
+def remarks(task: Task) -> list[str]:
+    """Return what the user should know of the rows read and encoded so far, a sentence each."""
+    found = []
+    for key, count in sorted(task.counts.items()):
+        one, several, text = key.split("|", 2)
+        if count:
+            found.append(f"tasks.{task.name}: {count:,} {one if count == 1 else several} {text}")
+    return found
+
+
+def asks(task: Task) -> list[str]:
+    """Return the roles that predictions need beside a text or its words."""
+    roles = (role for role in task.roles(task.options) if role.required and not role.target)
+    return [role.name for role in roles if role.name not in ("text", "tokens")]
+
+
+def document(row: Row) -> str:
+    """Return the text of a row's document: its text, or its words joined by spaces."""
+    return str(row["text"]) if "text" in row else " ".join(row["tokens"])
+
+
+def unknown_label(row: Row, task: str, label: str, labels: Sequence[str]) -> DataError:
+    """Return the error of a label that training did not have."""
+    return DataError(
+        f"{where(row)}: Expected a label of the training split of task '{task}' "
+        f"({', '.join(labels)}), but got '{label}'.{did_you_mean(label, labels)} Add examples of "
+        "it to training, or mend the label."
+    )
 
 
 def read_parts(
-    index: Any, windows: Sequence[tuple[int, int]], encoder: TextEncoder
-) -> tuple[Any, Any]:
+    index: IntArray, windows: Sequence[tuple[int, int]], encoder: TextEncoder
+) -> tuple[IntArray, IntArray]:
     """Return (part, offset) of tokens `index` (N,), each read where it is farthest from an edge."""
-    import numpy as np
-
     part = encoder.owner(index, windows)
     starts = np.asarray([s for s, _ in windows], dtype=np.int32)
     return part, index - starts[part] + len(encoder.prefix)
-
-
-def split_outputs(values: Tensor, batch: HeadBatch) -> list[Tensor]:
-    """Cut (G, ...) values into one tensor an example."""
-    return list(torch.split(values, batch.sizes))

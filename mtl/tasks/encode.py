@@ -7,20 +7,30 @@ import hashlib
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 import mtl
 from mtl.data.cache import ExampleCache, cache_key
 from mtl.data.rows import Rows
 from mtl.data.store import Chosen, ExampleStore, build_store, document_key, is_range, stored
-from mtl.tasks.base import Task
+from mtl.tasks.base import Task, document
 from mtl.trunk.text import TextEncoder
 from mtl.types import Encoded, Row
 
 CHUNK = 1000
-_CODE = ("data/columns.py", "data/examples.py", "data/store.py", "tasks", "trunk", "types.py")
+_CODE = (
+    "data/columns.py",
+    "data/examples.py",
+    "data/store.py",
+    "labels.py",
+    "tasks",
+    "trunk",
+    "types.py",
+)
 """What of this package examples follow from."""
 
 Advance = Callable[[int], None]
@@ -61,7 +71,7 @@ def encode_split(
         rows,
         examples(),
         bidirectional=attention == "bidirectional",
-        repeats=task.repeats,
+        repeats=task.traits.repeats,
     )
     if not is_range(owners, len(rows)):
         store.rows = Chosen(rows, owners)
@@ -91,7 +101,7 @@ def _from_cache(
         )
         entry = cache.keep(name, found, lambda: dict(task.counts - before))
     return stored(
-        task.name, rows, entry.examples, bidirectional=bidirectional, repeats=task.repeats
+        task.name, rows, entry.examples, bidirectional=bidirectional, repeats=task.traits.repeats
     )
 
 
@@ -105,13 +115,43 @@ def _examples(
     """Yield each example with its row's number."""
     number = 0
     for chunk in _chunks(rows):
-        tokens = encoder.tokenize([task.document(row) for row in chunk])
+        tokens = encoder.tokenize([document(row) for row in chunk])
         for row, found in zip(chunk, tokens, strict=True):
-            for example in task.examples(row, found, encoder, attention):
-                yield number, example
+            example = task.encode(row, found, encoder, attention)
+            for part in windows_apart(example) if task.traits.by_window else (example,):
+                yield number, part
             number += 1
             if advance is not None:
                 advance(1)
+
+
+def windows_apart(example: Encoded) -> list[Encoded]:
+    """Return the examples of an example's windows, where each output is read in one of them.
+
+    An array of `extra` has a value for each output, or, with two axes, a row for each window.
+    """
+    count = len(example.documents)
+    if count == 1:
+        return [example]
+    cuts = np.searchsorted(example.part, np.arange(1, count))
+
+    def split(values: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        return np.split(values, np.arange(1, count) if values.ndim == 2 else cuts)
+
+    offsets = split(example.offset)
+    targets = {name: split(values) for name, values in example.targets.items()}
+    extra = {name: split(values) for name, values in example.extra.items()}
+    return [
+        Encoded(
+            [window],
+            np.zeros(len(offsets[number]), dtype=np.int32),
+            offsets[number],
+            {name: parts[number] for name, parts in targets.items()},
+            float(len(offsets[number])),
+            extra={name: parts[number] for name, parts in extra.items()},
+        )
+        for number, window in enumerate(example.documents)
+    ]
 
 
 def _chunks(rows: Sequence[Row]) -> Iterable[list[Row]]:
@@ -131,9 +171,9 @@ def fingerprint(task: Task, rows: Rows, encoder: TextEncoder, attention: str) ->
         "rows": rows.digest(),
         "encoder": encoder.settings(),
         "task": task.type,
-        "options": asdict(task.options),
-        "head": asdict(task.head_options),
-        "state": task.state(),
+        "options": task.options.model_dump(),
+        "head": task.head_options.model_dump(),
+        "learned": task.learned.model_dump(),
         "attention": attention,
         "code": _code(type(task)),
     }

@@ -11,62 +11,76 @@ encoder-decoder reads prompt and document with its encoder and writes with its d
 
 from __future__ import annotations
 
+import re
 import string
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchmetrics import MetricCollection
 
+from mtl.config.section import Blank, Field, Lower, Whole
 from mtl.data.rows import Role
-from mtl.errors import ConfigError
+from mtl.errors import ConfigError, Problem
 from mtl.heads.base import Head
 from mtl.heads.language import LanguageHead
-from mtl.tasks._language_head import OWN_OPTIONS, LanguageHeadOptions, language_head
-from mtl.tasks._scoring import SCORINGS, GenerationMetrics, Scoring, Written
-from mtl.tasks.base import TASK_TYPES, Task, TaskMetrics, Writing
+from mtl.metrics.scores import PerplexityScore, TextScores
+from mtl.metrics.texts import SCORINGS
+from mtl.tasks._language_head import LanguageHeadOptions
+from mtl.tasks.base import TASK_TYPES, Guess, Task, Traits, remark
 from mtl.trunk.generate import Decoding, Prompt, generate
 from mtl.trunk.recall import Recalled
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
-from mtl.types import Branch, Encoded, HeadBatch, IntArray, Row
+from mtl.types import Branch, Encoded, Examples, IntArray, Row
 
 ASKED = ("question", "instruction")
 """What a prompt may name in braces."""
 LEAST = 8
 """Positions that are left for document and prompt, special tokens included."""
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|\n+")
 
 
-@dataclass
 class GenerationOptions(Decoding):
     """Options of `generation`: how texts are asked for, written and scored."""
 
-    prompt: str = field(default="\n\n", metadata={"blank": True})
+    prompt: Blank = "\n\n"
     """What stands between document and text; may hold ``{question}`` and ``{instruction}``. An
     encoder-decoder reads it before the document."""
-    scoring: str = field(default="rouge", metadata={"choices": tuple(SCORINGS)})
+    scoring: Annotated[Literal["rouge", "answers", "bleu"], Lower] = "rouge"
     """``rouge`` (summaries), ``answers`` (SQuAD's F1 and exact match) or ``bleu``."""
-    max_target_tokens: int = field(default=128, metadata={"min": 1})
+    max_target_tokens: Whole = Field(128, ge=1)
     """Longer targets are cut in training, and counted."""
-    validation_examples: int | None = field(default=64, metadata={"min": 1})
+    validation_examples: Whole | None = Field(64, ge=1)
     """For how many examples, spread evenly, validation during training writes texts; all when
     null. Losses are of all examples, and so are test scores."""
-    seed: int = field(default=0, metadata={"min": 0})
+    seed: Whole = Field(0, ge=0)
     """When sampling: what is drawn follows from it and from what is read; another one, other
     texts."""
+
+
+class Written(NamedTuple):
+    """One output: what the right text cost, or the texts that were written."""
+
+    nats: float = 0.0
+    """Summed negative log-likelihood of the target's tokens."""
+    tokens: int = 0
+    texts: tuple[tuple[str, float | None], ...] = ()
+    """Texts, the best first, each with its beam's score."""
 
 
 @TASK_TYPES.register("generation")
 class Generation(Task):
     """Writes a text, token by token, with the trunk's language-modeling head."""
 
-    type = "generation"
     Options = GenerationOptions
     HeadOptions = LanguageHeadOptions
-    own_options = OWN_OPTIONS
+    traits = Traits(writes=True)
     metric_names = (
         "rougeL",
         "rouge1",
@@ -79,43 +93,30 @@ class Generation(Task):
         "perplexity",
     )
     lower_is_better = frozenset({"perplexity"})
-    writes = True
+    options: GenerationOptions
+    head_options: LanguageHeadOptions
 
-    def __init__(self, name: str, options: Any, head: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, name: str, options: GenerationOptions, *args: Any) -> None:
         where = f"tasks.{name}.options"
-        self.scoring: type[Scoring] = SCORINGS.get(options.scoring, f"{where}.scoring")
-        self.asked = _asked(options.prompt, f"{where}.prompt")
+        self.metric_names = (*SCORINGS.get(options.scoring).names, "perplexity")
+        _asked(options.prompt, f"{where}.prompt")
         if options.num_return_sequences > options.num_beams and not options.do_sample:
-            raise ConfigError(
-                f"Expected `{where}.num_return_sequences` to be at most num_beams "
-                f"({options.num_beams}), or do_sample to be true, but got "
-                f"{options.num_return_sequences}."
-            )
-        super().__init__(name, options, head, *args, **kwargs)
-
-    @property
-    def own_metrics(self) -> tuple[str, ...]:
-        """The scoring's metrics, and perplexity."""
-        return (*self.scoring.metric_names, "perplexity")
-
-    @property
-    def writing(self) -> Writing:
-        """How many texts a validation writes, and how long they may become."""
-        return Writing(self.options.validation_examples, self.options.max_new_tokens)
+            expected = f"to be at most num_beams ({options.num_beams}), or do_sample to be true"
+            got = f"got {options.num_return_sequences}"
+            raise ConfigError(Problem(f"{where}.num_return_sequences", expected, got))
+        super().__init__(name, options, *args)
 
     @classmethod
-    def roles(cls) -> list[Role]:
-        """A text, what is asked of it, and one or more right texts."""
-        return [
+    def roles(cls, options: Any = None) -> list[Role]:
+        """A text, one or more right texts, and what the prompt may ask, required if it does."""
+        named = _asked(options.prompt, "prompt") if options is not None else set()
+        roles = [
             Role("text", "text", help="the document"),
             Role("target", "texts", help="the right text, or several", target=True),
             Role("question", "text", required=False, help="for {question} in the prompt"),
             Role("instruction", "text", required=False, help="for {instruction} in the prompt"),
         ]
-
-    def own_roles(self) -> list[Role]:
-        """Return the roles; what the prompt names is required."""
-        return [replace(r, required=r.required or r.name in self.asked) for r in self.roles()]
+        return [replace(r, required=r.required or r.name in named) for r in roles]
 
     @property
     def longest(self) -> int:
@@ -144,48 +145,14 @@ class Generation(Task):
                 f"{self.longest - 1}."
             )
 
-    def learn(self, rows: Sequence[Row]) -> None:
-        """Nothing to learn: the trunk's vocabulary is the label set."""
-
-    def state(self) -> dict[str, Any]:
-        """Return what a checkpoint must keep: nothing."""
-        return {}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what :meth:`state` returned."""
-
-    def shared_state(self, others: Sequence[Task]) -> dict[str, Any]:
-        """Return what a shared head fixes: nothing. All must write."""
-        if not all(task.writes for task in others):
-            names = ", ".join(t.name for t in (self, *others))
-            raise ConfigError(
-                f"Expected the tasks that share head '{self.head_name}' ({names}) to write text, "
-                "but one does not; give it another `head.name`."
-            )
-        return {}
-
-    def remarks(self) -> list[str]:
-        """Say how many documents, prompts and targets were cut."""
-        cut = {
-            "document": "the trunk reads at once, cut at the end; see trunk.max_length.",
-            "prompt": "half of what the trunk reads at once, cut at the end.",
-            "target": f"options.max_target_tokens={self.options.max_target_tokens}, cut there.",
-        }
-        return [
-            f"tasks.{self.name}: {counted(self.counts[what], what)} longer than {limit}"
-            for what, limit in cut.items()
-            if self.counts[what]
-        ]
-
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Read the states from which each token of the target is predicted, its end included."""
         two = encoder.architecture == "encoder-decoder"
         prompt = self._prompt(row, encoder)
         if attention == "bidirectional" and not (two or len(prompt)):
-            raise ConfigError(
-                f"Expected `tasks.{self.name}.options.prompt` to have at least one token, because "
-                f"its documents see all of themselves, but got {self.options.prompt!r}."
-            )
+            expected = "to have at least one token, because its documents see all of themselves"
+            where, got = f"tasks.{self.name}.options.prompt", f"got {self.options.prompt!r}"
+            raise ConfigError(Problem(where, expected, got))
         target = self._target(row, encoder)
         document = self._document(tokens, encoder, prompt, two)
         lead = np.asarray([encoder.start], dtype=np.int32) if two else prompt
@@ -205,7 +172,9 @@ class Generation(Task):
         text = self.options.prompt.format_map({name: row.get(name, "") for name in ASKED})
         ids = encoder.plain(text)
         most = max(1, encoder.room_before(self.longest) // 2)
-        self.counts["prompt"] += len(ids) > most
+        self.counts[_cut("prompt", "half of what the trunk reads at once, cut at the end.")] += (
+            len(ids) > most
+        )
         return ids[:most]
 
     def _target(self, row: Row, encoder: TextEncoder) -> IntArray | None:
@@ -214,7 +183,8 @@ class Generation(Task):
         text = row["target"][0]
         ids = encoder.tokenize([text])[0].ids if text.strip() else np.zeros(0, dtype=np.int32)
         most = self.options.max_target_tokens
-        self.counts["target"] += len(ids) > most
+        limit = f"options.max_target_tokens={most}, cut there."
+        self.counts[_cut("target", limit)] += len(ids) > most
         return ids[:most]
 
     def _document(
@@ -223,7 +193,8 @@ class Generation(Task):
         """Return the document, cut to leave room for the prompt, and for the text beside it."""
         after = len(prompt) + self.longest
         room = encoder.room_beside(len(prompt)) if two else encoder.room_before(after)
-        self.counts["document"] += len(tokens) > room
+        limit = "the trunk reads at once, cut at the end; see trunk.max_length."
+        self.counts[_cut("document", limit)] += len(tokens) > room
         ids = tokens.ids[:room]
         if two:
             ids = np.concatenate([prompt, ids])
@@ -231,46 +202,40 @@ class Generation(Task):
 
     def build_head(self, hidden_size: int) -> Head:
         """Return a head over the trunk's vocabulary."""
-        return language_head(LanguageHead, hidden_size, self.head_options, self.name)
+        return self.head_options.build(LanguageHead, hidden_size, self.name)
 
-    def decode(self, logits: Tensor, batch: HeadBatch, rows: Sequence[Row]) -> list[Written]:
+    def decode(self, logits: Tensor, examples: Examples) -> list[Written]:
         """Return what each target cost."""
-        nll = F.cross_entropy(logits.detach().float(), batch.targets["labels"], reduction="none")
-        return [Written(float(part.sum()), len(part)) for part in torch.split(nll, batch.sizes)]
+        labels = np.concatenate([e.targets["labels"] for e in examples.encoded])
+        target = torch.from_numpy(labels.astype(np.int64)).to(logits.device)
+        nats = F.cross_entropy(logits.detach().float(), target, reduction="none")
+        return [Written(float(p.sum()), len(p)) for p in torch.split(nats, examples.sizes)]
 
-    def write(
-        self,
-        trunk: Trunk,
-        head: Head,
-        examples: Sequence[Encoded],
-        *,
-        bidirectional: bool,
-        read: Sequence[Recalled] | None = None,
-    ) -> list[Written]:
-        """Write texts for examples, all in one batch."""
-        assert isinstance(head, LanguageHead)
-        prompts = [prompt_of(example, bidirectional) for example in examples]
-        asked = Decoding(**{f.name: getattr(self.options, f.name) for f in fields(Decoding)})
-        found = generate(trunk, prompts, asked, head.linear, seed=self.options.seed, read=read)
-        tokenizer = trunk.tokenizer
-        return [
-            Written(
-                texts=tuple(
-                    (tokenizer.decode(h.ids.tolist(), skip_special_tokens=True).strip(), h.score)
-                    for h in hypotheses
-                )
-            )
-            for hypotheses in found
-        ]
+    def writer(self) -> Writing:
+        """Return what writes texts as the options say."""
+        return Writing(self.options)
 
-    def metrics(self) -> TaskMetrics:
-        """Return the scoring's scores, and perplexity."""
-        return GenerationMetrics(self.scoring())
+    def metrics(self) -> MetricCollection:
+        """Return the scoring's scores, and perplexity, which only targets that were read have."""
+        texts = TextScores(SCORINGS.get(self.options.scoring)())
+        found = {"texts": texts, "perplexity": PerplexityScore()}
+        return MetricCollection(found, compute_groups=False)
 
-    def baseline(self, rows: Sequence[Row]) -> Callable[[Row], Written]:
-        """Guess as the scoring does: the first sentence, the commonest answer, the text itself."""
-        guess = self.scoring.guess(rows)
-        return lambda row: Written(texts=((guess(row), None),))
+    def feed(self, outputs: Sequence[Written], examples: Examples) -> dict[str, Any]:
+        """Return ``preds`` and ``target`` where texts were written, else ``nats`` and ``tokens``.
+
+        They are texts, a list of right texts each; what the right texts cost, and how many tokens
+        they have.
+        """
+        if outputs and outputs[0].texts:
+            preds = [output.texts[0][0] for output in outputs]
+            return {"preds": preds, "target": [row["target"] for row in examples.rows]}
+        return {"nats": sum(o.nats for o in outputs), "tokens": sum(o.tokens for o in outputs)}
+
+    def baseline(self, train: Examples) -> Guess:
+        """Guess as suits the scoring: the first sentence, the commonest answer, the text itself."""
+        rule = _GUESSES[self.options.scoring](train.rows)
+        return lambda examples: [Written(texts=((rule(row), None),)) for row in examples.rows]
 
     def present(self, output: Written, row: Row) -> dict[str, Any]:
         """Return the text, and all of them with their scores where there are several."""
@@ -283,6 +248,66 @@ class Generation(Task):
         return shown
 
 
+@dataclass(frozen=True)
+class Writing:
+    """Writes texts for a task that has these options; see :class:`mtl.tasks.base.Writer`."""
+
+    options: GenerationOptions
+
+    @property
+    def validation_examples(self) -> int | None:
+        """For how many examples a validation during training writes texts; all when None."""
+        return self.options.validation_examples
+
+    @property
+    def new_tokens(self) -> int:
+        """The most tokens of a text."""
+        return self.options.max_new_tokens
+
+    def __call__(
+        self,
+        trunk: Trunk,
+        head: Head,
+        examples: Sequence[Encoded],
+        *,
+        bidirectional: bool,
+        read: Sequence[Recalled] | None = None,
+    ) -> list[Written]:
+        """Write texts for examples, all in one batch."""
+        assert isinstance(head, LanguageHead)
+        prompts = [prompt_of(example, bidirectional) for example in examples]
+        asked = Decoding(**{name: getattr(self.options, name) for name in Decoding.model_fields})
+        found = generate(trunk, prompts, asked, head.linear, seed=self.options.seed, read=read)
+        tokenizer = trunk.tokenizer
+        return [
+            Written(
+                texts=tuple(
+                    (tokenizer.decode(h.ids.tolist(), skip_special_tokens=True).strip(), h.score)
+                    for h in hypotheses
+                )
+            )
+            for hypotheses in found
+        ]
+
+
+def _commonest(rows: Sequence[Row]) -> Callable[[Row], str]:
+    ((common, _),) = Counter(row["target"][0] for row in rows).most_common(1)
+    return lambda row: str(common)
+
+
+_GUESSES: dict[str, Callable[[Sequence[Row]], Callable[[Row], str]]] = {
+    "rouge": lambda rows: lambda row: first_sentence(row["text"]),
+    "answers": _commonest,
+    "bleu": lambda rows: lambda row: str(row["text"]),
+}
+"""By scoring: from training rows to a simple rule that writes a text for a row."""
+
+
+def first_sentence(text: str) -> str:
+    """Return a text's first sentence, or its first line if that is shorter."""
+    return _SENTENCE_END.split(text.strip(), maxsplit=1)[0].strip()
+
+
 def prompt_of(example: Encoded, bidirectional: bool) -> Prompt:
     """Return what is read before writing: all that stands before the first target."""
     (branch,) = example.branches
@@ -292,9 +317,8 @@ def prompt_of(example: Encoded, bidirectional: bool) -> Prompt:
     return Prompt(example.documents[0], ids, bidirectional)
 
 
-def counted(number: int, what: str) -> str:
-    """Return a number of things in words: ``1 target``, ``12 targets``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _cut(what: str, limit: str) -> str:
+    return remark(what, f"{what}s", f"longer than {limit}")
 
 
 def _reads(document: int, lead: int, labels: int) -> tuple[IntArray, IntArray]:

@@ -7,83 +7,53 @@ One row is a text; what is predicted is the text itself::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import torch
 from torch import Tensor
+from torchmetrics import MetricCollection
 
 from mtl.data.rows import Role
 from mtl.errors import ConfigError
 from mtl.heads.base import Head
 from mtl.heads.likelihood import LikelihoodHead
-from mtl.metrics.likelihood import Likelihood, likelihood_scores
-from mtl.metrics.shells import LikelihoodMetric
-from mtl.tasks._language_head import OWN_OPTIONS, LanguageHeadOptions, language_head
-from mtl.tasks.base import TASK_TYPES, Task, TaskMetrics, split_outputs
+from mtl.metrics.scores import Likelihood, LikelihoodScores
+from mtl.tasks._language_head import LanguageHeadOptions
+from mtl.tasks.base import TASK_TYPES, Guess, Task, Traits
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
-from mtl.types import Encoded, HeadBatch, Row
+from mtl.types import Encoded, Examples, Row
 
 COUNTED = 5000
-"""Training texts whose tokens the baseline counts: all, or so many at even distances."""
-
-
-@dataclass
-class LanguageOptions:
-    """Options of `language_modeling`: there are none."""
+"""Training examples whose tokens the baseline counts: all, or so many at even distances."""
 
 
 @TASK_TYPES.register("language_modeling")
 class LanguageModeling(Task):
     """Predicts each token of a text from those before it, through the trunk's output layer.
 
-    A long text is cut into chunks, each an example of its own. A chunk after the first begins
-    with the last token of the one before, so that every token has one before it and is predicted
-    once; the very first one only where the tokenizer puts a token before a text. After the last
-    chunk the tokenizer's end token is predicted, if it has one.
+    A long text is cut into chunks, each a window that is an example of its own. A chunk after the
+    first begins with the last token of the one before, so that every token has one before it and
+    is predicted once; the very first one only where the tokenizer puts a token before a text.
+    After the last chunk the tokenizer's end token is predicted, if it has one.
+
+    An example's extra arrays: ``text`` (N,), which targets are text and no end token; and
+    ``bytes`` (W, 1), the UTF-8 bytes of the text that each window predicts.
     """
 
-    type = "language_modeling"
-    Options = LanguageOptions
     HeadOptions = LanguageHeadOptions
-    own_options = OWN_OPTIONS
     metric_names = ("accuracy", "perplexity", "loss", "bits_per_byte")
     lower_is_better = frozenset({"perplexity", "loss", "bits_per_byte"})
-    writes = True
-    attentions = ("causal",)
-    repeats = True
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._encoder: TextEncoder | None = None
+    traits = Traits(writes=True, attentions=("causal",), by_window=True, repeats=True)
+    head_options: LanguageHeadOptions
+    vocabulary = 0
 
     @classmethod
-    def roles(cls) -> list[Role]:
+    def roles(cls, options: Any = None) -> list[Role]:
         """A text, which is its own target."""
         return [Role("text", "text", help="the text, which is also what is predicted")]
-
-    def learn(self, rows: Sequence[Row]) -> None:
-        """Nothing: the vocabulary is the trunk's."""
-
-    def state(self) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take back nothing."""
-
-    def shared_state(self, others: Sequence[Task]) -> dict[str, Any]:
-        """Return nothing; the tasks must all be of this type."""
-        if {task.type for task in others} - {self.type}:
-            names = ", ".join(t.name for t in (self, *others))
-            raise ConfigError(
-                f"Expected the tasks that share head '{self.head_name}' ({names}) to be "
-                f"{self.type}, but they are not; give them different `head.name`s."
-            )
-        return {}
 
     def fits(self, trunk: Trunk) -> None:
         """Refuse encoders and encoder-decoders: their tokens have seen what is to be predicted."""
@@ -92,118 +62,75 @@ class LanguageModeling(Task):
             raise ConfigError(
                 f"Expected the trunk to be a decoder, which task '{self.name}' ({self.type}) "
                 f"needs, but '{name}' is an {trunk.architecture}; choose another trunk, or leave "
-                "the task "
-                "out."
+                "the task out."
             )
-
-    def meet(self, encoder: TextEncoder) -> None:
-        """Keep the encoder: the baseline counts tokens."""
-        self._encoder = encoder
-
-    def examples(
-        self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str
-    ) -> list[Encoded]:
-        """Return one example a chunk."""
-        del attention
-        return [_chunk(row["text"], tokens, c, encoder) for c in chunks(len(tokens), encoder.room)]
+        self.vocabulary = len(trunk.tokenizer)
 
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
-        """Return all chunks as one example."""
-        parts = self.examples(row, tokens, encoder, attention)
-        sizes = [len(p.part) for p in parts]
-        joined = {n: np.concatenate([p.targets[n] for p in parts]) for n in ("labels", "text")}
-        total = sum(p.targets["bytes"] for p in parts)
+        """Read every chunk: at each token for the next, and after the text for its end."""
+        cuts = chunks(len(tokens), encoder.room)
+        parts = [_chunk(row["text"], tokens, cut, encoder) for cut in cuts]
+        sizes = [len(part.part) for part in parts]
         return Encoded(
-            [p.documents[0] for p in parts],
+            [part.documents[0] for part in parts],
             np.repeat(np.arange(len(parts), dtype=np.int32), sizes),
-            np.concatenate([p.offset for p in parts]),
-            {**joined, "bytes": np.asarray(total)},
+            np.concatenate([part.offset for part in parts]),
+            {"labels": np.concatenate([part.targets["labels"] for part in parts])},
             float(sum(sizes)),
+            extra={n: np.concatenate([part.extra[n] for part in parts]) for n in ("text", "bytes")},
         )
 
     def build_head(self, hidden_size: int) -> Head:
         """Return a head over the trunk's vocabulary."""
-        return language_head(LikelihoodHead, hidden_size, self.head_options, self.name)
+        return self.head_options.build(LikelihoodHead, hidden_size, self.name)
 
-    def decode(self, logits: Tensor, batch: HeadBatch, rows: Sequence[Row]) -> list[Any]:
+    def decode(self, logits: Tensor, examples: Examples) -> list[Any]:
         """Return a :class:`Likelihood` for every example."""
-        figures = split_outputs(logits.detach().cpu().double(), batch)
-        texts = split_outputs(batch.targets["text"].cpu(), batch)
-        sizes = batch.targets["bytes"].tolist()
+        figures = torch.split(logits.detach().cpu().double(), examples.sizes)
         return [
             Likelihood(
                 nats=float(found[:, 1].sum()),
                 tokens=len(found),
                 correct=int(found[:, 2].sum()),
-                text_nats=float(found[text, 1].sum()),
-                bytes=size,
+                text_nats=float(found[torch.tensor(example.extra["text"]), 1].sum()),
+                bytes=int(example.extra["bytes"].sum()),
             )
-            for found, text, size in zip(figures, texts, sizes, strict=True)
+            for found, example in zip(figures, examples.encoded, strict=True)
         ]
 
-    def metrics(self) -> TaskMetrics:
+    def metrics(self) -> MetricCollection:
         """Return perplexity, loss, bits per byte and the share of right guesses."""
-        return LanguageMetrics()
+        return MetricCollection({"likelihood": LikelihoodScores()}, compute_groups=False)
 
-    def baseline(self, rows: Sequence[Row]) -> Callable[[Row], Likelihood]:
+    def feed(self, outputs: Sequence[Likelihood], examples: Examples) -> dict[str, Any]:
+        """Return ``likelihoods``, a list of sums."""
+        return {"likelihoods": list(outputs)}
+
+    def baseline(self, train: Examples) -> Guess:
         """Guess by how often each token occurs in training, plus one (Laplace)."""
-        encoder = self._encoder
-        assert encoder is not None, "meet() comes before"
-        counts = np.ones(len(encoder.tokenizer), dtype=np.int64)
-        for number in range(0, len(rows), -(-len(rows) // COUNTED)):
-            counts += np.bincount(self._target(rows[number])["labels"], minlength=len(counts))
+        counts = np.ones(self.vocabulary, dtype=np.int64)
+        for number in range(0, len(train), -(-len(train) // COUNTED)):
+            labels = train.encoded[number].targets["labels"]
+            counts += np.bincount(labels, minlength=len(counts))
         nats = -np.log(counts / counts.sum())
 
-        def guess(row: Row) -> Likelihood:
-            target = self._target(row)
-            labels, text = target["labels"], target["text"]
+        def guess(example: Encoded) -> Likelihood:
+            labels, text = example.targets["labels"], example.extra["text"]
             return Likelihood(
                 nats=float(nats[labels].sum()),
                 tokens=len(labels),
                 correct=int((labels == counts.argmax()).sum()),
                 text_nats=float(nats[labels[text]].sum()),
-                bytes=int(target["bytes"][0]),
+                bytes=int(example.extra["bytes"].sum()),
             )
 
-        return guess
-
-    def _target(self, row: Row) -> dict[str, npt.NDArray[Any]]:
-        """Return a row's targets."""
-        assert self._encoder is not None
-        (tokens,) = self._encoder.tokenize([self.document(row)])
-        return self.encode(row, tokens, self._encoder, "causal").targets
+        return lambda examples: [guess(example) for example in examples.encoded]
 
     def present(self, output: Likelihood, row: Row) -> dict[str, Any]:
         """Return perplexity, bits per byte, and how many tokens were predicted."""
-        scores = likelihood_scores(output)
+        scores = output.scores()
         shown: dict[str, Any] = {n: round(scores[n], 4) for n in ("perplexity", "bits_per_byte")}
         return {**shown, "tokens": output.tokens}
-
-
-class LanguageMetrics(TaskMetrics):
-    """Sums over predicted tokens."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sums = LikelihoodMetric()
-
-    def update(self, outputs: Sequence[Likelihood], rows: Sequence[Row]) -> None:
-        """Add the sums of examples."""
-        del rows
-        for output in outputs:
-            self.sums.update(output)
-
-    def compute(self) -> dict[str, float]:
-        """Return the scores over all tokens."""
-        return self.sums.compute()
-
-    def reset(self) -> None:
-        """Forget all examples."""
-        self.sums.reset()
-
-    def tables(self) -> dict[str, list[Any]]:
-        """Return the scores with the numbers of tokens and bytes."""
-        return {"likelihood": self.sums.table()}
 
 
 def chunks(length: int, room: int) -> list[tuple[int, int]]:
@@ -219,7 +146,7 @@ def chunks(length: int, room: int) -> list[tuple[int, int]]:
 
 
 def _chunk(text: str, tokens: Tokens, cut: tuple[int, int], encoder: TextEncoder) -> Encoded:
-    """Return one chunk: read at each token for the next, and after the text for its end."""
+    """Return one chunk."""
     start, end = cut
     before = len(encoder.prefix)
     first = start + (start > 0 and encoder.room > 1)  # The first token that is predicted here.
@@ -232,17 +159,13 @@ def _chunk(text: str, tokens: Tokens, cut: tuple[int, int], encoder: TextEncoder
     is_text = np.ones(len(labels), dtype=bool)
     is_text[len(labels) - len(ends) :] = False
     reads = before + first - start - 1
-    targets = {
-        "labels": labels,
-        "text": is_text,
-        "bytes": np.asarray([_bytes(text, tokens, first, end)]),
-    }
     return Encoded(
         [np.concatenate([encoder.prefix, tokens.ids[start:end]])],
         np.zeros(len(labels), dtype=np.int32),
         np.arange(reads, reads + len(labels), dtype=np.int32),
-        targets,
+        {"labels": labels},
         float(len(labels)),
+        extra={"text": is_text, "bytes": np.asarray([[_bytes(text, tokens, first, end)]])},
     )
 
 

@@ -8,73 +8,101 @@ One row, of a paragraph with one question::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
+from torchmetrics import MetricCollection
 
+from mtl.config.section import Field, Lower, Section, Whole
 from mtl.data.rows import Role, where
 from mtl.data.value_types import show
-from mtl.errors import ConfigError, DataError, one_of
+from mtl.errors import DataError
 from mtl.heads.base import Head
-from mtl.metrics.shells.answers import ANSWERED, NAMES
-from mtl.tasks._spans_decode import Answer, Window, choose
-from mtl.tasks._spans_gold import gold_places, nearest, with_starts
-from mtl.tasks._spans_layouts import LAYOUTS
-from mtl.tasks._spans_rules import best_rule
-from mtl.tasks._spans_scores import SpanScores
-from mtl.tasks.base import TASK_TYPES, Task, TaskMetrics, split_outputs
+from mtl.metrics.spans import ANSWERED, NAMES, SpanScores
+from mtl.tasks._span_answers import Answer, Window, choose, gold_places, nearest, with_starts
+from mtl.tasks._span_layouts import LAYOUTS
+from mtl.tasks._span_rules import best_rule
+from mtl.tasks.base import TASK_TYPES, Guess, Learned, Task, remark
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
-from mtl.types import Encoded, HeadBatch, Row
+from mtl.types import Encoded, Examples, Row
 
 AUTO = "auto"
+TABLE = "SQuAD, %"
+"""The metric's name, and its table's title."""
 BY_ARCHITECTURE = {"encoder": "joint", "encoder-decoder": "joint", "decoder": "branch"}
 """What ``auto`` is on each architecture."""
+MOVED = remark(
+    "answer was",
+    "answers were",
+    "not at the given offset; the nearest place with the same text is taken.",
+)
 
 
-@dataclass
-class SpanOptions:
+class SpanOptions(Section):
     """Options of `span_extraction`."""
 
-    layout: str = field(default=AUTO, metadata={"choices": (AUTO, *LAYOUTS)})
+    layout: Annotated[Literal["auto", "joint", "branch"], Lower] = "auto"
     """``joint``: question and document in one text; ``branch``: the document is encoded once for
     all its questions and other tasks; ``auto`` is joint on encoders and encoder-decoders, branch on
     decoders."""
-    max_answer_tokens: int = field(default=30, metadata={"min": 1})
+    max_answer_tokens: Whole = Field(30, ge=1)
     """Longer spans are never given."""
-    n_best: int = field(default=5, metadata={"min": 1})
+    n_best: Whole = Field(5, ge=1)
     """How many of the best spans a prediction shows."""
+
+
+class SpanLearned(Learned):
+    """What training showed of questions, and what the trunk asks for."""
+
+    impossible: bool | None = None
+    """Whether questions may have no answer (version 2.0); None before training."""
+    threshold: float = 0.0
+    """How much better "no answer" must score than the best span to be given."""
+    layout: Literal["joint", "branch"] = "branch"
+    positions: int | None = None
+    """How many the trunk has; None where nothing limits them."""
+
+    def shared(self, others: Sequence[SpanLearned]) -> dict[str, Any]:
+        """Return the layout, which must be one."""
+        if any(other.layout != self.layout for other in others):
+            raise ValueError("one `options.layout`")
+        return {"layout": self.layout}
+
+    @property
+    def without(self) -> dict[str, str]:
+        """The numbers of version 2.0 where every question has an answer."""
+        names = [n for n in NAMES if n not in ANSWERED] if self.impossible is False else []
+        return dict.fromkeys(names, "every question of its training data has an answer")
 
 
 @TASK_TYPES.register("span_extraction")
 class SpanExtraction(Task):
-    """Answers a question with a span of its document, or with nothing."""
+    """Answers a question with a span of its document, or with nothing.
 
-    type = "span_extraction"
+    An example's extra array ``chars`` (G, 2) has the characters of each place.
+    """
+
     Options = SpanOptions
+    learns = SpanLearned
     metric_names = tuple(NAMES)
+    options: SpanOptions
+    learned: SpanLearned
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.impossible: bool | None = None
-        self.threshold = 0.0
-        self.positions: int | None = None
-        self._moved = 0
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._lay_out("decoder", None)
+
+    def _lay_out(self, architecture: str, positions: int | None) -> None:
         asked = self.options.layout
-        if asked not in (AUTO, *LAYOUTS):
-            raise ConfigError(one_of(f"tasks.{self.name}.options.layout", asked, (AUTO, *LAYOUTS)))
-        self.layout = BY_ARCHITECTURE["decoder"] if asked == AUTO else asked
-
-    @property
-    def own_metrics(self) -> tuple[str, ...]:
-        """Those of version 1.1 once training is known to have an answer to every question."""
-        return ANSWERED if self.impossible is False else self.metric_names
+        layout = BY_ARCHITECTURE[architecture] if asked == AUTO else asked
+        self.learned = self.learned.model_copy(update={"layout": layout, "positions": positions})
 
     @classmethod
-    def roles(cls) -> list[Role]:
+    def roles(cls, options: Any = None) -> list[Role]:
         """A document, a question, and its answers."""
         return [
             Role("text", "text", help="the document"),
@@ -103,24 +131,14 @@ class SpanExtraction(Task):
         for wanted in (text, text.strip()):
             found = nearest(document, wanted, start or 0)
             if found is not None:
-                self._moved += start is not None
+                self.counts[MOVED] += start is not None
                 return {"text": wanted, "start": found}
         raise ValueError(
             f"Expected the answer {show(text)} to question {show(row['question'])} to stand in "
             "its document, but it does not"
         )
 
-    def remarks(self) -> list[str]:
-        """Say how many answers did not stand at their offset."""
-        if not self._moved:
-            return []
-        answers = "1 answer was" if self._moved == 1 else f"{self._moved:,} answers were"
-        return [
-            f"tasks.{self.name}: {answers} not at the given offset; the nearest place with the "
-            "same text is taken."
-        ]
-
-    def learn(self, rows: Sequence[Row]) -> None:
+    def learn(self, rows: Sequence[Row]) -> SpanLearned:
         """See whether there are questions without an answer (version 2.0)."""
         empty = sum(not rows[i]["answers"] for i in range(len(rows)))
         if empty == len(rows):
@@ -128,115 +146,91 @@ class SpanExtraction(Task):
                 f"tasks.{self.name}: Expected at least one question with an answer in the training "
                 "data, but none has one."
             )
-        self.impossible = empty > 0
-
-    def state(self) -> dict[str, Any]:
-        """Return whether questions may be impossible, the threshold, layout and positions."""
-        return {
-            "impossible": bool(self.impossible),
-            "threshold": self.threshold,
-            "layout": self.layout,
-            "positions": self.positions,
-        }
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what :meth:`state` returned."""
-        layout = state["layout"]
-        if layout not in LAYOUTS:
-            raise ValueError(one_of("layout", layout, LAYOUTS))
-        self.impossible = bool(state["impossible"])
-        self.threshold = float(state["threshold"])
-        self.layout = layout
-        self.positions = None if state["positions"] is None else int(state["positions"])
-        if self.primary_metric not in self.own_metrics:
-            raise ConfigError(
-                f"Expected `tasks.{self.name}.metric` to be one of {{{', '.join(ANSWERED)}}}, "
-                "because every question of its training data has an answer, but got "
-                f"'{self.primary_metric}'."
-            )
-
-    def shared_state(self, others: Sequence[Task]) -> dict[str, Any]:
-        """Return the layout, which tasks that share a head have in common."""
-        if all(isinstance(t, SpanExtraction) and t.layout == self.layout for t in others):
-            return {"layout": self.layout}
-        names = ", ".join(t.name for t in (self, *others))
-        raise ConfigError(
-            f"Expected the tasks that share head '{self.head_name}' ({names}) to be "
-            "span_extraction with one `options.layout`, but they are not; give them different "
-            "`head.name`s."
-        )
+        return self.learned.model_copy(update={"impossible": empty > 0})
 
     def fits(self, trunk: Trunk) -> None:
         """Take the layout that suits the trunk, or refuse one that it cannot have."""
-        asked = self.options.layout
-        self.layout = BY_ARCHITECTURE[trunk.architecture] if asked == AUTO else asked
-        LAYOUTS.get(self.layout).fits(trunk, self.name)
-        self.positions = trunk.positions
+        self._lay_out(trunk.architecture, trunk.positions)
+        LAYOUTS.get(self.learned.layout).fits(trunk, self.name)
 
-    def tune(self, metrics: TaskMetrics) -> None:
+    def tune(self, metrics: MetricCollection) -> SpanLearned:
         """Take the threshold of "no answer" with the best F1, where there are such questions."""
-        if self.impossible:
-            assert isinstance(metrics, SpanScores)
-            self.threshold = metrics.answers.best_threshold()
+        if not self.learned.impossible:
+            return self.learned
+        answers = metrics[TABLE]
+        assert isinstance(answers, SpanScores)
+        return self.learned.model_copy(update={"threshold": answers.best_threshold()})
 
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
-        """Read every document token, and the null place, of every window.
-
-        Targets besides those of :class:`mtl.heads.spans.SpanHead`: ``chars`` (G, 2), the
-        characters of each place.
-        """
+        """Read every document token, and the null place, of every window."""
         (question,) = encoder.tokenize([row["question"]])
         try:
-            encoded, windows = LAYOUTS.get(self.layout).encode(
-                question, tokens, encoder, attention, self.positions
+            encoded, windows = LAYOUTS.get(self.learned.layout).encode(
+                question, tokens, encoder, attention, self.learned.positions
             )
         except DataError as error:
             raise DataError(f"{where(row)}: {error}") from None
         spans = np.stack([tokens.starts, tokens.ends], axis=1).astype(np.int32)
         null = np.zeros((1, 2), dtype=np.int32)
-        encoded.targets["sizes"] = np.asarray([1 + e - s for s, e in windows], dtype=np.int32)
-        encoded.targets["chars"] = np.concatenate(
-            [part for s, e in windows for part in (null, spans[s:e])]
-        )
+        chars = np.concatenate([part for s, e in windows for part in (null, spans[s:e])])
+        encoded.extra = {"chars": chars}
+        encoded.inputs = {"sizes": np.asarray([1 + e - s for s, e in windows], dtype=np.int32)}
         if "answers" in row:
-            encoded.targets |= gold_places(row["answers"], tokens, windows)
+            encoded.targets = gold_places(row["answers"], tokens, windows)
             encoded.mass = float(len(windows))
         return encoded
 
     def build_head(self, hidden_size: int) -> Head:
         """Return the layout's head."""
-        return LAYOUTS.get(self.layout).build_head(hidden_size, self.head_options.dropout)
+        return LAYOUTS.get(self.learned.layout).build_head(hidden_size, self.head_options.dropout)
 
-    def decode(self, logits: Tensor, batch: HeadBatch, rows: Sequence[Row]) -> list[Any]:
+    def decode(self, logits: Tensor, examples: Examples) -> list[Any]:
         """Return an :class:`Answer` for every example, the best over all of its windows."""
-        chars = split_outputs(batch.targets["chars"].cpu(), batch)
-        values = split_outputs(logits.detach().double().cpu(), batch)
-        sizes = iter(batch.targets["sizes"].tolist())
+        values = torch.split(logits.detach().double().cpu(), examples.sizes)
         return [
             choose(
                 row["text"],
-                _windows(value.numpy(), span.numpy(), sizes),
+                _windows(value.numpy(), example),
                 longest=self.options.max_answer_tokens,
                 count=self.options.n_best,
-                threshold=self.threshold if self.impossible else None,
+                threshold=self.learned.threshold if self.learned.impossible else None,
             )
-            for row, value, span in zip(rows, values, chars, strict=True)
+            for row, value, example in zip(examples.rows, values, examples.encoded, strict=True)
         ]
 
-    def metrics(self) -> TaskMetrics:
+    def metrics(self) -> MetricCollection:
         """Return exact match and F1, and the official numbers of version 2.0."""
-        return SpanScores(bool(self.impossible), lambda: self.threshold)
+        scores = SpanScores(bool(self.learned.impossible), lambda: self.learned.threshold)
+        return MetricCollection({TABLE: scores}, compute_groups=False)
 
-    def baseline(self, rows: Sequence[Row]) -> Callable[[Row], Answer]:
+    def feed(self, outputs: Sequence[Answer], examples: Examples) -> dict[str, Any]:
+        """Return ``preds``, ``target`` and ``no_answer``.
+
+        They are the text of each best span, a list of right texts each, and how much better "no
+        answer" scores than the best span.
+        """
+        firsts = [output.best[0] if output.best else None for output in outputs]
+        return {
+            "preds": [
+                row["text"][first.start : first.end] if first else ""
+                for first, row in zip(firsts, examples.rows, strict=True)
+            ],
+            "target": [[answer["text"] for answer in row["answers"]] for row in examples.rows],
+            "no_answer": [output.no_answer for output in outputs],
+        }
+
+    def baseline(self, train: Examples) -> Guess:
         """Guess by the one of a few rules that is best on the training rows."""
-        return best_rule(rows, impossible=bool(self.impossible))
+        guess = best_rule(train.rows, impossible=bool(self.learned.impossible))
+        return lambda examples: [guess(row) for row in examples.rows]
 
     def present(self, output: Any, row: Row) -> dict[str, Any]:
         """Return the answer, where it stands, its probability, and the best few.
 
         Probabilities are a softmax over the best spans and, for version 2.0, "no answer".
         """
-        scores = [span.score for span in output.best] + [output.null] * bool(self.impossible)
+        may_be_empty = bool(self.learned.impossible)
+        scores = [span.score for span in output.best] + [output.null] * may_be_empty
         shares = _softmax(scores)
         best = [
             {
@@ -248,20 +242,17 @@ class SpanExtraction(Task):
             for span, share in zip(output.best, shares, strict=False)
         ]
         nothing = {"answer": "", "start": None, "end": None}
-        if self.impossible:
+        if self.learned.impossible:
             best.append({**nothing, "score": shares[-1]})
         chosen = best[0] if output.span is not None else {**nothing, "score": shares[-1]}
         return {**chosen, "n_best": sorted(best, key=lambda one: -one["score"])}
 
 
-def _windows(values: Any, chars: Any, sizes: Any) -> list[Window]:
-    """Take as many windows from `sizes` as fill one example's (n, 2) values."""
-    found, at = [], 0
-    while at < len(values):
-        size = next(sizes)
-        found.append(Window(values[at : at + size], chars[at : at + size]))
-        at += size
-    return found
+def _windows(values: Any, example: Encoded) -> list[Window]:
+    """Cut one example's (G, 2) logits into its windows."""
+    cuts = np.cumsum(example.inputs["sizes"])[:-1]
+    parts = zip(np.split(values, cuts), np.split(example.extra["chars"], cuts), strict=True)
+    return [Window(*part) for part in parts]
 
 
 def _softmax(scores: Sequence[float]) -> list[float]:

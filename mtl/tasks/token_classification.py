@@ -8,54 +8,90 @@ One row of the bundled corpus::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torchmetrics import MetricCollection
 
+from mtl.config.section import Field, Lower, Number, Section
 from mtl.data.rows import Role, where
-from mtl.data.schemes import NONE, SCHEMES, detect_scheme, spans_of, to_iob2
 from mtl.data.words import find_words, join_words, split_words
-from mtl.errors import ConfigError, DataError, did_you_mean, one_of
+from mtl.errors import ConfigError, DataError, one_of
 from mtl.heads.base import Head
 from mtl.heads.classification import ClassificationHead
-from mtl.heads.decoding import Transitions, transition_mask, viterbi_packed
-from mtl.metrics.shells import EntityMetric, TokenTable
-from mtl.tasks.base import TASK_TYPES, HeadOptions, Task, TaskMetrics, read_parts
+from mtl.heads.decoding import viterbi_packed
+from mtl.labels import NONE, Transitions, detect_scheme, spans_of, to_iob2, transitions
+from mtl.metrics.scores import EntityScores, TokenScores
+from mtl.tasks.base import (
+    TASK_TYPES,
+    Guess,
+    HeadOptions,
+    Learned,
+    Task,
+    document,
+    read_parts,
+    unknown_label,
+)
 from mtl.trunk.text import TextEncoder, Tokens
-from mtl.types import Encoded, HeadBatch, IntArray, Row
+from mtl.types import Encoded, Examples, IntArray, Row
 
-ENTITY_METRICS = ("f1", "precision", "recall")
-DECODINGS = ("plain", "constrained")
-SUBWORDS = ("auto", "first", "last")
 NEVER = -1e9
 """Logit of a label that a word cannot have."""
 
 
-@dataclass
-class TokenOptions:
+class TokenOptions(Section):
     """Options of `token_classification`."""
 
-    scheme: str | None = field(default=None, metadata={"choices": (NONE, *SCHEMES)})
+    scheme: Annotated[Literal["none", "iob1", "iob2", "bioes", "io"] | None, Lower] = None
     """``iob1 | iob2 | bioes | io | none`` of the data's labels; found from them when unset."""
 
 
-@dataclass
 class TokenHeadOptions(HeadOptions):
     """Options of the tagging head."""
 
-    label_smoothing: float = field(default=0.0, metadata={"min": 0, "below": 1})
-    class_weights: dict[str, float] | None = field(default=None, metadata={"min": 0})
+    label_smoothing: Number = Field(0.0, ge=0, lt=1)
+    class_weights: dict[str, Annotated[Number, Field(ge=0)]] | None = None
     """Weight of each label in the loss; labels not named weigh 1."""
-    decoding: str = field(default="constrained", metadata={"choices": DECODINGS})
+    decoding: Annotated[Literal["plain", "constrained"], Lower] = "constrained"
     """``plain`` takes each word's best label; ``constrained`` the best sequence that is valid."""
-    subword: str = field(default="auto", metadata={"choices": SUBWORDS})
+    subword: Annotated[Literal["auto", "first", "last"], Lower] = "auto"
     """Which sub-word speaks for its word: ``first | last``; ``auto`` is the last under causal
     attention, where only it has seen the whole word."""
+
+    own: ClassVar[tuple[str, ...]] = ("dropout", "label_smoothing", "class_weights")
+
+
+class Tagset(Learned):
+    """The scheme of the data's labels, and the head's labels, in IOB2 where they mark spans."""
+
+    scheme: str = NONE
+    labels: list[str] = Field(default_factory=list)
+
+    def shared(self, others: Sequence[Tagset]) -> dict[str, Any]:
+        """Return the union of labels; all must mark spans, or none."""
+        everyone = [self, *others]
+        if len({tags.scheme == NONE for tags in everyone}) > 1:
+            raise ValueError("labels of one kind")
+        labels = sorted({label for t in everyone for label in t.labels} - {"O"}, key=_type_first)
+        outside = ["O"] if any("O" in t.labels for t in everyone) else []
+        return {"labels": outside + labels}
+
+    @property
+    def without(self) -> dict[str, str]:
+        """Those of entities, where labels mark none."""
+        marks = not self.labels or self.scheme != NONE
+        names = () if marks else ("f1", "precision", "recall")
+        return dict.fromkeys(names, "the labels mark no spans")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """How many labels there are."""
+        return {"task": "multiclass", "num_classes": len(self.labels)}
 
 
 class Tags(NamedTuple):
@@ -67,36 +103,29 @@ class Tags(NamedTuple):
 
 @TASK_TYPES.register("token_classification")
 class TokenClassification(Task):
-    """Labels words through one linear head on each word's first or last sub-word."""
+    """Labels words through one linear head on each word's first or last sub-word.
 
-    type = "token_classification"
+    An example's extra arrays: ``words`` (N,), which words are read, the others having no token;
+    and ``gold`` (W,), the label of every word, -1 where it is not known.
+    """
+
     Options = TokenOptions
     HeadOptions = TokenHeadOptions
-    own_options = ("dropout", "label_smoothing", "class_weights")
-    metric_names = (*ENTITY_METRICS, "accuracy", "token_macro_f1", "token_weighted_f1")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.scheme = NONE
-        self.labels: list[str] = []
-        super().__init__(*args, **kwargs)
-        self._transitions: Transitions | None = None
-        if self.options.scheme not in (None, NONE, *SCHEMES):
-            where_ = f"tasks.{self.name}.options.scheme"
-            raise ConfigError(one_of(where_, self.options.scheme, (NONE, *SCHEMES)))
-        for key, choices in (("decoding", DECODINGS), ("subword", SUBWORDS)):
-            value = getattr(self.head_options, key)
-            if value not in choices:
-                raise ConfigError(one_of(f"tasks.{self.name}.head.{key}", value, choices))
-
-    @property
-    def own_metrics(self) -> tuple[str, ...]:
-        """Without those of entities where the learned labels mark none."""
-        if not self.labels or self.scheme != NONE:
-            return self.metric_names
-        return tuple(m for m in self.metric_names if m not in ENTITY_METRICS)
+    learns = Tagset
+    metric_names = (
+        "f1",
+        "precision",
+        "recall",
+        "accuracy",
+        "token_macro_f1",
+        "token_weighted_f1",
+    )
+    options: TokenOptions
+    head_options: TokenHeadOptions
+    learned: Tagset
 
     @classmethod
-    def roles(cls) -> list[Role]:
+    def roles(cls, options: Any = None) -> list[Role]:
         """Words, their labels, and the text they were split from, if it is at hand."""
         return [
             Role("tokens", "tokens", help="the words"),
@@ -104,70 +133,42 @@ class TokenClassification(Task):
             Role("text", "text", required=False, help="the text that the words were split from"),
         ]
 
-    def learn(self, rows: Sequence[Row]) -> None:
+    def learn(self, rows: Sequence[Row]) -> Tagset:
         """Find the labels' scheme and the label set, in IOB2 where they mark spans."""
         everything = [rows[i] for i in range(len(rows))]
         given = [row["labels"] for row in everything]
-        self.scheme = self.options.scheme or detect_scheme(given, lambda i: where(everything[i]))
-        if self.scheme == NONE:
-            self.labels = sorted({label for labels in given for label in labels})
-            return
+        scheme = self.options.scheme or detect_scheme(given, lambda i: where(everything[i]))
+        if scheme == NONE:
+            return Tagset(scheme=NONE, labels=sorted({n for labels in given for n in labels}))
         places = map(where, everything)
-        kinds = {s.type for g, p in zip(given, places, strict=True) for s in spans_of(g, p)}
-        if not kinds:
+        types = {s.type for g, p in zip(given, places, strict=True) for s in spans_of(g, p)}
+        if not types:
             raise DataError(
                 f"tasks.{self.name}: Expected at least one labelled entity in the training data, "
                 "but every word is labelled O."
             )
-        self.labels = ["O", *(f"{p}-{k}" if k else p for k in sorted(kinds) for p in "BI")]
-
-    def state(self) -> dict[str, Any]:
-        """Return the scheme of the data and the head's labels."""
-        return {"scheme": self.scheme, "labels": self.labels}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take back scheme and labels."""
-        self.scheme = state["scheme"]
-        self.labels = list(state["labels"])
-        if self.primary_metric not in self.own_metrics:
-            raise ConfigError(
-                f"Expected `tasks.{self.name}.metric` to be one of "
-                f"{{{', '.join(self.own_metrics)}}}, because the labels mark no spans, but got "
-                f"'{self.primary_metric}'."
-            )
-
-    def shared_state(self, others: Sequence[Task]) -> dict[str, Any]:
-        """Return the union of labels; all must mark spans, or none."""
-        mine = [self, *(t for t in others if isinstance(t, TokenClassification))]
-        if len(mine) != 1 + len(others) or len({t.scheme == NONE for t in mine}) > 1:
-            raise ConfigError(cannot_share(self, others))
-        labels = sorted({label for t in mine for label in t.labels} - {"O"}, key=_type_first)
-        outside = ["O"] if any("O" in t.labels for t in mine) else []
-        return {"labels": outside + labels}
-
-    def document(self, row: Row) -> str:
-        """Return the row's text, or its words joined by spaces."""
-        return str(row["text"]) if "text" in row else " ".join(row["tokens"])
+        labels = ["O", *(f"{p}-{t}" if t else p for t in sorted(types) for p in "BI")]
+        return Tagset(scheme=scheme, labels=labels)
 
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Read each word at its first or last sub-word; words without a token are left out."""
         starts, ends = word_spans(row, self.name)
-        pick = tokens.last_of if self._reads_last(attention) else tokens.first_of
-        index = pick(starts, ends)
+        asked = self.head_options.subword
+        last = asked == "last" or (asked == "auto" and attention == "causal")
+        index = (tokens.last_of if last else tokens.first_of)(starts, ends)
         words = np.flatnonzero(index >= 0).astype(np.int32)
         windows = encoder.windows(len(tokens))
         part, offset = read_parts(index[words], windows, encoder)
-        targets: dict[str, npt.NDArray[Any]] = {"words": words}
-        mass = 0.0
-        if "labels" in row:
-            targets["labels"] = self.gold(row)[words]
-            mass = float(self._weights()[targets["labels"]].sum())
-        documents = [encoder.document(tokens, w) for w in windows]
-        return Encoded(documents, part, offset, targets, mass)
-
-    def _reads_last(self, attention: str) -> bool:
-        asked = self.head_options.subword
-        return asked == "last" or (asked == "auto" and attention == "causal")
+        gold = self.gold(row) if "labels" in row else np.full(len(starts), -1)
+        targets = {"labels": gold[words]} if "labels" in row else {}
+        return Encoded(
+            [encoder.document(tokens, w) for w in windows],
+            part,
+            offset,
+            targets,
+            float(self._weights()[gold[words]].sum()) if targets else 0.0,
+            extra={"words": words, "gold": gold},
+        )
 
     def gold(self, row: Row) -> npt.NDArray[np.int64]:
         """Return the row's label numbers, (W,).
@@ -175,42 +176,38 @@ class TokenClassification(Task):
         Raises:
             DataError: If a label is not among those of training.
         """
-        number = {label: i for i, label in enumerate(self.labels)}
-        given = row["labels"]
-        labels = given if self.scheme == NONE else to_iob2(given, self.scheme, where(row))
+        number = {label: i for i, label in enumerate(self.learned.labels)}
+        labels, scheme = row["labels"], self.learned.scheme
+        if scheme != NONE:
+            labels = to_iob2(labels, scheme, where(row))
         for label in labels:
             if label not in number:
-                known = ", ".join(self.labels)
-                raise DataError(
-                    f"{where(row)}: Expected labels of the training split of task '{self.name}' "
-                    f"({known}), but got '{label}'.{did_you_mean(label, self.labels)} Add examples "
-                    "of it to training, or mend the label."
-                )
+                raise unknown_label(row, self.name, label, self.learned.labels)
         return np.asarray([number[label] for label in labels], dtype=np.int64)
 
     def _weights(self) -> npt.NDArray[np.float32]:
-        named = self.head_options.class_weights or {}
+        named, labels = self.head_options.class_weights or {}, self.learned.labels
         for label in named:
-            if label not in self.labels:
-                raise ConfigError(
-                    one_of(f"tasks.{self.name}.head.class_weights", label, self.labels)
-                )
-        return np.asarray([named.get(label, 1.0) for label in self.labels], dtype=np.float32)
+            if label not in labels:
+                raise ConfigError(one_of(f"tasks.{self.name}.head.class_weights", label, labels))
+        return np.asarray([named.get(label, 1.0) for label in labels], dtype=np.float32)
 
     def build_head(self, hidden_size: int) -> Head:
         """Return a linear head with one output a label."""
         return ClassificationHead(
             hidden_size,
-            len(self.labels),
+            len(self.learned.labels),
             dropout=self.head_options.dropout,
             label_smoothing=self.head_options.label_smoothing,
             class_weights=self._weights().tolist() if self.head_options.class_weights else None,
         )
 
-    def decode(self, logits: Tensor, batch: HeadBatch, rows: Sequence[Row]) -> list[Any]:
+    def decode(self, logits: Tensor, examples: Examples) -> list[Any]:
         """Return :class:`Tags` for every example; words without a token are O, or label 0."""
-        counts = [len(word_spans(row, self.name)[0]) for row in rows]
-        place = _places(batch, counts)
+        counts = [len(e.extra["gold"]) for e in examples.encoded]
+        firsts = np.cumsum([0, *counts[:-1]])
+        words = [f + e.extra["words"] for f, e in zip(firsts, examples.encoded, strict=True)]
+        place = torch.from_numpy(np.concatenate(words)).to(logits.device)
         full = logits.new_full((sum(counts), logits.shape[1]), NEVER, dtype=torch.float32)
         full[:, 0] = 0.0
         full[place] = logits.detach().float()
@@ -225,93 +222,71 @@ class TokenClassification(Task):
         ]
 
     def _best(self, logits: Tensor, sizes: list[int]) -> Tensor:
-        if self.head_options.decoding == "plain" or self.scheme == NONE:
+        if self.head_options.decoding == "plain" or self.learned.scheme == NONE:
             return logits.argmax(-1)
-        if self._transitions is None:
-            self._transitions = transition_mask(self.labels, "iob2")
-        return viterbi_packed(logits.log_softmax(-1), sizes, *self._transitions)
+        return viterbi_packed(logits.log_softmax(-1), sizes, *_iob2(tuple(self.learned.labels)))
 
-    def metrics(self) -> TaskMetrics:
+    def metrics(self) -> MetricCollection:
         """Return entity scores as conlleval has them, and the token-level table."""
-        return TokenMetrics(self)
+        found = {"tokens": TokenScores(self.learned.labels)}
+        if self.learned.scheme != NONE:
+            found["entities"] = EntityScores(self.learned.labels)
+        return MetricCollection(found, compute_groups=False)
 
-    def baseline(self, rows: Sequence[Row]) -> Callable[[Row], Tags]:
+    def feed(self, outputs: Sequence[Tags], examples: Examples) -> dict[str, Any]:
+        """Return ``preds``, ``target``, ``sizes`` and ``scores``.
+
+        They are (words,) label numbers, the same, how many words each sentence has, and (words,)
+        the probability of each label that was chosen.
+        """
+        gold = [example.extra["gold"] for example in examples.encoded]
+        return {
+            "preds": torch.from_numpy(np.concatenate([o.labels for o in outputs])),
+            "target": torch.from_numpy(np.concatenate(gold)),
+            "sizes": [len(part) for part in gold],
+            "scores": torch.from_numpy(np.concatenate([o.scores for o in outputs])),
+        }
+
+    def baseline(self, train: Examples) -> Guess:
         """Guess no entity; without a scheme, the commonest label of training."""
         common = 0
-        if self.scheme == NONE:
-            counts = np.zeros(len(self.labels))
-            for row in rows:
-                np.add.at(counts, self.gold(row), 1)
+        if self.learned.scheme == NONE:
+            counts = np.zeros(len(self.learned.labels))
+            for example in train.encoded:
+                np.add.at(counts, example.extra["gold"], 1)
             common = int(counts.argmax())
 
-        def guess(row: Row) -> Tags:
-            count = len(row["tokens"])
-            return Tags(np.full(count, common), np.ones(count, dtype=np.float32))
+        def guess(examples: Examples) -> list[Tags]:
+            sizes = [len(example.extra["gold"]) for example in examples.encoded]
+            return [Tags(np.full(n, common), np.ones(n, dtype=np.float32)) for n in sizes]
 
         return guess
 
     def present(self, output: Tags, row: Row) -> dict[str, Any]:
         """Return entities with character spans, or each word's label where none are marked."""
-        text = self.document(row)
-        starts, ends = word_spans(row, self.name)
-        labels = [self.labels[i] for i in output.labels]
-        if self.scheme == NONE:
+        text = document(row)
+        starts, ends = (side.tolist() for side in word_spans(row, self.name))
+        labels = [self.learned.labels[i] for i in output.labels]
+        if self.learned.scheme == NONE:
             words = [text[s:e] for s, e in zip(starts, ends, strict=True)]
             return {"words": [{"text": w, "label": n} for w, n in zip(words, labels, strict=True)]}
-        entities = []
-        for label, first, last in spans_of(labels):
-            start, end = int(starts[first]), int(ends[last - 1])
-            score = float(output.scores[first:last].mean())
-            entities.append(
+        return {
+            "entities": [
                 {
-                    "text": text[start:end],
+                    "text": text[starts[first] : ends[last - 1]],
                     "label": label,
-                    "start": start,
-                    "end": end,
-                    "score": round(score, 4),
+                    "start": starts[first],
+                    "end": ends[last - 1],
+                    "score": round(float(output.scores[first:last].mean()), 4),
                 }
-            )
-        return {"entities": entities}
+                for label, first, last in spans_of(labels)
+            ]
+        }
 
 
-class TokenMetrics(TaskMetrics):
-    """Entity counts and a token-level confusion table."""
-
-    def __init__(self, task: TokenClassification) -> None:
-        super().__init__()
-        self.labels = list(task.labels)
-        self.gold = task.gold
-        self.tokens = TokenTable(self.labels)
-        self.entities = EntityMetric(self.labels) if task.scheme != NONE else None
-
-    def update(self, outputs: Sequence[Tags], rows: Sequence[Row]) -> None:
-        """Count the words of examples."""
-        predicted = [[self.labels[i] for i in o.labels] for o in outputs]
-        gold = [[self.labels[i] for i in self.gold(row)] for row in rows]
-        self.tokens.update(predicted, gold)
-        if self.entities is not None:
-            self.entities.update(predicted, gold)
-
-    def compute(self) -> dict[str, float]:
-        """Return entity precision, recall, F1, and the token-level averages."""
-        scores = self.tokens.compute()
-        scores["accuracy"] = scores.pop("token_micro_f1")
-        if self.entities is not None:
-            scores.update(self.entities.compute())
-        return scores
-
-    def reset(self) -> None:
-        """Forget all examples."""
-        self.tokens.reset()
-        if self.entities is not None:
-            self.entities.reset()
-
-    def tables(self) -> dict[str, list[Any]]:
-        """Return the per-label table and the per-entity table."""
-        found: dict[str, list[Any]] = {"tokens": self.tokens.table()}
-        if self.entities is not None:
-            found["entities"] = self.entities.table()
-        return found
+@functools.lru_cache(maxsize=16)
+def _iob2(labels: tuple[str, ...]) -> Transitions:
+    return transitions(labels, "iob2")
 
 
 def word_spans(row: Row, task: str) -> tuple[IntArray, IntArray]:
@@ -332,22 +307,6 @@ def word_spans(row: Row, task: str) -> tuple[IntArray, IntArray]:
             "order, but one does not; mend the row, or leave the column `text` unmapped."
         )
     return found
-
-
-def _places(batch: HeadBatch, counts: Sequence[int]) -> Tensor:
-    """Return (N,) the place of each word that was read among all words of all examples."""
-    words = batch.targets["words"]
-    first = np.repeat(np.cumsum([0, *counts[:-1]]), batch.sizes)
-    return words + torch.from_numpy(first).to(words.device)
-
-
-def cannot_share(task: Task, others: Sequence[Task]) -> str:
-    """Return the sentence for tasks that name one head but need different ones."""
-    names = ", ".join(t.name for t in (task, *others))
-    return (
-        f"Expected the tasks that share head '{task.head_name}' ({names}) to be of one type with "
-        "labels of one kind, but they are not; give them different `head.name`s."
-    )
 
 
 def _type_first(label: str) -> tuple[str, str]:

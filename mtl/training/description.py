@@ -12,6 +12,7 @@ from mtl.config.schema import Attention
 from mtl.config.section import Field, Flag, Number, Section, Text, Whole, check
 from mtl.errors import CheckpointError, ConfigError, MtlError, Problem
 from mtl.tasks import Task
+from mtl.tasks.base import restore
 from mtl.training.model import make_task
 
 FORMAT = 1
@@ -40,6 +41,8 @@ class TaskDescription(Section):
     columns: dict[str, Any]
     attention: Attention | None = None
     """How its documents are read; as the trunk reads when unset."""
+    metrics: list[Any] = []
+    """Metrics that its configuration adds."""
 
 
 class Description(Section):
@@ -137,6 +140,7 @@ def restore_task(name: str, spec: TaskDescription) -> Task:
         head=spec.head,
         metric=spec.metric,
         weight=spec.weight,
+        metrics=spec.metrics,
     )
-    task.load_state(spec.state)
+    restore(task, spec.state)
     return task

@@ -9,15 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from mtl.config.build import build
+from mtl.config.section import check
 from mtl.data.plan import generator
 from mtl.data.store import ExampleStore
-from mtl.errors import ConfigError, join_problems
+from mtl.errors import ConfigError
 from mtl.heads.base import Head
 from mtl.tasks import TASK_TYPES, Task
+from mtl.tasks.base import take
 from mtl.trunk import Trunk
 from mtl.trunk.recall import Recall, empty_cache
-from mtl.types import MicroBatch, WriteBatch
+from mtl.types import Examples, MicroBatch, WriteBatch
 
 _EMPTY = nn.ModuleDict()
 """Heads and scores lie in such a dictionary, whose own attributes cannot be their names."""
@@ -78,7 +79,7 @@ class MultiTaskModel(nn.Module):
 
     def _logits(self, batch: MicroBatch, hidden: Tensor) -> dict[str, Tensor]:
         return {
-            name: self.head(name).score(part.read(hidden), part.targets)
+            name: self.head(name).score(part.read(hidden), part.given)
             for name, part in batch.heads.items()
         }
 
@@ -91,13 +92,15 @@ class MultiTaskModel(nn.Module):
         return zero
 
 
-class Answers(NamedTuple):
+class Answered(NamedTuple):
     """One task's outputs of one batch."""
 
     task: str
-    examples: list[int]
-    """Index of each in its store."""
+    numbers: list[int]
+    """Of each example in its store."""
     outputs: list[Any]
+    examples: Examples
+    """What was answered, as scores and readers need it."""
 
 
 def answers(
@@ -106,36 +109,38 @@ def answers(
     stores: Mapping[str, ExampleStore],
     look: Callable[[str, Tensor], object] | None = None,
     recall: Recall | None = None,
-) -> Iterator[Answers]:
+) -> Iterator[Answered]:
     """Answer a batch: from the logits of one pass of the trunk, or by writing texts.
 
     Args:
         model: On the batch's device.
         batch: What an :class:`mtl.data.loaders.EvalLoader` gives.
-        stores: By task: the examples that the batch's indices refer to.
+        stores: By task: the examples that the batch's numbers refer to.
         look: Called with each task and its logits, where there are any.
         recall: Holds documents from their pass to the batch that writes after them; without it,
             they are read again.
     """
     if isinstance(batch, WriteBatch):
-        task, store = model.tasks[batch.task], stores[batch.task]
-        examples = [store.examples[i] for i in batch.examples]
-        read = recall.take(task.name, batch.examples) if recall and batch.read else None
-        outputs = task.write(
+        name, store = batch.task, stores[batch.task]
+        examples = store.select(batch.examples)
+        write = model.tasks[name].writer()
+        assert write is not None
+        outputs = write(
             model.trunk,
-            model.head(task.name),
-            examples,
+            model.head(name),
+            examples.encoded,
             bidirectional=store.bidirectional,
-            read=read,
+            read=recall.take(name, batch.examples) if recall and batch.read else None,
         )
-        yield Answers(task.name, batch.examples, outputs)
+        yield Answered(name, batch.examples, outputs, examples)
         return
     for name, logits in model(batch, recall).items():
         if look is not None:
             look(name, logits)
-        part, rows = batch.heads[name], stores[name].rows
-        given = [rows[i] for i in part.examples]
-        yield Answers(name, part.examples, model.tasks[name].decode(logits, part, given))
+        part = batch.heads[name]
+        examples = stores[name].select(part.examples, part.encoded)
+        outputs = model.tasks[name].decode(logits, examples)
+        yield Answered(name, part.examples, outputs, examples)
 
 
 def make_task(
@@ -146,6 +151,7 @@ def make_task(
     head: Mapping[str, Any],
     metric: str | None = None,
     weight: float = 1.0,
+    metrics: Sequence[Any] = (),
 ) -> Task:
     """Return a task from plain values, as a configuration or a model folder has them.
 
@@ -153,11 +159,11 @@ def make_task(
         ConfigError: If its type is unknown, an option is wrong, or its name cannot be a module's.
     """
     kind = TASK_TYPES.get(type, f"tasks.{name}.type")
-    its_options, problems = build(kind.Options, options, f"tasks.{name}.options")
-    its_head, more = build(kind.HeadOptions, head, f"tasks.{name}.head")
+    its_options, problems = check(kind.Options, options, f"tasks.{name}.options")
+    its_head, more = check(kind.HeadOptions, head, f"tasks.{name}.head")
     if problems or more:
-        raise ConfigError(join_problems([*problems, *more]))
-    task = kind(name, its_options, its_head, metric, weight)
+        raise ConfigError(*problems, *more)
+    task = kind(name, its_options, its_head, metric, weight, metrics)
     for key, given in ((f"tasks.{name}", name), (f"tasks.{name}.head.name", task.head_name)):
         if hasattr(_EMPTY, given):
             raise ConfigError(
@@ -201,10 +207,10 @@ def build_heads(
     heads = nn.ModuleDict()
     for name, (first, *others) in users.items():
         if others:
-            state = first.shared_state(others)
+            fixed = shared(first, others)
             _check_options(first, others)
             for task in (first, *others):
-                task.load_state({**task.state(), **state})
+                take(task, task.learned.model_copy(update=fixed))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(generator(seed, "head", name).integers(2**63 - 1)))
             head = first.build_head(hidden_size)
@@ -213,10 +219,30 @@ def build_heads(
     return heads
 
 
+def shared(first: Task, others: Sequence[Task]) -> dict[str, Any]:
+    """Return what one head fixes of what its tasks learned.
+
+    Raises:
+        ConfigError: If they cannot share one.
+    """
+    expected = f"{first.type}"
+    try:
+        if all((task.type, task.learns) == (first.type, first.learns) for task in others):
+            return first.learned.shared([task.learned for task in others])
+        expected += " that learn alike"
+    except ValueError as error:
+        expected += f" with {error}"
+    names = ", ".join(task.name for task in (first, *others))
+    raise ConfigError(
+        f"Expected the tasks that share head '{first.head_name}' ({names}) to be {expected}, but "
+        "they are not; give them different `head.name`s."
+    )
+
+
 def _check_options(first: Task, others: Sequence[Task]) -> None:
     """Refuse options of a shared head on which its tasks differ: one of them would not hold."""
     for task in others:
-        for key in first.own_options:
+        for key in first.head_options.own:
             wanted, found = (getattr(t.head_options, key) for t in (first, task))
             if wanted != found:
                 raise ConfigError(

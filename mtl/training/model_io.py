@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from mtl.training.description import (
     read_description,
     restore_tasks,
 )
-from mtl.training.model import MultiTaskModel, build_heads, first_difference
+from mtl.training.model import MultiTaskModel, build_heads, first_difference, shared
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import NoModel, load_trunk
 from mtl.trunk.safety import OWN_CODE
@@ -108,11 +108,12 @@ def describe(
     tasks = {
         name: TaskDescription(
             type=task.type,
-            options=asdict(task.options),
-            head=asdict(task.head_options),
+            options=task.options.model_dump(),
+            head=task.head_options.model_dump(),
             metric=task.primary_metric,
             weight=task.weight,
-            state=task.state(),
+            metrics=list(task.more_metrics),
+            state=task.learned.model_dump(),
             columns=dict(columns.get(name, {})),
             attention=attention.get(name, model.trunk.attention),
         )
@@ -136,7 +137,7 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
     about = description.trunk
     tasks = restore_tasks(description, folder / DESCRIPTION)
     try:
-        writes = any(task.writes for task in tasks)
+        writes = any(task.traits.writes for task in tasks)
         trunk = load_trunk(
             "hf",
             str(folder),
@@ -227,10 +228,10 @@ def _copy_output(writer: nn.Module, body: nn.Module, weights: dict[str, torch.Te
 def _same_outputs(task: Task, other: Task) -> bool:
     """Whether two tasks could share a head without changing it; their data may differ."""
     try:
-        shared = task.shared_state([other])
+        fixed = shared(task, [other])
     except ConfigError:
         return False
-    return all(task.state()[key] == other.state()[key] for key in shared)
+    return all(getattr(task.learned, n) == getattr(other.learned, n) for n in fixed)
 
 
 def _bare(weights: dict[str, torch.Tensor], model: Any) -> dict[str, torch.Tensor]:

@@ -21,29 +21,26 @@ from torch.optim.lr_scheduler import LambdaLR
 from mtl.config.schema import Config
 from mtl.data.plan import generator
 from mtl.data.store import ExampleStore
-from mtl.metrics.aggregate import aggregate
 from mtl.metrics.names import SCORE, metric_name
 from mtl.reporting.console import note
 from mtl.secrets import hide_secrets
-from mtl.tasks import TaskMetrics
 from mtl.training.balancing import build_balancer
 from mtl.training.checkpoint import State
 from mtl.training.contents import FrozenWeights, continue_loops
 from mtl.training.dropout import cheap_dropout
+from mtl.training.evaluation import Evaluation
 from mtl.training.finite import (
     NonFinite,
     apply_only_finite,
-    count_odd,
     norms_of_parts,
     odd_ones,
     spoil,
 )
-from mtl.training.model import MultiTaskModel, answers
+from mtl.training.model import MultiTaskModel
 from mtl.training.optim import build_optimizer, build_schedule, clip, gradient_norm, set_rates
 from mtl.training.ranks import total
 from mtl.training.sharding import empty_pass, gather, is_sharded, passes_of_all, shard, whole
 from mtl.training.training_log import TrainingLog, log_metrics
-from mtl.trunk.recall import Recall
 from mtl.types import MicroBatch, Step, WriteBatch
 
 
@@ -78,18 +75,11 @@ class MultiTaskModule(L.LightningModule):
         self.training_log = TrainingLog(weights, cfg.trainer.log_every_n_steps, steps)
         all_kept = cfg.init is not None or cfg.trainer.strategy not in ("auto", "ddp")
         self.frozen = FrozenWeights(model, kept=all_kept)
-        self.stores = {stage: {s.task: s for s in found} for stage, found in stores.items()}
-        self.scores = nn.ModuleDict(
-            {
-                stage: nn.ModuleDict({s.task: model.tasks[s.task].metrics() for s in found})
-                for stage, found in stores.items()
-            }
+        self.evaluations = nn.ModuleDict(
+            {stage: Evaluation(model.tasks, found) for stage, found in stores.items()}
         )
         self.results: dict[str, float] = {}
         """The latest validation and test metrics, by full name."""
-        self._odd: dict[str, Any] = {}
-        """How many logits of each task are not finite, in the validation or test that is on."""
-        self._recall = Recall()
 
     def configure_model(self) -> None:
         """Part the model among the ranks, where the strategy asks for it."""
@@ -113,7 +103,7 @@ class MultiTaskModule(L.LightningModule):
             **self.non_finite.state(),
             "frozen": self.frozen.digest,
             "config": self.plain_config,
-            "tasks": {name: task.state() for name, task in self.model.tasks.items()},
+            "tasks": {n: task.learned.model_dump() for n, task in self.model.tasks.items()},
             "results": dict(self.results),
             "running": self.training_log.state(self.trainer),
         }
@@ -202,7 +192,7 @@ class MultiTaskModule(L.LightningModule):
         parts: dict[str, Tensor] = {}
         for name, found in logits.items():
             part = micro_batch.heads[name]
-            parts[name] = self.model.head(name).loss(found, part.targets, step.denominators[name])
+            parts[name] = self.model.head(name).loss(found, part.given, step.denominators[name])
             losses[name] = losses.get(name, 0.0) + parts[name].detach()
         if parts:
             loss_of_pass = loss_of_pass + self.balance(parts)
@@ -263,33 +253,21 @@ class MultiTaskModule(L.LightningModule):
         """Steps in one pass over the mixture."""
         return int(self.trainer.datamodule.planner.steps_per_epoch)  # type: ignore[attr-defined]
 
+    def evaluation(self, stage: str) -> Evaluation:
+        """Return the running scores of ``val`` or ``test``."""
+        found = self.evaluations[stage]
+        assert isinstance(found, Evaluation)
+        return found
+
     def validation_step(self, batch: MicroBatch | WriteBatch, batch_idx: int) -> None:
         """Count one pass."""
         del batch_idx
-        self._evaluate("val", batch)
+        self.evaluation("val").count(self.model, batch)
 
     def test_step(self, batch: MicroBatch | WriteBatch, batch_idx: int) -> None:
         """Count one pass."""
         del batch_idx
-        self._evaluate("test", batch)
-
-    def _evaluate(self, stage: str, batch: MicroBatch | WriteBatch) -> None:
-        stores, look, recall = self.stores[stage], self._look, self._recall
-        for name, examples, outputs in answers(self.model, batch, stores, look, recall):
-            rows = [self.stores[stage][name].rows[i] for i in examples]
-            self.metrics(stage, name).update(outputs, rows)
-
-    def _look(self, task: str, logits: Tensor) -> None:
-        """Count the logits that are not finite."""
-        self._odd[task] = self._odd.get(task, 0) + count_odd(logits)
-
-    def metrics(self, stage: str, task: str) -> TaskMetrics:
-        """Return the running scores of a task."""
-        by_stage = self.scores[stage]
-        assert isinstance(by_stage, nn.ModuleDict)
-        found = by_stage[task]
-        assert isinstance(found, TaskMetrics)
-        return found
+        self.evaluation("test").count(self.model, batch)
 
     def on_validation_start(self) -> None:
         """Stop the clock that training's speed is measured with."""
@@ -303,23 +281,17 @@ class MultiTaskModule(L.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""
         self._gather()
-        self._reset("val")
+        self.evaluation("val").reset()
 
     def on_test_epoch_start(self) -> None:
         """Forget the last test."""
         self._gather()
-        self._reset("test")
+        self.evaluation("test").reset()
 
     def _gather(self) -> None:
         """Hold the whole model: ranks evaluate, and write texts, in passes of their own."""
         if is_sharded(self.model):
             gather(self.model)
-
-    def _reset(self, stage: str) -> None:
-        self._odd = {}
-        self._recall = Recall()
-        for name in self.stores[stage]:
-            self.metrics(stage, name).reset()
 
     def on_validation_epoch_end(self) -> None:
         """Compute every task's scores and the aggregate that drives checkpoints."""
@@ -336,8 +308,9 @@ class MultiTaskModule(L.LightningModule):
             TrainingError: If that is to stop the run.
         """
         zero = torch.zeros((), dtype=torch.int64, device=self.device)
-        names = list(self.stores[stage])
-        counts = total(self.trainer, torch.stack([zero + self._odd.get(name, 0) for name in names]))
+        counted = self.evaluation(stage).odd
+        names = list(self.evaluation(stage).tasks)
+        counts = total(self.trainer, torch.stack([zero + counted.get(name, 0) for name in names]))
         odd = {name: n for name, n in zip(names, counts.tolist(), strict=True) if n}
         if not odd or self.trainer.sanity_checking:
             return
@@ -351,20 +324,17 @@ class MultiTaskModule(L.LightningModule):
             note(f"{sentence}.")
 
     def _finish(self, stage: str) -> None:
-        if self.stores[stage]:
-            self._check_logits(stage)
+        evaluation = self.evaluation(stage)
         logs = {}
-        primary = {}
-        for name in self.stores[stage]:
-            task, scores = self.model.tasks[name], self.metrics(stage, name)
+        if evaluation.tasks:
+            self._check_logits(stage)
             if stage == "val":
-                task.tune(scores)
-            found = scores.compute()
-            primary[name] = (task.weight, found[task.primary_metric], task.higher_is_better)
-            logs.update({metric_name(stage, name, metric): v for metric, v in found.items()})
-        if primary:
-            score = aggregate(primary)
-            logs[SCORE if stage == "val" else metric_name(stage, None, "score")] = score
+                evaluation.tune()
+            scores = evaluation.compute()
+            for name, found in scores.items():
+                logs.update({metric_name(stage, name, metric): v for metric, v in found.items()})
+            whole_score = SCORE if stage == "val" else metric_name(stage, None, "score")
+            logs[whole_score] = evaluation.score(scores)
         self.results.update(logs)
         if (odd := odd_ones(logs)) and self.trainer.is_global_zero:
             note("; ".join(f"{name} is {value}" for name, value in odd.items()))

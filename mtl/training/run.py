@@ -19,15 +19,21 @@ from mtl.config.schema import Config
 from mtl.errors import ConfigError, one_of
 from mtl.files import write_whole
 from mtl.launch.processes import METRICS_FILE, sweep_job
-from mtl.metrics.aggregate import aggregate
 from mtl.metrics.names import SCORE, metric_name, parse_metric_name
 from mtl.reporting.console import console, note
 from mtl.reporting.loggers import build_loggers, finish_loggers
 from mtl.reporting.summary import closing_table, further_runs, next_steps, skipped_line
 from mtl.tasks import Task
+from mtl.tasks.base import asks, own_metrics, restore
 from mtl.training.allocator import give_back, keep_freed_memory
 from mtl.training.checkpoint import RunCheckpoint, read_checkpoint
 from mtl.training.disk import full_disk
+from mtl.training.evaluation import (
+    Evaluation,
+    baseline_scores,
+    higher_is_better,
+    lower_is_better,
+)
 from mtl.training.last_checkpoint import (
     budget_of,
     check_weights,
@@ -144,7 +150,7 @@ def _steps(
         load_whole(module, module.frozen.put_back(best["state_dict"]))
         module.results.update(best["mtl"]["results"])
         for name, task in prepared.model.tasks.items():
-            task.load_state(best["mtl"]["tasks"][name])
+            restore(task, best["mtl"]["tasks"][name])
     if cfg.trainer.test and prepared.data.test:
         trainer.test(module, datamodule=prepared.data, verbose=False)
     metrics = {**module.results, **_baselines(prepared, test=cfg.trainer.test)}
@@ -180,12 +186,12 @@ def _memory_settings(module: MultiTaskModule, prepared: Prepared) -> str:
 
 def _higher_is_better(monitor: str, tasks: list[Task]) -> bool:
     name = parse_metric_name(monitor)
-    return all(name.metric not in t.lower_is_better for t in tasks if t.name == name.task)
+    return all(higher_is_better(t, name.metric) for t in tasks if t.name == name.task)
 
 
 def _check_monitor(monitor: str, tasks: list[Task]) -> None:
     """Refuse a monitor that no validation will produce: before data is read, and after."""
-    names = [metric_name("val", task.name, metric) for task in tasks for metric in task.own_metrics]
+    names = [metric_name("val", task.name, m) for task in tasks for m in own_metrics(task)]
     if monitor not in (SCORE, *names):
         raise ConfigError(one_of("monitor", monitor, [SCORE, *names]))
 
@@ -201,25 +207,17 @@ def _start_from(prepared: Prepared, folder: Path) -> None:
 
 def _baselines(prepared: Prepared, *, test: bool) -> dict[str, float]:
     """Score each task's constant guess on the split that the closing table shows."""
-    found: dict[str, float] = {}
-    primary = {}
-    for task in prepared.tasks:
-        splits = prepared.splits[task.name]
-        rows = (splits.test if test else None) or splits.validation
-        assert splits.train is not None
-        assert rows is not None
-        guess = task.baseline(splits.train)
-        everything = [rows[i] for i in range(len(rows))]
-        scores = task.metrics()
-        scores.update([guess(row) for row in everything], everything)
-        values = scores.compute()
-        primary[task.name] = (
-            task.weight,
-            values[task.primary_metric],
-            task.higher_is_better,
-        )
-        found.update({metric_name("baseline", task.name, m): v for m, v in values.items()})
-    found[metric_name("baseline", None, "score")] = aggregate(primary)
+    data = prepared.data
+    train = {store.task: store for store in data.train}
+    shown = {store.task: store for store in (*data.validation, *(data.test if test else ()))}
+    evaluation = Evaluation(prepared.model.tasks, list(shown.values()))
+    scores = {t.name: baseline_scores(t, train[t.name], shown[t.name]) for t in prepared.tasks}
+    found = {
+        metric_name("baseline", task, metric): value
+        for task, values in scores.items()
+        for metric, value in values.items()
+    }
+    found[metric_name("baseline", None, "score")] = evaluation.score(scores)
     return found
 
 
@@ -229,7 +227,7 @@ def _loggers(cfg: Config, run_dir: Path, tasks: list[Task]) -> list[Logger]:
         cfg.logger.names,
         run_dir,
         config=cfg.model_dump(),
-        tasks={t.name: (list(t.own_metrics), set(t.lower_is_better)) for t in tasks},
+        tasks={t.name: (own_metrics(t), lower_is_better(t)) for t in tasks},
         wandb=cfg.logger.wandb,
         sweep=sweep,
         job=job,
@@ -240,12 +238,12 @@ def _show(
     cfg: Config, run_dir: Path, tasks: list[Task], metrics: Mapping[str, float], skipped: int
 ) -> None:
     out = console()
-    others = [(t.name, t.primary_metric, list(t.own_metrics)) for t in tasks]
-    lower = {t.name: t.lower_is_better for t in tasks}
+    others = [(t.name, t.primary_metric, own_metrics(t)) for t in tasks]
+    lower = {t.name: lower_is_better(t) for t in tasks}
     out.print(closing_table(metrics, metrics, others, lower_is_better=lower))
     if skipped:
         out.print(skipped_line(skipped), soft_wrap=True)
-    question = any("question" in t.asks() for t in tasks)
+    question = any("question" in asks(t) for t in tasks)
     then = further_runs({t.name: cfg.tasks[t.name].data.source for t in tasks}, cfg.trunk.name)
     names, code = [t.name for t in tasks], cfg.trunk.trust_remote_code
     for line in [*next_steps(run_dir, names, question=question, code=code), *then]:

@@ -26,7 +26,9 @@ from mtl.registry import Registry
 from mtl.reporting.console import is_rank_zero, note
 from mtl.reporting.tracking import track
 from mtl.tasks import Task
+from mtl.tasks.base import remarks, restore, take
 from mtl.tasks.encode import encode_split
+from mtl.training.evaluation import check_metrics
 from mtl.training.last_checkpoint import last_path
 from mtl.training.model import MultiTaskModel, build_heads, make_task
 from mtl.trunk import TextEncoder, Trunk
@@ -71,22 +73,21 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
         if states is None:
             train = splits[task.name].train
             assert train is not None
-            task.learn(train)
-            task.load_state(task.state())
+            take(task, task.learn(train))
         else:
             _load_state(task, states[task.name], last_path(run_dir))
-    trunk = build_trunk(cfg, writes=any(task.writes for task in tasks))
+    trunk = build_trunk(cfg, writes=any(task.traits.writes for task in tasks))
     for task in tasks:
         _check_direction(cfg, task, trunk)
         task.fits(trunk)
         _check_attention(cfg, task, trunk)
     encoder = build_encoder(cfg, trunk)
-    for task in tasks:
-        task.meet(encoder)
     heads = build_heads(tasks, trunk.hidden_size, cfg.seed, trunk.output)
     model = MultiTaskModel(trunk, tasks, heads)
     stores = _encode(cfg, model, encoder, splits)
-    for line in (line for task in tasks for line in task.remarks()):
+    for store in stores["train"]:
+        check_metrics(model.tasks[store.task], store)
+    for line in (line for task in tasks for line in remarks(task)):
         note(line)
     _say_what_is_written(tasks, stores["validation"])
     _say_what_learns(cfg, trunk)
@@ -98,7 +99,7 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
 def _load_state(task: Task, state: Any, path: Path) -> None:
     """Take back what a task learned, from a checkpoint."""
     try:
-        task.load_state(state)
+        restore(task, state)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"{path}: Expected what task '{task.name}' learned, but got {show(state)}; copy "
@@ -119,12 +120,13 @@ def build_task(name: str, spec: TaskConfig) -> Task:
         head=spec.head,
         metric=spec.metric,
         weight=spec.weight,
+        metrics=spec.metrics,
     )
 
 
 def _read(task: Task, spec: TaskConfig, seed: int) -> Splits:
     splits = load_splits(
-        spec.data, spec.columns, task.own_roles(), seed, task.name, check=task.check
+        spec.data, spec.columns, task.roles(task.options), seed, task.name, check=task.check
     )
     for line in splits.notes:
         note(line)
@@ -193,13 +195,14 @@ def attention_of(cfg: Config, task: str, trunk: Trunk) -> str:
 def _check_attention(cfg: Config, task: Task, trunk: Trunk) -> None:
     """Refuse a reading direction that a task cannot use."""
     found = attention_of(cfg, task.name, trunk)
-    if found in task.attentions:
+    known = task.traits.attentions
+    if found in known:
         return
     own = f"tasks.{task.name}.attention"
     key = "trunk.attention" if cfg.tasks[task.name].attention is None else own
     raise ConfigError(
-        f"Expected `{key}` to be {' or '.join(task.attentions)}, because task '{task.name}' reads "
-        f"its texts so, but got {found}; set `{own}={task.attentions[0]}`."
+        f"Expected `{key}` to be {' or '.join(known)}, because task '{task.name}' reads "
+        f"its texts so, but got {found}; set `{own}={known[0]}`."
     )
 
 
@@ -240,7 +243,7 @@ def _check_direction(cfg: Config, task: Task, trunk: Trunk) -> None:
 
 def _writes(tasks: Sequence[Task]) -> dict[str, dict[str, Writes]]:
     """Return for which examples texts are written: a bounded part of validation, all of test."""
-    asked = [(t.name, t.writing) for t in tasks]
+    asked = [(t.name, t.writer()) for t in tasks]
     return {
         "val": {n: Writes(w.validation_examples, w.new_tokens) for n, w in asked if w},
         "test": {n: Writes(None, w.new_tokens) for n, w in asked if w},
@@ -250,7 +253,8 @@ def _writes(tasks: Sequence[Task]) -> dict[str, dict[str, Writes]]:
 def _say_what_is_written(tasks: Sequence[Task], validation: Sequence[ExampleStore]) -> None:
     sizes = {store.task: len(store) for store in validation}
     for task in tasks:
-        few = task.writing.validation_examples if task.writing else None
+        writer = task.writer()
+        few = writer.validation_examples if writer else None
         if few is not None and few < sizes[task.name]:
             note(
                 f"tasks.{task.name}: each validation writes texts for {few:,} of "

@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mtl.config.section import Field, Flag, Number, Section, Whole
 from mtl.layout import Unit, build_rows
 from mtl.trunk.recall import Recalled, empty_cache, fill
 from mtl.trunk.text import end_id, pad_id
@@ -25,29 +26,28 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-@dataclass
-class Decoding:
+class Decoding(Section):
     """How text is written; the names are those of transformers' `generate`."""
 
-    max_new_tokens: int = field(default=64, metadata={"min": 1})
+    max_new_tokens: Whole = Field(64, ge=1)
     """Most tokens that are written."""
-    min_new_tokens: int = field(default=0, metadata={"min": 0})
+    min_new_tokens: Whole = Field(0, ge=0)
     """Fewest tokens that are written."""
-    num_beams: int = field(default=1, metadata={"min": 1})
+    num_beams: Whole = Field(1, ge=1)
     """Beams that are searched; 1 takes the likeliest token at each step."""
-    num_return_sequences: int = field(default=1, metadata={"min": 1})
+    num_return_sequences: Whole = Field(1, ge=1)
     """Texts of each document, the best first; at most as many as beams unless it samples."""
-    do_sample: bool = False
+    do_sample: Flag = False
     """Draw tokens from their probabilities."""
-    temperature: float = field(default=1.0, metadata={"above": 0})
+    temperature: Number = Field(1.0, gt=0)
     """When sampling: below 1 favors likely tokens."""
-    top_k: int | None = field(default=None, metadata={"min": 1})
+    top_k: Whole | None = Field(None, ge=1)
     """When sampling: only so many of the likeliest tokens."""
-    top_p: float | None = field(default=None, metadata={"above": 0, "max": 1})
+    top_p: Number | None = Field(None, gt=0, le=1)
     """When sampling: only the likeliest tokens that together have this probability."""
-    no_repeat_ngram_size: int = field(default=0, metadata={"min": 0})
+    no_repeat_ngram_size: Whole = Field(0, ge=0)
     """No sequence of so many tokens is written twice; 0 allows all."""
-    length_penalty: float = 1.0
+    length_penalty: Number = 1.0
     """Of beams: above 0 favors long texts, below 0 short ones."""
 
 
@@ -114,7 +114,7 @@ def generate(
 def _configuration(trunk: Trunk, decoding: Decoding) -> Any:
     from transformers import GenerationConfig
 
-    asked = {k: v for k, v in asdict(decoding).items() if v is not None}
+    asked = {k: v for k, v in decoding.model_dump().items() if v is not None}
     if not decoding.do_sample:
         for key in ("temperature", "top_k", "top_p"):
             asked.pop(key, None)

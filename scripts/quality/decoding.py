@@ -38,7 +38,8 @@ def read(run: Path, name: str, split: str, task: Any) -> Rows:
     """Return the rows of a run's split."""
     cfg = run_config(run)
     spec = cfg.tasks[name]
-    splits = load_splits(spec.data, spec.columns, task.own_roles(), cfg.seed, name, only=(split,))
+    roles = task.roles(task.options)
+    splits = load_splits(spec.data, spec.columns, roles, cfg.seed, name, only=(split,))
     rows = getattr(splits, split)
     assert isinstance(rows, Rows), f"{run} has no {split} split"
     return rows

@@ -36,8 +36,8 @@ def gradient(prepared: Prepared, step: Step, task: str) -> torch.Tensor | None:
         if task not in batch.heads:
             continue
         part, head = batch.heads[task], prepared.model.head(task)
-        logits = head.score(part.read(prepared.model.trunk(batch.trunk)), part.targets)
-        loss = head.loss(logits, part.targets, step.denominators[task])
+        logits = head.score(part.read(prepared.model.trunk(batch.trunk)), part.given)
+        loss = head.loss(logits, part.given, step.denominators[task])
         found = torch.autograd.grad(loss, trunk, allow_unused=True)
         parts = [torch.zeros_like(p) if g is None else g for p, g in zip(trunk, found, strict=True)]
         total += torch.cat([g.flatten() for g in parts])

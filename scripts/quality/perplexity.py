@@ -57,7 +57,7 @@ def open_model(name: str, length: int | None) -> Predictor:
     if (Path(name) / "model").is_dir():
         kind, path = "hf", str(Path(name) / "model")
     trunk = load_trunk(kind, path or None, writes=True)
-    task = make_task(TASK, LanguageModeling.type, options={}, head={})
+    task = make_task(TASK, "language_modeling", options={}, head={})
     task.fits(trunk)
     heads = build_heads([task], trunk.hidden_size, seed=0, output=trunk.output)
     encoder = TextEncoder(

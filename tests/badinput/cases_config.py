@@ -54,7 +54,11 @@ TASKS = [
     Case("unknown decoding", train("tasks.ner.head.decoding=crf"), ("{constrained, plain}", "crf")),
     Case("dropout", train("tasks.ner.head.dropout=1.5"), ("head.dropout`", "below 1", "got 1.5")),
     Case("smoothing", train("tasks.ner.head.label_smoothing=2"), ("label_smoothing`", "below 1")),
-    Case("class weight", train("tasks.ner.head.class_weights={O: -2}"), (".O` to be at least 0",)),
+    Case(
+        "class weight",
+        train("tasks.ner.head.class_weights={O: -2}"),
+        (".O` to be a number at least 0",),
+    ),
     Case(
         "class weight of no label",
         train("tasks.ner.head.class_weights={B-PRE: 2}"),

@@ -288,7 +288,7 @@ CONFIGS = [
     Case(
         "head with something to call",
         train(f"tasks.ner.head.x={{{COPY}}}"),
-        ("Unknown key `tasks.ner.head.x`",),
+        ("`tasks.ner.head.x` to be a key",),
     ),
     Case(
         "secret on the command line",

@@ -156,7 +156,7 @@ SCORE = [
     Case(
         "score too few columns",
         LABELS,
-        ("bad.txt:2", "expected 3 columns, as in the first line, but got 2"),
+        ("bad.txt:2", "Expected 3 columns, as in the first line, but got 2"),
         files={"bad.txt": "a O O\nb O\n"},
     ),
     Case(

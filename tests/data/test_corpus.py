@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mtl.data.origins import BUNDLED
-from mtl.data.schemes import detect_scheme, spans_of
+from mtl.labels import detect_scheme, spans_of
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "scripts" / "corpus" / "build.py"

@@ -65,7 +65,7 @@ def rename(model: Path) -> None:
         (edit(lambda m: m["tasks"]["ner"].update(type="x")), "text_classification, token_classi"),
         (
             edit(lambda m: m["tasks"]["ner"]["head"].update(x=1)),
-            "mtl.json: Unknown key `tasks.ner.",
+            "mtl.json: Expected `tasks.ner.",
         ),
         (edit(lambda m: m["tasks"]["ner"]["state"].pop("labels")), "but one has no 'labels'"),
         (

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, classification_report
 from mtl.inference.commands.evaluate import render
 from mtl.inference.evaluator import evaluate_split
 from mtl.inference.predictor import Predictor
-from mtl.metrics.rows import EntityRow, LabelRow, ValueRow
+from mtl.metrics.tables import EntityRow, LabelRow, ValueRow
 from tests.inference.conftest import Run, check_error, rows, write_jsonl
 
 TEST = rows(8, 4)
@@ -188,7 +188,7 @@ def test_a_task_without_the_split(mtl: Run, run: Path, tmp_path: Path) -> None:
     base = text.partition("source: ")[2].partition("\n")[0]
     config.write_text(text.replace(f"source: {base}", f"train: {train}", 1))
     code, out, err = mtl("evaluate", run, "--json")
-    assert code == 0
+    assert code == 0, err
     assert "tasks.ner.data has no test split: it is left out." in err
     assert list(json.loads(out)["tasks"]) == ["sentiment", "rating"]
     check_error(mtl("evaluate", run, "--task", "ner"), "tasks.ner.data to have a test split")

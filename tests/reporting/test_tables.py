@@ -5,7 +5,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from mtl.metrics.rows import EntityRow, LabelRow, ValueRow
+from mtl.metrics.tables import EntityRow, LabelRow, ValueRow
 from mtl.reporting.tables import entity_table, flattery, label_table, value_table
 
 LABELS = [

@@ -8,15 +8,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torchmetrics import MetricCollection
 
 from mtl.data.collate import Collator, Sharing
 from mtl.heads.base import Head
+from mtl.metrics.registry import feed
 from mtl.tasks import Task
+from mtl.tasks.base import take
 from mtl.tasks.encode import encode_split
+from mtl.training.evaluation import computed
 from mtl.training.model import make_task
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.trunk import Capabilities
-from mtl.types import HeadBatch, Row
+from mtl.types import Examples, HeadBatch, Row
 from tests import helpers
 
 HIDDEN = 48
@@ -40,9 +44,8 @@ class Sample:
         """Return the task."""
         task = make_task(name, self.type, options=self.options, head=self.head, metric=self.metric)
         if learned:
-            task.learn(self.placed())
-            task.load_state(task.state())
-            task.meet(encoder())
+            take(task, task.learn(self.placed()))
+            task.fits(trunk_of(max_position_embeddings=512))
         return task
 
     def placed(self) -> list[Row]:
@@ -183,7 +186,9 @@ def head_of(task: Task, trunk: Trunk | None = None) -> Head:
 def write_all(task: Task, trunk: Trunk, head: Head, rows: Sequence[Row]) -> list[Any]:
     """Return what a task that writes makes of rows, with or without their targets."""
     store = encode_split(task, rows, encoder(), "causal")
-    return task.write(trunk, head, store.examples, bidirectional=False)
+    write = task.writer()
+    assert write is not None
+    return write(trunk, head, store.examples, bidirectional=False)
 
 
 def one_pass(
@@ -196,6 +201,31 @@ def one_pass(
     part = batch.heads[task.name]
     assert sorted(part.examples) == list(range(len(rows)))
     return part, batch.trunk.input_ids.flatten()
+
+
+def chosen(part: HeadBatch, rows: Sequence[Row]) -> Examples:
+    """Return what a pass holds, as decoding and scores see it."""
+    return Examples(part.encoded, in_order(part, rows))
+
+
+def every(task: Task, rows: Sequence[Row]) -> Examples:
+    """Return rows, encoded."""
+    store = encode_split(task, rows, encoder(), "causal")
+    return Examples(store.examples, store.rows)
+
+
+def score_of(task: Task, *batches: tuple[Sequence[Any], Examples]) -> dict[str, float]:
+    """Return the scores of outputs."""
+    return computed(fed(task, *batches))
+
+
+def fed(task: Task, *batches: tuple[Sequence[Any], Examples]) -> MetricCollection:
+    """Return a task's metrics after they were fed outputs."""
+    metrics = task.metrics()
+    for outputs, examples in batches:
+        for metric in metrics.values():
+            feed(metric, task.feed(outputs, examples))
+    return metrics
 
 
 def in_order(part: HeadBatch, rows: Sequence[Row]) -> list[Row]:

@@ -11,16 +11,21 @@ from torch.optim import Adam
 from mtl.data.collate import Collator, Sharing
 from mtl.errors import ConfigError
 from mtl.tasks import TASK_TYPES, Task
+from mtl.tasks.base import document, own_metrics, restore
 from mtl.tasks.encode import encode_split
+from mtl.training.evaluation import Evaluation
 from mtl.training.model import MultiTaskModel, answers
 from mtl.types import Encoded, Row
 from tests.tasks.samples import (
     SAMPLES,
     Sample,
+    chosen,
     encoder,
+    every,
     head_of,
     in_order,
     one_pass,
+    score_of,
     states,
     trunk_of,
     write_all,
@@ -40,7 +45,7 @@ def test_roles_and_metrics_are_declared(name: str) -> None:
     assert kind.type == name
     assert len({role.name for role in roles}) == len(roles)
     # Without a target, what is predicted is the document itself.
-    assert kind.writes or any(role.target for role in roles)
+    assert kind.traits.writes or any(role.target for role in roles)
     assert any(not role.target and role.required for role in roles)
     assert all(role.help for role in roles)
     assert len(set(kind.metric_names)) == len(kind.metric_names)
@@ -51,7 +56,7 @@ def test_roles_and_metrics_are_declared(name: str) -> None:
 @samples
 def test_own_roles_are_roles(sample: Sample) -> None:
     task = sample.task()
-    own, roles = task.own_roles(), task.roles()
+    own, roles = task.roles(task.options), task.roles()
     assert [role.name for role in own] == [role.name for role in roles]
     given = set().union(*sample.rows)
     assert {role.name for role in own if role.required} <= given
@@ -60,10 +65,12 @@ def test_own_roles_are_roles(sample: Sample) -> None:
 @samples
 def test_state_is_json_and_comes_back(sample: Sample) -> None:
     task, other = sample.task(), sample.task(learned=False)
-    state = json.loads(json.dumps(task.state()))
-    assert state == task.state()
-    other.load_state(state)
-    assert other.state() == task.state()
+    state = json.loads(json.dumps(task.learned.model_dump()))
+    restore(other, state)
+    assert other.learned == task.learned
+    for name in state:
+        with pytest.raises(KeyError, match=name):
+            restore(other, {key: value for key, value in state.items() if key != name})
     before, after = head_of(task), head_of(other)
     assert [p.shape for p in before.parameters()] == [p.shape for p in after.parameters()]
 
@@ -71,9 +78,7 @@ def test_state_is_json_and_comes_back(sample: Sample) -> None:
 @samples
 def test_learning_twice_is_learning_once(sample: Sample) -> None:
     task = sample.task()
-    state = task.state()
-    task.learn(sample.placed()[::-1])
-    assert task.state() == state
+    assert task.learn(sample.placed()[::-1]) == task.learned
 
 
 @samples
@@ -95,15 +100,15 @@ def check_places(example: Encoded) -> None:
 def test_encoded_places_are_inside(sample: Sample, kind: str) -> None:
     """In one window and in several; the targets and their mass are the same, or one a window."""
     task, rows = sample.task(), sample.placed()
-    if kind not in task.attentions:
-        pytest.skip(f"reads {' or '.join(task.attentions)} only")
+    if kind not in task.traits.attentions:
+        pytest.skip(f"reads {' or '.join(task.traits.attentions)} only")
     long, short = sample.lengths
     by = {length: encoder(length, stride=2) for length in (long, short)}
     several = 0
     for row in rows:
         found = {}
         for length, at in by.items():
-            (tokens,) = at.tokenize([task.document(row)])
+            (tokens,) = at.tokenize([document(row)])
             found[length] = task.encode(row, tokens, at, kind)
             check_places(found[length])
             assert all(len(document) <= length for document in found[length].documents)
@@ -117,42 +122,43 @@ def test_encoded_places_are_inside(sample: Sample, kind: str) -> None:
         assert cut.outputs == whole.outputs
         for name, target in whole.targets.items():
             assert target.tolist() == cut.targets[name].tolist()
+        for name, extra in whole.extra.items():
+            assert extra.sum() == cut.extra[name].sum()
     assert several
 
 
 def shortened(task: Task, whole: Encoded, cut: Encoded) -> bool:
     """Tasks that write read one window, and cut what does not fit in it."""
-    return task.writing is not None and len(cut.documents[0]) < len(whole.documents[0])
+    return task.writer() is not None and len(cut.documents[0]) < len(whole.documents[0])
 
 
 def check_windows(whole: Encoded, cut: Encoded) -> None:
     """Every window counts once and reads what is in it; together they read the whole."""
     for example in (whole, cut):
-        assert example.mass == len(example.documents) == len(example.targets["sizes"])
-        assert example.outputs == example.targets["sizes"].sum()
-        assert all(
-            len(values) in (example.mass, example.outputs) for values in example.targets.values()
-        )
-    assert set(map(tuple, whole.targets["chars"])) == set(map(tuple, cut.targets["chars"]))
+        assert example.mass == len(example.documents) == len(example.inputs["sizes"])
+        assert example.outputs == example.inputs["sizes"].sum() == len(example.extra["chars"])
+        assert all(len(values) == example.mass for values in example.targets.values())
+    assert set(map(tuple, whole.extra["chars"])) == set(map(tuple, cut.extra["chars"]))
 
 
 @samples
 def test_rows_without_targets_are_encoded_alike(sample: Sample) -> None:
     task, at = sample.task(), encoder()
-    targets = {role.name for role in task.own_roles() if role.target}
+    targets = {role.name for role in task.roles(task.options) if role.target}
     for row in sample.placed():
         bare = {key: value for key, value in row.items() if key not in targets}
-        (tokens,) = at.tokenize([task.document(row)])
+        (tokens,) = at.tokenize([document(row)])
         full, found = (task.encode(r, tokens, at, "causal") for r in (row, bare))
         assert [d.tolist() for d in found.documents] == [d.tolist() for d in full.documents]
-        if task.writing:
+        if task.writer():
             assert found.mass == 0.0
             check_nothing_is_read(found, full)
             continue
         assert found.part.tolist() == full.part.tolist()
         assert found.offset.tolist() == full.offset.tolist()
         assert found.mass == (0.0 if targets else full.mass)
-        assert set(found.targets) < set(full.targets) or not targets
+        assert set(found.targets) == (set() if targets else set(full.targets))
+        assert found.inputs.keys() == full.inputs.keys()
 
 
 def check_nothing_is_read(found: Encoded, full: Encoded) -> None:
@@ -169,14 +175,14 @@ def test_loss_is_a_mean_over_the_encoded_mass(sample: Sample) -> None:
     task, rows, at = sample.task(), sample.placed(), encoder()
     part, ids = one_pass(task, rows)
     head = head_of(task)
-    logits = head.score(part.read(states(ids)), part.targets)
+    logits = head.score(part.read(states(ids)), part.given)
     assert len(logits) == sum(part.sizes)
-    tokens = at.tokenize([task.document(row) for row in rows])
+    tokens = at.tokenize([document(row) for row in rows])
     mass = sum(task.encode(r, t, at, "causal").mass for r, t in zip(rows, tokens, strict=True))
-    assert head.mass(part.targets) == pytest.approx(mass)
-    loss = head.loss(logits, part.targets)
+    assert head.mass(part.given) == pytest.approx(mass)
+    loss = head.loss(logits, part.given)
     assert float(loss.detach()) == pytest.approx(
-        float(head.loss_sum(logits, part.targets).detach()) / mass
+        float(head.loss_sum(logits, part.given).detach()) / mass
     )
     loss.backward()
     assert all(p.grad is not None and p.grad.any() for p in head.parameters())
@@ -186,21 +192,19 @@ def learned_by_heart(sample: Sample) -> dict[str, float]:
     """Fit a head to random states; returns the scores on the same rows."""
     torch.manual_seed(0)
     task, rows = sample.task(), sample.placed()
-    if task.writing:
+    if task.writer():
         return written_by_heart(task, rows)
     part, ids = one_pass(task, rows)
     read, head = part.read(states(ids)), head_of(task).eval()
     optimizer = Adam(head.parameters(), lr=0.05)
     for _ in range(150):
         optimizer.zero_grad()
-        head.loss(head.score(read, part.targets), part.targets).backward()
+        head.loss(head.score(read, part.given), part.given).backward()
         optimizer.step()
-    scores = task.metrics()
-    chosen = in_order(part, rows)
-    outputs = task.decode(head.score(read, part.targets), part, chosen)
+    examples = chosen(part, rows)
+    outputs = task.decode(head.score(read, part.given), examples)
     assert len(outputs) == len(rows)
-    scores.update(outputs, chosen)
-    return scores.compute()
+    return score_of(task, (outputs, examples))
 
 
 def written_by_heart(task: Task, rows: list[Row]) -> dict[str, float]:
@@ -215,14 +219,12 @@ def written_by_heart(task: Task, rows: list[Row]) -> dict[str, float]:
     optimizer = Adam(model.parameters(), lr=0.01)
     for _ in range(80):
         optimizer.zero_grad()
-        head.loss(model(batch)[task.name], batch.heads[task.name].targets).backward()
+        head.loss(model(batch)[task.name], batch.heads[task.name].given).backward()
         optimizer.step()
-    scores = task.metrics()
     with torch.no_grad():
         (found,) = answers(model, batch, {task.name: store})
-    scores.update(found.outputs, [rows[i] for i in found.examples])
-    scores.update(write_all(task, trunk, head, rows), rows)
-    return scores.compute()
+    written = write_all(task, trunk, head, rows)
+    return score_of(task, (found.outputs, found.examples), (written, every(task, rows)))
 
 
 BEST = {"perplexity": 1.0}
@@ -234,7 +236,7 @@ def test_what_is_learned_by_heart_scores_best(sample: Sample) -> None:
     task = sample.task()
     found = learned_by_heart(sample)
     assert set(found) <= set(task.metric_names)
-    assert set(found) == set(task.own_metrics)
+    assert set(found) == set(own_metrics(task))
     assert task.primary_metric in found
     for name, value in found.items():
         best = BEST.get(name, 0.0 if name in task.lower_is_better else 1.0)
@@ -245,32 +247,31 @@ def test_what_is_learned_by_heart_scores_best(sample: Sample) -> None:
 def test_scores_add_up_and_are_forgotten(sample: Sample) -> None:
     """Any split of the examples gives the same scores."""
     task, rows = sample.task(), sample.placed()
-    guess = task.baseline(rows)
-    whole, parts = task.metrics(), task.metrics()
-    whole.update([guess(row) for row in rows], rows)
-    for row in rows:
-        parts.update([guess(row)], [row])
-    found = whole.compute()
-    assert parts.compute() == pytest.approx(found)
-    assert whole.tables()
-    assert all(whole.tables().values())
-    parts.reset()
-    parts.update([guess(rows[0])], rows[:1])
-    once = task.metrics()
-    once.update([guess(rows[0])], rows[:1])
-    assert parts.compute() == once.compute()
+    store = encode_split(task, rows, encoder(), "causal")
+    guess = task.baseline(every(task, rows))
+    evaluation = Evaluation({task.name: task}, [store])
+    for number in range(len(rows)):
+        one = store.select([number])
+        evaluation.update(task.name, guess(one), one)
+    whole = store.select(range(len(rows)))
+    found = score_of(task, (guess(whole), whole))
+    assert evaluation.compute()[task.name] == pytest.approx(found)
+    assert any(evaluation.tables(task.name).values())
+    evaluation.reset()
+    one = store.select([0])
+    evaluation.update(task.name, guess(one), one)
+    assert evaluation.compute()[task.name] == score_of(task, (guess(one), one))
 
 
 @samples
 def test_the_baseline_is_worse_than_learning_by_heart(sample: Sample) -> None:
     task, rows = sample.task(), sample.placed()
-    guess, scores = task.baseline(rows), task.metrics()
-    scores.update([guess(row) for row in rows], rows)
-    found = scores.compute()
-    if task.writing:  # A guess says nothing of what the right text would have cost.
-        assert {*found, *BEST} == {*task.own_metrics}
+    examples = every(task, rows)
+    found = score_of(task, (task.baseline(examples)(examples), examples))
+    if task.writer():  # A guess says nothing of what the right text would have cost.
+        assert {*found, *BEST} == {*own_metrics(task)}
     else:
-        assert set(found) == set(task.own_metrics)
+        assert set(found) == set(own_metrics(task))
     assert all(isinstance(value, float) for value in found.values())
     assert found[task.primary_metric] < 1.0
 
@@ -279,17 +280,17 @@ def test_the_baseline_is_worse_than_learning_by_heart(sample: Sample) -> None:
 def test_outputs_are_shown_as_json(sample: Sample) -> None:
     """Of rows without targets, as predictions have them; words may have to be found first."""
     task = sample.task()
-    targets = {role.name for role in task.own_roles() if role.target}
+    targets = {role.name for role in task.roles(task.options) if role.target}
     rows = [{k: v for k, v in row.items() if k not in targets} for row in sample.placed()]
-    if task.writing:
-        trunk, chosen = trunk_of(), rows
+    if task.writer():
+        trunk, order = trunk_of(), rows
         outputs = write_all(task, trunk, head_of(task, trunk), rows)
     else:
         part, ids = one_pass(task, rows)
-        chosen = in_order(part, rows)
-        logits = head_of(task).score(part.read(states(ids)), part.targets)
-        outputs = task.decode(logits, part, chosen)
-    for output, row in zip(outputs, chosen, strict=True):
+        order = in_order(part, rows)
+        logits = head_of(task).score(part.read(states(ids)), part.given)
+        outputs = task.decode(logits, chosen(part, rows))
+    for output, row in zip(outputs, order, strict=True):
         shown = json.loads(json.dumps(task.present(output, row)))
         assert isinstance(shown, dict)
         assert shown

@@ -14,6 +14,7 @@ from mtl.data.readers.table import make_rows
 from mtl.data.rows import Rows
 from mtl.data.store import ExampleStore
 from mtl.tasks import Task
+from mtl.tasks.base import remarks, restore
 from mtl.tasks.encode import encode_split, fingerprint
 from mtl.trunk.text import TextEncoder
 from tests.data.test_examples import equal
@@ -21,7 +22,7 @@ from tests.tasks.samples import SAMPLES, Sample, encoder, place
 
 
 def table(task: Task, rows: Any) -> Rows:
-    return make_rows(rows, task.own_roles())
+    return make_rows(rows, task.roles(task.options))
 
 
 def same(one: ExampleStore, other: ExampleStore) -> bool:
@@ -40,7 +41,7 @@ def same(one: ExampleStore, other: ExampleStore) -> bool:
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
 @pytest.mark.parametrize("window", [0, 1])
 def test_the_cache_gives_what_encoding_gives(tmp_path: Path, sample: Sample, window: int) -> None:
-    how = sample.task().attentions[-1]
+    how = sample.task().traits.attentions[-1]
     encode = encoder(sample.lengths[window], 2)
     by_hand = sample.task()
     rows = table(by_hand, sample.placed())
@@ -50,7 +51,7 @@ def test_the_cache_gives_what_encoding_gives(tmp_path: Path, sample: Sample, win
         cached = encode_split(task, rows, encode, how, cache=ExampleCache(tmp_path, least=1))
         assert same(cached, plain)
         assert task.counts == by_hand.counts
-        assert task.remarks() == by_hand.remarks()
+        assert remarks(task) == remarks(by_hand)
 
 
 def test_what_is_in_the_cache_is_not_encoded_again(
@@ -98,7 +99,7 @@ def test_everything_that_examples_follow_from_is_in_the_fingerprint() -> None:
     other = [{**row, "text": row["text"] + "!"} for row in sample.rows]
     assert new(task, table(task, place(other)), encoder(), "causal")
     renamed = sample.task()
-    renamed.load_state({"labels": ["no", "yes", "perhaps"]})
+    restore(renamed, {"labels": ["no", "yes", "perhaps"]})
     assert new(renamed, rows, encoder(), "causal")
 
 

@@ -12,13 +12,26 @@ import torch
 
 from mtl.errors import ConfigError
 from mtl.tasks import Task
+from mtl.tasks.base import document, own_metrics, remarks
 from mtl.tasks.generation import Written, prompt_of
-from mtl.training.model import make_task
+from mtl.training.evaluation import higher_is_better
+from mtl.training.model import make_task, shared
 from mtl.trunk import TextEncoder
 from mtl.trunk.load import load_trunk
 from mtl.types import Encoded, Row
 from tests import helpers
-from tests.tasks.samples import TOKENIZER, encoder, head_of, one_pass, place, states, trunk_of
+from tests.tasks.samples import (
+    TOKENIZER,
+    chosen,
+    encoder,
+    every,
+    head_of,
+    one_pass,
+    place,
+    score_of,
+    states,
+    trunk_of,
+)
 from tests.trunk.families import FAMILIES, save_family
 from tests.trunk.writers import load_writer
 
@@ -42,13 +55,11 @@ def ids(text: str) -> list[int]:
     return found
 
 
-def encoded(
-    task: Task, by: TextEncoder | None = None, attention: str = "causal", **row: Any
-) -> Encoded:
+def encoded(task: Task, by: TextEncoder | None = None, kind: str = "causal", **row: Any) -> Encoded:
     by = by or encoder()
     whole: Row = {**ROW, **row}
-    (tokens,) = by.tokenize([task.document(whole)])
-    return task.encode(whole, tokens, by, attention)
+    (tokens,) = by.tokenize([document(whole)])
+    return task.encode(whole, tokens, by, kind)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +121,8 @@ def test_unknown_braces_are_refused(prompt: str, shown: str) -> None:
 
 @pytest.mark.parametrize("name", ["question", "instruction"])
 def test_what_a_prompt_names_is_required(name: str) -> None:
-    roles = {role.name: role for role in task_of(prompt=f"\n{{{name}}}").own_roles()}
+    task = task_of(prompt=f"\n{{{name}}}")
+    roles = {role.name: role for role in task.roles(task.options)}
     assert [n for n, role in roles.items() if role.required] == ["text", "target", name]
 
 
@@ -138,23 +150,23 @@ def test_options_that_cannot_be(options: dict[str, Any], match: str) -> None:
 )
 def test_metrics_are_those_of_the_scoring(scoring: str, names: set[str]) -> None:
     task = task_of(scoring=scoring)
-    assert set(task.own_metrics) == {*names, "perplexity"}
+    assert set(own_metrics(task)) == {*names, "perplexity"}
     assert task.primary_metric in names
-    assert not task_of(scoring=scoring, metric="perplexity").higher_is_better
+    assert not higher_is_better(task_of(scoring=scoring, metric="perplexity"))
     with pytest.raises(ConfigError, match=r"tasks\.gist\.metric"):
         task_of(scoring=scoring, metric="f1" if scoring != "answers" else "rougeL")
 
 
 def test_cut_documents_and_targets_are_counted() -> None:
     task, by = task_of(max_target_tokens=9, max_new_tokens=3, prompt="\n:"), encoder(12)
-    assert task.remarks() == []
+    assert remarks(task) == []
     encoded(task, by)
     long = "It ran and ran and ran and ran and ran all day long."
     found = encoded(task, by, text=long, target=[long])
     encoded(task, by, text=long)
     assert found.documents[0].tolist() == ids(" " + long)[:12]
     assert found.targets["labels"].tolist() == [*ids(" " + long)[:9], END]
-    documents, targets = task.remarks()
+    documents, targets = remarks(task)
     assert documents.startswith("tasks.gist: 2 documents")
     assert "trunk.max_length" in documents
     assert targets.startswith("tasks.gist: 1 target")
@@ -166,7 +178,7 @@ def test_a_prompt_longer_than_a_window_is_cut_and_counted() -> None:
     found = encoded(task, by, question="why " * 50)
     assert found.branches[0].ids[:6].tolist() == ids("\n" + "why " * 50)[:6]
     assert len(found.branches[0].ids) == 6 + len(found.targets["labels"]) - 1
-    (remark,) = task.remarks()
+    (remark,) = remarks(task)
     assert remark.startswith("tasks.gist: 1 prompt")
 
 
@@ -188,7 +200,7 @@ def test_no_row_is_longer_than_the_trunk_has_positions(tmp_path: Path, name: str
         (branch,) = example.branches
         alone = len(branch.ids) if trunk.architecture == "encoder-decoder" else example.length
         assert alone <= 64
-    found = task.write(trunk, head, examples, bidirectional=False)
+    found = task.writer()(trunk, head, examples, bidirectional=False)
     assert all(output.texts for output in found)
 
 
@@ -224,15 +236,15 @@ def test_an_encoder_is_refused(tmp_path: Path, name: str) -> None:
 def test_a_prompt_without_tokens_needs_causal_documents() -> None:
     """The last token could not be read both by the cache of the document and after it."""
     with pytest.raises(ConfigError, match=r"tasks\.gist\.options\.prompt.*at least one token"):
-        encoded(task_of(prompt=""), attention="bidirectional")
-    assert encoded(task_of(prompt="\n"), attention="bidirectional").outputs
+        encoded(task_of(prompt=""), kind="bidirectional")
+    assert encoded(task_of(prompt="\n"), kind="bidirectional").outputs
 
 
 def test_a_shared_head_is_of_tasks_that_write() -> None:
     other = make_task("mood", "text_classification", options={}, head={})
-    assert task_of().shared_state([task_of(scoring="bleu")]) == {}
-    with pytest.raises(ConfigError, match=r"\(gist, mood\) to write text"):
-        task_of().shared_state([other])
+    assert shared(task_of(), [task_of(scoring="bleu")]) == {}
+    with pytest.raises(ConfigError, match=r"\(gist, mood\) to be generation"):
+        shared(task_of(), [other])
 
 
 def test_perplexity_by_hand() -> None:
@@ -244,25 +256,23 @@ def test_perplexity_by_hand() -> None:
     head = head_of(task, trunk)
     assert trunk.output is not None
     torch.nn.init.zeros_(trunk.output.projection.weight)
-    outputs = task.decode(head(part.read(states(tokens))), part, rows)
+    outputs = task.decode(head(part.read(states(tokens))), chosen(part, rows))
     vocabulary = trunk.output.vocabulary
     assert [o.tokens for o in outputs] == [len(ids(" It ran.")) + 1, len(ids(" No.")) + 1]
-    assert [o.nll for o in outputs] == pytest.approx(
+    assert [o.nats for o in outputs] == pytest.approx(
         [o.tokens * math.log(vocabulary) for o in outputs]
     )
-    scores = task.metrics()
-    scores.update(outputs, rows)
-    assert scores.compute()["perplexity"] == pytest.approx(vocabulary)
-    assert scores.compute()["rougeL"] == 0.0
+    found = score_of(task, (outputs, chosen(part, rows)))
+    assert found["perplexity"] == pytest.approx(vocabulary)
+    assert found["rougeL"] == 0.0
 
 
 def test_only_written_texts_are_scored_and_the_best_reference_counts() -> None:
     task = task_of()
     rows = place([ROW, {**ROW, "target": ["Nothing"]}])
-    scores = task.metrics()
-    scores.update([Written(nll=4.0, tokens=2)] * 2, rows)
-    scores.update([Written(texts=(("yes", None), ("It ran.", None)))], rows[:1])
-    found = scores.compute()
+    read = ([Written(nats=4.0, tokens=2)] * 2, every(task, rows))
+    written = ([Written(texts=(("yes", None), ("It ran.", None)))], every(task, rows[:1]))
+    found = score_of(task, read, written)
     assert found["rouge1"] == pytest.approx(1.0)
     assert found["perplexity"] == pytest.approx(math.exp(2))
 
@@ -275,7 +285,8 @@ def test_honest_guesses(scoring: str, guess: str) -> None:
     rows = place([{**ROW, "target": [text]} for text in ("Yes.", "No.", "Yes.")])
     row = {**ROW, "text": "The pump ran. Then it stopped."}
     task = task_of(scoring=scoring)
-    assert task.baseline(rows)(row).texts == ((guess, None),)
+    (found,) = task.baseline(every(task, rows))(every(task, place([row])))
+    assert found.texts == ((guess, None),)
 
 
 def test_what_a_person_reads() -> None:
@@ -299,7 +310,7 @@ def test_special_tokens_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(generation, "generate", generated)
     task, trunk = task_of(), trunk_of()
-    (output,) = task.write(trunk, head_of(task, trunk), [encoded(task)], bidirectional=False)
+    (output,) = task.writer()(trunk, head_of(task, trunk), [encoded(task)], bidirectional=False)
     assert output.texts == (("It ran.", None),)
 
 
@@ -310,7 +321,9 @@ def test_sampled_texts_follow_from_the_seed(seed: int) -> None:
     def sampled(seed: int) -> list[Any]:
         task = task_of(do_sample=True, num_return_sequences=2, max_new_tokens=6, seed=seed)
         torch.rand(7)
-        return list(task.write(trunk, head_of(task, trunk), [encoded(task)], bidirectional=False))
+        return list(
+            task.writer()(trunk, head_of(task, trunk), [encoded(task)], bidirectional=False)
+        )
 
     assert sampled(seed) == sampled(seed) != sampled(seed + 1)
 

@@ -17,14 +17,15 @@ from torch import Tensor
 
 from mtl.data.collate import Collator, Sharing
 from mtl.errors import ConfigError
-from mtl.metrics.likelihood import Likelihood, likelihood_scores
+from mtl.metrics.scores import Likelihood
 from mtl.tasks import Task
-from mtl.tasks.encode import encode_split
-from mtl.training.model import MultiTaskModel, build_heads, make_task
+from mtl.tasks.encode import encode_split, windows_apart
+from mtl.training.model import MultiTaskModel, build_heads, make_task, shared
 from mtl.trunk.load import load_trunk
 from mtl.trunk.text import TextEncoder
+from mtl.types import Examples
 from tests import helpers
-from tests.tasks.samples import place
+from tests.tasks.samples import place, trunk_of
 
 TEXTS = [" ".join(helpers.CORPUS), helpers.CORPUS[2], "Tea.", " ".join(helpers.CORPUS[:2])]
 BPE, METASPACE = helpers.bpe_tokenizer(), helpers.metaspace_tokenizer()
@@ -130,7 +131,8 @@ def test_every_token_is_predicted_once(length: int, room: int, prefixed: bool) -
     if prefixed:
         before[10] = int(encoder.prefix[-1])
     found = []
-    for example in lm().examples({"text": "x" * length}, tokens, encoder, "causal"):
+    whole = lm().encode({"text": "x" * length}, tokens, encoder, "causal")
+    for example in windows_apart(whole):
         (document,) = example.documents
         assert len(document) <= room + prefixed
         labels = example.targets["labels"].tolist()
@@ -151,8 +153,8 @@ def test_bytes_of_chunks_are_the_bytes_of_the_text(text: str, room: int) -> None
     """Also where a token is a part of a character."""
     encoder = TextEncoder(BPE, room)
     (tokens,) = encoder.tokenize([text])
-    examples = lm().examples({"text": text}, tokens, encoder, "causal")
-    found = sum(int(e.targets["bytes"][0]) for e in examples)
+    examples = windows_apart(lm().encode({"text": text}, tokens, encoder, "causal"))
+    found = sum(int(e.extra["bytes"][0, 0]) for e in examples)
     first = len(text[: int(tokens.ends[0])].encode())
     assert found <= len(text.encode()) - first
     if room > 1:
@@ -163,7 +165,7 @@ def test_scores_by_hand() -> None:
     """Three tokens of probability 1/2, 1/4 and 1/8 for seven bytes, and an end token of 1/16."""
     text_nats = math.log(2) + math.log(4) + math.log(8)
     sums = Likelihood(text_nats + math.log(16), 4, 1, text_nats, 7)
-    assert likelihood_scores(sums) == pytest.approx(
+    assert sums.scores() == pytest.approx(
         {
             "accuracy": 0.25,
             "perplexity": 2 ** (10 / 4),
@@ -177,11 +179,15 @@ def test_the_baseline_is_the_unigram_distribution() -> None:
     rows = place([{"text": t} for t in ("Tea, bread, tea.", "The pump ran.")])
     encoder = TextEncoder(METASPACE, 8)
     task = lm()
-    task.meet(encoder)
+    task.fits(trunk_of())
+    task.vocabulary = len(METASPACE)
+    store = encode_split(task, rows, encoder, "causal")
     everything = [[*t.ids.tolist(), 2] for t in encoder.tokenize([r["text"] for r in rows])]
     counts = Counter(i for ids in everything for i in ids)
     total = sum(counts.values()) + len(METASPACE)
-    found = task.baseline(rows)(rows[1])
+    guesses = task.baseline(Examples(store.examples, store.rows))
+    chunks = [n for n, row in enumerate(store.rows) if row["_id"] == rows[1]["_id"]]
+    found = Likelihood(*map(sum, zip(*guesses(store.select(chunks)), strict=True)))
     nats = [-math.log((counts[i] + 1) / total) for i in everything[1]]
     assert found.nats == pytest.approx(sum(nats))
     assert found.text_nats == pytest.approx(sum(nats[:-1]))
@@ -208,5 +214,5 @@ def test_rows_follow_their_chunks() -> None:
 def test_other_types_cannot_share_its_head() -> None:
     other = make_task("topic", "text_classification", options={}, head={})
     with pytest.raises(ConfigError, match=r"share head 'lm' \(lm, topic\)"):
-        lm().shared_state([other])
-    assert lm().shared_state([lm()]) == {}
+        shared(lm(), [other])
+    assert shared(lm(), [lm()]) == {}

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mtl.data.collate import Collator, Sharing
 from mtl.tasks import Task
+from mtl.tasks.base import take
 from mtl.tasks.encode import encode_split
 from mtl.trunk import TextEncoder, Trunk
 from mtl.types import MicroBatch, Row
@@ -54,8 +55,8 @@ def run(trunk: Trunk, head: Any, batches: list[MicroBatch]) -> tuple[Tensor, dic
     total = torch.zeros(())
     for batch in batches:
         part = batch.heads["sample"]
-        logits = head.score(part.read(trunk(batch.trunk)), part.targets)
-        total = total + head.loss(logits, part.targets, denominator=7.0)
+        logits = head.score(part.read(trunk(batch.trunk)), part.given)
+        total = total + head.loss(logits, part.given, denominator=7.0)
     total.backward()
     found = {n: p.grad.clone() for n, p in modules.named_parameters() if p.grad is not None}
     return total.detach(), found
@@ -90,8 +91,7 @@ def test_the_document_is_one_that_another_task_reads_too(trunk: Trunk, rows: lis
     by = TextEncoder(trunk.tokenizer, 40, 8, prefix_space=True)
     topic = make_task("topic", "text_classification", options={}, head={})
     labelled = [{**rows[0], "label": "a"}, {**rows[0], "label": "b"}]
-    topic.learn(labelled)
-    topic.load_state(topic.state())
+    take(topic, topic.learn(labelled))
     stores = [
         encode_split(topic, labelled[:1], by, "causal"),
         encode_split(spans("branch").task(), rows, by, "causal"),

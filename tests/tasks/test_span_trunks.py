@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from mtl.errors import ConfigError
+from mtl.tasks.base import restore
 from mtl.tasks.span_extraction import SpanExtraction
 from mtl.trunk.load import load_trunk
 from mtl.trunk.trunk import Trunk
@@ -48,9 +49,9 @@ def task(layout: str) -> SpanExtraction:
 def test_auto_is_what_suits_the_trunk(trunks: dict[str, Trunk], kind: str, layout: str) -> None:
     auto, loaded = task("auto"), task("auto")
     auto.fits(trunks[kind])
-    assert auto.layout == layout
-    loaded.load_state(auto.state())  # As from a model folder, where no trunk is asked.
-    assert loaded.layout == layout
+    assert auto.learned.layout == layout
+    restore(loaded, auto.learned.model_dump())  # As from a model folder, where no trunk is asked.
+    assert loaded.learned.layout == layout
     assert type(loaded.build_head(16)) is type(auto.build_head(16))
 
 
@@ -59,7 +60,7 @@ def test_both_layouts_fit_decoders_and_encoders(trunks: dict[str, Trunk], kind: 
     for layout in ("joint", "branch"):
         one = task(layout)
         one.fits(trunks[kind])
-        assert one.layout == layout
+        assert one.learned.layout == layout
 
 
 def test_no_branches_on_encoder_decoders(trunks: dict[str, Trunk]) -> None:

@@ -12,15 +12,28 @@ from hypothesis import strategies as st
 
 from mtl.errors import ConfigError, DataError
 from mtl.tasks import Task
-from mtl.tasks._spans_decode import Answer, Span, Window, choose
-from mtl.tasks._spans_gold import nearest
-from mtl.tasks._spans_layouts import room_beside
+from mtl.tasks._span_answers import Answer, Candidate, Window, choose, nearest
+from mtl.tasks._span_layouts import room_beside
+from mtl.tasks.base import own_metrics, remarks, restore
 from mtl.tasks.span_extraction import SpanExtraction
+from mtl.training.model import shared
 from mtl.trunk.text import TextEncoder, pair_tokens
-from mtl.types import Row
+from mtl.types import Examples, Row
 from tests import helpers
 from tests.properties import max_examples
-from tests.tasks.samples import ASKED, HIDDEN, Sample, encoder, one_pass, place, spans, states
+from tests.tasks.samples import (
+    ASKED,
+    HIDDEN,
+    Sample,
+    chosen,
+    encoder,
+    every,
+    fed,
+    one_pass,
+    place,
+    spans,
+    states,
+)
 
 LAYOUTS = ("joint", "branch")
 TEXT = "Ines left Brackwater. Ines came back. The Lantern was open, and Ines was not there."
@@ -57,8 +70,8 @@ def test_an_answer_is_taken_where_it_stands_nearest(
     task = task_of()
     found = task.check(row(TEXT, "Who?", ("Ines", start)))
     assert found["answers"] == [{"text": "Ines", "start": wanted}]
-    assert len(task.remarks()) == moved
-    assert all("1 answer was not at the given offset" in line for line in task.remarks())
+    assert len(remarks(task)) == moved
+    assert all("1 answer was not at the given offset" in line for line in remarks(task))
 
 
 @given(st.text("ab ", min_size=1, max_size=30), st.text("ab", min_size=1, max_size=3), st.data())
@@ -114,12 +127,12 @@ def test_targets_point_at_the_answer(layout: str, tokenizer: str, kind: str) -> 
     item = row(text, "Who?", ("Okonkwo", text.index("Okonkwo")))
     found = encode(task_of(layout), item, by, kind)
     assert len(found.documents) > 1
-    first = np.cumsum([0, *found.targets["sizes"][:-1]])
+    first = np.cumsum([0, *found.inputs["sizes"][:-1]])
     held = 0
     for at, size, start, end in zip(
-        first, found.targets["sizes"], found.targets["start"], found.targets["end"], strict=True
+        first, found.inputs["sizes"], found.targets["start"], found.targets["end"], strict=True
     ):
-        chars = found.targets["chars"][at : at + size]
+        chars = found.extra["chars"][at : at + size]
         inside = chars[1:, 0].min() <= item["answers"][0]["start"] and (
             chars[1:, 1].max() >= item["answers"][0]["start"] + len("Okonkwo")
         )
@@ -193,7 +206,7 @@ def test_narrower_windows_have_the_answer_too() -> None:
     task, by = task_of("branch"), encoder(40, stride=4)
     item = row(TEXT, "Who?", ("not there", TEXT.index("not there")))
     free = encode(task, item, by)
-    task.positions = 40
+    task.learned = task.learned.model_copy(update={"positions": 40})
     tight = encode(task, item, by)
     assert max(map(len, free.documents)) + len(free.branches[0].ids) > 40
     assert max(map(len, tight.documents)) + len(tight.branches[0].ids) <= 40
@@ -270,9 +283,9 @@ def test_an_answer_is_a_slice_of_its_document(layout: str, texts: list[str]) -> 
     rows = place([{"text": text, "question": "Who?"} for text in texts])
     for tokenizer in (None, WORDPIECE):
         part, ids = one_pass(task, rows, encoder(24, 4, tokenizer))
-        logits = task.build_head(HIDDEN).score(part.read(states(ids)), part.targets)
-        chosen = [rows[i] for i in part.examples]
-        for answer, item in zip(task.decode(logits, part, chosen), chosen, strict=True):
+        logits = task.build_head(HIDDEN).score(part.read(states(ids)), part.given)
+        examples = chosen(part, rows)
+        for answer, item in zip(task.decode(logits, examples), examples.rows, strict=True):
             for span in answer.best:
                 assert 0 <= span.start < span.end <= len(item["text"])
             if answer.span is not None:
@@ -281,7 +294,7 @@ def test_an_answer_is_a_slice_of_its_document(layout: str, texts: list[str]) -> 
 
 
 def test_a_shown_answer_is_the_best_of_its_list() -> None:
-    best = (Span(0, 4, 2.0), Span(5, 9, 1.0))
+    best = (Candidate(0, 4, 2.0), Candidate(5, 9, 1.0))
     given_ = Answer("Ines", best[0], 0.0, best)
     shown = task_of().present(given_, {"text": TEXT})
     assert (shown["answer"], shown["start"], shown["end"]) == ("Ines", 0, 4)
@@ -291,7 +304,7 @@ def test_a_shown_answer_is_the_best_of_its_list() -> None:
 
 
 def test_no_answer_is_shown_as_an_empty_one() -> None:
-    best = (Span(0, 4, 1.0),)
+    best = (Candidate(0, 4, 1.0),)
     shown = task_of("branch", "Why?").present(Answer("", None, 3.0, best), {"text": TEXT})
     assert (shown["answer"], shown["start"]) == ("", None)
     assert shown["score"] == pytest.approx(1 / (1 + np.exp(-2.0)), abs=1e-4)
@@ -302,9 +315,9 @@ def test_no_answer_is_shown_as_an_empty_one() -> None:
 
 
 def test_impossible_questions_are_found_in_training() -> None:
-    assert task_of().own_metrics == ("f1", "em")
+    assert own_metrics(task_of()) == ["f1", "em"]
     both = task_of("branch", "Why?")
-    assert set(both.own_metrics) > {"f1", "em", "no_answer_f1", "best_em"}
+    assert set(own_metrics(both)) > {"f1", "em", "no_answer_f1", "best_em"}
     with pytest.raises(DataError, match="at least one question with an answer"):
         both.learn(place([{"text": "a", "question": "b", "answers": []}]))
 
@@ -324,23 +337,22 @@ def test_the_tuned_threshold_is_kept_and_used() -> None:
     )
     rows[1] = {**rows[1], "answers": []}
     outputs = [free._replace(null=free.best[0].score + gap) for gap in (2.0, 5.0)]
-    scores = task.metrics()
-    scores.update(outputs, rows)
+    scores = fed(task, (outputs, every(task, rows)))
     assert scores.compute()["f1"] == 0.5
-    task.tune(scores)
-    assert 2.0 <= task.threshold < 5.0
+    task.learned = task.tune(scores)
+    assert 2.0 <= task.learned.threshold < 5.0
     assert scores.compute()["f1"] == 1.0
-    other.load_state(task.state())
-    assert other.threshold == task.threshold
+    restore(other, task.learned.model_dump())
+    assert other.learned.threshold == task.learned.threshold
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_tasks_of_one_layout_share_a_head(layout: str) -> None:
     task, same = task_of(layout), task_of(layout)
-    assert task.shared_state([same]) == {"layout": layout}
+    assert shared(task, [same]) == {"layout": layout}
     other = task_of(LAYOUTS[layout == "joint"])
     with pytest.raises(ConfigError, match=r"one `options\.layout`"):
-        task.shared_state([other])
+        shared(task, [other])
 
 
 def test_the_baseline_is_the_rule_that_fits_training() -> None:
@@ -349,22 +361,26 @@ def test_the_baseline_is_the_rule_that_fits_training() -> None:
     named = place(
         [{"text": text, "question": "who?", "answers": [{"text": "Ines Talbot", "start": 11}]}]
     )
-    assert task_of().baseline(named)({"text": text, "question": "x?"}).text == "Ines Talbot"
+    assert guessed(task_of(), named, {"text": text, "question": "x?"}) == "Ines Talbot"
     none = place([{"text": text, "question": "who?", "answers": []}])
-    assert task_of("branch", "Why?").baseline([*named, *none, *none, *none])(named[0]).text == ""
+    assert guessed(task_of("branch", "Why?"), [*named, *none, *none, *none], named[0]) == ""
 
 
 def test_every_rule_gives_a_slice_whatever_the_text() -> None:
     for text, question, _ in ASKED:
         for odd in (text, text.lower(), "x", "...", "\n\n", "A. B! C?"):
-            guess = task_of().baseline(spans("joint").placed())
-            found = guess({"text": odd, "question": question})
-            assert found.text in odd
+            train = spans("joint").placed()
+            assert guessed(task_of(), train, {"text": odd, "question": question}) in odd
+
+
+def guessed(task: SpanExtraction, train: list[Row], one: Row) -> str:
+    guess = task.baseline(Examples([], train))
+    (found,) = guess(Examples([], [one]))
+    return str(found.text)
 
 
 def test_logits_of_half_precision_are_decoded() -> None:
     task, rows = task_of(), spans("branch").placed()
     part, ids = one_pass(task, rows)
-    logits = task.build_head(HIDDEN).score(part.read(states(ids)), part.targets)
-    chosen = [rows[i] for i in part.examples]
-    assert len(task.decode(logits.to(torch.bfloat16), part, chosen)) == len(rows)
+    logits = task.build_head(HIDDEN).score(part.read(states(ids)), part.given)
+    assert len(task.decode(logits.to(torch.bfloat16), chosen(part, rows))) == len(rows)

@@ -10,13 +10,17 @@ import torch
 from torch.nn import functional as F
 
 from mtl.errors import ConfigError, DataError
+from mtl.tasks import Task
+from mtl.tasks.base import document
 from mtl.tasks.text_classification import TextClassification
 from mtl.types import Encoded, HeadBatch, Row
 from tests.tasks.samples import (
     HIDDEN,
     TEXTS,
     Sample,
+    chosen,
     encoder,
+    every,
     in_order,
     labelled,
     one_pass,
@@ -35,12 +39,12 @@ def task_of(labels: list[Any], problem: str = "single", **changes: Any) -> TextC
 
 
 def encode(task: TextClassification, row: Row, at: Any, kind: str = "causal") -> Encoded:
-    (tokens,) = at.tokenize([task.document(row)])
+    (tokens,) = at.tokenize([document(row)])
     return task.encode(row, tokens, at, kind)
 
 
 def loss_of(task: TextClassification, part: HeadBatch, logits: torch.Tensor) -> float:
-    return float(task.build_head(HIDDEN).loss(logits, part.targets).detach())
+    return float(task.build_head(HIDDEN).loss(logits, part.given).detach())
 
 
 @pytest.mark.parametrize(
@@ -54,7 +58,7 @@ def loss_of(task: TextClassification, part: HeadBatch, logits: torch.Tensor) -> 
 )
 def test_labels_are_sorted_numbers_by_value(labels: list[Any], expected: list[str]) -> None:
     task = task_of(labels[:5])
-    assert task.state() == {"labels": expected}
+    assert task.learned.model_dump() == {"labels": expected}
     rows = place(labelled(labels[:5]))
     part, _ = one_pass(task, rows)
     gold = [expected.index(str(label).lower()) for label in labels[:5]]
@@ -68,7 +72,7 @@ def test_one_label_is_the_likeliest(classes: int) -> None:
     part, ids = one_pass(task, rows)
     logits = task.build_head(HIDDEN)(part.read(states(ids)))
     assert logits.shape == (5, classes)
-    outputs = task.decode(logits, part, in_order(part, rows))
+    outputs = task.decode(logits, chosen(part, rows))
     np.testing.assert_allclose(np.stack(outputs), logits.softmax(-1).detach(), rtol=1e-5)
     shown = task.present(outputs[0], rows[0])
     assert shown["label"] == f"l{int(logits[0].argmax())}"
@@ -80,7 +84,7 @@ def test_one_label_is_the_likeliest(classes: int) -> None:
 def test_any_number_of_labels() -> None:
     labels = [["a"], [], ["a", "b"], ["b", "b"], "c|a"]
     task, rows = task_of(labels, "multi"), place(labelled(labels))
-    assert task.state() == {"labels": ["a", "b", "c"]}
+    assert task.learned.model_dump() == {"labels": ["a", "b", "c"]}
     part, _ = one_pass(task, rows)
     gold = torch.tensor([[1, 0, 0], [0, 0, 0], [1, 1, 0], [0, 1, 0], [1, 0, 1]])[part.examples]
     assert torch.equal(part.targets["labels"], gold)
@@ -88,7 +92,7 @@ def test_any_number_of_labels() -> None:
     expected = F.binary_cross_entropy_with_logits(logits, gold.float())
     assert loss_of(task, part, logits) == pytest.approx(float(expected))
     assert encode(task, rows[0], encoder()).mass == 3.0
-    outputs = task.decode(torch.tensor([[2.0, -2.0, 0.1]] * 5), part, in_order(part, rows))
+    outputs = task.decode(torch.tensor([[2.0, -2.0, 0.1]] * 5), chosen(part, rows))
     shown = task.present(outputs[0], rows[0])
     assert shown["labels"] == ["a", "c"]
     assert shown["probabilities"]["b"] == pytest.approx(0.1192, abs=1e-4)
@@ -103,14 +107,14 @@ def test_a_number_is_learned_standardised() -> None:
     torch.testing.assert_close(part.targets["values"], gold.float())
     logits = torch.randn(5, 1)
     assert loss_of(task, part, logits) == pytest.approx(float(F.mse_loss(logits[:, 0], gold)))
-    outputs = task.decode(gold[:, None], part, in_order(part, rows))
+    outputs = task.decode(gold[:, None], chosen(part, rows))
     assert [float(o[0]) for o in outputs] == pytest.approx([numbers[n] for n in part.examples])
     assert task.present(outputs[0], rows[0])["value"] == pytest.approx(numbers[part.examples[0]])
 
 
 def test_equal_numbers_have_a_spread_of_one() -> None:
     task = task_of([3.0] * 5, "regression")
-    assert task.state() == {"mean": 3.0, "spread": 1.0}
+    assert task.learned.model_dump() == {"mean": 3.0, "spread": 1.0}
 
 
 def test_class_weights_and_smoothing_reach_the_head() -> None:
@@ -211,8 +215,13 @@ def test_options_that_would_be_left_out_in_silence(problem: str, head: dict[str,
 def test_the_commonest_guess_of_several_labels_is_never_none() -> None:
     labels = [["a"], ["b"], ["a", "c"], [], ["d"]]
     task = task_of(labels, "multi")
-    guess = task.baseline(place(labelled(labels)))
-    assert task.present(guess({}), {})["labels"] == ["a"]
+    (guess, *_) = guesses(task, labels)
+    assert task.present(guess, {})["labels"] == ["a"]
     often = [["a", "b"], ["a", "b"], ["a"], ["b"], []]
-    guess = task_of(often, "multi").baseline(place(labelled(often)))
-    assert guess({}).tolist() == [1.0, 1.0]
+    (guess, *_) = guesses(task_of(often, "multi"), often)
+    assert guess.tolist() == [1.0, 1.0]
+
+
+def guesses(task: Task, labels: Any) -> list[Any]:
+    examples = every(task, place(labelled(labels)))
+    return task.baseline(examples)(examples)

@@ -12,12 +12,25 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from mtl.errors import ConfigError, DataError
+from mtl.tasks.base import document
 from mtl.tasks.token_classification import Tags, TokenClassification
 from mtl.types import Encoded, HeadBatch, Row
 from tests import helpers
 from tests.metrics.conlleval_reference import score
 from tests.properties import max_examples
-from tests.tasks.samples import HIDDEN, TAGGED, Sample, encoder, in_order, one_pass, place, states
+from tests.tasks.samples import (
+    HIDDEN,
+    TAGGED,
+    Sample,
+    chosen,
+    encoder,
+    every,
+    in_order,
+    one_pass,
+    place,
+    score_of,
+    states,
+)
 
 
 def task_of(rows: Any = TAGGED, **changes: Any) -> TokenClassification:
@@ -27,7 +40,7 @@ def task_of(rows: Any = TAGGED, **changes: Any) -> TokenClassification:
 
 
 def encode(task: TokenClassification, row: Row, at: Any, kind: str = "causal") -> Encoded:
-    (tokens,) = at.tokenize([task.document(row)])
+    (tokens,) = at.tokenize([document(row)])
     return task.encode(row, tokens, at, kind)
 
 
@@ -61,7 +74,7 @@ def test_which_sub_word_speaks(
         expected.append(inside[-1] if last else inside[0])
         start += len(word) + 1
     assert found.offset.tolist() == expected
-    assert found.targets["words"].tolist() == list(range(len(WORDS)))
+    assert found.extra["words"].tolist() == list(range(len(WORDS)))
     assert len({len(w) for w in WORDS}) > 3
 
 
@@ -86,9 +99,9 @@ def test_every_word_of_a_long_text_is_read_once_farthest_from_an_edge(
     at = encoder(length, stride)
     task = task_of(head={"subword": "last" if last else "first"})
     (row,) = place([{"tokens": [WORDS[n * 7 % len(WORDS)] for n in range(count)]}])
-    (tokens,) = at.tokenize([task.document(row)])
+    (tokens,) = at.tokenize([document(row)])
     found = task.encode(row, tokens, at, "causal")
-    assert found.targets["words"].tolist() == list(range(count))
+    assert found.extra["words"].tolist() == list(range(count))
     whole = encode(task, row, encoder(10**6)).offset.tolist()
     windows = at.windows(len(tokens))
     for token, part, offset in zip(whole, found.part.tolist(), found.offset.tolist(), strict=True):
@@ -115,25 +128,25 @@ IOB2 = [["B-PER", "I-PER", "B-PER", "O"], ["O", "B-ORG", "B-PER"]]
 
 def test_labels_in_iob1_become_iob2() -> None:
     task = task_of(IOB1)
-    assert task.state() == {
+    assert task.learned.model_dump() == {
         "scheme": "iob1",
         "labels": ["O", "B-ORG", "I-ORG", "B-PER", "I-PER"],
     }
     for row, expected in zip(place(IOB1), IOB2, strict=True):
-        assert [task.labels[n] for n in task.gold(row)] == expected
+        assert [task.learned.labels[n] for n in task.gold(row)] == expected
         targets = encode(task, row, encoder()).targets["labels"]
-        assert [task.labels[n] for n in targets] == expected
+        assert [task.learned.labels[n] for n in targets] == expected
 
 
 def test_the_scheme_of_training_holds_for_rows_that_show_none() -> None:
     """Alone, these labels would be `io`; beside the training data they are IOB1 still."""
     task = task_of(IOB1)
     (row,) = place([{"tokens": ["a", "b"], "labels": ["I-ORG", "I-PER"]}])
-    assert [task.labels[n] for n in task.gold(row)] == ["B-ORG", "B-PER"]
+    assert [task.learned.labels[n] for n in task.gold(row)] == ["B-ORG", "B-PER"]
 
 
 def test_a_scheme_can_be_said() -> None:
-    assert task_of(TAGGED, options={"scheme": "none"}, metric="accuracy").labels == [
+    assert task_of(TAGGED, options={"scheme": "none"}, metric="accuracy").learned.labels == [
         "B-LOC", "B-ORG", "B-PER", "I-PER", "O",
     ]  # fmt: skip
 
@@ -144,15 +157,13 @@ def test_scores_are_conllevals(seed: int) -> None:
     task, rows = task_of(), place(TAGGED)
     random = np.random.default_rng(seed)
     outputs = [
-        Tags(random.integers(0, len(task.labels), len(row["tokens"])), np.ones(1, np.float32))
+        Tags(random.integers(0, 7, len(row["tokens"])), np.ones(len(row["tokens"]), np.float32))
         for row in rows
     ]
-    scores = task.metrics()
-    scores.update(outputs, rows)
-    predicted = [[task.labels[n] for n in output.labels] for output in outputs]
+    predicted = [[task.learned.labels[n] for n in output.labels] for output in outputs]
     counts = np.sum(list(score(predicted, [row["labels"] for row in rows]).values()), axis=0)
     correct, guessed, gold = counts.tolist()
-    found = scores.compute()
+    found = score_of(task, (outputs, every(task, rows)))
     assert found["precision"] == pytest.approx(correct / guessed if guessed else 0.0)
     assert found["recall"] == pytest.approx(correct / gold)
     assert found["f1"] == pytest.approx(2 * correct / (guessed + gold))
@@ -180,10 +191,10 @@ def decoded(task: TokenClassification, rows: list[Row], seed: int, at: Any) -> l
     """Decode random logits."""
     part, _ = one_pass(task, rows, at)
     logits = 3 * torch.randn(
-        sum(part.sizes), len(task.labels), generator=torch.Generator().manual_seed(seed)
+        sum(part.sizes), len(task.learned.labels), generator=torch.Generator().manual_seed(seed)
     )
-    outputs = task.decode(logits, part, in_order(part, rows))
-    return [[task.labels[n] for n in output.labels] for output in outputs]
+    outputs = task.decode(logits, chosen(part, rows))
+    return [[task.learned.labels[n] for n in output.labels] for output in outputs]
 
 
 @pytest.mark.parametrize("length", [8, 512])
@@ -209,23 +220,22 @@ def test_words_without_a_token_are_outside(tokenizers: dict[str, Any]) -> None:
     task = task_of()
     (row,) = place([{"tokens": ["Ines", MARK, "left"], "labels": ["B-PER", "I-PER", "O"]}])
     found = encode(task, row, at)
-    assert found.targets["words"].tolist() == [0, 2]
+    assert found.extra["words"].tolist() == [0, 2]
     assert found.mass == 2.0
     part, _ = one_pass(task, [row], at)
-    logits = torch.zeros(2, len(task.labels))
-    logits[:, task.labels.index("B-PER")] = 9.0
-    (output,) = task.decode(logits, part, [row])
-    assert [task.labels[n] for n in output.labels] == ["B-PER", "O", "B-PER"]
-    scores = task.metrics()
-    scores.update([output], [row])  # All three words count.
-    assert scores.compute()["accuracy"] == pytest.approx(1 / 3)
+    logits = torch.zeros(2, len(task.learned.labels))
+    logits[:, task.learned.labels.index("B-PER")] = 9.0
+    (output,) = task.decode(logits, chosen(part, [row]))
+    assert [task.learned.labels[n] for n in output.labels] == ["B-PER", "O", "B-PER"]
+    found = score_of(task, ([output], chosen(part, [row])))  # All three words count.
+    assert found["accuracy"] == pytest.approx(1 / 3)
 
 
 def test_probabilities_are_those_of_the_chosen_labels() -> None:
     task, rows = task_of(head={"decoding": "plain"}), place(TAGGED[:1])
     part, ids = one_pass(task, rows)
     logits = task.build_head(HIDDEN)(part.read(states(ids)))
-    (output,) = task.decode(logits, part, rows)
+    (output,) = task.decode(logits, chosen(part, rows))
     best = logits.softmax(-1).max(-1)
     assert output.labels.tolist() == best.indices.tolist()
     assert output.scores.tolist() == pytest.approx(best.values.tolist())
@@ -256,26 +266,26 @@ def test_labels_that_mark_no_spans_need_another_metric() -> None:
         with pytest.raises(ConfigError, match=r"`tasks\.sample\.metric`.*accuracy.*no spans"):
             task_of(speech, metric=metric)
     task = task_of(speech, metric="token_macro_f1")
-    assert task.labels == ["NOUN", "VERB"]
+    assert task.learned.labels == ["NOUN", "VERB"]
     assert task.primary_metric == "token_macro_f1"
     (row,) = place(speech)
     part, _ = one_pass(task, [row])
     logits = torch.tensor([[0.0, 1.0], [0.0, 2.0]])
-    (output,) = task.decode(logits, part, [row])
+    (output,) = task.decode(logits, chosen(part, [row]))
     shown = {"words": [{"text": "Rain", "label": "VERB"}, {"text": "fell", "label": "VERB"}]}
     assert task.present(output, row) == shown
 
 
 def loss_of(task: TokenClassification, part: HeadBatch, logits: torch.Tensor) -> float:
-    return float(task.build_head(HIDDEN).loss(logits, part.targets).detach())
+    return float(task.build_head(HIDDEN).loss(logits, part.given).detach())
 
 
 def test_class_weights_and_smoothing_reach_the_head() -> None:
     head = {"class_weights": {"O": 0.25, "B-PER": 3.0}, "label_smoothing": 0.2}
     task, rows = task_of(head=head), place(TAGGED)
     part, _ = one_pass(task, rows)
-    logits = torch.randn(sum(part.sizes), len(task.labels))
-    weight = torch.tensor([{"O": 0.25, "B-PER": 3.0}.get(n, 1.0) for n in task.labels])
+    logits = torch.randn(sum(part.sizes), len(task.learned.labels))
+    weight = torch.tensor([{"O": 0.25, "B-PER": 3.0}.get(n, 1.0) for n in task.learned.labels])
     expected = F.cross_entropy(
         logits, part.targets["labels"], weight, label_smoothing=0.2, reduction="mean"
     )
@@ -296,10 +306,10 @@ def test_a_text_and_its_words() -> None:
     rows = place([{"text": text, "tokens": ["Ines", "Talbot", "left", "Brackwater"]}])
     task = task_of()
     part, _ = one_pass(task, rows)
-    logits = torch.zeros(4, len(task.labels))
+    logits = torch.zeros(4, len(task.learned.labels))
     for word, label in enumerate(["B-PER", "I-PER", "O", "B-LOC"]):
-        logits[word, task.labels.index(label)] = 20.0
-    (output,) = task.decode(logits, part, rows)
+        logits[word, task.learned.labels.index(label)] = 20.0
+    (output,) = task.decode(logits, chosen(part, rows))
     found = task.present(output, rows[0])["entities"]
     assert [(e["label"], e["text"]) for e in found] == [
         ("PER", "Ines  Talbot"),

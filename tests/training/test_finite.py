@@ -18,6 +18,7 @@ from mtl.errors import TrainingError
 from mtl.reporting.loggers.csv_file import read_rows
 from mtl.training import finite
 from mtl.training.checkpoint import read_checkpoint
+from mtl.training.evaluation import Evaluation
 from mtl.training.finite import IN_A_ROW, spoil
 from mtl.training.model import MultiTaskModel
 from mtl.training.module import MultiTaskModule
@@ -199,13 +200,19 @@ def test_validation(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Logits that are not finite stop before the checkpoint of that validation."""
-    original = MultiTaskModule._look
+    original, start = Evaluation._look, MultiTaskModule.on_validation_epoch_start
+    steps: list[int] = []
 
-    def look(self: MultiTaskModule, task: str, logits: Any) -> None:
-        bad = task == "ner" and self.global_step == 4
+    def started(self: MultiTaskModule) -> None:
+        steps.append(self.global_step)
+        start(self)
+
+    def look(self: Evaluation, task: str, logits: Any) -> None:
+        bad = task == "ner" and steps[-1] == 4
         original(self, task, torch.full_like(logits, math.nan) if bad else logits)
 
-    monkeypatch.setattr(MultiTaskModule, "_look", look)
+    monkeypatch.setattr(MultiTaskModule, "on_validation_epoch_start", started)
+    monkeypatch.setattr(Evaluation, "_look", look)
     with pytest.raises(TrainingError, match=r"Validation after step 4: .* of task 'ner' are not;"):
         train(config(site), tmp_path / "stop")
     assert read_checkpoint(tmp_path / "stop/checkpoints/last.ckpt")["global_step"] == 2

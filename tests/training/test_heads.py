@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mtl.data.loaders import TrainLoader
+from mtl.tasks.base import restore
 from mtl.training.model import build_heads
 from mtl.training.run import train
 from mtl.training.setup import build_task
@@ -29,9 +30,9 @@ def test_a_fresh_head_depends_on_its_own_name_alone(
 def test_a_fresh_head_depends_on_the_seed_and_its_name(site: Site) -> None:
     cfg = site.config("sentiment")
     task = build_task("sentiment", cfg.tasks["sentiment"])
-    task.load_state({"labels": ["a", "b"]})
+    restore(task, {"labels": ["a", "b"]})
     other = build_task("mood", cfg.tasks["sentiment"])
-    other.load_state({"labels": ["a", "b"]})
+    restore(other, {"labels": ["a", "b"]})
     heads = build_heads([task, other], 8, seed=1)
     assert differing(weights(heads["sentiment"]), weights(heads["mood"]))
     again = build_heads([task], 8, seed=2)

@@ -86,7 +86,7 @@ def test_the_scheme_of_the_data_is_no_matter_of_the_head(
     cfg = site.config("ner")
     change(cfg, "tasks.ner.data.source", str(tmp_path))
     ready = prepared(cfg, tmp_path)
-    assert ready.tasks[0].state()["scheme"] == "io"
+    assert ready.tasks[0].learned.model_dump()["scheme"] == "io"
     assert start_from(ready.model, run) == ["ner"]
 
 

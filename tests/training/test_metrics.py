@@ -95,7 +95,7 @@ class Seen(L.Callback):
     def count(self, module: L.LightningModule, stage: str, batch: MicroBatch) -> None:
         assert isinstance(module, MultiTaskModule)
         for name, part in batch.heads.items():
-            texts = [module.stores[stage][name].rows[i]["text"] for i in part.examples]
+            texts = [module.evaluation(stage).stores[name].rows[i]["text"] for i in part.examples]
             self.texts.setdefault(name, Counter()).update(texts)
 
     def on_validation_batch_end(

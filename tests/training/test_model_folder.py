@@ -10,6 +10,7 @@ import torch
 
 from mtl.data.collate import Collator, Sharing
 from mtl.tasks.encode import encode_split
+from mtl.training.evaluation import Evaluation
 from mtl.training.model_io import load_model, save_model
 from mtl.training.run import train
 from mtl.training.setup import Prepared
@@ -88,10 +89,17 @@ def test_the_tasks_are_as_they_were(run: Path) -> None:
     assert (found.encoder.max_length, found.encoder.stride) == (20, 5)
     assert found.encoder.prefix_space
     tags = ["B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER"]
-    assert found.model.tasks["ner"].state() == {"scheme": "iob2", "labels": ["O", *tags]}
-    assert found.model.tasks["sentiment"].state()["labels"] == ["negative", "neutral", "positive"]
+    assert found.model.tasks["ner"].learned.model_dump() == {
+        "scheme": "iob2",
+        "labels": ["O", *tags],
+    }
+    assert found.model.tasks["sentiment"].learned.model_dump()["labels"] == [
+        "negative",
+        "neutral",
+        "positive",
+    ]
     stars = torch.tensor([row["stars"] for row in rows(16)], dtype=torch.float64)
-    state = found.model.tasks["rating"].state()
+    state = found.model.tasks["rating"].learned.model_dump()
     assert state["mean"] == pytest.approx(float(stars.mean()))
     assert state["spread"] == pytest.approx(float(stars.std(correction=0)))
     assert found.description.tasks["rating"].columns == {"text": "text", "label": "stars"}
@@ -113,16 +121,14 @@ def test_loaded_scores_are_those_of_the_run(run: Path, site: Site) -> None:
         examples = splits[name].test
         assert examples is not None
         store = encode_split(task, examples, found.encoder, found.attention(name))
-        scores = task.metrics()
+        evaluation = Evaluation({name: task}, [store])
         for number in range(len(store)):  # One at a time, in a row of its own.
             (batch,) = Collator(
                 [store], budget=1, sharing=Sharing(rows=False, branches=False, pad=0)
             )([[(0, number)]])
             with torch.no_grad():
-                logits = found.model(batch)[name]
-            row = [examples[number]]
-            scores.update(task.decode(logits, batch.heads[name], row), row)
-        for metric, value in scores.compute().items():
+                evaluation.count(found.model, batch)
+        for metric, value in evaluation.compute()[name].items():
             assert reported[f"test/{name}/{metric}"] == pytest.approx(value, rel=1e-4), metric
 
 

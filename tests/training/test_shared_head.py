@@ -42,7 +42,7 @@ def test_tags_of_two_corpora(site: Site, tmp_path: Path) -> None:
     ready = prepared(cfg, tmp_path)
     kinds = ["FIRM", "LOC", "ORG", "PER"]
     union = ["O", *(f"{letter}-{kind}" for kind in kinds for letter in "BI")]
-    assert [task.state()["labels"] for task in ready.tasks] == [union, union]
+    assert [task.learned.model_dump()["labels"] for task in ready.tasks] == [union, union]
     assert list(ready.model.heads) == ["common"]
     assert ready.model.head("first") is ready.model.head("second")
     assert ready.model.heads["common"].linear.out_features == len(union)  # type: ignore[union-attr]
@@ -52,7 +52,7 @@ def test_tags_of_two_corpora(site: Site, tmp_path: Path) -> None:
     model = load_model(tmp_path / "run").model
     assert [p.name for p in (tmp_path / "run/model").glob("head*")] == ["head-common.safetensors"]
     assert model.head("first") is model.head("second")
-    assert model.tasks["second"].state()["labels"] == union
+    assert model.tasks["second"].learned.model_dump()["labels"] == union
 
 
 @pytest.mark.parametrize("silent", ["first", "second"])
@@ -66,7 +66,9 @@ def test_both_tasks_train_it(site: Site, tmp_path: Path, silent: str) -> None:
         source = relabelled(tmp_path / "data", "positive", "glad")
         change(cfg, f"tasks.{silent}.data.source", source)
         ready = prepared(cfg, tmp_path)
-        assert ready.tasks[0].state() == {"labels": ["glad", "negative", "neutral", "positive"]}
+        assert ready.tasks[0].learned.model_dump() == {
+            "labels": ["glad", "negative", "neutral", "positive"]
+        }
         before = weights(ready.model.heads["common"])
         fit(module_of(cfg, ready), ready.data, steps=2)
         found[weight] = weights(ready.model.heads["common"])
@@ -77,7 +79,7 @@ def test_both_tasks_train_it(site: Site, tmp_path: Path, silent: str) -> None:
 def test_numbers_share_one_scale(site: Site, tmp_path: Path) -> None:
     cfg = two(site, "rating", "rating")
     first, second = prepared(cfg, tmp_path).tasks
-    assert first.state() == second.state()
+    assert first.learned.model_dump() == second.learned.model_dump()
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,6 @@ def test_encoders_learn_it_too(
     assert found["test/qa/f1"] > 0.8
     predictor = Predictor(run, "cpu")
     task = predictor.tasks["qa"]
-    assert task.state()["layout"] == chosen
+    assert task.learned.model_dump()["layout"] == chosen
     (answer,) = predictor.predict([{"text": "Now Talbot saw the rain .", "question": "who"}])
     assert answer["qa"]["answer"] == "Talbot"

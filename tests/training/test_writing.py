@@ -17,7 +17,8 @@ import mtl.training.run as training
 from mtl.config.schema import Config
 from mtl.inference.evaluator import score
 from mtl.inference.predictor import Predictor
-from mtl.metrics.shells import RougeMetric
+from mtl.metrics.scores import TextScores
+from mtl.metrics.texts import RougeScoring
 from mtl.training.checkpoint import AtomicCheckpointIO
 from mtl.training.model_io import load_model, save_model, start_from
 from mtl.training.module import MultiTaskModule
@@ -203,7 +204,7 @@ def test_test_scores_are_those_of_an_evaluation_and_of_predictions(
     together = list(predictor.predict(read, ["gist"]))
     alone = [next(predictor.predict([row], ["gist"])) for row in read]
     assert together == alone
-    rouge = RougeMetric()
+    rouge = TextScores(RougeScoring())
     rouge.update([p["gist"]["text"] for p in together], [row["target"] for row in test])
     assert rouge.compute() == pytest.approx({n: told[n] for n in rouge.compute()})
 

@@ -8,7 +8,7 @@ A sentence as it stands in a file::
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from mtl.data.readers.base import FORMATS, Cells, Columns, Format, Source
@@ -25,12 +25,19 @@ def _fields(line: str) -> list[str]:
     return [cell for cell in line.translate(_BLANKS).split(" ") if cell]
 
 
-def sentences(source: Source) -> Iterator[list[_Line]]:
-    """Yield each sentence as its numbered lines of cells; document marks are left out."""
+def sentences(
+    numbered: Iterable[tuple[int, str]], *, marks: bool = False
+) -> Iterator[list[tuple[int, list[str]]]]:
+    """Yield each sentence as its numbered lines of cells.
+
+    Args:
+        numbered: Lines with their numbers.
+        marks: Whether document marks are words as well, and not left out.
+    """
     sentence: list[_Line] = []
-    for number, line in islice(lines(source), 1 if source.header else 0, None):
+    for number, line in numbered:
         cells = _fields(line)
-        if cells and cells[0] != DOCUMENT:
+        if cells and (marks or cells[0] != DOCUMENT):
             sentence.append((number, cells))
         elif sentence:
             yield sentence
@@ -48,7 +55,8 @@ def read_conll(source: Source) -> Iterator[tuple[int, Cells]]:
     wanted = [int(column) for column in source.wanted]
     needed = max((c + 1 if c >= 0 else -c for c in wanted), default=1)
     width = 0
-    for sentence in sentences(source):
+    body = islice(lines(source), 1 if source.header else 0, None)
+    for sentence in sentences(body):
         if not width and min(wanted, default=0) < 0:
             width = len(sentence[0][1])
         bad = next((line for line in sentence if not _fits(line, needed, width)), None)

@@ -18,7 +18,7 @@ from mtl.launch.importing import importing
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mtl.inference.evaluator import Evaluation, TaskReport
+    from mtl.inference.evaluator import Report, TaskReport
 
 
 def register(app: typer.Typer) -> None:
@@ -115,7 +115,7 @@ def report_name(names: list[str] | None, data: str | None, split: str | None) ->
     return "-".join(["evaluation", *parts]) + ".json"
 
 
-def show(found: Evaluation) -> None:
+def show(found: Report) -> None:
     """Print every table, and a line a task."""
     from mtl.reporting.console import console
 
@@ -129,8 +129,8 @@ def show(found: Evaluation) -> None:
 
 
 def render(rows: list[Any], title: str) -> Table:
-    """Return the table of rows of one type of :mod:`mtl.metrics.rows`."""
-    from mtl.metrics.rows import EntityRow, LabelRow, ValueRow
+    """Return the table of rows of one type of :mod:`mtl.metrics.tables`."""
+    from mtl.metrics.tables import EntityRow, LabelRow, ValueRow
     from mtl.reporting.tables import entity_table, label_table, value_table
 
     layouts: dict[type, tuple[Callable[..., Table], str]] = {
@@ -142,7 +142,7 @@ def render(rows: list[Any], title: str) -> Table:
     return layout(rows, f"{title} ({scale})" if scale else title)
 
 
-def primary_lines(found: Evaluation) -> Table:
+def primary_lines(found: Report) -> Table:
     """Return a line for each task: its primary metric, and the others after it."""
     from rich.table import Table
     from rich.text import Text

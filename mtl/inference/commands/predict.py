@@ -108,11 +108,12 @@ def predict(
 def _say_left_out(predictor: Predictor) -> None:
     """Say which tasks did not answer which rows, and what of the rows was not read."""
     from mtl.reporting.console import note
+    from mtl.tasks.base import remarks
 
     for (task, role), count in predictor.left_out.items():
         rows = "1 text has" if count == 1 else f"{count:,} texts have"
         note(f"{task}: {rows} no `{role}`, which it reads, and no answer; see `--{role}`.")
-    for line in (line for task in predictor.tasks.values() for line in task.remarks()):
+    for line in (line for task in predictor.tasks.values() for line in remarks(task)):
         note(line)
 
 
@@ -176,12 +177,13 @@ def _answers(
     from mtl.inference.predictor import prepare
     from mtl.inference.questions import merged
     from mtl.reporting.tracking import track
+    from mtl.tasks.base import asks
 
-    asks = {name: predictor.tasks[name].asks() for name in names}
+    asked = {name: asks(predictor.tasks[name]) for name in names}
 
     def answered() -> Iterator[dict[str, Any]]:
         for row, answer in zip(rows, predictor.predict(rows, names, advance), strict=True):
-            yield {n: {**{role: row[role] for role in asks[n]}, **a} for n, a in answer.items()}
+            yield {n: {**{role: row[role] for role in asked[n]}, **a} for n, a in answer.items()}
 
     with track("Predicting", len(rows), enabled=bar) as advance:
         firsts = (rows[number] for number in range(0, len(rows), size))

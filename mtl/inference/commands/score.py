@@ -105,7 +105,7 @@ def _show(scores: dict[str, float], title: str, what: str, as_json: bool) -> Non
     if as_json:
         _print_json(scores)
         return
-    from mtl.metrics.rows import ValueRow
+    from mtl.metrics.tables import ValueRow
     from mtl.reporting.tables import value_table
 
     _console().print(value_table([ValueRow(*item) for item in scores.items()], title))

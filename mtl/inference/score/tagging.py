@@ -9,19 +9,17 @@ The last two columns are the gold and the predicted label; a blank line ends a s
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mtl.errors import DataError
+from mtl.data.readers.conll import sentences
+from mtl.errors import DataError, Place, Problem
 from mtl.inference.score.files import read_text
-from mtl.metrics.chunks import PREFIXES, is_chunk_label
-from mtl.metrics.entities import count_entities, entity_labels, entity_rows
-from mtl.metrics.rows import EntityRow, LabelRow, ratio
-from mtl.metrics.tokens import count_tokens, report_order, token_rows
-
-_BLANKS = re.compile(r"[ \t]+")
+from mtl.labels import tag_of
+from mtl.metrics.confusion import confusion_matrix, label_counts, label_rows, report_order
+from mtl.metrics.entities import count_entities, entity_rows, entity_types
+from mtl.metrics.tables import EntityRow, LabelRow, ratio
 
 
 class Columns(NamedTuple):
@@ -86,36 +84,34 @@ def score_tagging(path: Path) -> TaggingScore:
     """
     columns = read_columns(path)
     labels = report_order(columns.first_line)
-    confusion = count_tokens(columns.predicted, columns.gold, labels)
+    number = {label: i for i, label in enumerate(labels)}
+    predicted, gold = (
+        [number[label] for sentence in side for label in sentence]
+        for side in (columns.predicted, columns.gold)
+    )
+    confusion = confusion_matrix(predicted, gold, len(labels))
     tokens = int(confusion.sum())
     return TaggingScore(
         sentences=len(columns.gold),
         tokens=tokens,
         accuracy=ratio(int(confusion.trace()), tokens),
         entities=_entities(columns, path),
-        labels=token_rows(confusion, labels),
+        labels=label_rows(label_counts(confusion), labels),
     )
 
 
 def _entities(columns: Columns, path: Path) -> list[EntityRow]:
     """Return the entity rows, or nothing where no label marks an entity."""
-    strange = [label for label in columns.first_line if not is_chunk_label(label)]
-    if strange and not any(map(_has_prefix, columns.first_line)):
-        return []
-    if strange:
-        raise DataError(
-            f"{path}:{columns.first_line[strange[0]]}: expected an entity label (O, or B-, I-, E- "
-            f"or S- and a type), but got '{strange[0]}'."
-        )
-    labels = entity_labels(columns.first_line)
-    counts = count_entities(columns.predicted, columns.gold, labels)
-    return entity_rows(counts.chunks, labels.types)
-
-
-def _has_prefix(label: str) -> bool:
-    """Return whether a label is an entity's prefix and type."""
-    prefix, dash, _ = label.partition("-")
-    return bool(dash) and prefix in PREFIXES
+    tags = {label: tag_of(label) for label in columns.first_line}
+    strange = next((label for label, tag in tags.items() if tag is None), None)
+    if strange is not None:
+        if not any(tag is not None and tag.type for tag in tags.values()):
+            return []
+        place = Place(path, columns.first_line[strange])
+        expected = "an entity label (O, or B-, I-, E- or S- and a type)"
+        raise DataError(Problem(place, expected, f"got '{strange}'"))
+    types = entity_types(columns.first_line)
+    return entity_rows(count_entities(columns.predicted, columns.gold, types), types)
 
 
 def read_columns(path: Path) -> Columns:
@@ -125,35 +121,26 @@ def read_columns(path: Path) -> Columns:
         DataError: As `score_tagging` says.
     """
     columns = Columns([], [], {})
-    width, inside = 0, False
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        cells = _BLANKS.split(line.strip(" \t")) if line.strip() else []
-        if not cells:
-            inside = False
-            continue
-        width = width or len(cells)
-        _check_width(cells, width, f"{path}:{number}")
-        if not inside:
-            columns.gold.append([])
-            columns.predicted.append([])
-            inside = True
-        columns.gold[-1].append(cells[-2])
-        columns.predicted[-1].append(cells[-1])
-        for label in cells[-2:]:
-            columns.first_line.setdefault(label, number)
+    width = 0
+    numbered = enumerate(read_text(path).split("\n"), start=1)
+    for sentence in sentences(numbered, marks=True):
+        width = width or len(sentence[0][1])
+        for number, cells in sentence:
+            _check_width(cells, width, Place(path, number))
+            for label in cells[-2:]:
+                columns.first_line.setdefault(label, number)
+        columns.gold.append([cells[-2] for _, cells in sentence])
+        columns.predicted.append([cells[-1] for _, cells in sentence])
     if not columns.gold:
         raise DataError(f"{path}: expected lines of gold and predicted labels, but it is empty.")
     return columns
 
 
-def _check_width(cells: Sequence[str], width: int, where: str) -> None:
+def _check_width(cells: Sequence[str], width: int, place: Place) -> None:
     """Refuse a line whose last two columns cannot be the labels."""
+    found = f"got {len(cells)}"
     if len(cells) < 2:
-        raise DataError(
-            f"{where}: expected at least 2 columns, the last two the gold and the predicted "
-            f"label, but got {len(cells)}."
-        )
+        expected = "at least 2 columns, the last two the gold and the predicted label"
+        raise DataError(Problem(place, expected, found))
     if len(cells) != width:
-        raise DataError(
-            f"{where}: expected {width} columns, as in the first line, but got {len(cells)}."
-        )
+        raise DataError(Problem(place, f"{width} columns, as in the first line", found))

@@ -6,54 +6,13 @@ Gold: ``{"id": "7", "text": "…"}`` or ``{"id": "7", "references": ["…", "…
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Mapping
 from pathlib import Path
 
 from mtl.data.node import Node, kind
-from mtl.errors import ConfigError, DataError
+from mtl.errors import DataError
 from mtl.inference.score.files import check_overlap, read_jsonl
-from mtl.metrics.rouge import rouge_means, rouge_sums
-from mtl.metrics.rows import ratio
-from mtl.metrics.squad import score_v1
-from mtl.registry import Registry
-
-Texts = Sequence[str]
-References = Sequence[Sequence[str]]
-
-SCORINGS: Registry[Callable[[Texts, References], dict[str, float]]] = Registry("--scoring")
-"""Name to a function of texts and their references that returns a corpus's scores."""
-
-
-@SCORINGS.register("rouge")
-def rouge(texts: Texts, references: References) -> dict[str, float]:
-    """Return mean ROUGE F1, on 0 to 1 as ``rouge-score`` gives it; the best of several texts."""
-    return rouge_means(rouge_sums(texts, references), len(texts))
-
-
-@SCORINGS.register("answers")
-def answers(texts: Texts, references: References) -> dict[str, float]:
-    """Return SQuAD 1.1's exact match and F1, on 0 to 100 as its evaluator gives them."""
-    scores = [score_v1(text, right) for text, right in zip(texts, references, strict=True)]
-    return {
-        "exact": 100.0 * ratio(sum(s.exact for s in scores), len(scores)),
-        "f1": 100.0 * ratio(sum(s.f1 for s in scores), len(scores)),
-    }
-
-
-@SCORINGS.register("bleu")
-def bleu(texts: Texts, references: References) -> dict[str, float]:
-    """Return corpus BLEU and chrF2, on 0 to 100 as sacreBLEU gives them."""
-    try:
-        from sacrebleu.metrics import BLEU, CHRF
-    except ImportError as error:
-        raise ConfigError(
-            "Expected sacrebleu to be installed for `--scoring bleu`; say "
-            "pip install 'mtl[translation]'."
-        ) from error
-    streams = list(map(list, zip_longest(*references)))  # One for the first references, and so on.
-    found = {"bleu": BLEU(), "chrf": CHRF()}
-    return {name: scorer.corpus_score(texts, streams).score for name, scorer in found.items()}
+from mtl.metrics.texts import SCORINGS
 
 
 def score_texts(gold_path: Path, predicted_path: Path, scoring: str = "rouge") -> dict[str, float]:
@@ -72,7 +31,7 @@ def score_texts(gold_path: Path, predicted_path: Path, scoring: str = "rouge") -
         ConfigError: If there is no such scoring.
         DataError: If a file cannot be read or is not of that form, or the ids do not agree.
     """
-    compute = SCORINGS.get(scoring)
+    compare = SCORINGS.get(scoring)()
     golds: dict[str, list[str]] = {}
     for row in read_jsonl(gold_path):
         key = _new_id(row, golds)
@@ -84,7 +43,11 @@ def score_texts(gold_path: Path, predicted_path: Path, scoring: str = "rouge") -
         key = _new_id(row, found)
         found[key] = row.get("text", str).value
     missing = check_overlap(golds, found, predicted_path, "texts")
-    scores = compute([found.get(key, "") for key in golds], list(golds.values()))
+    sums = compare.sums([found.get(key, "") for key in golds], list(golds.values()))
+    scores = {
+        compare.official.get(name, name): compare.scale * value
+        for name, value in compare.scores(sums, len(golds)).items()
+    }
     return scores | {"total": len(golds), "missing": missing}
 
 

@@ -64,6 +64,7 @@ def measure(size: int) -> dict[str, Any]:
     from mtl.data.mixing import MIXERS
     from mtl.data.plan import Planner, TaskTable
     from mtl.data.sources import load_splits
+    from mtl.tasks.base import take
     from mtl.tasks.encode import encode_split
     from mtl.training.allocator import give_back, keep_freed_memory
     from mtl.training.setup import build_encoder, build_task, build_trunk
@@ -79,9 +80,9 @@ def measure(size: int) -> dict[str, Any]:
         clock = Clock(found)
         data = DataConfig(train=str(file), validation=str(file))
         columns = {"text": "text", "label": "label"}
-        splits = load_splits(data, columns, task.own_roles(), 1, SECTION, only=["train"])
+        splits = load_splits(data, columns, task.roles(task.options), 1, SECTION, only=["train"])
         assert splits.train is not None
-        task.learn(splits.train)
+        take(task, task.learn(splits.train))
         clock.stop("read")
         cache = ExampleCache(Path(folder) / "cache")
         encode_split(task, splits.train, encoder, "causal", None, cache)

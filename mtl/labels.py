@@ -26,7 +26,12 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from mtl.errors import ConfigError, DataError, one_of
+
+Bools = npt.NDArray[np.bool_]
 
 NONE = "none"
 """What :func:`detect_scheme` says of labels that mark no spans, such as parts of speech."""
@@ -42,20 +47,23 @@ class Span(NamedTuple):
     end: int
 
 
-class _Tag(NamedTuple):
+class Tag(NamedTuple):
+    """A label's two halves: ``L-PER`` is ("E", "PER"), ``O`` is ("O", "")."""
+
     letter: str
+    """One of B, I, E, S and O."""
     type: str
 
 
 @functools.lru_cache(maxsize=4096)
-def _tag(label: str) -> _Tag | None:
-    """Return a label's letter, one of B, I, E, S, O, and its type; ``None`` if it has none."""
+def tag_of(label: str) -> Tag | None:
+    """Return a label's letter and type; ``None`` if it is of no scheme. Types may hold hyphens."""
     if label == OUTSIDE:
-        return _Tag(OUTSIDE, "")
-    letter, dash, kind = label.partition("-")
-    if letter not in _LETTERS or (dash and not kind):
+        return Tag(OUTSIDE, "")
+    letter, dash, type_ = label.partition("-")
+    if letter not in _LETTERS or (dash and not type_):
         return None
-    return _Tag(_LETTERS[letter], kind)
+    return Tag(_LETTERS[letter], type_)
 
 
 def _invalid(label: str, place: str) -> DataError:
@@ -77,9 +85,9 @@ def spans_of(labels: Sequence[str], place: str = "") -> list[Span]:
         DataError: If a label is of no scheme.
     """
     found: list[Span] = []
-    before, start = _Tag(OUTSIDE, ""), 0
+    before, start = Tag(OUTSIDE, ""), 0
     for position, label in enumerate(labels):
-        tag = _tag(label)
+        tag = tag_of(label)
         if tag is None:
             raise _invalid(label, place)
         begins = tag.letter != OUTSIDE and (
@@ -177,7 +185,7 @@ def to_iob2(labels: Sequence[str], scheme: str, place: str = "") -> list[str]:
         raise ConfigError(one_of("scheme", scheme, SCHEMES))
     if scheme != "bioes":
         for label in labels:
-            tag = _tag(label)
+            tag = tag_of(label)
             if tag is not None and tag.letter in "ES":
                 where = f"{place}: " if place else ""
                 raise DataError(
@@ -213,7 +221,7 @@ def detect_scheme(
     if not _marks_spans(first):
         return NONE
     for label, number in first.items():
-        if _tag(label) is None:
+        if tag_of(label) is None:
             raise _invalid(label, place(number) if place else "")
     return _scheme(pairs)
 
@@ -221,7 +229,7 @@ def detect_scheme(
 def _marks_spans(labels: Iterable[str]) -> bool:
     """Whether labels are of a scheme: some with a letter and a type, or nothing but letters."""
     inside = set(labels) - {OUTSIDE}
-    tags = {label: _tag(label) for label in inside}
+    tags = {label: tag_of(label) for label in inside}
     if any(tag is not None and tag.type for tag in tags.values()):
         return True
     return not inside or (None not in tags.values() and not inside.isdisjoint({"B", "I"}))
@@ -232,7 +240,7 @@ def _scheme(pairs: Counter[tuple[str, str]]) -> str:
     letters: Counter[str] = Counter()
     lonely: Counter[str] = Counter()  # Without a word of the same type before.
     for (before, label), count in pairs.items():
-        tag, previous = _tag(label), _tag(before)
+        tag, previous = tag_of(label), tag_of(before)
         assert tag is not None
         assert previous is not None
         letters[tag.letter] += count
@@ -243,3 +251,79 @@ def _scheme(pairs: Counter[tuple[str, str]]) -> str:
     if letters["I"] and not letters["B"]:
         return "io"
     return "iob1" if lonely["B"] < lonely["I"] else "iob2"
+
+
+class Transitions(NamedTuple):
+    """Which labels may begin a sentence, follow each other, and end it."""
+
+    start: Bools
+    """Shape (C,)."""
+    allowed: Bools
+    """Shape (C, C); rows are the earlier label."""
+    end: Bools
+    """Shape (C,); all true but in BIOES, where an open entity must be closed."""
+
+
+def _after_iob1(before: str, letter: str, same: bool) -> bool:
+    """``B`` only divides neighbours of one type; ``I`` begins entities too."""
+    return letter != "B" or (same and before in "BI")
+
+
+def _after_iob2(before: str, letter: str, same: bool) -> bool:
+    """``I`` only continues an entity of its type."""
+    return letter != "I" or (same and before in "BI")
+
+
+def _after_bioes(before: str, letter: str, same: bool) -> bool:
+    """An entity is ``S``, or ``B I* E`` of one type."""
+    if before in "BI":
+        return same and letter in "IE"
+    return letter in "BOS"
+
+
+_FOLLOW: dict[str, tuple[str, Callable[[str, str, bool], bool]]] = {
+    "iob1": ("BIO", _after_iob1),
+    "iob2": ("BIO", _after_iob2),
+    "bioes": ("BIOES", _after_bioes),
+}
+
+
+def transitions(labels: Sequence[str], scheme: str = "iob2") -> Transitions:
+    """Return the transitions that a scheme allows between labels.
+
+    Args:
+        labels: The label set, in the order of the scores' columns.
+        scheme: ``iob1``, ``iob2`` or ``bioes``.
+
+    Raises:
+        ConfigError: If the scheme is unknown, a label is none of its labels, or no sentence could
+            be labelled at all.
+    """
+    if scheme not in _FOLLOW:
+        raise ConfigError(one_of("scheme", scheme, _FOLLOW))
+    letters, rule = _FOLLOW[scheme]
+    tags = [_tag_in(label, letters, scheme) for label in labels]
+
+    def may(before: Tag, tag: Tag) -> bool:
+        return rule(before.letter, tag.letter, before.type == tag.type)
+
+    edge = Tag(OUTSIDE, "")
+    start = np.asarray([may(edge, tag) for tag in tags], dtype=bool)
+    allowed = np.asarray([[may(a, b) for b in tags] for a in tags], dtype=bool)
+    end = np.asarray([may(tag, edge) for tag in tags], dtype=bool)
+    if not (start & end).any():
+        raise ConfigError(
+            f"Expected a label set in which one token can be labelled under '{scheme}', "
+            f"but got {{{', '.join(labels)}}}."
+        )
+    return Transitions(start, allowed, end)
+
+
+def _tag_in(label: str, letters: str, scheme: str) -> Tag:
+    tag = tag_of(label)
+    if tag is None or tag.letter not in letters:
+        raise ConfigError(
+            f"Expected labels of '{scheme}' to be O or one of {{{', '.join(letters)}}} and a "
+            f"type, such as B-PER, but got '{label}'. Decode with `decoding: plain` instead."
+        )
+    return tag

@@ -1,19 +1,18 @@
-"""The shell of span extraction: SQuAD's numbers, those over all thresholds among them."""
+"""Scores of span extraction: SQuAD's numbers, those over all thresholds among them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from mtl.metrics.rows import ValueRow
+from mtl.metrics.base import TableMetric
 from mtl.metrics.squad import AnswerScore, score_v1, score_v2
 from mtl.metrics.squad_corpus import squad_v2_of
+from mtl.metrics.tables import ValueRow
 
 ALWAYS = 1e30
 """A threshold that no question exceeds: every one is answered."""
@@ -32,16 +31,7 @@ ANSWERED = ("f1", "em")
 """Those that version 1.1 has."""
 
 
-class Guess(NamedTuple):
-    """What is predicted of one question."""
-
-    text: str
-    """The best span's text, empty if there is none, before any threshold."""
-    no_answer: float
-    """How much better "no answer" scores than the best span."""
-
-
-class SpanMetric(Metric):
+class SpanScores(TableMetric[ValueRow]):
     """Exact match and token F1 as the official evaluators of versions 1.1 and 2.0 give them.
 
     Its state holds five numbers a question: F1 and exact match of the best span, whether there is
@@ -49,44 +39,48 @@ class SpanMetric(Metric):
 
     Args:
         impossible: Whether questions may have no answer (version 2.0).
-        **kwargs: What `torchmetrics.Metric` takes.
+        threshold: Returns the preference above which an answer counts as empty, as it is when
+            scores are computed; every question is answered when None.
     """
 
-    full_state_update = False
-    is_differentiable = False
     questions: list[Tensor]
 
-    def __init__(self, impossible: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, impossible: bool = False, threshold: Callable[[], float] | None = None
+    ) -> None:
         # Scores follow the threshold, which may change while the state stays.
-        super().__init__(**{"compute_with_cache": False, **kwargs})
+        super().__init__(compute_with_cache=False)
         self.impossible = impossible
-        self.threshold = ALWAYS
+        self._threshold = threshold
         self.add_state("questions", [], dist_reduce_fx="cat")
         self.reset()
+
+    @property
+    def threshold(self) -> float:
+        """The threshold as it is now."""
+        return self._threshold() if self.impossible and self._threshold else ALWAYS
 
     def reset(self) -> None:
         """Forget all questions; what is left has the type and width that other ranks expect."""
         super().reset()
         self.questions = [torch.empty(0, 5, dtype=torch.float64, device=self.device)]
 
-    @property
-    def update_called(self) -> bool:
-        """True: a rank that had no example joins with nothing."""
-        return True
-
-    def update(self, guesses: Sequence[Guess], golds: Sequence[Sequence[str]]) -> None:
+    def update(
+        self, preds: Sequence[str], target: Sequence[Sequence[str]], no_answer: Sequence[float]
+    ) -> None:
         """Score questions.
 
         Args:
-            guesses: What is predicted of each.
-            golds: Each question's right answers; none where it is impossible.
+            preds: The best span's text, empty if there is none, before any threshold.
+            target: Each question's right answers; none where it is impossible.
+            no_answer: How much better "no answer" scores than the best span.
         """
         rows = []
-        for guess, right in zip(guesses, golds, strict=True):
+        for text, right, preferred in zip(preds, target, no_answer, strict=True):
             # A question without an answer where version 1.1 holds can only be answered wrongly.
             score = score_v2 if self.impossible or not right else score_v1
-            exact, f1 = score(guess.text, right)
-            rows.append([f1, exact, float(bool(right)), float(guess.text != ""), guess.no_answer])
+            exact, f1 = score(text, right)
+            rows.append([f1, exact, float(bool(right)), float(text != ""), preferred])
         found = torch.tensor(rows, dtype=torch.float64, device=self.device).reshape(-1, 5)
         self.questions.append(found)
 
@@ -116,7 +110,7 @@ class SpanMetric(Metric):
         Answers whose preference for "no answer" is above it become empty. Of equally good ones
         the lowest.
         """
-        with self._joined():
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=not self._is_synced):
             questions = self._matrix()
         order = np.argsort(questions[:, 4], kind="stable")
         f1, _, has_answer, answered, preferred = questions[order].T
@@ -129,16 +123,12 @@ class SpanMetric(Metric):
             return 0.0
         return float(preferred[best - 1]) if best else float(preferred[0]) - 1.0
 
-    def table(self) -> list[ValueRow]:
-        """Return the official numbers over all ranks; every rank must call it."""
-        with self._joined():
-            found = self.official(self._matrix())
+    def rows(self) -> list[ValueRow]:
+        """Return the official evaluator's numbers, 0 to 100."""
+        found = self.official(self._matrix())
         if self.impossible and found:
             found["threshold"] = self.threshold
         return [ValueRow(name, value) for name, value in found.items()]
-
-    def _joined(self) -> Any:
-        return self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=not self._is_synced)
 
     def _matrix(self) -> npt.NDArray[np.float64]:
         """Return the state as it is: (n, 5)."""

@@ -1,18 +1,22 @@
-"""From start and end logits to answers: the best spans over all windows of a question."""
+"""From answers to places in windows, and from start and end logits back to answers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from mtl.data.value_types import show, to_start
+from mtl.tasks._span_layouts import Windows
+from mtl.trunk.text import Tokens
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-class Span(NamedTuple):
+class Candidate(NamedTuple):
     """A part of a document: its first character, one past its last, and the sum of two logits."""
 
     start: int
@@ -25,10 +29,10 @@ class Answer(NamedTuple):
 
     text: str
     """A slice of the document; empty for "no answer"."""
-    span: Span | None
+    span: Candidate | None
     null: float
     """Score of "no answer": the sum of the null place's logits, the lowest over the windows."""
-    best: tuple[Span, ...]
+    best: tuple[Candidate, ...]
     """The best spans, the best first, whether or not one of them is given."""
 
     @property
@@ -66,7 +70,7 @@ def choose(
         (span for window in windows for span in best_spans(text, window, longest, count)),
         key=lambda span: (-span.score, span.start, span.end),
     )
-    unique: dict[tuple[int, int], Span] = {}
+    unique: dict[tuple[int, int], Candidate] = {}
     for span in found:
         unique.setdefault((span.start, span.end), span)
     best = tuple(unique.values())[:count]
@@ -76,7 +80,7 @@ def choose(
     return Answer(text[best[0].start : best[0].end], best[0], null, best)
 
 
-def best_spans(text: str, window: Window, longest: int, count: int) -> Iterator[Span]:
+def best_spans(text: str, window: Window, longest: int, count: int) -> Iterator[Candidate]:
     """Yield the best spans of one window, at least `count` where it has so many.
 
     White space at a span's ends is not part of it. Spans of white space are none.
@@ -99,7 +103,7 @@ def best_spans(text: str, window: Window, longest: int, count: int) -> Iterator[
         )
         if span is not None and span not in kept:
             kept.add(span)
-            yield Span(*span, score)
+            yield Candidate(*span, score)
 
 
 def trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:
@@ -108,3 +112,46 @@ def trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:
     if not part.strip():
         return None
     return start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
+
+
+def with_starts(answers: list[dict[str, Any]], start: Any) -> list[dict[str, Any]]:
+    """Return answers with the offsets of a column of their own, where there is one.
+
+    Raises:
+        ValueError: If there is not one for each answer.
+    """
+    if start is None or not answers:
+        return answers
+    starts = [to_start(s) for s in (start if isinstance(start, list) else [start])]
+    if len(starts) != len(answers):
+        raise ValueError(
+            f"Expected one start for each of {len(answers)} answers, but got {show(start)}"
+        )
+    return [
+        {**answer, "start": s if s is not None else answer["start"]}
+        for answer, s in zip(answers, starts, strict=True)
+    ]
+
+
+def nearest(document: str, text: str, place: int) -> int | None:
+    """Return where `text` stands in a document nearest to a place; the first of two as near."""
+    found, at = [], document.find(text)
+    while at >= 0:
+        found.append(at)
+        at = document.find(text, at + 1)
+    return min(found, key=lambda start: abs(start - place), default=None)
+
+
+def gold_places(
+    answers: Sequence[Mapping[str, Any]], tokens: Tokens, windows: Windows
+) -> dict[str, Any]:
+    """Return the places of the first answer in each window, 0 where it is not wholly inside."""
+    first = last = -1
+    if answers:
+        start = np.asarray([answers[0]["start"]], dtype=np.int32)
+        end = start + len(answers[0]["text"])
+        first, last = int(tokens.first_of(start, end)[0]), int(tokens.last_of(start, end)[0])
+    inside = [0 <= s <= first <= last < e for s, e in windows]
+    starts = [1 + first - s if here else 0 for here, (s, _) in zip(inside, windows, strict=True)]
+    ends = [1 + last - s if here else 0 for here, (s, _) in zip(inside, windows, strict=True)]
+    return {"start": np.asarray(starts, np.int32), "end": np.asarray(ends, np.int32)}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mtl.metrics.squad import normalize, score_v1, score_v2
-from mtl.tasks._spans_decode import Answer, Span, trimmed
+from mtl.tasks._span_answers import Answer, Candidate, trimmed
 from mtl.types import Row
 
 Rule = Callable[[str, str], "tuple[int, int] | None"]
@@ -39,7 +39,7 @@ def best_rule(rows: Sequence[Row], *, impossible: bool) -> Callable[[Row], Answe
         span = best(row["text"], row["question"])
         if span is None:
             return Answer("", None, 0.0, ())
-        found = Span(span[0], span[1], 0.0)
+        found = Candidate(span[0], span[1], 0.0)
         return Answer(row["text"][found.start : found.end], found, NEVER, (found,))
 
     return guess

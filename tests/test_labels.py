@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.schemes import (
+from mtl.errors import ConfigError, DataError
+from mtl.labels import (
     NONE,
     SCHEMES,
     Span,
@@ -17,9 +18,7 @@ from mtl.data.schemes import (
     to_iob2,
     write_spans,
 )
-from mtl.errors import ConfigError, DataError
-
-from .roles import read_words
+from tests.data.roles import read_words
 
 PEOPLE = {
     "iob1": "I-PER I-PER O I-PER B-PER O I-LOC",

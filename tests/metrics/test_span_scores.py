@@ -1,18 +1,36 @@
-"""The shell of span extraction against the corpus functions, which equal the official script."""
+"""Scores of span extraction against the corpus functions, which equal the official script."""
 
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor
 
-from mtl.metrics.shells.answers import ALWAYS, Guess, SpanMetric
+from mtl.metrics.spans import ALWAYS, SpanScores
 from mtl.metrics.squad_corpus import squad_v1, squad_v2
 
 WORDS = ["the cat", "a cat", "red hats", "1999", "in 1999", "Ines Talbot"]
+
+
+class Guess(NamedTuple):
+    """The best span's text, and how much "no answer" is preferred."""
+
+    text: str
+    no_answer: float
+
+
+class Spans(SpanScores):
+    """A metric whose threshold a test sets, and which takes guesses."""
+
+    def __init__(self, impossible: bool) -> None:
+        super().__init__(impossible, lambda: self.at)
+        self.at = ALWAYS
+
+    def add(self, guesses: list[Guess], golds: list[list[str]]) -> None:
+        self.update([g.text for g in guesses], golds, [g.no_answer for g in guesses])
 
 
 def drawn(seed: int, impossible: bool, count: int = 40) -> tuple[list[Guess], list[list[str]]]:
@@ -33,10 +51,10 @@ def named(values: list[Any]) -> dict[str, Any]:
     return {f"q{number}": value for number, value in enumerate(values)}
 
 
-def filled(guesses: list[Guess], golds: list[list[str]], impossible: bool) -> SpanMetric:
-    metric = SpanMetric(impossible)
+def filled(guesses: list[Guess], golds: list[list[str]], impossible: bool) -> Spans:
+    metric = Spans(impossible)
     for at in range(0, len(golds), 7):
-        metric.update(guesses[at : at + 7], golds[at : at + 7])
+        metric.add(guesses[at : at + 7], golds[at : at + 7])
     return metric
 
 
@@ -45,7 +63,7 @@ def filled(guesses: list[Guess], golds: list[list[str]], impossible: bool) -> Sp
 def test_version_2(seed: int, threshold: float) -> None:
     guesses, golds = drawn(seed, impossible=True)
     metric = filled(guesses, golds, impossible=True)
-    metric.threshold = threshold
+    metric.at = threshold
     texts, preferences = (named([guess[i] for guess in guesses]) for i in range(2))
     wanted = squad_v2(named(golds), texts, preferences, threshold)
     table = {row.name: row.value for row in metric.table()}
@@ -76,32 +94,32 @@ def test_the_best_threshold_is_that_of_a_search(seed: int) -> None:
     metric = filled(guesses, golds, impossible=True)
     tried = sorted({guess.no_answer for guess in guesses})
     scores = []
-    for metric.threshold in [tried[0] - 1, *tried]:
+    for metric.at in [tried[0] - 1, *tried]:
         scores.append(metric.compute()["f1"])
-    metric.threshold = metric.best_threshold()
+    metric.at = metric.best_threshold()
     assert metric.compute()["f1"] == pytest.approx(max(scores))
 
 
 def test_where_no_answer_is_right_everywhere_the_threshold_is_below_all() -> None:
-    metric = SpanMetric(impossible=True)
-    metric.update([Guess("cat", -3.0), Guess("hat", -5.0)], [[], []])
-    metric.threshold = metric.best_threshold()
-    assert metric.threshold < -5.0
+    metric = Spans(True)
+    metric.add([Guess("cat", -3.0), Guess("hat", -5.0)], [[], []])
+    metric.at = metric.best_threshold()
+    assert metric.at < -5.0
     assert metric.compute()["f1"] == 1.0
 
 
 def test_impossible_questions_of_a_test_split_alone_are_answered_wrongly() -> None:
-    metric = SpanMetric(impossible=False)
-    metric.update([Guess("cat", 0.0), Guess("cat", 0.0)], [["cat"], []])
+    metric = Spans(False)
+    metric.add([Guess("cat", 0.0), Guess("cat", 0.0)], [["cat"], []])
     assert metric.compute() == {"f1": 0.5, "em": 0.5}
 
 
 def test_nothing_counted_scores_nothing() -> None:
-    metric = SpanMetric(impossible=True)
+    metric = Spans(True)
     assert set(metric.compute().values()) == {0.0}
     assert metric.table() == []
     assert metric.best_threshold() == 0.0
-    metric.update([Guess("cat", 0.0)], [["cat"]])
+    metric.add([Guess("cat", 0.0)], [["cat"]])
     metric.reset()
     assert set(metric.compute().values()) == {0.0}
 
@@ -125,7 +143,7 @@ def test_two_ranks_equal_one(impossible: bool, split: int) -> None:
     mine.distributed_available_fn = lambda: True
     assert mine.best_threshold() == one.best_threshold()
     for metric in (mine, one):
-        metric.threshold = 0.5
+        metric.at = 0.5
     assert mine.table() == one.table()
     assert mine.compute() == pytest.approx(one.compute())
     assert torch.equal(torch.cat(mine.questions), before)

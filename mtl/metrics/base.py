@@ -1,4 +1,4 @@
-"""What the shells share: states that are added to, and tables over all ranks."""
+"""What our metrics share: states that are added to, and tables over all ranks."""
 
 from __future__ import annotations
 
@@ -12,16 +12,29 @@ from torchmetrics import Metric
 R = TypeVar("R")
 
 
-class CountMetric(Metric, Generic[R]):
-    """A metric whose states are sums; `R` is the type of its table's rows."""
+class TableMetric(Metric, Generic[R]):
+    """A metric with a table; `R` is the type of its rows."""
 
     full_state_update = False
     is_differentiable = False
 
     @property
     def update_called(self) -> bool:
-        """True: a rank that had no example holds zeros, a state as good as any."""
+        """True: a rank that had no example joins with a state as good as any."""
         return True
+
+    def rows(self) -> Sequence[R]:
+        """Return the table's rows from the state as it is; each metric says which."""
+        raise NotImplementedError
+
+    def table(self) -> list[R]:
+        """Return the table's rows over all ranks; every rank must call it, as with ``compute``."""
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=not self._is_synced):
+            return list(self.rows())
+
+
+class CountMetric(TableMetric[R]):
+    """A metric whose states are sums, which ranks add up."""
 
     def count(self, name: str, *shape: int, dtype: torch.dtype = torch.int64) -> None:
         """Declare a state of zeros that ranks sum."""
@@ -36,12 +49,3 @@ class CountMetric(Metric, Generic[R]):
         """Return a state as an array on the host."""
         array: npt.NDArray[Any] = getattr(self, name).cpu().numpy()
         return array
-
-    def rows(self) -> Sequence[R]:
-        """Return the table's rows from the state as it is; each shell says which."""
-        raise NotImplementedError
-
-    def table(self) -> list[R]:
-        """Return the table's rows over all ranks; every rank must call it, as with ``compute``."""
-        with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=not self._is_synced):
-            return list(self.rows())

@@ -1,0 +1,322 @@
+"""What a text can be given: one label, any number of labels, or a number."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from mtl.config.section import Field
+from mtl.data.rows import where
+from mtl.data.value_types import VALUE_TYPES
+from mtl.errors import ConfigError, DataError, Problem, one_of
+from mtl.heads.base import Head
+from mtl.heads.classification import ClassificationHead, MultiLabelHead
+from mtl.heads.regression import RegressionHead
+from mtl.metrics.scores import LabelScores, MultiLabelScores, NumberScores
+from mtl.registry import Registry
+from mtl.tasks.base import Learned, Task, unknown_label
+from mtl.types import Encoded, Row
+
+PROBLEMS: Registry[type[TextProblem]] = Registry("options.problem")
+Array = npt.NDArray[Any]
+
+
+class LabelSet(Learned):
+    """The labels of training, in the order of the head's outputs."""
+
+    labels: list[str] = Field(default_factory=list)
+
+    def shared(self, others: Sequence[LabelSet]) -> dict[str, Any]:
+        """Return the labels of all."""
+        return {"labels": sorted({n for o in (self, *others) for n in o.labels}, key=_natural)}
+
+
+class OneLabel(LabelSet):
+    """Labels of which a text has one."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """How many labels there are."""
+        return {"task": "multiclass", "num_classes": len(self.labels)}
+
+
+class ManyLabels(LabelSet):
+    """Labels of which a text has any number."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """How many labels there are."""
+        return {"task": "multilabel", "num_labels": len(self.labels)}
+
+
+class Numbers(Learned):
+    """Mean and spread of training's numbers, by which targets are standardised."""
+
+    mean: float = 0.0
+    spread: float = 1.0
+
+    def shared(self, others: Sequence[Numbers]) -> dict[str, Any]:
+        """Return the mean of both."""
+        everyone = (self, *others)
+        return {n: float(np.mean([getattr(o, n) for o in everyone])) for n in ("mean", "spread")}
+
+
+class TextProblem(ABC):
+    """The part of text classification that depends on what is predicted.
+
+    Args:
+        task: Whose part it is; it has what was learned.
+        name: The task's name, for messages.
+        head: The head's options.
+    """
+
+    learns: ClassVar[type[Learned]]
+    metric_names: ClassVar[tuple[str, ...]]
+    role: ClassVar[str]
+    """The kind of role, as data readers know it, that the label's cell is converted to."""
+    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "class_weights")
+    """Options of the head that mean nothing here."""
+
+    def __init__(self, task: Task, name: str, head: Any) -> None:
+        self.task = task
+        self.name = name
+        self.head = head
+        for key in self.unused:
+            if given := getattr(head, key):
+                expected = (
+                    "to be unset, because it is for texts with one label of several "
+                    "(options.problem=single)"
+                )
+                raise ConfigError(Problem(f"tasks.{name}.head.{key}", expected, f"got {given}"))
+
+    @property
+    def learned(self) -> Any:
+        """What the task learned."""
+        return self.task.learned
+
+    def value(self, row: Row) -> Any:
+        """Return the row's converted label.
+
+        Raises:
+            DataError: If the cell is of the wrong kind, or empty.
+        """
+        try:
+            found = VALUE_TYPES.get(self.role).convert(row["label"])
+        except ValueError as error:
+            raise DataError(f"{where(row)}: {error} for task '{self.name}'.") from error
+        if found is None:
+            raise DataError(
+                f"{where(row)}: Expected a label for task '{self.name}', but the cell is empty."
+            )
+        return found
+
+    def number(self, label: str, row: Row) -> int:
+        """Return a label's number.
+
+        Raises:
+            DataError: If training had no such label.
+        """
+        if label not in self.learned.labels:
+            raise unknown_label(row, self.name, label, self.learned.labels)
+        return int(self.learned.labels.index(label))
+
+    @abstractmethod
+    def learn(self, rows: Sequence[Row]) -> Learned:
+        """Return labels or the like from training rows."""
+
+    @abstractmethod
+    def target(self, row: Row) -> tuple[dict[str, Array], float]:
+        """Return targets and mass of one row."""
+
+    def gold(self, row: Row) -> dict[str, Array]:
+        """Return what scores need beside the targets."""
+        del row
+        return {}
+
+    @abstractmethod
+    def build_head(self, hidden_size: int) -> Head:
+        """Return a fresh head."""
+
+    @abstractmethod
+    def activate(self, logits: Tensor) -> Tensor:
+        """Turn (G, C) logits into probabilities, or numbers in their own unit."""
+
+    @abstractmethod
+    def metrics(self) -> MetricCollection:
+        """Return fresh scores."""
+
+    def feed(self, outputs: Sequence[Array], encoded: Sequence[Encoded]) -> dict[str, Tensor]:
+        """Return what metrics are given: probabilities (n, C), and labels as the targets are."""
+        target = np.concatenate([example.targets["labels"] for example in encoded])
+        return {"preds": torch.from_numpy(np.stack(outputs)), "target": torch.from_numpy(target)}
+
+    @abstractmethod
+    def commonest(self, encoded: Sequence[Encoded]) -> Array:
+        """Return the constant output that guesses best."""
+
+    @abstractmethod
+    def present(self, output: Array) -> dict[str, Any]:
+        """Return an output as JSON values."""
+
+    def named(self, output: Array) -> dict[str, float]:
+        """Return probabilities by label."""
+        return {n: round(float(p), 4) for n, p in zip(self.learned.labels, output, strict=True)}
+
+
+@PROBLEMS.register("single")
+class Single(TextProblem):
+    """One label of several, two or more."""
+
+    learns = OneLabel
+    metric_names = ("accuracy", "macro_f1", "mcc")
+    role = "label"
+    unused = ()
+
+    def learn(self, rows: Sequence[Row]) -> OneLabel:
+        labels = sorted({self.value(row) for row in rows}, key=_natural)
+        if len(labels) < 2:
+            raise DataError(
+                f"tasks.{self.name}: Expected at least two different labels in the training data, "
+                f"but all are '{labels[0]}'."
+            )
+        return OneLabel(labels=labels)
+
+    def target(self, row: Row) -> tuple[dict[str, Array], float]:
+        number = self.number(self.value(row), row)
+        return {"labels": np.asarray([number])}, float(self._weights()[number])
+
+    def _weights(self) -> list[float]:
+        named, labels = self.head.class_weights or {}, self.learned.labels
+        for label in named:
+            if label not in labels:
+                raise ConfigError(one_of(f"tasks.{self.name}.head.class_weights", label, labels))
+        return [float(named.get(label, 1.0)) for label in labels]
+
+    def build_head(self, hidden_size: int) -> Head:
+        return ClassificationHead(
+            hidden_size,
+            len(self.learned.labels),
+            dropout=self.head.dropout,
+            label_smoothing=self.head.label_smoothing,
+            class_weights=self._weights() if self.head.class_weights else None,
+        )
+
+    def activate(self, logits: Tensor) -> Tensor:
+        return logits.softmax(-1)
+
+    def metrics(self) -> MetricCollection:
+        return MetricCollection({"labels": LabelScores(self.learned.labels)}, compute_groups=False)
+
+    def commonest(self, encoded: Sequence[Encoded]) -> Array:
+        labels = np.concatenate([example.targets["labels"] for example in encoded])
+        counts = np.bincount(labels, minlength=len(self.learned.labels))
+        return (np.arange(len(counts)) == counts.argmax()).astype(np.float32)
+
+    def present(self, output: Array) -> dict[str, Any]:
+        label = self.learned.labels[int(output.argmax())]
+        return {"label": label, "probabilities": self.named(output)}
+
+
+@PROBLEMS.register("multi")
+class Multi(TextProblem):
+    """Any number of labels, none included; a label holds when its probability is over a half."""
+
+    learns = ManyLabels
+    metric_names = ("micro_f1", "macro_f1", "subset_accuracy")
+    role = "labels"
+
+    def learn(self, rows: Sequence[Row]) -> ManyLabels:
+        labels = sorted({n for row in rows for n in self.value(row)}, key=_natural)
+        if not labels:
+            raise DataError(
+                f"tasks.{self.name}: Expected at least one label in the training data, but no row "
+                "has any."
+            )
+        return ManyLabels(labels=labels)
+
+    def target(self, row: Row) -> tuple[dict[str, Array], float]:
+        present = np.zeros((1, len(self.learned.labels)), dtype=np.int64)
+        for label in self.value(row):
+            present[0, self.number(label, row)] = 1
+        return {"labels": present}, float(len(self.learned.labels))
+
+    def build_head(self, hidden_size: int) -> Head:
+        return MultiLabelHead(hidden_size, len(self.learned.labels), dropout=self.head.dropout)
+
+    def activate(self, logits: Tensor) -> Tensor:
+        return logits.sigmoid()
+
+    def metrics(self) -> MetricCollection:
+        found = {"labels": MultiLabelScores(self.learned.labels)}
+        return MetricCollection(found, compute_groups=False)
+
+    def commonest(self, encoded: Sequence[Encoded]) -> Array:
+        counts = np.concatenate([example.targets["labels"] for example in encoded]).sum(axis=0)
+        often = counts > len(encoded) / 2
+        if not often.any():  # Never guessing any label scores zero; the commonest one scores more.
+            often = counts == counts.max()
+        return often.astype(np.float32)
+
+    def present(self, output: Array) -> dict[str, Any]:
+        chosen = [n for n, p in zip(self.learned.labels, output, strict=True) if p > 0.5]
+        return {"labels": chosen, "probabilities": self.named(output)}
+
+
+@PROBLEMS.register("regression")
+class Regression(TextProblem):
+    """A number; the head learns it standardised by the training data's mean and spread.
+
+    An example's extra array ``value`` (1,) is the number in its own unit.
+    """
+
+    learns = Numbers
+    metric_names = ("pearson", "rmse")
+    role = "number"
+
+    def learn(self, rows: Sequence[Row]) -> Numbers:
+        values = np.asarray([self.value(row) for row in rows])
+        return Numbers(mean=float(values.mean()), spread=float(values.std()) or 1.0)
+
+    def target(self, row: Row) -> tuple[dict[str, Array], float]:
+        standard = (self.value(row) - self.learned.mean) / self.learned.spread
+        return {"values": np.asarray([standard], dtype=np.float32)}, 1.0
+
+    def gold(self, row: Row) -> dict[str, Array]:
+        return {"value": np.asarray([self.value(row)], dtype=np.float32)}
+
+    def build_head(self, hidden_size: int) -> Head:
+        return RegressionHead(hidden_size, dropout=self.head.dropout)
+
+    def activate(self, logits: Tensor) -> Tensor:
+        return logits * self.learned.spread + self.learned.mean
+
+    def metrics(self) -> MetricCollection:
+        return MetricCollection({"numbers": NumberScores(self.learned.mean)}, compute_groups=False)
+
+    def feed(self, outputs: Sequence[Array], encoded: Sequence[Encoded]) -> dict[str, Tensor]:
+        """Return predicted and true numbers, (n,)."""
+        target = np.concatenate([example.extra["value"] for example in encoded])
+        preds = np.asarray([float(output[0]) for output in outputs], dtype=np.float32)
+        return {"preds": torch.from_numpy(preds), "target": torch.from_numpy(target)}
+
+    def commonest(self, encoded: Sequence[Encoded]) -> Array:
+        del encoded
+        return np.asarray([self.learned.mean])
+
+    def present(self, output: Array) -> dict[str, Any]:
+        return {"value": round(float(output[0]), 6)}
+
+
+def _natural(label: str) -> tuple[int, float, str]:
+    """Sort numbers by value, before words."""
+    try:
+        return 0, float(label), label
+    except ValueError:
+        return 1, 0.0, label
