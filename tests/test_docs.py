@@ -78,7 +78,7 @@ def test_new_task_type_keeps_the_contract(count: Any, tokenizers: dict[str, Any]
     task = count("boats", count.Options(), count.HeadOptions(dropout=0.0))
     take(task, task.learn(rows))
     encoder = TextEncoder(tokenizers["bpe"], 16, 4)
-    tokens = encoder.tokenize([row["text"] for row in rows])
+    tokens = encoder.tokenize([str(row["text"]) for row in rows])
     examples = [task.encode(r, t, encoder, "causal") for r, t in zip(rows, tokens, strict=True)]
     assert [e.outputs for e in examples] == [1, 1, 1]
     assert len(examples[2].documents) > 1

@@ -63,9 +63,9 @@ def test_it_trains_with_all_that_the_package_brings(site: Path, tmp_path: Path) 
     ended = train(
         site,
         tmp_path,
-        f"+tasks.items={TASK}",
+        f"+tasks.goods={TASK}",
         "task=sentiment",
-        "+tasks.items.metrics=[largest]",
+        "+tasks.goods.metrics=[largest]",
         "mixing.name=powers",
         "mixing.options.power=0.9",
         "balancing.name=halved",
@@ -81,7 +81,7 @@ def test_it_trains_with_all_that_the_package_brings(site: Path, tmp_path: Path) 
     )
     assert ended.returncode == 0, ended.stderr
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))
-    assert {"test/items/exact", "test/items/mae", "test/items/largest"} <= metrics.keys()
+    assert {"test/goods/exact", "test/goods/mae", "test/goods/largest"} <= metrics.keys()
     with (tmp_path / "run" / "metrics.csv").open(newline="", encoding="utf-8") as file:
         logged = [row for row in csv.DictReader(file) if row["train/loss"]]
     assert len(logged) == 3

@@ -29,6 +29,8 @@ from mtl.trunk.trunk import Trunk
 from mtl.types import Encoded, Examples, IntArray, Row
 
 TaskType: TypeAlias = "type[Task]"
+SectionClass: TypeAlias = type[Section]
+LearnedClass: TypeAlias = "type[Learned]"
 
 
 class TaskTypes(Registry[TaskType]):
@@ -99,10 +101,13 @@ class Traits:
 class Writer(Protocol):
     """What writes texts for a task, beside what passes through the trunk answer."""
 
-    validation_examples: int | None
-    """For how many examples a validation during training writes texts; all when None."""
-    new_tokens: int
-    """The most tokens of a text."""
+    @property
+    def validation_examples(self) -> int | None:
+        """For how many examples a validation during training writes texts; all when None."""
+
+    @property
+    def new_tokens(self) -> int:
+        """The most tokens of a text."""
 
     def __call__(
         self,
@@ -151,11 +156,11 @@ class Task(ABC):
 
     type: ClassVar[str]
     """The name that it is registered under."""
-    Options: ClassVar[type[Section]] = Section
+    Options: ClassVar[SectionClass] = Section
     """The type's ``options:``."""
-    HeadOptions: ClassVar[type[HeadOptions]] = HeadOptions
+    HeadOptions: ClassVar[SectionClass] = HeadOptions
     """The type's ``head:``."""
-    learns: type[Learned] = Learned
+    learns: LearnedClass = Learned
     """What it takes from training rows."""
     traits: ClassVar[Traits] = Traits()
     metric_names: tuple[str, ...]

@@ -81,7 +81,7 @@ class Generation(Task):
     Options = GenerationOptions
     HeadOptions = LanguageHeadOptions
     traits = Traits(writes=True)
-    metric_names = (
+    metric_names: tuple[str, ...] = (
         "rougeL",
         "rouge1",
         "rouge2",

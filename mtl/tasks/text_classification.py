@@ -51,7 +51,7 @@ class TextClassification(Task):
 
     Options = TextOptions
     HeadOptions = TextHeadOptions
-    metric_names = (
+    metric_names: tuple[str, ...] = (
         "accuracy",
         "macro_f1",
         "mcc",

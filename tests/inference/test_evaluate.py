@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,8 @@ def test_a_task_without_the_split(mtl: Run, run: Path, tmp_path: Path) -> None:
     train = write_jsonl(tmp_path / "only.jsonl", rows(6))
     text = config.read_text()
     base = text.partition("source: ")[2].partition("\n")[0]
-    config.write_text(text.replace(f"source: {base}", f"train: {train}", 1))
+    text = re.sub(rf"source: {re.escape(base)}\n(\s+)train: null", f"train: {train}", text, count=1)
+    config.write_text(text)
     code, out, err = mtl("evaluate", run, "--json")
     assert code == 0, err
     assert "tasks.ner.data has no test split: it is left out." in err

@@ -20,6 +20,7 @@ from mtl.errors import ConfigError
 from mtl.metrics.scores import Likelihood
 from mtl.tasks import Task
 from mtl.tasks.encode import encode_split, windows_apart
+from mtl.tasks.language_modeling import LanguageModeling
 from mtl.training.model import MultiTaskModel, build_heads, make_task, shared
 from mtl.trunk.load import load_trunk
 from mtl.trunk.text import TextEncoder
@@ -180,6 +181,7 @@ def test_the_baseline_is_the_unigram_distribution() -> None:
     encoder = TextEncoder(METASPACE, 8)
     task = lm()
     task.fits(trunk_of())
+    assert isinstance(task, LanguageModeling)
     task.vocabulary = len(METASPACE)
     store = encode_split(task, rows, encoder, "causal")
     everything = [[*t.ids.tolist(), 2] for t in encoder.tokenize([r["text"] for r in rows])]

@@ -227,8 +227,8 @@ def test_words_without_a_token_are_outside(tokenizers: dict[str, Any]) -> None:
     logits[:, task.learned.labels.index("B-PER")] = 9.0
     (output,) = task.decode(logits, chosen(part, [row]))
     assert [task.learned.labels[n] for n in output.labels] == ["B-PER", "O", "B-PER"]
-    found = score_of(task, ([output], chosen(part, [row])))  # All three words count.
-    assert found["accuracy"] == pytest.approx(1 / 3)
+    scores = score_of(task, ([output], chosen(part, [row])))  # All three words count.
+    assert scores["accuracy"] == pytest.approx(1 / 3)
 
 
 def test_probabilities_are_those_of_the_chosen_labels() -> None:
