@@ -146,7 +146,7 @@ def evaluate_file(
     loaded = load_model(run, trust_remote_code=trust_remote_code)
     predictor = _predictor(loaded, cfg, device, tokens)
     predictor.choose([task])
-    columns = predictor.loaded.description["tasks"][task]["columns"]
+    columns = predictor.loaded.description.tasks[task].columns
     rows = read_labelled(file, predictor.tasks[task], columns)
     return Report(file.pattern, score(predictor, {task: rows}, track), None, file.notes)
 
@@ -216,7 +216,7 @@ def _predictor(loaded: LoadedModel, cfg: Config, device: str, tokens: int | None
 
     The budget that training had is the configuration's, unless it was searched for.
     """
-    budget = tokens or loaded.description.get("tokens") or cfg.batching.tokens
+    budget = tokens or loaded.description.tokens or cfg.batching.tokens
     pack, precision = cfg.batching.pack, cfg.trainer.precision
     return Predictor(loaded, device, budget, pack=pack, precision=precision)
 

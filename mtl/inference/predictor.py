@@ -72,7 +72,7 @@ class Predictor:
         self.device = pick_device(device)
         self.loaded = model if isinstance(model, LoadedModel) else load_model(Path(model))
         self.model = self.loaded.model.to(self.device).eval()
-        self.tokens = tokens or min(USUAL, self.loaded.description.get("tokens") or USUAL)
+        self.tokens = tokens or min(USUAL, self.loaded.description.tokens or USUAL)
         self.share = pack and self.model.trunk.capabilities.share_rows
         self.half = HALVES.get(precision) if self._has(precision) else None
         self.left_out: Counter[tuple[str, str]] = Counter()

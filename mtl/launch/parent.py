@@ -44,6 +44,8 @@ LAUNCHER_KILLS_AFTER = 30
 LAUNCHER_SIGNALS = "TORCHELASTIC_SIGNALS_TO_HANDLE"
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 LOG_LINES = 20
+"""Of what a process wrote that has no terminal, shown after a crash."""
+OUT_OF_MEMORY = " If memory ran out, lower `batching.tokens` or `trainer.devices`."
 
 
 def run_processes(
@@ -91,7 +93,9 @@ def run_processes(
         shutil.rmtree(folder, ignore_errors=True)
     _judge(reports, heard)
     if failures:
-        _judge_crash(reports, failures, logs, _saved(run_dir, max_restarts))
+        left = f" No restart is left (trainer.max_restarts={max_restarts})." if max_restarts else ""
+        saved = f"{left} What was saved is in {run_dir}: continue with resume={run_dir}."
+        _judge_crash(reports, failures, logs, saved)
 
 
 def _write_job(
@@ -173,11 +177,6 @@ def _judge(reports: Mapping[int, Report], heard: list[int]) -> None:
         raise SystemExit(128 + heard[-1])
 
 
-def _saved(run_dir: Path, max_restarts: int) -> str:
-    left = f" No restart is left (trainer.max_restarts={max_restarts})." if max_restarts else ""
-    return f"{left} What was saved is in {run_dir}: continue with resume={run_dir}."
-
-
 def _judge_crash(
     reports: Mapping[int, Report],
     failures: Mapping[int, ProcessFailure],
@@ -190,10 +189,11 @@ def _judge_crash(
     killed = [failure for failure in own if failure.exitcode < 0]
     if killed:
         rank, name = killed[0].local_rank, signal.Signals(-killed[0].exitcode).name
+        advice = OUT_OF_MEMORY if name == "SIGKILL" else ""
         sys.stderr.write(logs[rank])
         raise ProcessError(
             f"Process {rank + 1} of {len(logs)} was ended by {name}, and so the others were "
-            f"too.{_advice(name)}{saved}"
+            f"too.{advice}{saved}"
         )
     crashed = {rank: report for rank, report in reports.items() if report.kind == CRASH}
     if crashed:
@@ -203,12 +203,6 @@ def _judge_crash(
     sys.stderr.write("".join(logs.values()))
     codes = ", ".join(f"{rank + 1} with {f.exitcode}" for rank, f in failures.items())
     raise ProcessError(f"Of {len(logs)} processes some ended and said nothing: {codes}.")
-
-
-def _advice(name: str) -> str:
-    if name == "SIGKILL":
-        return " If memory ran out, lower `batching.tokens` or `trainer.devices`."
-    return ""
 
 
 def _log(folder: Path, rank: int) -> str:

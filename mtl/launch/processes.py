@@ -94,7 +94,7 @@ def check_no_launcher() -> None:
     """Refuse a sweep that a launcher started in several processes.
 
     Raises:
-        ConfigError: Then.
+        ConfigError: If one did.
     """
     name = launcher()
     if name is not None:

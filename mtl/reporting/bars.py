@@ -57,7 +57,7 @@ class Bars(Progress):
 
     def add(self, name: str, total: int, done: int = 0) -> TaskID:
         """Begin a piece of work, some of which may be done already."""
-        return self.add_task(name, total=total, completed=done, facts="")
+        return self.add_task(name, total=total, completed=done, before=done, facts="")
 
     def due(self) -> bool:
         """Return cheaply whether it is time to show more."""
@@ -110,6 +110,9 @@ class Bars(Progress):
 def left(task: Task) -> str:
     """Return the time left at the latest speed, or nothing where there is none yet."""
     seconds = task.time_remaining
+    done = task.completed - task.fields["before"]
+    if seconds is None and done > 0 and task.elapsed is not None:  # One look has no speed.
+        seconds = task.elapsed / done * (task.remaining or 0)
     return "" if seconds is None else f"{duration(seconds)} left"
 
 

@@ -93,10 +93,9 @@ class ProgressReport(L.Callback):
             self._show(trainer, pl_module)
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         """Count one more step, and show it if it is time to."""
-        del outputs, batch
         if self._bars is not None and self._training is not None:
             self._bars.update(self._training, completed=trainer.global_step)
             if self._bars.due():
@@ -154,7 +153,7 @@ class ProgressReport(L.Callback):
             self._pass = None
 
     def on_validation_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         """Count one more batch, and show it if it is time to."""
         if self._bars is not None and self._pass is not None:

@@ -22,7 +22,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # <malloc.h>
 KEPT = 1 << 30
 """Bytes that may lie free at the end of the heap before they are given back at once."""
 EVERY = 100
-"""Steps between two times of giving back. Each costs the faults of one step: below 1% of them."""
+"""Steps after which free memory is given back. Each time costs the faults of a step: below 1%."""
 
 
 def keep_freed_memory() -> bool:
@@ -56,26 +56,23 @@ class GiveBack(L.Callback):
     """Gives free memory back every so many steps, and around validations.
 
     Args:
-        every: Steps between two times.
+        every: So many.
     """
 
     def __init__(self, every: int = EVERY) -> None:
         self.every = every
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         """Give back what the last steps left, if it is time."""
-        del pl_module, outputs, batch
+        del pl_module
         if trainer.global_step % self.every == 0:
             give_back()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Give back what training needed; an evaluation's tensors are of other sizes."""
+        """Give back what training needed, and later what the evaluation did: sizes differ."""
         del trainer, pl_module
         give_back()
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Give back what the evaluation needed."""
-        del trainer, pl_module
-        give_back()
+    on_validation_end = on_validation_start

@@ -18,7 +18,6 @@ from torch import Tensor
 from mtl.data.datamodule import MultiTaskData
 from mtl.errors import TrainingError
 from mtl.reporting.console import note
-from mtl.training.dropout import cheap_dropout
 from mtl.training.memory import free_memory, is_out_of_memory
 from mtl.training.module import MultiTaskModule
 from mtl.types import MicroBatch, Step
@@ -163,7 +162,7 @@ class _Trial:
     def _pass(self, batch: MicroBatch, step: Step) -> None:
         module = self.module
         batch = batch.to(module.device)
-        with module.without_sync(), cheap_dropout(module.device):
+        with module.without_sync(), module.pass_context():
             with self.trainer.precision_plugin.train_step_context():
                 loss = module.pass_loss(batch, step, {})
             module.manual_backward(loss)

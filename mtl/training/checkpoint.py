@@ -18,6 +18,8 @@ from mtl.errors import CheckpointError
 from mtl.files import open_whole, remove_parts
 from mtl.training.disk import reason
 
+State = dict[str, Any]
+"""Plain data, nested: what a checkpoint is, and each of its parts."""
 LAST = "last.ckpt"
 BEST = "best-step={}.ckpt"
 OWN = re.compile(re.escape(BEST).replace(r"\{\}", r"\d+"))
@@ -83,10 +85,10 @@ class RunCheckpoint(Checkpoint):
                 trainer.strategy.remove_checkpoint(path)
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         """Save if a save is due and no validation is."""
-        del pl_module, outputs, batch
+        del pl_module
         due = self.every is not None and trainer.global_step % self.every == 0
         if due and self.save_last and not self.validation_due(trainer):
             trainer.save_checkpoint(self.last_path)
@@ -159,7 +161,7 @@ class RunCheckpoint(Checkpoint):
             return name, worst
         return name, None
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """Return what was best so far."""
         return {
             "kept": dict(self.kept),
@@ -168,7 +170,7 @@ class RunCheckpoint(Checkpoint):
             "unfinished": self.unfinished,
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         """Take back what was best, as far as the files are still there.
 
         Raises:
@@ -191,7 +193,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the target, flushes to the disk, then renames: whole or not at all."""
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None
+        self, checkpoint: State, path: _PATH, storage_options: object = None
     ) -> None:
         """Write a checkpoint.
 
@@ -212,7 +214,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             ) from error
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> State:
     """Load a checkpoint onto the CPU without executing any code in it.
 
     Raises:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 from torch import Tensor
 
+from mtl.training.checkpoint import State
 from mtl.training.model import MultiTaskModel
 from mtl.trunk.fingerprint import digest
 
@@ -50,7 +50,7 @@ class FrozenWeights:
         return {**own, **weights}
 
 
-def continue_loops(checkpoint: Mapping[str, Any], steps: int) -> None:
+def continue_loops(checkpoint: State, steps: int) -> None:
     """Make Lightning's loops in a checkpoint go on as this run needs it.
 
     A validation that was not finished begins anew; a run that is longer now than when it ended

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtl.config.build import build
 from mtl.config.rules import NAME, is_name
-from mtl.errors import CheckpointError, ConfigError, join_problems
+from mtl.config.schema import Attention
+from mtl.config.section import Field, Flag, Number, Section, Text, Whole, check
+from mtl.errors import CheckpointError, ConfigError, MtlError, Problem
 from mtl.tasks import Task
 from mtl.tasks.base import restore
 from mtl.training.model import make_task
@@ -19,40 +19,40 @@ FORMAT = 1
 DESCRIPTION = "mtl.json"
 
 
-@dataclass
-class TrunkAbout:
-    """What ``mtl.json`` says about the trunk."""
+class TrunkDescription(Section):
+    """The trunk, and how texts reach it."""
 
-    architecture: str
-    attention: str = field(metadata={"choices": ("causal", "bidirectional")})
-    max_length: int = field(metadata={"min": 1})
-    stride: int = field(metadata={"min": 0})
-    prefix_space: bool
+    architecture: Text
+    attention: Attention
+    max_length: Whole = Field(ge=1)
+    stride: Whole = Field(ge=0)
+    prefix_space: Flag
 
 
-@dataclass
-class TaskAbout:
-    """What ``mtl.json`` says about a task."""
+class TaskDescription(Section):
+    """A task."""
 
-    type: str
+    type: Text
     options: dict[str, Any]
     head: dict[str, Any]
-    metric: str
-    weight: float = field(metadata={"min": 0})
+    metric: Text
+    weight: Number = Field(ge=0)
     state: dict[str, Any]
     columns: dict[str, Any]
-    attention: str | None = None
-    metrics: list[Any] = field(default_factory=list)
+    attention: Attention | None = None
+    """How its documents are read; as the trunk reads when unset."""
+    metrics: list[Any] = []
+    """Metrics that its configuration adds."""
 
 
-@dataclass
-class Description:
+class Description(Section):
     """What ``mtl.json`` says."""
 
-    format: int
-    trunk: TrunkAbout
-    tasks: dict[str, TaskAbout]
-    tokens: int | None = field(default=None, metadata={"min": 1})
+    format: Whole = FORMAT
+    trunk: TrunkDescription
+    tasks: dict[str, TaskDescription]
+    tokens: Whole | None = Field(None, ge=1)
+    """Most tokens in one trunk pass of training."""
 
 
 def model_folder(folder: Path) -> Path:
@@ -61,7 +61,7 @@ def model_folder(folder: Path) -> Path:
     return inner if (inner / DESCRIPTION).is_file() else folder
 
 
-def read_description(folder: Path) -> dict[str, Any]:
+def read_description(folder: Path) -> Description:
     """Read ``mtl.json``.
 
     Raises:
@@ -85,19 +85,19 @@ def read_description(folder: Path) -> dict[str, Any]:
             f"{path}: Expected format {FORMAT}, but got {written}; it was written by another "
             "version of mtl."
         )
-    problems = build(Description, description)[1]
-    if not problems and not description["tasks"]:
-        problems = ["Expected `tasks` to have one or more, but there is none."]
-    problems = problems or _misnamed(description["tasks"])
+    model, wrong = check(Description, description)
+    problems = wrong or _unusable(model.tasks)
     if problems:
-        raise CheckpointError(f"{path}: {join_problems(problems)}")
-    return dict(description)
+        raise CheckpointError(f"{path}: {MtlError(*problems)}")
+    return model
 
 
-def _misnamed(tasks: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each name of a task or head that could lead out of the folder."""
-    names = [("names in `tasks`", name) for name in tasks]
-    names += [(f"name in `tasks.{name}.head`", s["head"].get("name")) for name, s in tasks.items()]
+def _unusable(tasks: Mapping[str, TaskDescription]) -> list[Problem | str]:
+    """Return what is wrong with tasks: none, or names that could lead out of the folder."""
+    if not tasks:
+        return [Problem("tasks", "to have one or more", "there is none")]
+    names: list[tuple[str, Any]] = [("names in `tasks`", name) for name in tasks]
+    names += [(f"name in `tasks.{n}.head`", t.head.get("name")) for n, t in tasks.items()]
     return [
         f"Expected the {what} to be {NAME}, but got '{name}'."
         for what, name in names
@@ -114,14 +114,14 @@ def _no_model(folder: Path) -> str:
     return f"{expected} it has no {DESCRIPTION}; train.py writes one at the end of a run."
 
 
-def restore_tasks(description: Mapping[str, Any], path: Path) -> list[Task]:
+def restore_tasks(description: Description, path: Path) -> list[Task]:
     """Build all tasks of a description.
 
     Raises:
         CheckpointError: If an entry is missing or unknown, with the file's `path`.
     """
     try:
-        return [restore_task(name, spec) for name, spec in description["tasks"].items()]
+        return [restore_task(name, spec) for name, spec in description.tasks.items()]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         found = f"one has no {error}" if isinstance(error, KeyError) else f"got: {error}"
         raise CheckpointError(
@@ -131,10 +131,16 @@ def restore_tasks(description: Mapping[str, Any], path: Path) -> list[Task]:
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def restore_task(name: str, spec: Mapping[str, Any]) -> Task:
+def restore_task(name: str, spec: TaskDescription) -> Task:
     """Build a task from its part of the description."""
-    parts = ("type", "options", "head", "metric", "weight")
-    metrics = spec.get("metrics", ())
-    task = make_task(name, **{part: spec[part] for part in parts}, metrics=metrics)
-    restore(task, spec["state"])
+    task = make_task(
+        name,
+        spec.type,
+        options=spec.options,
+        head=spec.head,
+        metric=spec.metric,
+        weight=spec.weight,
+        metrics=spec.metrics,
+    )
+    restore(task, spec.state)
     return task

@@ -29,7 +29,7 @@ def full_disk(run_dir: Path) -> Iterator[None]:
     """Turn a full disk, whatever was being written, into a user's error.
 
     Raises:
-        CheckpointError: Then.
+        CheckpointError: If the disk is full.
     """
     try:
         yield

@@ -21,6 +21,7 @@ from mtl.config.schema import Config
 from mtl.errors import TrainingError
 from mtl.metrics.names import metric_name
 from mtl.reporting.console import note
+from mtl.training.checkpoint import State
 from mtl.training.model import MultiTaskModel
 from mtl.training.optim import gradient_norm
 from mtl.training.ranks import total
@@ -182,7 +183,7 @@ class NonFinite:
         """Return the counts as plain data."""
         return {"skipped": self.skipped, "in_a_row": self.in_a_row}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: State) -> None:
         """Take back what :meth:`state` returned."""
         self.skipped = state.get("skipped", 0)
         self.in_a_row = state.get("in_a_row", 0)

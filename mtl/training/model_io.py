@@ -23,15 +23,17 @@ from mtl.files import whole_folder
 from mtl.tasks import Task
 from mtl.training.description import (
     DESCRIPTION,
-    FORMAT,
+    Description,
+    TaskDescription,
+    TrunkDescription,
     model_folder,
     read_description,
     restore_tasks,
 )
 from mtl.training.model import MultiTaskModel, build_heads, first_difference, shared
 from mtl.trunk import TextEncoder, Trunk
-from mtl.trunk.load import load_trunk
-from mtl.trunk.safety import CODE, OWN_CODE
+from mtl.trunk.load import NoModel, load_trunk
+from mtl.trunk.safety import OWN_CODE
 from mtl.trunk.tuning import merged, without_adapters
 
 
@@ -41,11 +43,11 @@ class LoadedModel:
 
     model: MultiTaskModel
     encoder: TextEncoder
-    description: dict[str, Any]
+    description: Description
 
     def attention(self, task: str) -> str:
         """Return how a task's documents are read: ``causal`` or ``bidirectional``."""
-        return str(self.description["tasks"][task].get("attention", self.model.trunk.attention))
+        return self.description.tasks[task].attention or self.model.trunk.attention
 
 
 def save_model(
@@ -66,11 +68,10 @@ def save_model(
         attention: By task: how its documents are read; the trunk's own way where not named.
         tokens: Most tokens in one trunk pass of training.
     """
-    about = describe(model, encoder, columns, attention or {})
-    if tokens is not None:
-        about["tokens"] = tokens
+    about = describe(model, encoder, columns, attention or {}, tokens)
     with whole_folder(folder) as beside:
-        _write(beside, model, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(about.model_dump(), indent=2, ensure_ascii=False)
+        _write(beside, model, text + "\n")
 
 
 def _write(folder: Path, model: MultiTaskModel, description: str) -> None:
@@ -94,32 +95,31 @@ def describe(
     encoder: TextEncoder,
     columns: Mapping[str, Any],
     attention: Mapping[str, str],
-) -> dict[str, Any]:
-    """Return what ``mtl.json`` holds."""
-    return {
-        "format": FORMAT,
-        "trunk": {
-            "architecture": model.trunk.architecture,
-            "attention": model.trunk.attention,
-            "max_length": encoder.max_length,
-            "stride": encoder.stride,
-            "prefix_space": encoder.prefix_space,
-        },
-        "tasks": {
-            name: {
-                "type": task.type,
-                "options": task.options.model_dump(),
-                "head": task.head_options.model_dump(),
-                "metric": task.primary_metric,
-                "weight": task.weight,
-                "metrics": task.more_metrics,
-                "state": task.learned.model_dump(),
-                "columns": dict(columns.get(name, {})),
-                "attention": attention.get(name, model.trunk.attention),
-            }
-            for name, task in model.tasks.items()
-        },
+    tokens: int | None = None,
+) -> Description:
+    """Return what ``mtl.json`` holds; see :func:`save_model`."""
+    trunk = TrunkDescription(
+        architecture=model.trunk.architecture,
+        attention=model.trunk.attention,
+        max_length=encoder.max_length,
+        stride=encoder.stride,
+        prefix_space=encoder.prefix_space,
+    )
+    tasks = {
+        name: TaskDescription(
+            type=task.type,
+            options=task.options.model_dump(),
+            head=task.head_options.model_dump(),
+            metric=task.primary_metric,
+            weight=task.weight,
+            metrics=list(task.more_metrics),
+            state=task.learned.model_dump(),
+            columns=dict(columns.get(name, {})),
+            attention=attention.get(name, model.trunk.attention),
+        )
+        for name, task in model.tasks.items()
     }
+    return Description(trunk=trunk, tasks=tasks, tokens=tokens)
 
 
 def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
@@ -134,34 +134,31 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
     """
     folder = model_folder(folder)
     description = read_description(folder)
-    about = description["trunk"]
+    about = description.trunk
     tasks = restore_tasks(description, folder / DESCRIPTION)
     try:
         writes = any(task.traits.writes for task in tasks)
         trunk = load_trunk(
             "hf",
             str(folder),
-            attention=about["attention"],
+            attention=about.attention,
             writes=writes,
             trust_remote_code=trust_remote_code,
         )
     except (ConfigError, SafetensorError) as error:
-        if CODE in str(error):
-            raise CheckpointError(
-                f"{folder}: the trunk cannot be loaded: {OWN_CODE}add `--trust-remote-code`; read "
-                "the code first."
-            ) from error
-        reason = str(error).rpartition("cannot be loaded: ")[2]
+        code = isinstance(error, NoModel) and error.wants_code
+        reason = error.reason if isinstance(error, NoModel) else str(error).rstrip(".")
+        advice = "Copy the folder again, or train anew."
+        if code:
+            reason = f"{OWN_CODE}add `--trust-remote-code`"
+            advice = "Read the code first."
         raise CheckpointError(
-            f"{folder}: the trunk cannot be loaded: {reason.rstrip('.')}. Copy the folder again, "
-            "or train anew."
+            f"{folder}: the trunk cannot be loaded: {reason}. {advice}"
         ) from error
     heads = build_heads(tasks, trunk.hidden_size, seed=0, output=trunk.output)
     for name, head in heads.items():
         load_head(head, folder / head_file(name))
-    encoder = trunk.text_encoder(
-        about["max_length"], about["stride"], prefix_space=about["prefix_space"]
-    )
+    encoder = trunk.text_encoder(about.max_length, about.stride, prefix_space=about.prefix_space)
     model = MultiTaskModel(trunk, tasks, heads).eval()
     return LoadedModel(model, encoder, description)
 

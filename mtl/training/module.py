@@ -25,6 +25,7 @@ from mtl.metrics.names import SCORE, metric_name
 from mtl.reporting.console import note
 from mtl.secrets import hide_secrets
 from mtl.training.balancing import build_balancer
+from mtl.training.checkpoint import State
 from mtl.training.contents import FrozenWeights, continue_loops
 from mtl.training.dropout import cheap_dropout
 from mtl.training.evaluation import Evaluation
@@ -94,7 +95,7 @@ class MultiTaskModule(L.LightningModule):
         schedule = build_schedule(optimizer, self.cfg.schedule, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: State) -> None:
         """Keep what the tasks learned, the configuration and the latest results; plain data."""
         self.frozen.leave_out(checkpoint["state_dict"])
         self.judge()
@@ -107,7 +108,7 @@ class MultiTaskModule(L.LightningModule):
             "running": self.training_log.state(self.trainer),
         }
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: State) -> None:
         """Take back the results; let a longer run go on where a shorter one ended."""
         found = checkpoint["mtl"]
         self.results.update(found["results"])
@@ -129,7 +130,7 @@ class MultiTaskModule(L.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=True)
         assert not isinstance(optimizer, list)
         optimizer.zero_grad(set_to_none=True)
-        with cheap_dropout(self.device):
+        with self.pass_context():
             losses = self._add_up(step)
         self._drop_idle_heads(step)
         drop_zeros(self.model.trunk.part_time())
@@ -230,6 +231,10 @@ class MultiTaskModule(L.LightningModule):
         """Seed what dropout draws from, for this pass alone."""
         random = generator(self.cfg.seed, "dropout", step, micro_batch, self.global_rank)
         torch.manual_seed(int(random.integers(2**63 - 1)))
+
+    def pass_context(self) -> AbstractContextManager[None]:
+        """Return what passes run in, forward and backward: the one place of cheap dropout."""
+        return cheap_dropout(self.device)
 
     def without_sync(self) -> AbstractContextManager[None]:
         """Return a context in which ranks do not exchange gradients."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from mtl.training.checkpoint import State
 from mtl.types import Step
 
 
@@ -99,7 +100,7 @@ class Running:
         pairs = zip(self.names, sums.tolist(), counts.sum(dim=0).tolist(), strict=True)
         return {name: loss / count for name, loss, count in pairs if count}
 
-    def state(self, gather: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+    def state(self, gather: Callable[[Tensor], Tensor]) -> State:
         """Return everything as plain data.
 
         Args:
@@ -120,7 +121,7 @@ class Running:
             found["norms"] = torch.stack([s.norm for s in self.steps]).cpu()
         return found
 
-    def load(self, state: Mapping[str, Any], rank: int, world: int, device: torch.device) -> None:
+    def load(self, state: State, rank: int, world: int, device: torch.device) -> None:
         """Take back what :meth:`state` returned; from other ranks' sums, if there were others."""
         if state["names"] != self.names:
             return

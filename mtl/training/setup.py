@@ -29,8 +29,8 @@ from mtl.tasks import Task
 from mtl.tasks.base import remarks, restore, take
 from mtl.tasks.encode import encode_split
 from mtl.training.evaluation import check_metrics
+from mtl.training.last_checkpoint import last_path
 from mtl.training.model import MultiTaskModel, build_heads, make_task
-from mtl.training.resumed import last_path
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
 from mtl.trunk.text import byte_level, pad_id

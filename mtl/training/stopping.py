@@ -86,7 +86,7 @@ class StopOnSignal(L.Callback):
         self._listen()
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         """Leave after a step, unless its validation is due: then that begins, and is left."""
         if not self.keeper.validation_due(trainer) and self._asked(trainer):
@@ -99,7 +99,7 @@ class StopOnSignal(L.Callback):
             self._leave(trainer, unfinished=True)
 
     def on_validation_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         """Leave inside a validation."""
         if trainer.world_size == 1 and self.signal is not None:
@@ -111,7 +111,9 @@ class StopOnSignal(L.Callback):
         if self._asked(trainer):
             self._leave(trainer, save=False)
 
-    def on_test_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+    def on_test_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
+    ) -> None:
         """Leave inside the test."""
         if trainer.world_size == 1 and self.signal is not None:
             self._leave(trainer, save=False)

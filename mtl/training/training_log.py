@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import lightning as L
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from mtl.metrics.names import metric_name
+from mtl.training.checkpoint import State
 from mtl.training.ranks import gathered, total
 from mtl.training.running import Running, Taken
 from mtl.types import Step
@@ -33,7 +33,7 @@ class TrainingLog:
         self.latest: dict[str, float] = {}
         """The latest log, by full name."""
         self._running = Running(list(self.weights))
-        self._kept: Mapping[str, Any] | None = None
+        self._kept: State | None = None
 
     def start(self, trainer: L.Trainer) -> None:
         """Start from nothing, or from what the run that this one continues had summed up."""
@@ -91,11 +91,11 @@ class TrainingLog:
         self.latest = {**logs, **more}
         log_metrics(trainer, self.latest, number)
 
-    def state(self, trainer: L.Trainer) -> dict[str, Any]:
+    def state(self, trainer: L.Trainer) -> State:
         """Return the sums since the last log as plain data; all ranks must ask."""
         return self._running.state(partial(gathered, trainer))
 
-    def load_state(self, state: Mapping[str, Any] | None) -> None:
+    def load_state(self, state: State | None) -> None:
         """Begin with what :meth:`state` returned, when training starts."""
         self._kept = state
 

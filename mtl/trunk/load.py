@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from mtl.errors import ConfigError, one_of
+from mtl.errors import ConfigError, Problem, one_of
 from mtl.registry import Registry
 from mtl.trunk.probe import probe
 from mtl.trunk.safety import CODE, check_config, check_folder, wants_code
@@ -215,7 +215,7 @@ def build_hf(
         else:
             model = family.from_config(config, trust_remote_code=trust_remote_code).float()
     except Exception as error:  # whatever transformers makes of a folder that is no model
-        raise ConfigError(_no_model(path, error)) from error
+        raise _no_model(path, error) from error
     if not tokenizer.is_fast:
         raise ConfigError(
             f"`trunk.path`: the tokenizer of '{path}' has no fast version, and character offsets "
@@ -235,6 +235,21 @@ def _family(config: PretrainedConfig, writes: bool) -> Any:
     )
 
 
+class NoModel(ConfigError):
+    """What transformers cannot load.
+
+    Args:
+        problem: About `trunk.path`.
+        reason: Why, in a few words.
+        wants_code: Whether it is because the model brings code of its own.
+    """
+
+    def __init__(self, problem: Problem, reason: str, *, wants_code: bool) -> None:
+        super().__init__(problem)
+        self.reason = reason
+        self.wants_code = wants_code
+
+
 @BUILDERS.register("tiny")
 def build_tiny(
     path: str | None, *, pretrained: bool, dropout: float | None, writes: bool = False, **_: object
@@ -249,17 +264,15 @@ def build_tiny(
     )
 
 
-def _no_model(path: str, error: Exception) -> str:
-    first = CODE if wants_code(error) else _reason(error)
+def _no_model(path: str, error: Exception) -> NoModel:
+    expected = "to be a model on the Hugging Face Hub or a folder"
     if Path(path).is_dir():
-        return (
-            f"Expected `trunk.path` to be a folder with a Hugging Face model (config.json, "
-            f"model.safetensors, tokenizer.json), but '{path}' cannot be loaded: {first}."
-        )
-    return (
-        f"Expected `trunk.path` to be a model on the Hugging Face Hub or a folder, but '{path}' "
-        f"cannot be loaded: {first}."
-    )
+        files = "config.json, model.safetensors, tokenizer.json"
+        expected = f"to be a folder with a Hugging Face model ({files})"
+    code = wants_code(error)
+    reason = CODE if code else _reason(error)
+    problem = Problem("trunk.path", expected, f"'{path}' cannot be loaded: {reason}")
+    return NoModel(problem, reason, wants_code=code)
 
 
 def _reason(error: Exception) -> str:

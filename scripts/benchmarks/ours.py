@@ -21,9 +21,10 @@ from mtl.config.schema import Config
 from mtl.data.plan import masses
 from mtl.training.allocator import give_back, keep_freed_memory
 from mtl.training.module import MultiTaskModule
-from mtl.training.run import _keeper, _loggers, _quiet, _trainer
+from mtl.training.run import _loggers, _quiet
 from mtl.training.setup import Prepared, prepare
 from mtl.training.stopping import StopOnSignal
+from mtl.training.trainer import build_trainer, keeper_of
 from mtl.types import MicroBatch, Step
 from scripts.benchmarks.runner import ROOT
 
@@ -183,9 +184,9 @@ def lightning(
     cfg: Config, run_dir: Path, prepared: Prepared, loggers: list[Logger], steps: int
 ) -> L.Trainer:
     """Return the Trainer that `train.py` makes for a run."""
-    keeper = _keeper(cfg, run_dir, prepared.tasks)
+    keeper = keeper_of(cfg, run_dir, higher_is_better=True)
     stopper = StopOnSignal(keeper, run_dir)
-    return _trainer(cfg, run_dir, prepared.data, keeper, stopper, loggers, steps)
+    return build_trainer(cfg, run_dir, prepared.data, keeper, [stopper], loggers, steps)
 
 
 def norm(parameters: Sequence[Tensor | None]) -> float:

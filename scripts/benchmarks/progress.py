@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 
-from mtl.reporting.bars import Work, make_bars
+from mtl.reporting.bars import Bars
 
 
 class Progress:
@@ -21,31 +20,30 @@ class Progress:
 
     def __init__(self, total: int, target: Console) -> None:
         self.total, self.done = total, 0
-        self.began = time.monotonic()
-        self.bars = make_bars(target)
+        self.bars = Bars(target)
+        self.cases = self.bars.add("all cases", total)
 
     def skip(self, line: str) -> None:
         """Say why a case is not run."""
         self.total -= 1
-        self.bars.print(line)
+        self.bars.update(self.cases, total=self.total)
+        self.bars.say(line)
 
     @contextmanager
     def case(self, name: str, title: str) -> Iterator[Callable[[int, int], None]]:
         """Begin a case; yields what is told before every turn: how many are done, of how many."""
-        self.bars.print(f"{name} ({self.done + 1} of {self.total}): {title}")
-        began: float | None = None
+        self.bars.say(f"{name} ({self.done + 1} of {self.total}): {title}")
+        task = self.bars.add(name, 0)
 
         def turn(done: int, total: int) -> None:
-            nonlocal began
-            began = began or time.monotonic()
-            now = time.monotonic()
-            work = Work(name, done, total, now - began)
-            cases = Work("all cases", self.done, self.total, now - self.began)
+            self.bars.update(task, completed=done, total=total)
             if self.bars.due():
-                self.bars.show([work, cases], [], f"{work.line()} · {cases.line()}")
+                self.bars.show(f"{self.bars.line(task)} · {self.bars.line(self.cases)}")
 
         try:
             yield turn
         finally:
             self.bars.stop()
+            self.bars.remove_task(task)
             self.done += 1
+            self.bars.update(self.cases, completed=self.done)

@@ -236,7 +236,7 @@ def test_each_task_reads_its_documents_as_in_training(trained: Path) -> None:
 
 def test_an_old_description_means_the_trunks_own_attention(trained: Path) -> None:
     loaded = load_model(trained)
-    del loaded.description["tasks"]["ner"]["attention"]
+    loaded.description.tasks["ner"].attention = None
     assert loaded.attention("ner") == "causal"
 
 

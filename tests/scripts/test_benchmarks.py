@@ -123,6 +123,7 @@ def test_run_goes_on_after_a_disagreement_and_exits_1(
 def test_progress_on_a_pipe_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     monkeypatch.setattr(bars, "QUIET", 0.0)
+    monkeypatch.setattr(bars, "QUIET_SHARE", 0.0)
     progress = Progress(3, Console(file=out))
     progress.skip("far: skipped")
     with progress.case("known", "known figures") as turn:

@@ -127,7 +127,7 @@ def test_a_budget_that_fits_is_found(
     found = last["mtl"]["config"]["batching"]["tokens"]
     assert f"batching.tokens={found}" in capsys.readouterr().err
     about = read_description(tmp_path / "scaled" / "model")
-    assert about["tokens"] == found  # For `mtl evaluate`.
+    assert about.tokens == found  # For `mtl evaluate`.
     assert found <= limit
     assert max(tried) > limit or limit == 10_000
     assert found > limit / 2 or limit == 10_000

@@ -102,7 +102,7 @@ def test_the_tasks_are_as_they_were(run: Path) -> None:
     state = found.model.tasks["rating"].learned.model_dump()
     assert state["mean"] == pytest.approx(float(stars.mean()))
     assert state["spread"] == pytest.approx(float(stars.std(correction=0)))
-    assert found.description["tasks"]["rating"]["columns"] == {"text": "text", "label": "stars"}
+    assert found.description.tasks["rating"].columns == {"text": "text", "label": "stars"}
 
 
 def test_each_tasks_own_attention_is_kept(run: Path) -> None:

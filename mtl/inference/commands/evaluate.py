@@ -100,7 +100,7 @@ def one_task(run: Path, names: list[str] | None) -> str:
     """
     from mtl.training.description import model_folder, read_description
 
-    known = list(read_description(model_folder(run))["tasks"]) if names is None else names
+    known = list(read_description(model_folder(run)).tasks) if names is None else names
     if len(known) != 1:
         raise ConfigError(
             "Expected `--data` to be for one task, chosen with `--task`, but got "

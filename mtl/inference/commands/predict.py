@@ -163,7 +163,7 @@ def _read(
 
     file = File(input, "--input", format, encoding)
     tasks = [predictor.tasks[name] for name in names]
-    columns = {name: predictor.loaded.description["tasks"][name]["columns"] for name in names}
+    columns = {name: predictor.loaded.description.tasks[name].columns for name in names}
     rows = read_inputs(file, tasks, columns)
     for line in file.notes:
         note(line)

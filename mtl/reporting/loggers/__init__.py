@@ -9,18 +9,17 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from mtl.config.schema import WandbConfig
 from mtl.errors import ConfigError
 from mtl.reporting.console import note
 from mtl.reporting.loggers import csv_file, tensorboard_events, wandb_run
 from mtl.reporting.loggers.base import LOGGERS, RunFacts, RunLogger, TaskMetricNames, directions
-from mtl.reporting.loggers.wandb_run import WandbOptions
 from mtl.secrets import hide_secrets
 
 __all__ = [
     "LOGGERS",
     "RunFacts",
     "RunLogger",
-    "WandbOptions",
     "build_loggers",
     "csv_file",
     "finish_loggers",
@@ -35,7 +34,7 @@ def build_loggers(
     *,
     config: Mapping[str, Any],
     tasks: TaskMetricNames,
-    wandb: Mapping[str, Any] | None = None,
+    wandb: WandbConfig | None = None,
     sweep: str | None = None,
     job: str | None = None,
 ) -> list[Logger]:
@@ -46,7 +45,7 @@ def build_loggers(
         run_dir: The run's folder; all files go there.
         config: The resolved configuration as plain values; secrets in it are not logged.
         tasks: Each task's metrics, and those of them that are lower when better.
-        wandb: Fields of :class:`WandbOptions`.
+        wandb: What W&B is told.
         sweep: The name of the sweep that the run is a job of.
         job: The job's number in it.
 
@@ -56,9 +55,8 @@ def build_loggers(
     kinds = [LOGGERS.get(name, "logger.names") for name in dict.fromkeys(names)]
     for kind in kinds:
         _check_installed(kind)
-    facts = RunFacts(
-        run_dir, hide_secrets(config), directions(tasks), hide_secrets(wandb or {}), sweep, job
-    )
+    shown = WandbConfig(**hide_secrets((wandb or WandbConfig()).model_dump()))
+    facts = RunFacts(run_dir, hide_secrets(config), directions(tasks), shown, sweep, job)
     loggers: list[Logger] = []
     try:
         for kind in kinds:

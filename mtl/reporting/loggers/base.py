@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from mtl.config.schema import WandbConfig
 from mtl.metrics.names import SCORE, metric_name
 from mtl.registry import Registry
 
@@ -27,7 +28,7 @@ class RunFacts:
     """Resolved, as plain values; secrets already hidden."""
     directions: Mapping[str, str] = field(default_factory=dict)
     """Full metric name to ``max`` or ``min``."""
-    wandb: Mapping[str, Any] = field(default_factory=dict)
+    wandb: WandbConfig = field(default_factory=WandbConfig)
     sweep: str | None = None
     """The sweep's name."""
     job: str | None = None

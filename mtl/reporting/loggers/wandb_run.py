@@ -10,8 +10,7 @@ import os
 import shlex
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mtl.errors import ConfigError
@@ -28,19 +27,6 @@ STEP = "trainer/global_step"
 """The x axis, under the name that Lightning's own logger gives it."""
 WAIT_SECONDS = 30.0
 MODES = {"dryrun": "offline", "run": "online"}
-
-
-@dataclass(frozen=True)
-class WandbOptions:
-    """What the user can choose; see ``logger.wandb`` of the configuration."""
-
-    project: str = "mtl"
-    entity: str | None = None
-    name: str | None = None
-    group: str | None = None
-    tags: Sequence[str] = field(default_factory=list)
-    mode: str = "auto"
-    """``online``, ``offline``, or ``auto``: what ``WANDB_MODE`` says, else online with a login."""
 
 
 @LOGGERS.register("wandb")
@@ -60,7 +46,7 @@ class WandbLogger(RunLogger):
 
     def __init__(self, facts: RunFacts) -> None:
         super().__init__(facts)
-        self.options = WandbOptions(**facts.wandb)
+        self.options = facts.wandb
         self.folder = facts.folder / FOLDER
         self._why = ""
         self._run: Run | None = self._start() if is_rank_zero() else None
@@ -96,10 +82,10 @@ class WandbLogger(RunLogger):
         return run
 
     def _mode(self) -> str:
-        """Return ``online``, ``offline`` or ``disabled``; see :class:`WandbOptions`."""
+        """Return ``online``, ``offline`` or ``disabled``; see `logger.wandb.mode`."""
         import wandb
 
-        asked = self.options.mode
+        asked: str = self.options.mode
         login = has_login(str(wandb.setup().settings.base_url))
         if asked == "auto":
             self._why = "" if login else " (no login)"

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 import wandb
 
+from mtl.config.schema import WandbConfig
 from mtl.errors import ConfigError
 from mtl.reporting.loggers import build_loggers, finish_loggers
 from mtl.reporting.loggers.wandb_login import has_login
 from tests.reporting.loggers.conftest import TASKS, isolate
+
+ONLINE = WandbConfig(mode="online")
 
 DEFAULT = wandb.Settings().base_url
 
@@ -50,7 +53,7 @@ def test_a_login_in_the_environment(netrc: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_online_without_a_login_is_an_error(netrc: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"logger\.wandb\.mode: Expected a login.*wandb login"):
-        build_loggers(["wandb"], tmp_path, config={}, tasks=TASKS, wandb={"mode": "online"})
+        build_loggers(["wandb"], tmp_path, config={}, tasks=TASKS, wandb=ONLINE)
     assert not (tmp_path / "wandb").exists()
 
 
@@ -82,4 +85,4 @@ def test_an_unreachable_server_means_offline(
 @pytest.mark.usefixtures("unreachable")
 def test_an_unreachable_server_is_an_error_where_online_is_wanted(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"Expected to reach W&B.*Timed out\..*mode=offline"):
-        build_loggers(["wandb"], tmp_path, config={}, tasks=TASKS, wandb={"mode": "online"})
+        build_loggers(["wandb"], tmp_path, config={}, tasks=TASKS, wandb=ONLINE)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from mtl.config.schema import WandbConfig
 from mtl.reporting.loggers import build_loggers, finish_loggers
 from tests.reporting.loggers.conftest import LOGGED, TASKS, Build, isolate, log_all
 
@@ -53,7 +54,7 @@ def finished(build: Build, tmp_path_factory: pytest.TempPathFactory) -> tuple[Fi
                 ["wandb"],
                 folder,
                 config={**CONFIG, "job": number},
-                wandb={"project": "tests", "tags": ["a tag"]},
+                wandb=WandbConfig(project="tests", tags=["a tag"]),
                 sweep="lr-sweep",
                 job=number,
             )
@@ -132,7 +133,7 @@ def test_a_resumed_run_has_the_same_id(
     build: Build, finished: tuple[Finished, Finished], tmp_path: Path
 ) -> None:
     folder = finished[0].folder
-    loggers = build(["wandb"], folder, wandb={"project": "tests"})
+    loggers = build(["wandb"], folder, wandb=WandbConfig(project="tests"))
     loggers[0].log_metrics({"train/loss": 0.25}, step=50)
     finish_loggers(loggers, failed=False)
     parts = runs(folder)
@@ -144,7 +145,7 @@ def test_a_resumed_run_has_the_same_id(
 def test_nothing_is_printed_but_our_line(
     build: Build, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    finish_loggers(build(["wandb"], tmp_path, wandb={"mode": "offline"}), failed=False)
+    finish_loggers(build(["wandb"], tmp_path, wandb=WandbConfig(mode="offline")), failed=False)
     out, err = capfd.readouterr()
     assert out == ""
     assert err.count("\n") == 1

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mtl.errors import CheckpointError
 from mtl.launch.processes import METRICS_FILE
-from mtl.training.checkpoint import LAST, read_checkpoint
+from mtl.training.checkpoint import LAST, State, read_checkpoint
 from mtl.training.contents import PREFIX
 from mtl.training.model import MultiTaskModel, first_difference
 from mtl.trunk.fingerprint import digest
@@ -16,7 +14,7 @@ from mtl.trunk.fingerprint import digest
 NEEDED = ("global_step", "callbacks", "loops", "optimizer_states", "lr_schedulers", "mtl")
 
 
-def last_checkpoint(run_dir: Path, tasks: list[str]) -> dict[str, Any]:
+def last_checkpoint(run_dir: Path, tasks: list[str]) -> State:
     """Return the latest checkpoint of a run.
 
     Args:
@@ -44,7 +42,7 @@ def last_checkpoint(run_dir: Path, tasks: list[str]) -> dict[str, Any]:
     return found
 
 
-def budget_of(checkpoint: Mapping[str, Any], run_dir: Path) -> int:
+def budget_of(checkpoint: State, run_dir: Path) -> int:
     """Return the token budget that the run found when it began.
 
     Raises:
@@ -64,7 +62,7 @@ def last_path(run_dir: Path) -> Path:
     return run_dir / "checkpoints" / LAST
 
 
-def check_weights(checkpoint: Mapping[str, Any], model: MultiTaskModel, run_dir: Path) -> None:
+def check_weights(checkpoint: State, model: MultiTaskModel, run_dir: Path) -> None:
     """Refuse a checkpoint whose weights are not the model's.
 
     Raises:
@@ -88,13 +86,13 @@ def check_weights(checkpoint: Mapping[str, Any], model: MultiTaskModel, run_dir:
         )
 
 
-def is_finished(checkpoint: Mapping[str, Any], steps: int, run_dir: Path) -> bool:
+def is_finished(checkpoint: State, steps: int, run_dir: Path) -> bool:
     """Whether a run has taken all its steps, or stopped early, and written its metrics."""
     trained = checkpoint["global_step"] >= steps or stopped_early(checkpoint)
     return trained and (run_dir / METRICS_FILE).is_file()
 
 
-def stopped_early(checkpoint: Mapping[str, Any]) -> bool:
+def stopped_early(checkpoint: State) -> bool:
     """Whether early stopping had ended the run."""
     stopping = [s for s in checkpoint["callbacks"].values() if "wait_count" in s]
     return any(s["wait_count"] >= s["patience"] for s in stopping)
