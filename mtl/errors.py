@@ -146,8 +146,3 @@ def printable(error: object) -> str:
         c if c.isprintable() or c in "\n\u00a0" else c.encode("unicode_escape").decode("ascii")
         for c in str(error)
     )
-
-
-def join_problems(problems: list[str]) -> str:
-    """Return one message for several problems, a line each, so that all show at once."""
-    return str(MtlError(*problems))

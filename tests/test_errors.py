@@ -12,7 +12,6 @@ from mtl.errors import (
     MtlError,
     TrainingError,
     did_you_mean,
-    join_problems,
     one_of,
 )
 
@@ -54,5 +53,5 @@ def test_names_need_not_be_text() -> None:
 
 
 def test_several_problems_are_told_at_once() -> None:
-    assert join_problems(["one is wrong."]) == "one is wrong."
-    assert join_problems(["a.", "b."]) == "2 problems:\n  - a.\n  - b."
+    assert str(MtlError("one is wrong.")) == "one is wrong."
+    assert str(MtlError("a.", "b.")) == "2 problems:\n  - a.\n  - b."
