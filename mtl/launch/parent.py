@@ -139,7 +139,6 @@ def _signals(folder: Path, heard: list[int]) -> Iterator[None]:
 
     def hear(number: int, frame: FrameType | None) -> None:
         nonlocal since
-        del frame
         if not heard:
             since = time.monotonic()
             heard.append(number)

@@ -56,21 +56,18 @@ class ProgressReport(L.Callback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Begin to show, on the first rank."""
-        del pl_module, stage
         if self.enabled and trainer.is_global_zero and self._bars is None:
             self._target = self._target or console()
             self._bars = Bars(self._target)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Remove the bars."""
-        del trainer, pl_module, stage
         self._stop()
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         """Remove the bars, so that the error stands alone and the cursor is back."""
-        del pl_module
         self._stop()
         if self._bars is not None and isinstance(exception, KeyboardInterrupt):
             self._bars.say(f"interrupted after step {trainer.global_step:,}")
@@ -103,7 +100,6 @@ class ProgressReport(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say how long it took."""
-        del pl_module
         if self._bars is None or self._training is None:
             return
         began, start = self._began
@@ -133,12 +129,10 @@ class ProgressReport(L.Callback):
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin to count a validation."""
-        del pl_module
         self._start_pass("validation", trainer.num_val_batches)
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin to count a test."""
-        del pl_module
         self._start_pass("test", trainer.num_test_batches)
 
     def _start_pass(self, name: str, batches: Any) -> None:
@@ -186,7 +180,6 @@ class ProgressReport(L.Callback):
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Remove the bar."""
-        del trainer, pl_module
         self._end_pass()
         self._stop()
 

@@ -66,13 +66,11 @@ class GiveBack(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         """Give back what the last steps left, if it is time."""
-        del pl_module
         if trainer.global_step % self.every == 0:
             give_back()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Give back what training needed, and later what the evaluation did: sizes differ."""
-        del trainer, pl_module
         give_back()
 
     on_validation_end = on_validation_start

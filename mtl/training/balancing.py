@@ -32,7 +32,6 @@ options where it is registered with some."""
 @BALANCINGS.register("sum")
 def weighted_sum(weights: Mapping[str, float], options: BalancingConfig) -> Balancer:
     """Add the losses, each times its task's weight."""
-    del options
 
     def balance(losses: Losses) -> Tensor:
         first, *others = (weights[name] * loss for name, loss in losses.items())

@@ -77,7 +77,6 @@ class RunCheckpoint(Checkpoint):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Remove what an interrupted run was about to replace, or had not yet filed."""
-        del pl_module
         if trainer.is_global_zero:
             remove_parts(self.folder.parent, self.folder)
         for path in self.folder.glob(BEST.format("*")):
@@ -88,7 +87,6 @@ class RunCheckpoint(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         """Save if a save is due and no validation is."""
-        del pl_module
         due = self.every is not None and trainer.global_step % self.every == 0
         if due and self.save_last and not self.validation_due(trainer):
             trainer.save_checkpoint(self.last_path)
@@ -201,7 +199,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             CheckpointError: If the disk is full or the folder cannot be written; what was there
                 before is still there.
         """
-        del storage_options
         target = Path(path)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

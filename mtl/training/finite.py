@@ -25,8 +25,8 @@ from mtl.training.checkpoint import State
 from mtl.training.model import MultiTaskModel
 from mtl.training.optim import gradient_norm
 from mtl.training.ranks import total
-from mtl.training.running import Taken
 from mtl.training.sharding import whole
+from mtl.training.training_log import Taken
 
 STOP, SKIP = "stop", "skip"
 IN_A_ROW = 20

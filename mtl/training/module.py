@@ -126,7 +126,6 @@ class MultiTaskModule(L.LightningModule):
 
     def training_step(self, step: Step, batch_idx: int) -> None:
         """Take one optimiser step over all of its micro-batches."""
-        del batch_idx
         optimizer = self.optimizers(use_pl_optimizer=True)
         assert not isinstance(optimizer, list)
         optimizer.zero_grad(set_to_none=True)
@@ -261,12 +260,10 @@ class MultiTaskModule(L.LightningModule):
 
     def validation_step(self, batch: MicroBatch | WriteBatch, batch_idx: int) -> None:
         """Count one pass."""
-        del batch_idx
         self.evaluation("val").count(self.model, batch)
 
     def test_step(self, batch: MicroBatch | WriteBatch, batch_idx: int) -> None:
         """Count one pass."""
-        del batch_idx
         self.evaluation("test").count(self.model, batch)
 
     def on_validation_start(self) -> None:

@@ -29,7 +29,6 @@ class TellOpening(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Print the lines."""
-        del pl_module
         if not trainer.is_global_zero:
             return
         data, trunk = self.prepared.data, self.prepared.model.trunk

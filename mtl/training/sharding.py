@@ -163,7 +163,6 @@ class InParts(ModelParallelStrategy):
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
         """Take this rank's part of the weights; a checkpoint's names have been checked by now."""
-        del strict
         assert self.lightning_module is not None
         load_whole(self.lightning_module, dict(checkpoint["state_dict"]))
 

@@ -71,7 +71,6 @@ class StopOnSignal(L.Callback):
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         """Remember the first; the next ends the process at once."""
-        del frame
         if self.signal is None:
             self.signal, self._since = number, time.monotonic()
             return

@@ -1,9 +1,14 @@
-"""What training logs every few steps: losses, gradient norm, rates, shares and speed."""
+"""What training logs every few steps: losses, gradient norm, rates, shares and speed.
+
+The sums since the last log are part of a checkpoint, so that a resumed run logs what one never
+stopped would.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from functools import partial
+from typing import NamedTuple
 
 import lightning as L
 import torch
@@ -13,8 +18,23 @@ from torch.optim import Optimizer
 from mtl.metrics.names import metric_name
 from mtl.training.checkpoint import State
 from mtl.training.ranks import gathered, total
-from mtl.training.running import Running, Taken
 from mtl.types import Step
+
+
+class Taken(NamedTuple):
+    """What is kept of one step."""
+
+    number: int
+    """Counted from 1."""
+    losses: Tensor
+    """(T,) this rank's part of each task's loss; 0 where it has no rows."""
+    norm: Tensor
+    """() of the whole gradient, the same on all ranks; not finite where the step was left out."""
+    present: list[bool]
+    """(T,) whether any rank had rows of the task."""
+    parts: Mapping[str, Tensor] = {}
+    """() of the gradient of the trunk and of each head, by what they are called; empty where the
+    whole is known to be finite."""
 
 
 class TrainingLog:
@@ -32,25 +52,43 @@ class TrainingLog:
         self.steps = steps
         self.latest: dict[str, float] = {}
         """The latest log, by full name."""
-        self._running = Running(list(self.weights))
         self._kept: State | None = None
+        self._begin(time.perf_counter())
+
+    def _begin(self, now: float) -> None:
+        self._taken: list[Taken] = []
+        self._judged = 0
+        """How many of them are known to be finite, or left out."""
+        self._tokens = self._examples = 0
+        self._read = dict.fromkeys(self.weights, 0)
+        """Task to the examples that this rank read."""
+        self._start = self._paused = now
 
     def start(self, trainer: L.Trainer) -> None:
         """Start from nothing, or from what the run that this one continues had summed up."""
-        self._running = Running(list(self.weights))
-        if self._kept is not None:
-            device = trainer.strategy.root_device
-            self._running.load(self._kept, trainer.global_rank, trainer.world_size, device)
+        self._begin(time.perf_counter())
+        if self._kept is not None and self._kept["names"] == list(self.weights):
+            self._load(self._kept, trainer)
 
     def add(
         self, step: Step, losses: Mapping[str, Tensor], norm: Tensor, parts: Mapping[str, Tensor]
     ) -> None:
-        """Count one step; see :class:`mtl.training.running.Taken`."""
-        self._running.add(step, losses, norm, parts)
+        """Count one step; see :class:`Taken` for what is kept."""
+        zero = torch.zeros((), device=norm.device)
+        row = torch.stack([losses[n].float() if n in losses else zero for n in self.weights])
+        present = [name in step.denominators for name in self.weights]
+        self._taken.append(Taken(step.number + 1, row, norm.detach().float(), present, parts))
+        self._examples += step.examples
+        for micro_batch in step.micro_batches:
+            self._tokens += micro_batch.source.tokens
+            for name, part in micro_batch.heads.items():
+                self._read[name] += len(part.examples)
 
     def new(self) -> list[Taken]:
         """Return the steps that nobody has looked at yet; from now on somebody has."""
-        return self._running.new()
+        found = self._taken[self._judged :]
+        self._judged = len(self._taken)
+        return found
 
     def due(self, number: int) -> bool:
         """Return whether a step, counted from 1, is logged."""
@@ -58,11 +96,11 @@ class TrainingLog:
 
     def pause(self) -> None:
         """Stop the clock that speed is measured with."""
-        self._running.pause()
+        self._paused = time.perf_counter()
 
     def go_on(self) -> None:
         """Let the clock run on."""
-        self._running.go_on()
+        self._start += time.perf_counter() - self._paused
 
     def write(
         self, trainer: L.Trainer, number: int, optimizer: Optimizer, more: Mapping[str, float]
@@ -75,40 +113,79 @@ class TrainingLog:
             optimizer: Whose rates are logged.
             more: What else to log.
         """
-        found, self._running = self._running.finish(), Running(list(self.weights))
-        losses = found.losses(partial(total, trainer))
-        tokens, shares = _read(trainer, found)
+        now = time.perf_counter()
+        seconds = max(now - self._start, 1e-9)
+        losses = self._losses(trainer)
+        counts = torch.tensor(self._counts(), dtype=torch.float32)
+        tokens, *read = total(trainer, counts.to(trainer.strategy.root_device)).tolist()
         logs = {metric_name("train", name, "loss"): loss for name, loss in losses.items()}
         weighted = [self.weights[name] * loss for name, loss in losses.items()]
         logs[metric_name("train", None, "loss")] = sum(weighted)
-        logs[metric_name("train", None, "grad_norm")] = float(found.steps[-1].norm)
-        logs[metric_name("train", None, "tokens_per_second")] = tokens / found.seconds
-        logs[metric_name("train", None, "examples_per_second")] = found.examples / found.seconds
-        for name, share in shares.items():
-            logs[metric_name("train", name, "share")] = share
+        logs[metric_name("train", None, "grad_norm")] = float(self._taken[-1].norm)
+        logs[metric_name("train", None, "tokens_per_second")] = tokens / seconds
+        logs[metric_name("train", None, "examples_per_second")] = self._examples / seconds
+        for name, count in zip(self.weights, read, strict=True):
+            if count:
+                logs[metric_name("train", name, "share")] = count / sum(read)
         for group in optimizer.param_groups:
             logs[metric_name("train", group["name"], "lr")] = group["lr"]
         self.latest = {**logs, **more}
+        self._begin(now)
         log_metrics(trainer, self.latest, number)
+
+    def _counts(self) -> list[int]:
+        return [self._tokens, *self._read.values()]
+
+    def _losses(self, trainer: L.Trainer) -> dict[str, float]:
+        """Return each task's mean loss over the steps that had rows of it and were not left out."""
+        table = (
+            total(trainer, torch.stack([s.losses for s in self._taken])).double().cpu()
+        )  # (S, T)
+        good = torch.stack([s.norm for s in self._taken]).isfinite().cpu()
+        counts = torch.tensor([s.present for s in self._taken]) & good[:, None]
+        sums = table.where(counts, 0.0).sum(dim=0)
+        pairs = zip(self.weights, sums.tolist(), counts.sum(dim=0).tolist(), strict=True)
+        return {name: loss / count for name, loss, count in pairs if count}
 
     def state(self, trainer: L.Trainer) -> State:
         """Return the sums since the last log as plain data; all ranks must ask."""
-        return self._running.state(partial(gathered, trainer))
+        found = {
+            "names": list(self.weights),
+            "counts": gathered(trainer, torch.tensor(self._counts())).cpu(),
+            "examples": self._examples,
+            "seconds": time.perf_counter() - self._start,
+        }
+        if self._taken:
+            found["numbers"] = [s.number for s in self._taken]
+            found["present"] = [s.present for s in self._taken]
+            found["losses"] = gathered(trainer, torch.stack([s.losses for s in self._taken])).cpu()
+            found["norms"] = torch.stack([s.norm for s in self._taken]).cpu()
+        return found
 
     def load_state(self, state: State | None) -> None:
         """Begin with what :meth:`state` returned, when training starts."""
         self._kept = state
 
+    def _load(self, state: State, trainer: L.Trainer) -> None:
+        self._tokens, *read = _share(state["counts"], trainer).tolist()
+        self._read = dict(zip(self.weights, read, strict=True))
+        self._examples = state["examples"]
+        self._start = time.perf_counter() - state["seconds"]
+        if "numbers" in state:
+            device = trainer.strategy.root_device
+            losses = _share(state["losses"], trainer).to(device)
+            norms = state["norms"].to(device)
+            rows = zip(state["numbers"], losses, norms, state["present"], strict=True)
+            self._taken = [Taken(*row) for row in rows]
+            self._judged = len(self._taken)
 
-def _read(trainer: L.Trainer, found: Running) -> tuple[float, dict[str, float]]:
-    """Return the tokens, and each task's share of the examples, that all ranks read."""
-    counts = [found.tokens, *(found.read.get(name, 0) for name in found.names)]
-    device = trainer.strategy.root_device
-    local = torch.tensor(counts, dtype=torch.float32, device=device)
-    tokens, *examples = total(trainer, local).tolist()
-    everything = max(1.0, sum(examples))
-    pairs = zip(found.names, examples, strict=True)
-    return tokens, {name: count / everything for name, count in pairs if count}
+
+def _share(table: Tensor, trainer: L.Trainer) -> Tensor:
+    """Return this rank's row; where there were more or fewer ranks, the first takes all."""
+    if len(table) == trainer.world_size:
+        return table[trainer.global_rank]
+    everything = table.sum(dim=0)
+    return everything if trainer.is_global_zero else torch.zeros_like(everything)
 
 
 def log_metrics(trainer: L.Trainer, logs: Mapping[str, float], step: int) -> None:

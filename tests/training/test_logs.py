@@ -84,7 +84,7 @@ def test_validation_does_not_slow_training_down(
         monkeypatch.setattr(MultiTaskModule, name, timed)
 
     clock = SimpleNamespace(perf_counter=lambda: now[0])
-    monkeypatch.setattr("mtl.training.running.time", clock)
+    monkeypatch.setattr("mtl.training.training_log.time", clock)
     taking("training_step", 1.0)
     taking("validation_step", 3600.0)
     taking("configure_optimizers", 3600.0)
