@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from mtl.errors import ConfigError, MtlError
-from mtl.launch.place import place
+from mtl.launch.place import several
 
 if TYPE_CHECKING:
     from torch.distributed import Store
@@ -35,8 +35,8 @@ def from_first(key: str, make: Callable[[], str]) -> str:
         MtlError: What `make` raised, on the first process.
         Refused: On the others.
     """
-    here = place()
-    if here is None or here.world == 1:
+    here = several()
+    if here is None:
         return make()
     store = _store()
     if here.rank:
@@ -68,10 +68,10 @@ def speaks() -> bool:
     It is the first that asks, where the processes know each other by then, else the first of all.
     """
     try:
-        here = place()
+        here = several()
     except ConfigError:
         return True
-    if here is None or here.world == 1:
+    if here is None:
         return True
     if not _store.cache_info().currsize:
         return here.rank == 0

@@ -72,6 +72,12 @@ def place(environment: Environment | None = None) -> Place | None:
     return found
 
 
+def several() -> Place | None:
+    """Return this process's place if its run has others, else None."""
+    here = place()
+    return None if here is None or here.world == 1 else here
+
+
 def launcher(environment: Environment | None = None) -> str | None:
     """Return what started this process as one of several: ``torchrun``, ``srun``, or None.
 

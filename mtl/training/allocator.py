@@ -17,6 +17,7 @@ import sys
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.callbacks import LambdaCallback
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # <malloc.h>
 KEPT = 1 << 30
@@ -52,25 +53,19 @@ def _glibc() -> Any:
     return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
 
 
-class GiveBack(L.Callback):
-    """Gives free memory back every so many steps, and around validations.
+def give_back_regularly(every: int = EVERY) -> L.Callback:
+    """Return what gives free memory back every so many steps, and around validations.
 
-    Args:
-        every: So many.
+    Around them, because sizes differ between training and evaluation.
     """
 
-    def __init__(self, every: int = EVERY) -> None:
-        self.every = every
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
-    ) -> None:
-        """Give back what the last steps left, if it is time."""
-        if trainer.global_step % self.every == 0:
+    def after_step(trainer: L.Trainer, *_: object) -> None:
+        if trainer.global_step % every == 0:
             give_back()
 
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Give back what training needed, and later what the evaluation did: sizes differ."""
+    def around(*_: object) -> None:
         give_back()
 
-    on_validation_end = on_validation_start
+    return LambdaCallback(
+        on_train_batch_end=after_step, on_validation_start=around, on_validation_end=around
+    )

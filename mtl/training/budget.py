@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor
 
+from mtl.config.schema import Config
 from mtl.data.datamodule import MultiTaskData
 from mtl.errors import TrainingError
 from mtl.reporting.console import note
@@ -50,53 +50,48 @@ def largest_budget(fits: Callable[[int], bool], least: int, most: int) -> int | 
     return good
 
 
-class ScaleTokens(L.Callback):
-    """Finds the budget when training begins, and tells data and module.
+def scale_tokens(data: MultiTaskData, trainer: L.Trainer, module: MultiTaskModule) -> None:
+    """Find the budget before training begins, and tell data and module.
 
     Every rank looks for its own; the smallest counts for all.
 
     Args:
         data: The run's data, whose loaders are made after this.
+        trainer: The run's trainer, which has set up the module.
+        module: Whose passes are tried.
+
+    Raises:
+        TrainingError: If not even the longest document fits alone.
     """
+    with _as_before(module), _room_for_optimizer(module):
+        own = _search(trainer, module, data)
+    budgets = trainer.strategy.all_gather(torch.tensor(own or 0, device=module.device))
+    budget = int(torch.as_tensor(budgets).min())
+    if not budget:
+        raise TrainingError(
+            "trainer.auto_scale_tokens: Expected the longest document to fit into memory, but it "
+            "does not, even alone; lower `trunk.max_length`, or try "
+            "trunk.gradient_checkpointing=true, trainer.precision=bf16-mixed or a smaller trunk."
+        )
+    data.batching = data.batching.model_copy(update={"tokens": budget})
+    module.cfg = with_budget(module.cfg, budget)
+    note(f"trainer.auto_scale_tokens: batching.tokens={budget}")
 
-    def __init__(self, data: MultiTaskData) -> None:
-        self.data = data
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Find the budget.
+def with_budget(cfg: Config, tokens: int) -> Config:
+    """Return a configuration with another ``batching.tokens``."""
+    return cfg.model_copy(update={"batching": cfg.batching.model_copy(update={"tokens": tokens})})
 
-        Raises:
-            TrainingError: If not even the longest document fits alone.
-        """
-        assert isinstance(pl_module, MultiTaskModule)
-        with _as_before(pl_module), _room_for_optimizer(pl_module):
-            found = self._search(trainer, pl_module)
-        budgets = trainer.strategy.all_gather(torch.tensor(found or 0, device=pl_module.device))
-        budget = int(torch.as_tensor(budgets).min())
-        if not budget:
-            raise TrainingError(
-                "trainer.auto_scale_tokens: Expected the longest document to fit into memory, but "
-                "it does not, even alone; lower `trunk.max_length`, or try "
-                "trunk.gradient_checkpointing=true, trainer.precision=bf16-mixed or a smaller "
-                "trunk."
-            )
-        self.data.batching = self.data.batching.model_copy(update={"tokens": budget})
-        pl_module.plain_config["batching"] = {
-            **pl_module.plain_config.get("batching", {}),
-            "tokens": budget,
-        }
-        note(f"trainer.auto_scale_tokens: batching.tokens={budget}")
 
-    def _search(self, trainer: L.Trainer, module: MultiTaskModule) -> int | None:
-        whole = heaviest(self.data.longest_step(None))
-        least = heaviest(self.data.longest_step(1)).trunk.tokens_with_padding
-        most = max(least, whole.trunk.tokens_with_padding)
-        trial = _Trial(trainer, module, self.data)
-        found = largest_budget(trial.fits, least, most)
-        if found is None or found == most:
-            return found
-        # A pass of shorter documents fills a budget better than the longest could.
-        return max(least, trial.largest - trial.largest // FINENESS)
+def _search(trainer: L.Trainer, module: MultiTaskModule, data: MultiTaskData) -> int | None:
+    least = heaviest(data.longest_step(1)).trunk.tokens_with_padding
+    most = max(least, heaviest(data.longest_step(None)).trunk.tokens_with_padding)
+    trial = _Trial(trainer, module, data)
+    budget = largest_budget(trial.fits, least, most)
+    if budget is None or budget == most:
+        return budget
+    # A pass of shorter documents fills a budget better than the longest could.
+    return max(least, trial.largest - trial.largest // FINENESS)
 
 
 class _Trial:
@@ -188,7 +183,7 @@ def _counting(kept: dict[int, int]) -> Callable[[Tensor], Tensor]:
 def _room_for_optimizer(module: MultiTaskModule) -> Iterator[None]:
     """Hold as much memory as AdamW's two moments will take."""
     learning = [p for p in module.parameters() if p.requires_grad]
-    held: list[Any] = [(torch.empty_like(p), torch.empty_like(p)) for p in learning]
+    held = [torch.empty_like(p) for p in learning for _ in range(2)]
     try:
         yield
     finally:

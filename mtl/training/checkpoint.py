@@ -83,9 +83,7 @@ class RunCheckpoint(Checkpoint):
             if path.name not in self.kept:
                 trainer.strategy.remove_checkpoint(path)
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
         """Save if a save is due and no validation is."""
         due = self.every is not None and trainer.global_step % self.every == 0
         if due and self.save_last and not self.validation_due(trainer):

@@ -13,7 +13,8 @@ from mtl.config.section import Field, Flag, Number, Section, Text, Whole, check
 from mtl.errors import CheckpointError, ConfigError, MtlError, Problem
 from mtl.tasks import Task
 from mtl.tasks.base import restore
-from mtl.training.model import make_task
+from mtl.training.model import MultiTaskModel, build_task
+from mtl.trunk import TextEncoder
 
 FORMAT = 1
 DESCRIPTION = "mtl.json"
@@ -53,6 +54,38 @@ class Description(Section):
     tasks: dict[str, TaskDescription]
     tokens: Whole | None = Field(None, ge=1)
     """Most tokens in one trunk pass of training."""
+
+
+def describe(
+    model: MultiTaskModel,
+    encoder: TextEncoder,
+    columns: Mapping[str, Mapping[str, Any]],
+    attention: Mapping[str, str],
+    tokens: int | None = None,
+) -> Description:
+    """Return what ``mtl.json`` holds; see :func:`mtl.training.model_io.save_model`."""
+    trunk = TrunkDescription(
+        architecture=model.trunk.architecture,
+        attention=model.trunk.attention,
+        max_length=encoder.max_length,
+        stride=encoder.stride,
+        prefix_space=encoder.prefix_space,
+    )
+    tasks = {
+        name: TaskDescription(
+            type=task.type,
+            options=task.options.model_dump(),
+            head=task.head_options.model_dump(),
+            metric=task.primary_metric,
+            weight=task.weight,
+            metrics=list(task.more_metrics),
+            state=task.learned.model_dump(),
+            columns=dict(columns.get(name, {})),
+            attention=attention.get(name, model.trunk.attention),
+        )
+        for name, task in model.tasks.items()
+    }
+    return Description(trunk=trunk, tasks=tasks, tokens=tokens)
 
 
 def model_folder(folder: Path) -> Path:
@@ -121,7 +154,9 @@ def restore_tasks(description: Description, path: Path) -> list[Task]:
         CheckpointError: If an entry is missing or unknown, with the file's `path`.
     """
     try:
-        return [restore_task(name, spec) for name, spec in description.tasks.items()]
+        tasks = [build_task(name, spec) for name, spec in description.tasks.items()]
+        for task in tasks:
+            restore(task, description.tasks[task.name].state)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         found = f"one has no {error}" if isinstance(error, KeyError) else f"got: {error}"
         raise CheckpointError(
@@ -129,18 +164,4 @@ def restore_tasks(description: Description, path: Path) -> list[Task]:
         ) from error
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
-
-
-def restore_task(name: str, spec: TaskDescription) -> Task:
-    """Build a task from its part of the description."""
-    task = make_task(
-        name,
-        spec.type,
-        options=spec.options,
-        head=spec.head,
-        metric=spec.metric,
-        weight=spec.weight,
-        metrics=spec.metrics,
-    )
-    restore(task, spec.state)
-    return task
+    return tasks

@@ -28,7 +28,7 @@ from mtl.training.ranks import total
 from mtl.training.sharding import whole
 from mtl.training.training_log import Taken
 
-STOP, SKIP = "stop", "skip"
+SKIP = "skip"
 IN_A_ROW = 20
 """So many steps left out one after the other end a run: it learns nothing any more."""
 
@@ -72,21 +72,14 @@ def step_sentence(
     return f"step {step:,}: Expected finite losses, but {named}"
 
 
-def what_to_lower(cfg: Config, precision: str, *, skips: bool = False) -> str:
-    """Return what to do about it, with the settings' present values.
-
-    Args:
-        cfg: The run's configuration.
-        precision: `trainer.precision`.
-        skips: Whether such steps are left out already.
-    """
+def _advice(cfg: Config, precision: str) -> str:
     keys = {"trunk.lr": cfg.trunk.lr, "head.lr": cfg.head.lr}
     parts = [f"`{key}` ({value:g})" for key, value in keys.items() if value > 0]
     if (largest := cfg.trainer.gradient_clip_val) is not None:
         parts.append(f"`trainer.gradient_clip_val` ({largest:g})")
     also = ", or choose trainer.precision=bf16-mixed" if precision == "16-mixed" else ""
     lower = f"lower {' or '.join(parts) or 'the learning rates'}{also}"
-    if skips:
+    if cfg.trainer.non_finite == SKIP:
         return lower
     return f"{lower}, or go on without such steps: resume=RUN trainer.non_finite=skip"
 
@@ -169,7 +162,7 @@ class NonFinite:
             note(f"{sentence}: {consequence} (trainer.non_finite=skip)")
 
     def _stop(self, trainer: L.Trainer, sentence: str) -> NoReturn:
-        advice = what_to_lower(self.cfg, str(trainer.precision), skips=self.skips)
+        advice = _advice(self.cfg, str(trainer.precision))
         sentence = sentence[0].upper() + sentence[1:]
         raise TrainingError(f"{sentence}; {advice}. The checkpoints are as they were.")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from mtl.config.schema import Config
 from mtl.errors import TrainingError
 
 _MESSAGES = re.compile(
@@ -60,38 +61,23 @@ def _asked(error: BaseException) -> str:
     return found.group().lower() if found else "no more could be allocated"
 
 
-def what_to_lower(
-    tokens: int,
-    max_length: int | None,
-    *,
-    checkpointing: bool,
-    precision: str,
-    learns: str,
-    scaled: bool = False,
-) -> str:
+def what_to_lower(cfg: Config, max_length: int) -> str:
     """Return the settings that memory depends on, with their present values, best first.
 
     Args:
-        tokens: `batching.tokens`.
+        cfg: As the run has it by now.
         max_length: The longest window of the run.
-        checkpointing: `trunk.gradient_checkpointing`.
-        precision: `trainer.precision`.
-        learns: `tuning.name`.
-        scaled: `trainer.auto_scale_tokens`.
     """
-    parts = [f"`batching.tokens` ({tokens})"]
-    if max_length is not None:
-        parts.append(f"`trunk.max_length` ({max_length})")
     more = []
-    if not scaled:
+    if not cfg.trainer.auto_scale_tokens:
         more.append("trainer.auto_scale_tokens=true to find what fits")
-    if not checkpointing:
+    if not cfg.trunk.gradient_checkpointing:
         more.append("trunk.gradient_checkpointing=true")
-    if precision == "32-true":
+    if cfg.trainer.precision == "32-true":
         more.append("trainer.precision=bf16-mixed")
-    if learns == "full":
+    if cfg.tuning.name == "full":
         more.append("tuning=lora")
-    lower = " or ".join(parts)
+    lower = f"`batching.tokens` ({cfg.batching.tokens}) or `trunk.max_length` ({max_length})"
     if not more:
         return lower
     *first, last = more

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,10 @@ from mtl.tasks.base import take
 from mtl.trunk import Trunk
 from mtl.trunk.recall import Recall, empty_cache
 from mtl.types import Examples, MicroBatch, WriteBatch
+
+if TYPE_CHECKING:
+    from mtl.config.schema import TaskConfig
+    from mtl.training.description import TaskDescription
 
 _EMPTY = nn.ModuleDict()
 """Heads and scores lie in such a dictionary, whose own attributes cannot be their names."""
@@ -171,6 +175,23 @@ def make_task(
                 f"keep for themselves; '{given}_1' would do."
             )
     return task
+
+
+def build_task(name: str, spec: TaskConfig | TaskDescription) -> Task:
+    """Return a task from its configuration, or from what a model folder says of it.
+
+    Raises:
+        ConfigError: If its type is unknown or an option is wrong.
+    """
+    return make_task(
+        name,
+        spec.type,
+        options=spec.options,
+        head=spec.head,
+        metric=spec.metric,
+        weight=spec.weight,
+        metrics=spec.metrics,
+    )
 
 
 def first_difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str | None:

@@ -24,8 +24,7 @@ from mtl.tasks import Task
 from mtl.training.description import (
     DESCRIPTION,
     Description,
-    TaskDescription,
-    TrunkDescription,
+    describe,
     model_folder,
     read_description,
     restore_tasks,
@@ -69,57 +68,21 @@ def save_model(
         tokens: Most tokens in one trunk pass of training.
     """
     about = describe(model, encoder, columns, attention or {}, tokens)
-    with whole_folder(folder) as beside:
-        text = json.dumps(about.model_dump(), indent=2, ensure_ascii=False)
-        _write(beside, model, text + "\n")
-
-
-def _write(folder: Path, model: MultiTaskModel, description: str) -> None:
+    text = json.dumps(about.model_dump(), indent=2, ensure_ascii=False)
     trunk = model.trunk
-    with merged(trunk.model):
-        (trunk.model if trunk.output is None else trunk.output.model).save_pretrained(folder)
-    trunk.tokenizer.save_pretrained(folder)
-    for name, head in model.heads.items():
-        state = {k: v.detach().cpu().contiguous() for k, v in head.state_dict().items()}
-        save_file(state, folder / head_file(name))
-    (folder / DESCRIPTION).write_text(description, encoding="utf-8")
+    with whole_folder(folder) as beside:
+        with merged(trunk.model):
+            (trunk.model if trunk.output is None else trunk.output.model).save_pretrained(beside)
+        trunk.tokenizer.save_pretrained(beside)
+        for name, head in model.heads.items():
+            state = {k: v.detach().cpu().contiguous() for k, v in head.state_dict().items()}
+            save_file(state, beside / head_file(name))
+        (beside / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
 
 
 def head_file(name: str) -> str:
     """Return the file name of a head's weights."""
     return f"head-{name}.safetensors"
-
-
-def describe(
-    model: MultiTaskModel,
-    encoder: TextEncoder,
-    columns: Mapping[str, Any],
-    attention: Mapping[str, str],
-    tokens: int | None = None,
-) -> Description:
-    """Return what ``mtl.json`` holds; see :func:`save_model`."""
-    trunk = TrunkDescription(
-        architecture=model.trunk.architecture,
-        attention=model.trunk.attention,
-        max_length=encoder.max_length,
-        stride=encoder.stride,
-        prefix_space=encoder.prefix_space,
-    )
-    tasks = {
-        name: TaskDescription(
-            type=task.type,
-            options=task.options.model_dump(),
-            head=task.head_options.model_dump(),
-            metric=task.primary_metric,
-            weight=task.weight,
-            metrics=list(task.more_metrics),
-            state=task.learned.model_dump(),
-            columns=dict(columns.get(name, {})),
-            attention=attention.get(name, model.trunk.attention),
-        )
-        for name, task in model.tasks.items()
-    }
-    return Description(trunk=trunk, tasks=tasks, tokens=tokens)
 
 
 def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:

@@ -67,8 +67,6 @@ class MultiTaskModule(L.LightningModule):
         self.model = model
         self.cfg = cfg
         self.steps = steps
-        self.plain_config: dict[str, Any] = hide_secrets(cfg.model_dump())
-        """The resolved configuration, kept in every checkpoint."""
         self.non_finite = NonFinite(cfg, list(model.tasks))
         weights = {name: task.weight for name, task in model.tasks.items()}
         self.balance = build_balancer(weights, cfg.balancing)
@@ -102,7 +100,7 @@ class MultiTaskModule(L.LightningModule):
         checkpoint["mtl"] = {
             **self.non_finite.state(),
             "frozen": self.frozen.digest,
-            "config": self.plain_config,
+            "config": hide_secrets(self.cfg.model_dump()),
             "tasks": {n: task.learned.model_dump() for n, task in self.model.tasks.items()},
             "results": dict(self.results),
             "running": self.training_log.state(self.trainer),

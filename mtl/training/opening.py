@@ -1,61 +1,140 @@
-"""What a run says when it begins to train."""
+"""What a run says when it begins to train: its parts, and how to go on if it is stopped."""
 
 from __future__ import annotations
 
+import shlex
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
 import torch
 
 from mtl.config.schema import Config
-from mtl.reporting.console import console
-from mtl.reporting.opening import Opening, opening_lines
+from mtl.reporting.console import console, short_path
 from mtl.training.setup import Prepared
 
+WIDTH = 80
+LABEL = 9
+"""Cells of the first column."""
+SPLITS = ("train", "validation", "test")
 
-class TellOpening(L.Callback):
-    """Says what the run is made of, on the first rank.
 
-    Args:
-        cfg: The run's configuration.
-        run_dir: The run's folder.
-        prepared: What was built of it.
-    """
+@dataclass(frozen=True)
+class Opening:
+    """The facts of a run."""
 
-    def __init__(self, cfg: Config, run_dir: Path, prepared: Prepared) -> None:
-        self.cfg = cfg
-        self.run_dir = run_dir
-        self.prepared = prepared
+    tasks: Mapping[str, Sequence[int]]
+    """Task to its examples of train, validation and test."""
+    trunk: str
+    """The name or path of the model."""
+    architecture: str
+    parameters: int
+    tuning: str
+    device: str
+    processes: int
+    threads: int | None
+    """Of each process on a CPU."""
+    precision: str
+    steps: int
+    steps_per_epoch: int
+    examples: int
+    """Of a step."""
+    tokens: int | None
+    """Most tokens of a pass; None where that is still to be found."""
+    folder: Path
+    bf16_units: bool = False
+    """Whether the device is a CPU that multiplies bf16 by itself."""
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Print the lines."""
-        if not trainer.is_global_zero:
-            return
-        data, trunk = self.prepared.data, self.prepared.model.trunk
-        device = trainer.strategy.root_device
-        searches = self.cfg.trainer.auto_scale_tokens and self.cfg.resume is None
-        on_cpu = device.type == "cpu"
-        stores = (data.train, data.validation, data.test)
-        sizes = [{store.task: len(store) for store in found} for found in stores]
-        facts = Opening(
-            tasks={t.name: [split.get(t.name, 0) for split in sizes] for t in self.prepared.tasks},
-            trunk=self.cfg.trunk.path or self.cfg.trunk.name,
-            kind=trunk.config.model_type,
-            parameters=sum(p.numel() for p in trunk.parameters()),
-            tuning=self.cfg.tuning.name,
-            device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            processes=trainer.world_size,
-            threads=torch.get_num_threads() if on_cpu else None,
-            precision=str(trainer.precision),
-            steps=data.steps,
-            steps_per_epoch=data.planner.steps_per_epoch,
-            examples=self.cfg.batching.examples,
-            tokens=None if searches else data.batching.tokens,
-            folder=self.run_dir,
-            bf16_units=on_cpu and multiplies_bf16(),
-        )
-        for line in opening_lines(facts):
-            console().print(line, soft_wrap=True)
+
+def opening_lines(facts: Opening) -> list[str]:
+    """Return the lines, of at most 80 cells except for the last: a path is not cut."""
+    lines = _block("tasks", _tasks(facts.tasks), most=2)
+    lines += _block("trunk", _trunk(facts), most=1)
+    lines += _block("device", _device(facts), most=1)
+    lines += _block("steps", _steps(facts), most=1)
+    if facts.bf16_units and facts.precision == "32-true":
+        lines += _block("hint", "trainer.precision=bf16-mixed can halve the time on this CPU", 1)
+    command = f"python train.py resume={shlex.quote(short_path(facts.folder))}"
+    return [*lines, f"{'stopped?':{LABEL}}{command}"]
+
+
+def _block(label: str, text: str, most: int) -> list[str]:
+    wrapped = textwrap.wrap(
+        text,
+        WIDTH - LABEL,
+        max_lines=most,
+        placeholder=" ...",
+        break_on_hyphens=False,
+        break_long_words=True,
+    )
+    return [f"{label if not n else '':{LABEL}}{line}" for n, line in enumerate(wrapped)]
+
+
+def _tasks(tasks: Mapping[str, Sequence[int]]) -> str:
+    """Return the tasks; those of equal sizes stand together."""
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for name, sizes in tasks.items():
+        alike.setdefault(tuple(sizes), []).append(name)
+    groups = []
+    for sizes, names in alike.items():
+        found = [f"{n:,} {split}" for n, split in zip(sizes, SPLITS, strict=True) if n]
+        groups.append(f"{', '.join(names)}: {' + '.join(found)}")
+    return "; ".join(groups)
+
+
+def _trunk(facts: Opening) -> str:
+    after = f" ({facts.architecture}), {facts.parameters:,} parameters, tuning {facts.tuning}"
+    room = WIDTH - LABEL - len(after)
+    name = facts.trunk
+    return (name if len(name) <= room else "..." + name[len(name) - room + 3 :]) + after
+
+
+def _device(facts: Opening) -> str:
+    parts = [facts.device, facts.precision]
+    if facts.threads is not None:
+        parts.insert(1, f"{facts.threads} thread{'s' if facts.threads > 1 else ''}")
+    if facts.processes > 1:
+        parts.insert(0, f"{facts.processes} processes, each")
+    return ", ".join(parts).replace("each, ", "each ")
+
+
+def _steps(facts: Opening) -> str:
+    epochs = f"{facts.steps / facts.steps_per_epoch:.2f}".rstrip("0").rstrip(".")
+    passes = "as many tokens as fit" if facts.tokens is None else f"up to {facts.tokens:,} tokens"
+    return f"{facts.steps:,} of {facts.examples:,} examples ({epochs} epochs), passes of {passes}"
+
+
+def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trainer) -> None:
+    """Say what a run is made of, on the first rank."""
+    if not trainer.is_global_zero:
+        return
+    data, trunk = prepared.data, prepared.model.trunk
+    device = trainer.strategy.root_device
+    searches = cfg.trainer.auto_scale_tokens and cfg.resume is None
+    on_cpu = device.type == "cpu"
+    stores = (data.train, data.validation, data.test)
+    sizes = [{store.task: len(store) for store in split} for split in stores]
+    facts = Opening(
+        tasks={t.name: [split.get(t.name, 0) for split in sizes] for t in prepared.tasks},
+        trunk=cfg.trunk.path or cfg.trunk.name,
+        architecture=trunk.config.model_type,
+        parameters=sum(p.numel() for p in trunk.parameters()),
+        tuning=cfg.tuning.name,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        processes=trainer.world_size,
+        threads=torch.get_num_threads() if on_cpu else None,
+        precision=str(trainer.precision),
+        steps=data.steps,
+        steps_per_epoch=data.planner.steps_per_epoch,
+        examples=cfg.batching.examples,
+        tokens=None if searches else data.batching.tokens,
+        folder=run_dir,
+        bf16_units=on_cpu and multiplies_bf16(),
+    )
+    for line in opening_lines(facts):
+        console().print(line, soft_wrap=True)
 
 
 def multiplies_bf16() -> bool:

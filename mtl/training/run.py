@@ -13,6 +13,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.loggers import Logger
 
 from mtl.config.schema import Config
@@ -26,6 +27,7 @@ from mtl.reporting.summary import closing_table, further_runs, next_steps, skipp
 from mtl.tasks import Task
 from mtl.tasks.base import asks, own_metrics, restore
 from mtl.training.allocator import give_back, keep_freed_memory
+from mtl.training.budget import with_budget
 from mtl.training.checkpoint import RunCheckpoint, read_checkpoint
 from mtl.training.disk import full_disk
 from mtl.training.evaluation import (
@@ -42,10 +44,11 @@ from mtl.training.last_checkpoint import (
     stopped_early,
 )
 from mtl.training.memory import memory_advice, what_to_lower
+from mtl.training.model import build_task
 from mtl.training.model_io import save_model, start_from
 from mtl.training.module import MultiTaskModule
-from mtl.training.opening import TellOpening
-from mtl.training.setup import Prepared, attention_of, build_task, prepare
+from mtl.training.opening import tell_opening
+from mtl.training.setup import Prepared, attention_of, prepare
 from mtl.training.sharding import load_whole, make_whole
 from mtl.training.stopping import StopOnSignal, requeue_if_asked
 from mtl.training.trainer import STATES, build_trainer, check_device, keeper_of
@@ -77,9 +80,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     checkpoint = last_checkpoint(run_dir, list(cfg.tasks)) if cfg.resume is not None else None
     states = checkpoint["mtl"]["tasks"] if checkpoint else None
     if checkpoint and cfg.trainer.auto_scale_tokens:
-        tokens = budget_of(checkpoint, run_dir)
-        batching = cfg.batching.model_copy(update={"tokens": tokens})
-        cfg = cfg.model_copy(update={"batching": batching})
+        cfg = with_budget(cfg, budget_of(checkpoint, run_dir))
     with memory_advice(lambda: LOAD_LESS):
         prepared = prepare(cfg, run_dir, states)
     give_back()
@@ -106,7 +107,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     failed = True
     with requeue_if_asked(), full_disk(run_dir):
         try:
-            with memory_advice(partial(_memory_settings, module, prepared)):
+            with memory_advice(lambda: what_to_lower(module.cfg, prepared.encoder.max_length)):
                 metrics = _fit_and_test(cfg, run_dir, prepared, module, loggers, last_step)
             failed = False
         finally:
@@ -125,7 +126,9 @@ def _fit_and_test(
     higher = _higher_is_better(cfg.monitor, prepared.tasks)
     keeper = keeper_of(cfg, run_dir, higher_is_better=higher)
     stopper = StopOnSignal(keeper, run_dir)
-    callbacks = [TellOpening(cfg, run_dir, prepared), stopper]
+    tell = partial(tell_opening, cfg, run_dir, prepared)
+    opening = LambdaCallback(on_train_start=lambda trainer, module: tell(trainer))
+    callbacks = [opening, stopper]
     trainer = build_trainer(cfg, run_dir, prepared.data, keeper, callbacks, loggers, last_step)
     with stopper.listening():
         return _steps(cfg, run_dir, prepared, module, trainer, keeper)
@@ -169,19 +172,6 @@ def _steps(
         shutil.rmtree(run_dir / STATES, ignore_errors=True)
         _show(cfg, run_dir, prepared.tasks, metrics, module.non_finite.skipped)
     return metrics
-
-
-def _memory_settings(module: MultiTaskModule, prepared: Prepared) -> str:
-    """Return the settings that memory depends on, as the run has them by now."""
-    now = module.plain_config
-    return what_to_lower(
-        now["batching"]["tokens"],
-        prepared.encoder.max_length,
-        checkpointing=now["trunk"]["gradient_checkpointing"],
-        precision=now["trainer"]["precision"],
-        learns=now["tuning"]["name"],
-        scaled=now["trainer"]["auto_scale_tokens"],
-    )
 
 
 def _higher_is_better(monitor: str, tasks: list[Task]) -> bool:

@@ -30,7 +30,7 @@ from mtl.tasks.base import remarks, restore, take
 from mtl.tasks.encode import encode_split
 from mtl.training.evaluation import check_metrics
 from mtl.training.last_checkpoint import last_path
-from mtl.training.model import MultiTaskModel, build_heads, make_task
+from mtl.training.model import MultiTaskModel, build_heads, build_task
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
 from mtl.trunk.text import byte_level, pad_id
@@ -97,7 +97,6 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
 
 
 def _load_state(task: Task, state: Any, path: Path) -> None:
-    """Take back what a task learned, from a checkpoint."""
     try:
         restore(task, state)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -105,23 +104,6 @@ def _load_state(task: Task, state: Any, path: Path) -> None:
             f"{path}: Expected what task '{task.name}' learned, but got {show(state)}; copy "
             "another checkpoint of the run over it, or train anew."
         ) from error
-
-
-def build_task(name: str, spec: TaskConfig) -> Task:
-    """Return a task from its configuration.
-
-    Raises:
-        ConfigError: If its type is unknown or an option is wrong.
-    """
-    return make_task(
-        name,
-        spec.type,
-        options=spec.options,
-        head=spec.head,
-        metric=spec.metric,
-        weight=spec.weight,
-        metrics=spec.metrics,
-    )
 
 
 def _read(task: Task, spec: TaskConfig, seed: int) -> Splits:

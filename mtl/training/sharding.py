@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from lightning.fabric.utilities.types import _PATH
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
@@ -120,6 +120,14 @@ def load_whole(module: nn.Module, state: dict[str, Any]) -> None:
     given = {name: value for name, value in state.items() if not isinstance(value, DTensor)}
     options = StateDictOptions(full_state_dict=True, strict=False)
     set_model_state_dict(module, given, options=options)
+
+
+def strategy_of(name: str, world: int) -> Strategy:
+    """Return the Trainer's strategy for several processes, by its name in `trainer.strategy`."""
+    if name == "fsdp":
+        return InParts(world)
+    # Buffers are the same on every rank and never change: no need to send them in every pass.
+    return DDPStrategy(broadcast_buffers=False)
 
 
 class InParts(ModelParallelStrategy):

@@ -84,9 +84,7 @@ class StopOnSignal(L.Callback):
         """Take the signals back from Lightning."""
         self._listen()
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
         """Leave after a step, unless its validation is due: then that begins, and is left."""
         if not self.keeper.validation_due(trainer) and self._asked(trainer):
             self._leave(trainer)
@@ -97,9 +95,7 @@ class StopOnSignal(L.Callback):
         if self._asked(trainer):
             self._leave(trainer, unfinished=True)
 
-    def on_validation_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
-    ) -> None:
+    def on_validation_batch_end(self, trainer: L.Trainer, *_: object) -> None:
         """Leave inside a validation."""
         if trainer.world_size == 1 and self.signal is not None:
             self._leave(trainer, unfinished=True)
@@ -110,9 +106,7 @@ class StopOnSignal(L.Callback):
         if self._asked(trainer):
             self._leave(trainer, save=False)
 
-    def on_test_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
-    ) -> None:
+    def on_test_batch_end(self, trainer: L.Trainer, *_: object) -> None:
         """Leave inside the test."""
         if trainer.world_size == 1 and self.signal is not None:
             self._leave(trainer, save=False)

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.fabric.plugins.environments import TorchElasticEnvironment
+from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from mtl.config.schema import Config
+from mtl.config.schema import Config, TrainerConfig
 from mtl.data.datamodule import MultiTaskData
 from mtl.errors import ConfigError
-from mtl.launch.place import place
+from mtl.launch.place import launcher, place, several
 from mtl.reporting.console import note
 from mtl.reporting.progress import ProgressReport
-from mtl.training.allocator import GiveBack
-from mtl.training.budget import ScaleTokens
+from mtl.training.allocator import give_back_regularly
+from mtl.training.budget import scale_tokens
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint
-from mtl.training.devices import environment, processes
+from mtl.training.sharding import strategy_of
 from mtl.training.state_cache import StateCache
 
 STATES = "states"
@@ -76,9 +78,10 @@ def _callbacks(
         monitor=cfg.monitor,
         higher_is_better=keeper.sign > 0,
     )
-    callbacks: list[L.Callback] = [progress, GiveBack()]
+    callbacks: list[L.Callback] = [progress, give_back_regularly()]
     if options.auto_scale_tokens and cfg.resume is None:
-        callbacks.append(ScaleTokens(data))
+        find: Any = partial(scale_tokens, data)
+        callbacks.append(LambdaCallback(on_fit_start=find))
     callbacks += _state_cache(cfg, run_dir, data)  # which depends on the budget
     early = cfg.callbacks.early_stopping
     if early.patience is not None:
@@ -101,7 +104,7 @@ def _options(cfg: Config, data: MultiTaskData, last_step: int) -> dict[str, Any]
     interval = options.val_check_interval or data.planner.steps_per_epoch
     return {
         "accelerator": options.accelerator,
-        **processes(options),
+        **_processes(options),
         "precision": _precision(options.precision, options.accelerator),
         "max_epochs": 1,  # The loader spans the whole run; its steps end it.
         "max_steps": last_step,
@@ -109,7 +112,7 @@ def _options(cfg: Config, data: MultiTaskData, last_step: int) -> dict[str, Any]
         "check_val_every_n_epoch": None,
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 1,
-        "plugins": [AtomicCheckpointIO(), *environment()],
+        "plugins": [AtomicCheckpointIO(), *([TorchElasticEnvironment()] if several() else [])],
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "use_distributed_sampler": False,
@@ -118,6 +121,22 @@ def _options(cfg: Config, data: MultiTaskData, last_step: int) -> dict[str, Any]
         "profiler": options.profiler,
         "detect_anomaly": options.detect_anomaly,
     }
+
+
+def _processes(options: TrainerConfig) -> dict[str, Any]:
+    """Return the Trainer's `devices`, `num_nodes` and `strategy`; a launcher's numbers hold."""
+    here = several()
+    if here is None:
+        if options.strategy == "fsdp":
+            note("trainer.strategy=fsdp: one process has nobody to share the model with.")
+        return {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    if launcher() and options.devices not in (1, -1, here.local_world):
+        note(
+            f"trainer.devices: {launcher()} started {here.local_world} processes on each machine, "
+            f"which counts instead of {options.devices}."
+        )
+    strategy = strategy_of(options.strategy, here.world)
+    return {"devices": here.local_world, "num_nodes": here.nodes, "strategy": strategy}
 
 
 def _state_cache(cfg: Config, run_dir: Path, data: MultiTaskData) -> list[L.Callback]:

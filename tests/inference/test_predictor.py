@@ -11,7 +11,8 @@ from mtl.errors import ConfigError, DataError
 from mtl.inference import predictor as module
 from mtl.inference.predictor import Predictor
 from mtl.layout import Unit, build_rows
-from mtl.training.model_io import describe, load_model
+from mtl.training.description import describe
+from mtl.training.model_io import load_model
 from tests.inference.conftest import SENTENCES, rows
 
 TEXTS = [

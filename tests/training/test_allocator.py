@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mtl.training import allocator
-from mtl.training.allocator import GiveBack
+from mtl.training.allocator import give_back_regularly
 
 linux = pytest.mark.skipif(allocator._glibc() is None, reason="needs glibc")
 
@@ -83,7 +83,7 @@ def test_the_callback_gives_back_every_so_many_steps_and_around_validations(
     times: list[int] = []
     trainer: Any = SimpleNamespace(global_step=0)
     monkeypatch.setattr(allocator, "give_back", lambda: times.append(trainer.global_step))
-    callback = GiveBack(every=4)
+    callback = give_back_regularly(every=4)
     for step in range(1, 10):
         trainer.global_step = step
         callback.on_train_batch_end(trainer, None, None, None, 0)  # type: ignore[arg-type]

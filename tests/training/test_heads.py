@@ -11,9 +11,8 @@ import torch
 
 from mtl.data.loaders import TrainLoader
 from mtl.tasks.base import restore
-from mtl.training.model import build_heads
+from mtl.training.model import build_heads, build_task
 from mtl.training.run import train
-from mtl.training.setup import build_task
 from mtl.types import Step
 from tests.training.site import Site, Weights, differing, fit, module_of, prepared, saved, weights
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,10 +13,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from lightning.pytorch.callbacks import LambdaCallback
 
 from mtl.errors import TrainingError
 from mtl.training import budget as budgets
-from mtl.training.budget import FINENESS, ScaleTokens, largest_budget
+from mtl.training import trainer as trainers
+from mtl.training.budget import FINENESS, largest_budget, scale_tokens
 from mtl.training.checkpoint import read_checkpoint
 from mtl.training.description import read_description
 from mtl.training.memory import _container, _left_in, free_memory, is_out_of_memory
@@ -140,7 +143,7 @@ def test_a_budget_that_fits_is_found(
         with pytest.raises(Killed):
             train(cfg, tmp_path / "killed")
     with monkeypatch.context() as patch:
-        patch.setattr(ScaleTokens, "on_fit_start", None)  # a resumed run does not look again
+        patch.setattr(trainers, "scale_tokens", None)  # a resumed run does not look again
         train(resumed(cfg, tmp_path / "killed"), tmp_path / "killed")
     check_equal(tmp_path / "killed", tmp_path / "scaled")
 
@@ -171,11 +174,12 @@ def test_cpu_budgets_stay_below_the_memory_that_is_free(
     """Where memory is promised that is not there, what a pass keeps is counted."""
     ready = prepared(site.config("ner", "rating"), tmp_path)
     module = module_of(site.config("ner"), ready)
+    scale: Any = partial(scale_tokens, ready.data)
     found = []
     for power in range(14, 29, 2):
         monkeypatch.setattr(budgets, "free_memory", lambda device, power=power: 2**power)
         try:
-            fit(module, ready.data, callbacks=[ScaleTokens(ready.data)])
+            fit(module, ready.data, callbacks=[LambdaCallback(on_fit_start=scale)])
             found.append(ready.data.batching.tokens)
         except TrainingError as error:
             assert "longest document" in str(error)  # noqa: PT017

@@ -67,7 +67,8 @@ def measure(size: int) -> dict[str, Any]:
     from mtl.tasks.base import take
     from mtl.tasks.encode import encode_split
     from mtl.training.allocator import give_back, keep_freed_memory
-    from mtl.training.setup import build_encoder, build_task, build_trunk
+    from mtl.training.model import build_task
+    from mtl.training.setup import build_encoder, build_trunk
 
     keep_freed_memory()
     cfg = Config(tasks={SECTION: TaskConfig(type="text_classification")})

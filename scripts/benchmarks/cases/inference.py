@@ -24,7 +24,8 @@ from mtl.config.compose import compose_checked
 from mtl.data.collate import Collator, Sharing
 from mtl.inference.predictor import Predictor
 from mtl.inference.questions import rows_of
-from mtl.training.model_io import LoadedModel, describe
+from mtl.training.description import describe
+from mtl.training.model_io import LoadedModel
 from mtl.training.setup import prepare as prepare_run
 from mtl.trunk.text import pad_id
 from mtl.types import Row

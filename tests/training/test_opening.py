@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from mtl.reporting.opening import WIDTH, Opening, opening_lines
+from mtl.training.opening import WIDTH, Opening, opening_lines
 
 FACTS = Opening(
     tasks={"ner": [360, 90, 90], "qa": [1200, 40, 0], "sentiment": [360, 90, 90]},
     trunk="tiny",
-    kind="llama",
+    architecture="llama",
     parameters=4_012_345,
     tuning="full",
     device="cpu",
