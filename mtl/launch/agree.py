@@ -27,10 +27,6 @@ class Refused(MtlError):
 def from_first(key: str, make: Callable[[], str]) -> str:
     """Return what the first process makes; it makes it alone, and the others wait for it.
 
-    Args:
-        key: What it is.
-        make: Called on the first process only.
-
     Raises:
         MtlError: What `make` raised, on the first process.
         Refused: On the others.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ BACKEND = "mtl"
 HOST = "127.0.0.1"
 
 
-class Final(Exception):
+class _Final(Exception):
     """Processes that failed are not to start again."""
 
 
@@ -53,7 +54,7 @@ class OneMachine(StaticTCPRendezvous):
         """Return a new store on a port that the system chose.
 
         Raises:
-            Final: After a user's mistake, or where a signal ended the processes.
+            _Final: After a user's mistake, or where a signal ended the processes.
         """
         if self.starts:
             self._clear()
@@ -64,7 +65,7 @@ class OneMachine(StaticTCPRendezvous):
     def _clear(self) -> None:
         reports = read_reports(self.folder, self.count)
         if any(report.kind not in (DONE, CRASH) for report in reports.values()):
-            raise Final
+            raise _Final
         crashes = [f" ({r.problems[0]})" for r in reports.values() if r.kind == CRASH]
         sys.stderr.write(
             f"a process ended early{crashes[0] if crashes else ''}: all start again and go on from "
@@ -102,8 +103,7 @@ def launch(
         patience: Seconds that they have to end after a signal.
 
     Raises:
-        ChildFailedError: If one ended early too often.
-        Final: If one ended early with what would come again.
+        ChildFailedError: If one ended early too often, and not with what would come again.
         SignalException: From this process's handlers of signals; it has been passed on.
     """
     handler = OneMachine(folder, count, max_restarts)
@@ -122,4 +122,5 @@ def launch(
         shutdown_timeout=patience,  # type: ignore[arg-type]
         logs_specs=DefaultLogsSpecs(str(folder)),
     )
-    elastic_launch(config, sys.executable)(*arguments)
+    with contextlib.suppress(_Final):
+        elastic_launch(config, sys.executable)(*arguments)

@@ -18,13 +18,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mtl import errors
-from mtl.errors import CheckpointError, Interrupted, MtlError, ProcessError
+from mtl.config.section import Values
+from mtl.errors import Interrupted, MtlError, ProcessError
 from mtl.launch.place import WORKER
 from mtl.launch.reports import CRASH, DONE, JOB, Report, log_file, read_reports
 
@@ -49,7 +50,7 @@ OUT_OF_MEMORY = " If memory ran out, lower `batching.tokens` or `trainer.devices
 
 
 def run_processes(
-    config: Mapping[str, Any],
+    config: Values,
     run_dir: Path,
     count: int,
     script: Path,
@@ -74,7 +75,7 @@ def run_processes(
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    from mtl.launch.elastic import Final, launch
+    from mtl.launch.elastic import launch
 
     _silence_launcher()
     folder = Path(tempfile.mkdtemp(prefix=".processes-", dir=run_dir))
@@ -82,7 +83,7 @@ def run_processes(
     heard: list[int] = []
     try:
         _write_job(folder, config, run_dir, {**environment(count), **(variables or {})})
-        with contextlib.suppress(SignalException, Final), _signals(folder, heard):
+        with contextlib.suppress(SignalException), _signals(folder, heard):
             launch([str(script), "--worker", str(folder)], folder, count, max_restarts, PATIENCE)
     except ChildFailedError as error:
         failures = error.failures
@@ -98,9 +99,7 @@ def run_processes(
         _judge_crash(reports, failures, logs, saved)
 
 
-def _write_job(
-    folder: Path, config: Mapping[str, Any], run_dir: Path, variables: Mapping[str, str]
-) -> None:
+def _write_job(folder: Path, config: Values, run_dir: Path, variables: Mapping[str, str]) -> None:
     (folder / JOB).touch(mode=0o600)  # A configuration may hold secrets.
     parent = {"parent": os.getpid(), "variables": variables}
     job = {"config": config, "run_dir": str(run_dir), **parent}
@@ -127,12 +126,7 @@ def _silence_launcher() -> None:
 
 @contextlib.contextmanager
 def _signals(folder: Path, heard: list[int]) -> Iterator[None]:
-    """Have the launcher pass a signal on and wait; a later one ends the processes at once.
-
-    Args:
-        folder: What the processes were told; without its job they end at once.
-        heard: Gets the signals.
-    """
+    """Have the launcher pass a signal on and wait; a later one ends the processes at once."""
     from torch.distributed.elastic.multiprocessing import SignalException
 
     since = 0.0
@@ -147,6 +141,13 @@ def _signals(folder: Path, heard: list[int]) -> Iterator[None]:
             heard.append(number)
             (folder / JOB).unlink(missing_ok=True)
 
+    with handling(hear):
+        yield
+
+
+@contextlib.contextmanager
+def handling(hear: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Have a function handle the signals that end a run; only the main thread can."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -155,7 +156,7 @@ def _signals(folder: Path, heard: list[int]) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _judge(reports: Mapping[int, Report], heard: list[int]) -> None:
@@ -205,24 +206,6 @@ def _judge_crash(
 
 
 def _log(folder: Path, rank: int) -> str:
-    """Return the end of what a process wrote that has no terminal."""
-    try:
-        text = log_file(folder, rank).read_text("utf-8", "replace")
-    except OSError:
-        return ""
+    file = log_file(folder, rank)
+    text = file.read_text("utf-8", "replace") if file.exists() else ""
     return "".join(text.splitlines(keepends=True)[-LOG_LINES:])
-
-
-def check_finished(run_dir: Path, file: str) -> dict[str, float]:
-    """Return the metrics that the first process wrote.
-
-    Raises:
-        CheckpointError: If they are not there.
-    """
-    try:
-        found: dict[str, float] = json.loads((run_dir / file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{run_dir / file}: Expected the run's metrics, but {error}."
-        ) from error
-    return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 from mtl.config.schema import Config
-from mtl.errors import ConfigError
+from mtl.errors import CheckpointError, ConfigError
 from mtl.launch.place import launcher, place
 
 METRICS_FILE = "metrics.json"
@@ -40,7 +42,6 @@ def own_processes(cfg: Config) -> int:
 
 
 def _gpus(accelerator: str) -> int:
-    """Return the number of GPUs that a run would use; 0 on CPU."""
     if accelerator == "cpu":
         return 0
     import torch
@@ -51,26 +52,32 @@ def _gpus(accelerator: str) -> int:
 def train_in_processes(cfg: Config, run_dir: Path, script: Path) -> dict[str, float]:
     """Train in several processes of this machine and return the metrics.
 
-    Args:
-        cfg: The whole configuration.
-        run_dir: The run's folder.
-        script: ``train.py``, which each process runs with ``--worker``.
-
     Raises:
         MtlError: What a process raised.
         ProcessError: If a process crashed or was killed.
     """
-    from mtl.launch.parent import check_finished, run_processes
+    from mtl.launch.parent import run_processes
 
     count, restarts = own_processes(cfg), cfg.trainer.max_restarts
     run_processes(cfg.model_dump(), run_dir, count, script, _sweep_variables(), restarts)
-    return check_finished(run_dir, METRICS_FILE)
+    return read_metrics(run_dir)
+
+
+def read_metrics(run_dir: Path) -> dict[str, float]:
+    """Return the metrics that a finished run wrote.
+
+    Raises:
+        CheckpointError: If they are not there.
+    """
+    file = run_dir / METRICS_FILE
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file}: Expected the run's metrics, but {error}.") from error
 
 
 def sweep_job() -> tuple[str | None, str | None]:
     """Return the sweep's name and the job's number, if this run is a job of one."""
-    import os
-
     if SWEEP in os.environ:
         return os.environ[SWEEP], os.environ[SWEEP_JOB]
     from hydra.core.hydra_config import HydraConfig
@@ -85,7 +92,6 @@ def sweep_job() -> tuple[str | None, str | None]:
 
 
 def _sweep_variables() -> dict[str, str]:
-    """Return what tells the processes of a sweep's job which one it is."""
     sweep, job = sweep_job()
     return {} if sweep is None or job is None else {SWEEP: sweep, SWEEP_JOB: job}
 

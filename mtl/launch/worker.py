@@ -30,10 +30,6 @@ def work(folder: Path, train: Train) -> int:
 
     How it ended is written down for the parent, which shows an error once for all. Processes that
     were started again go on from the run's last checkpoint.
-
-    Args:
-        folder: Where the parent wrote what the run is.
-        train: Trains from a plain configuration in the run's folder.
     """
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     os.environ.update(job["variables"])
@@ -89,7 +85,6 @@ def _exit_code(stop: SystemExit) -> int:
 
 
 def _write_to(file: Path) -> None:
-    """Let only the first process write to the terminal."""
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
@@ -97,7 +92,6 @@ def _write_to(file: Path) -> None:
 
 
 def _leave_group() -> None:
-    """Leave the process group in good order, if this process has joined one."""
     if "torch.distributed" in sys.modules:
         import torch.distributed as dist
 

@@ -46,14 +46,7 @@ class ValidationLines:
         return f"{step:>{self._step}}{GAP}{epoch:>{EPOCH}}"
 
     def line(self, step: int, epoch: float, results: Mapping[str, float], best: bool) -> str:
-        """Return the line of one validation.
-
-        Args:
-            step: Optimiser steps so far.
-            epoch: Passes over the mixture so far.
-            results: Metrics by full name.
-            best: Whether it is the best so far.
-        """
+        """Return the line of one validation."""
         cells = [self.start(f"{step:,}", f"{epoch:.2f}")]
         for (task, metric), width in self._columns.items():
             cells.append(f"{number(results.get(metric_name('val', task, metric))):>{width}}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich import box
@@ -48,7 +49,7 @@ def closing_table(
     title = "score" if len(stages) > 1 else TITLES[min(stages, default="test")]
     for name in ("baseline", title, "difference"):
         table.add_column(name, justify="right", no_wrap=True)
-    rows = _Rows(table, results, baseline, mixed=len(stages) > 1)
+    rows = _Rows(table, results, baseline, len(stages) > 1)
     lower_is_better = lower_is_better or {}
     for task, primary, others in tasks:
         for metric in dict.fromkeys([primary, *others]):
@@ -57,7 +58,7 @@ def closing_table(
         table.add_section()
     if len(tasks) > 1:
         rows.add(None, "score", primary=True, lower=False)
-    table.caption = rows.caption()
+    table.caption = "; ".join(rows.notes)
     table.caption_justify = "left"
     return table
 
@@ -67,23 +68,16 @@ def stage_of(results: Mapping[str, float], task: str | None, metric: str) -> str
     return "test" if metric_name("test", task, metric) in results else "val"
 
 
+@dataclass
 class _Rows:
     """Adds rows to the closing table and remembers which marks need explaining."""
 
-    def __init__(
-        self,
-        table: Table,
-        results: Mapping[str, float],
-        baseline: Mapping[str, float],
-        *,
-        mixed: bool,
-    ) -> None:
-        self.mixed = mixed
-        self.table = table
-        self.results = results
-        self.baseline = baseline
-        self.notes = dict.fromkeys(["* primary metric"])
-        self.last: str | None = ""
+    table: Table
+    results: Mapping[str, float]
+    baseline: Mapping[str, float]
+    mixed: bool
+    notes: dict[str, None] = field(default_factory=lambda: {"* primary metric": None})
+    last: str | None = ""
 
     def add(self, task: str | None, metric: str, *, primary: bool, lower: bool) -> None:
         """Add a metric, if the run has it."""
@@ -108,10 +102,6 @@ class _Rows:
             Text("-") if guess is None else _difference(found - guess, lower),
         )
         self.last = task
-
-    def caption(self) -> str:
-        """Return what the marks mean."""
-        return "; ".join(self.notes)
 
 
 def _difference(value: float, lower: bool) -> Text:

@@ -44,11 +44,7 @@ def label_table(rows: Sequence[LabelRow], title: str = "") -> Table:
 
 
 def flattery(rows: Sequence[LabelRow]) -> str:
-    """Return a sentence on what the micro average counts, or nothing where no label is ``O``.
-
-    Args:
-        rows: The labels' rows, without the averages.
-    """
+    """Return a sentence on what the micro average counts, or nothing where no label is ``O``."""
     total = sum(row.support for row in rows)
     outside = next((row.support for row in rows if row.label == "O"), 0)
     if not outside:

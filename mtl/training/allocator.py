@@ -14,7 +14,6 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import LambdaCallback
@@ -46,7 +45,7 @@ def give_back() -> None:
         libc.malloc_trim(0)
 
 
-def _glibc() -> Any:
+def _glibc() -> ctypes.CDLL | None:
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None)

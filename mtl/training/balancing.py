@@ -43,10 +43,6 @@ def weighted_sum(weights: Mapping[str, float], options: BalancingConfig) -> Bala
 def build_balancer(weights: Mapping[str, float], section: BalancingConfig) -> Balancer:
     """Return the balancer that a configuration chooses.
 
-    Args:
-        weights: Of each task's loss.
-        section: ``balancing``, checked.
-
     Raises:
         ConfigError: If no balancing has its name.
     """

@@ -55,11 +55,6 @@ def scale_tokens(data: MultiTaskData, trainer: L.Trainer, module: MultiTaskModul
 
     Every rank looks for its own; the smallest counts for all.
 
-    Args:
-        data: The run's data, whose loaders are made after this.
-        trainer: The run's trainer, which has set up the module.
-        module: Whose passes are tried.
-
     Raises:
         TrainingError: If not even the longest document fits alone.
     """
@@ -95,8 +90,6 @@ def _search(trainer: L.Trainer, module: MultiTaskModule, data: MultiTaskData) ->
 
 
 class _Trial:
-    """Passes with different budgets, and how much memory they take."""
-
     def __init__(self, trainer: L.Trainer, module: MultiTaskModule, data: MultiTaskData) -> None:
         self.trainer = trainer
         self.module = module

@@ -129,10 +129,7 @@ class RunCheckpoint(Checkpoint):
     def save(self, trainer: L.Trainer, *, unfinished_validation: bool = False) -> None:
         """Save the current state as the last, whatever the settings say.
 
-        Args:
-            trainer: In training, validation or test.
-            unfinished_validation: Whether a validation is being computed, which the run that goes
-                on from here has to begin anew.
+        A run that goes on from an unfinished validation begins it anew.
         """
         self.unfinished = unfinished_validation
         trainer.save_checkpoint(self.last_path)

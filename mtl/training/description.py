@@ -59,7 +59,7 @@ class Description(Section):
 def describe(
     model: MultiTaskModel,
     encoder: TextEncoder,
-    columns: Mapping[str, Mapping[str, Any]],
+    columns: Mapping[str, Mapping[str, object]],
     attention: Mapping[str, str],
     tokens: int | None = None,
 ) -> Description:
@@ -129,7 +129,7 @@ def _unusable(tasks: Mapping[str, TaskDescription]) -> list[Problem | str]:
     """Return what is wrong with tasks: none, or names that could lead out of the folder."""
     if not tasks:
         return [Problem("tasks", "to have one or more", "there is none")]
-    names: list[tuple[str, Any]] = [("names in `tasks`", name) for name in tasks]
+    names: list[tuple[str, object]] = [("names in `tasks`", name) for name in tasks]
     names += [(f"name in `tasks.{n}.head`", t.head.get("name")) for n, t in tasks.items()]
     return [
         f"Expected the {what} to be {NAME}, but got '{name}'."

@@ -48,11 +48,6 @@ def noise(shape: Sequence[int], rate: float, dtype: torch.dtype = torch.float32)
     """Return factors on the CPU: 0 with probability `rate`, else ``1 / (1 - rate)``.
 
     They depend on the state of PyTorch's generator and nothing else.
-
-    Args:
-        shape: Of the factors.
-        rate: Above 0 and below 1.
-        dtype: Of the factors.
     """
     count = prod(shape)
     drawn = torch.empty(-(-count // PARTS), dtype=torch.int64).random_(-(1 << 63), None)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import lightning as L
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from mtl.config.schema import Config
@@ -86,8 +87,7 @@ def _advice(cfg: Config, precision: str) -> str:
 
 def count_odd(logits: Tensor) -> Tensor:
     """Return () how many numbers are not finite."""
-    found: Any = (~logits.detach().isfinite()).sum()
-    return found
+    return torch.sum(~logits.detach().isfinite())
 
 
 def norms_of_parts(model: MultiTaskModel, norm: Tensor) -> dict[str, Tensor]:
@@ -122,7 +122,7 @@ class NonFinite:
         """How many of them since the last step that was taken."""
 
     @staticmethod
-    def scaler(trainer: L.Trainer) -> Any:
+    def scaler(trainer: L.Trainer) -> GradScaler | None:
         """Return what scales float16 losses; None in other precisions."""
         return getattr(trainer.precision_plugin, "scaler", None)
 

@@ -55,19 +55,13 @@ def memory_advice(
 
 
 def _asked(error: BaseException) -> str:
-    """Return how much was asked for, in the words of the error."""
     text = " ".join(str(error).split())
     found = re.search(r"[Tt]ried to allocate [\d.,]+ ?\w+", text)
     return found.group().lower() if found else "no more could be allocated"
 
 
 def what_to_lower(cfg: Config, max_length: int) -> str:
-    """Return the settings that memory depends on, with their present values, best first.
-
-    Args:
-        cfg: As the run has it by now.
-        max_length: The longest window of the run.
-    """
+    """Return the settings that memory depends on, with their present values, best first."""
     more = []
     if not cfg.trainer.auto_scale_tokens:
         more.append("trainer.auto_scale_tokens=true to find what fits")
@@ -100,18 +94,14 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def _machine() -> int | None:
-    with contextlib.suppress(OSError, ValueError, AttributeError):
+    with contextlib.suppress(OSError):
         text = Path("/proc/meminfo").read_text(encoding="ascii")
-        match = re.search(r"^MemAvailable:\s+(\d+) kB", text, re.MULTILINE)
-        if match:
+        if match := re.search(r"^MemAvailable:\s+(\d+) kB", text, re.MULTILINE):
             return int(match.group(1)) * 1024
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
 
 
 def _container(root: Path, groups: Path = Path("/proc/self/cgroup")) -> int | None:
-    """Return what the process's control group leaves; both versions of them."""
     left = []
     with contextlib.suppress(OSError, ValueError):
         for line in groups.read_text(encoding="utf-8").splitlines():
@@ -135,7 +125,6 @@ def _left_in(folder: Path, files: tuple[str, str] = SECOND) -> int | None:
 
 
 def _own_limit() -> int | None:
-    """Return what the process's limit on its address space leaves."""
     try:
         import resource
     except ImportError:

@@ -151,11 +151,11 @@ def make_task(
     name: str,
     type: str,
     *,
-    options: Mapping[str, Any],
-    head: Mapping[str, Any],
+    options: Mapping[str, object],
+    head: Mapping[str, object],
     metric: str | None = None,
     weight: float = 1.0,
-    metrics: Sequence[Any] = (),
+    metrics: Sequence[object] = (),
 ) -> Task:
     """Return a task from plain values, as a configuration or a model folder has them.
 
@@ -240,7 +240,7 @@ def build_heads(
     return heads
 
 
-def shared(first: Task, others: Sequence[Task]) -> dict[str, Any]:
+def shared(first: Task, others: Sequence[Task]) -> Mapping[str, object]:
     """Return what one head fixes of what its tasks learned.
 
     Raises:

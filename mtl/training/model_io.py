@@ -53,7 +53,7 @@ def save_model(
     folder: Path,
     model: MultiTaskModel,
     encoder: TextEncoder,
-    columns: Mapping[str, Any],
+    columns: Mapping[str, Mapping[str, object]],
     attention: Mapping[str, str] | None = None,
     tokens: int | None = None,
 ) -> None:
@@ -87,10 +87,6 @@ def head_file(name: str) -> str:
 
 def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
     """Load a run's folder, or the `model/` folder in it.
-
-    Args:
-        folder: Of a run or a model.
-        trust_remote_code: Whether its trunk may bring Python code of its own.
 
     Raises:
         CheckpointError: If the folder holds no model, or its parts do not fit together.
@@ -167,7 +163,6 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
 
 
 def _copy_trunk(trunk: Trunk, folder: Path) -> None:
-    """Load a model folder's weights into a trunk of the same shape."""
     body = trunk.model
     there = _read_weights(folder / "model.safetensors")
     weights = _bare(there, body)

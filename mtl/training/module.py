@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import ModelParallelStrategy, ParallelStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -140,8 +140,9 @@ class MultiTaskModule(L.LightningModule):
             more = {**self.non_finite.logs(), "epoch": number / self.steps_per_epoch}
             self.training_log.write(self.trainer, number, optimizer.optimizer, more)
 
-    def _update(self, step: Step, optimizer: Any, losses: Mapping[str, Tensor]) -> None:
-        """Clip the step's gradient and apply it, if it is finite."""
+    def _update(
+        self, step: Step, optimizer: LightningOptimizer, losses: Mapping[str, Tensor]
+    ) -> None:
         scaler = self.non_finite.scaler(self.trainer)
         if scaler is not None:  # Undone, so that the gradients' true norm is clipped.
             scaler.unscale_(optimizer.optimizer)
@@ -225,7 +226,6 @@ class MultiTaskModule(L.LightningModule):
         self.non_finite.judge(self.trainer, self.training_log.new())
 
     def _seed(self, step: int, micro_batch: int) -> None:
-        """Seed what dropout draws from, for this pass alone."""
         random = generator(self.cfg.seed, "dropout", step, micro_batch, self.global_rank)
         torch.manual_seed(int(random.integers(2**63 - 1)))
 

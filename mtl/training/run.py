@@ -19,7 +19,8 @@ from lightning.pytorch.loggers import Logger
 from mtl.config.schema import Config
 from mtl.errors import ConfigError, one_of
 from mtl.files import write_whole
-from mtl.launch.processes import METRICS_FILE, sweep_job
+from mtl.launch.parent import handling
+from mtl.launch.processes import METRICS_FILE, read_metrics, sweep_job
 from mtl.metrics.names import SCORE, metric_name, parse_metric_name
 from mtl.reporting.console import console, note
 from mtl.reporting.loggers import build_loggers, finish_loggers
@@ -28,20 +29,20 @@ from mtl.tasks import Task
 from mtl.tasks.base import asks, own_metrics, restore
 from mtl.training.allocator import give_back, keep_freed_memory
 from mtl.training.budget import with_budget
-from mtl.training.checkpoint import RunCheckpoint, read_checkpoint
+from mtl.training.checkpoint import State, read_checkpoint
+from mtl.training.contents import (
+    budget_of,
+    check_weights,
+    is_finished,
+    last_checkpoint,
+    stopped_early,
+)
 from mtl.training.disk import full_disk
 from mtl.training.evaluation import (
     Evaluation,
     baseline_scores,
     higher_is_better,
     lower_is_better,
-)
-from mtl.training.last_checkpoint import (
-    budget_of,
-    check_weights,
-    is_finished,
-    last_checkpoint,
-    stopped_early,
 )
 from mtl.training.memory import memory_advice, what_to_lower
 from mtl.training.model import build_task
@@ -91,8 +92,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
         _start_from(prepared, Path(cfg.init))
     if checkpoint and is_finished(checkpoint, prepared.data.steps, run_dir):
         note(f"This run is finished after {checkpoint['global_step']} steps: nothing to do.")
-        found: dict[str, float] = json.loads((run_dir / METRICS_FILE).read_text("utf-8"))
-        return found
+        return read_metrics(run_dir)
     module = MultiTaskModule(
         prepared.model,
         cfg,
@@ -130,48 +130,45 @@ def _fit_and_test(
     opening = LambdaCallback(on_train_start=lambda trainer, module: tell(trainer))
     callbacks = [opening, stopper]
     trainer = build_trainer(cfg, run_dir, prepared.data, keeper, callbacks, loggers, last_step)
-    with stopper.listening():
-        return _steps(cfg, run_dir, prepared, module, trainer, keeper)
-
-
-def _steps(
-    cfg: Config,
-    run_dir: Path,
-    prepared: Prepared,
-    module: MultiTaskModule,
-    trainer: L.Trainer,
-    keeper: RunCheckpoint,
-) -> dict[str, float]:
-    """Fit, evaluate the best weights, and write the results."""
     resume = keeper.last_path if cfg.resume is not None else None
-    trainer.fit(module, datamodule=prepared.data, ckpt_path=resume, weights_only=True)
-    if keeper.validated_at != trainer.global_step:
-        trainer.validate(module, datamodule=prepared.data, verbose=False)
-        keeper.consider(trainer, module.results[cfg.monitor])
-    if keeper.best_path is not None:
-        best = read_checkpoint(keeper.best_path)
-        load_whole(module, module.frozen.put_back(best["state_dict"]))
-        module.results.update(best["mtl"]["results"])
-        for name, task in prepared.model.tasks.items():
-            restore(task, best["mtl"]["tasks"][name])
-    if cfg.trainer.test and prepared.data.test:
-        trainer.test(module, datamodule=prepared.data, verbose=False)
-    metrics = {**module.results, **_baselines(prepared, test=cfg.trainer.test)}
-    make_whole(prepared.model)
-    if trainer.is_global_zero:
-        trunk = prepared.model.trunk
-        save_model(
-            run_dir / "model",
-            prepared.model,
-            prepared.encoder,
-            prepared.columns,
-            attention={t.name: attention_of(cfg, t.name, trunk) for t in prepared.tasks},
-            tokens=prepared.data.batching.tokens,
-        )
-        _write_json(run_dir / METRICS_FILE, metrics)
-        shutil.rmtree(run_dir / STATES, ignore_errors=True)
-        _show(cfg, run_dir, prepared.tasks, metrics, module.non_finite.skipped)
+    data = prepared.data
+    with handling(stopper.hear):
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        if keeper.validated_at != trainer.global_step:
+            trainer.validate(module, datamodule=data, verbose=False)
+            keeper.consider(trainer, module.results[cfg.monitor])
+        if keeper.best_path is not None:
+            _take_back(module, read_checkpoint(keeper.best_path))
+        if cfg.trainer.test and data.test:
+            trainer.test(module, datamodule=data, verbose=False)
+        metrics = {**module.results, **_baselines(prepared, test=cfg.trainer.test)}
+        make_whole(prepared.model)
+        if trainer.is_global_zero:
+            _save(cfg, run_dir, prepared, metrics)
+            _show(cfg, run_dir, prepared.tasks, metrics, module.non_finite.skipped)
     return metrics
+
+
+def _take_back(module: MultiTaskModule, best: State) -> None:
+    load_whole(module, module.frozen.put_back(best["state_dict"]))
+    module.results.update(best["mtl"]["results"])
+    for name, task in module.model.tasks.items():
+        restore(task, best["mtl"]["tasks"][name])
+
+
+def _save(cfg: Config, run_dir: Path, prepared: Prepared, metrics: Mapping[str, float]) -> None:
+    model = prepared.model
+    save_model(
+        run_dir / "model",
+        model,
+        prepared.encoder,
+        prepared.columns,
+        attention={name: attention_of(cfg, name, model.trunk) for name in model.tasks},
+        tokens=prepared.data.batching.tokens,
+    )
+    text = json.dumps({k: float(v) for k, v in sorted(metrics.items())}, indent=2)
+    write_whole(run_dir / METRICS_FILE, text + "\n")
+    shutil.rmtree(run_dir / STATES, ignore_errors=True)
 
 
 def _higher_is_better(monitor: str, tasks: list[Task]) -> bool:
@@ -180,7 +177,6 @@ def _higher_is_better(monitor: str, tasks: list[Task]) -> bool:
 
 
 def _check_monitor(monitor: str, tasks: list[Task]) -> None:
-    """Refuse a monitor that no validation will produce: before data is read, and after."""
     names = [metric_name("val", task.name, m) for task in tasks for m in own_metrics(task)]
     if monitor not in (SCORE, *names):
         raise ConfigError(one_of("monitor", monitor, [SCORE, *names]))
@@ -238,11 +234,6 @@ def _show(
     names, code = [t.name for t in tasks], cfg.trunk.trust_remote_code
     for line in [*next_steps(run_dir, names, question=question, code=code), *then]:
         out.print(line, soft_wrap=True)
-
-
-def _write_json(path: Path, values: Mapping[str, float]) -> None:
-    text = json.dumps({k: float(values[k]) for k in sorted(values)}, indent=2)
-    write_whole(path, text + "\n")
 
 
 def _quiet() -> None:

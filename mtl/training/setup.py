@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -28,8 +28,9 @@ from mtl.reporting.tracking import track
 from mtl.tasks import Task
 from mtl.tasks.base import remarks, restore, take
 from mtl.tasks.encode import encode_split
+from mtl.training.checkpoint import State
+from mtl.training.contents import last_path
 from mtl.training.evaluation import check_metrics
-from mtl.training.last_checkpoint import last_path
 from mtl.training.model import MultiTaskModel, build_heads, build_task
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
@@ -48,7 +49,7 @@ class Prepared:
     encoder: TextEncoder
     data: MultiTaskData
     splits: dict[str, Splits]
-    columns: dict[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Mapping[str, object]]
 
     @property
     def tasks(self) -> list[Task]:
@@ -56,7 +57,7 @@ class Prepared:
         return list(self.model.tasks.values())
 
 
-def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None) -> Prepared:
+def prepare(cfg: Config, run_dir: Path, states: Mapping[str, State] | None = None) -> Prepared:
     """Read the data, learn the labels, load the trunk and encode every example.
 
     Args:
@@ -91,12 +92,12 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, Any] | None = None)
         note(line)
     _say_what_is_written(tasks, stores["validation"])
     _say_what_learns(cfg, trunk)
-    columns = {name: dict(spec.columns) for name, spec in cfg.tasks.items()}
+    columns = {name: spec.columns for name, spec in cfg.tasks.items()}
     write_rejected(splits, run_dir)
     return Prepared(model, encoder, _data(cfg, trunk, tasks, stores), splits, columns)
 
 
-def _load_state(task: Task, state: Any, path: Path) -> None:
+def _load_state(task: Task, state: State, path: Path) -> None:
     try:
         restore(task, state)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -175,7 +176,6 @@ def attention_of(cfg: Config, task: str, trunk: Trunk) -> str:
 
 
 def _check_attention(cfg: Config, task: Task, trunk: Trunk) -> None:
-    """Refuse a reading direction that a task cannot use."""
     found = attention_of(cfg, task.name, trunk)
     known = task.traits.attentions
     if found in known:
@@ -214,7 +214,6 @@ def _first(rows: Rows, count: int) -> Rows:
 
 
 def _check_direction(cfg: Config, task: Task, trunk: Trunk) -> None:
-    """Refuse to read a task's documents both ways with a trunk that cannot."""
     can = trunk.capabilities.can_attend_bidirectionally
     if attention_of(cfg, task.name, trunk) == "bidirectional" and not can:
         raise ConfigError(

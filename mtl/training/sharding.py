@@ -7,8 +7,7 @@ model, without gradients, and makes its own passes and writes its own texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 import torch.distributed as dist
@@ -16,25 +15,23 @@ from lightning.fabric.utilities.types import _PATH
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
+from mtl.training.checkpoint import State
 from mtl.training.model import MultiTaskModel
 from mtl.trunk import Trunk
 from mtl.types import MicroBatch, TrunkBatch
 
 
-def shard(model: MultiTaskModel, mesh: Any) -> None:
+def shard(model: MultiTaskModel, mesh: DeviceMesh) -> None:
     """Part every parameter among the ranks of a mesh.
 
     Each layer of the trunk gathers its parameters when its turn comes; embeddings, heads and the
     rest are gathered together for the length of a pass. In an encoder-decoder everything is: a pass
     without branches leaves its decoder out, and the other ranks would wait for it.
-
-    Args:
-        model: Left alone if it is in parts already.
-        mesh: One dimension: the ranks.
     """
     if isinstance(model, FSDPModule):
         return
@@ -110,14 +107,14 @@ def whole(value: Tensor) -> Tensor:
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
-def load_whole(module: nn.Module, state: dict[str, Any]) -> None:
+def load_whole(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Load plain weights into a module; where it is in parts, what is not learned stays."""
     if not any(isinstance(p, DTensor) for p in module.parameters()):
         module.load_state_dict(state)
         return
     from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 
-    given = {name: value for name, value in state.items() if not isinstance(value, DTensor)}
+    given: State = {name: value for name, value in state.items() if not isinstance(value, DTensor)}
     options = StateDictOptions(full_state_dict=True, strict=False)
     set_model_state_dict(module, given, options=options)
 
@@ -150,31 +147,31 @@ class InParts(ModelParallelStrategy):
         """Whether Lightning calls :meth:`load_optimizer_state_dict`."""
         return True
 
-    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+    def optimizer_state(self, optimizer: Optimizer) -> State:
         """Return the whole state on the first rank, nothing on the others; all must ask."""
         if isinstance(optimizer, LightningOptimizer):
             optimizer = optimizer.optimizer
         found = optimizer.state_dict()
         first = self.is_global_zero
-        state: dict[int, dict[str, Any]] = {}
+        state: dict[int, State] = {}
         for number in sorted(found["state"]):
             values = {name: whole(value) for name, value in found["state"][number].items()}
             if first:
                 state[number] = {name: value.cpu() for name, value in values.items()}
         return {**found, "state": state} if first else {}
 
-    def load_checkpoint(
-        self, checkpoint_path: _PATH, weights_only: bool | None = None
-    ) -> dict[str, Any]:
+    def load_checkpoint(self, checkpoint_path: _PATH, weights_only: bool | None = None) -> State:
         """Read the whole checkpoint on each rank."""
         return super(ModelParallelStrategy, self).load_checkpoint(checkpoint_path, weights_only)
 
-    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+    def load_model_state_dict(
+        self, checkpoint: Mapping[str, Mapping[str, Tensor]], strict: bool = True
+    ) -> None:
         """Take this rank's part of the weights; a checkpoint's names have been checked by now."""
         assert self.lightning_module is not None
-        load_whole(self.lightning_module, dict(checkpoint["state_dict"]))
+        load_whole(self.lightning_module, checkpoint["state_dict"])
 
-    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Sequence[State]]) -> None:
         """Take this rank's part of the optimisers' states."""
         pairs = zip(self.optimizers, checkpoint["optimizer_states"], strict=True)
         states = [_parted_state(optimizer, state) for optimizer, state in pairs]
@@ -182,8 +179,7 @@ class InParts(ModelParallelStrategy):
         super(ModelParallelStrategy, self).load_optimizer_state_dict(parted)
 
 
-def _parted_state(optimizer: Optimizer, state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an optimiser's state with each moment in parts, as its parameter is."""
+def _parted_state(optimizer: Optimizer, state: State) -> State:
     groups = zip(optimizer.param_groups, state["param_groups"], strict=True)
     owners: dict[int, Tensor] = {}
     for ours, theirs in groups:

@@ -9,6 +9,7 @@ and the type of device.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -193,7 +194,7 @@ class StateCache(L.Callback):
 
 
 def _work(
-    stage: str, data: MultiTaskData, stores: Stores, limit: int | None, about: dict[str, Any]
+    stage: str, data: MultiTaskData, stores: Stores, limit: int | None, about: Mapping[str, object]
 ) -> Work:
     collator = data.collator(stores)
     most = data.batching.max_branches
@@ -215,8 +216,7 @@ def _states(trainer: L.Trainer, trunk: Trunk, batch: MicroBatch) -> torch.Tensor
         trunk.train(was_training)
 
 
-def _about(trainer: L.Trainer, trunk: Trunk, data: MultiTaskData) -> dict[str, Any]:
-    """Return all that states depend on, besides the texts."""
+def _about(trainer: L.Trainer, trunk: Trunk, data: MultiTaskData) -> dict[str, object]:
     import transformers
 
     config = trunk.config.to_dict()
@@ -235,7 +235,6 @@ def _about(trainer: L.Trainer, trunk: Trunk, data: MultiTaskData) -> dict[str, A
 
 
 def _size(count: float) -> str:
-    """Return a number of bytes for people."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.3g} {unit}"

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
@@ -46,30 +45,14 @@ class StopOnSignal(L.Callback):
         self.run_dir = run_dir
         self.signal: int | None = None
         self._since = 0.0
-        self._before: dict[int, Any] = {}
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take the signals over, and give them back at the end."""
-        self._before = {number: signal.getsignal(number) for number in ENDING}
-        self._listen()
-        try:
-            yield
-        finally:
-            self._restore()
 
     def _listen(self) -> None:
-        """Handle the signals, also where Lightning has just put its own handlers."""
+        """Take the signals back from Lightning, which has just put its own handlers."""
         if threading.current_thread() is threading.main_thread():
             for number in ENDING:
-                signal.signal(number, self._heard)
+                signal.signal(number, self.hear)
 
-    def _restore(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in self._before.items():
-                signal.signal(number, handler or signal.SIG_DFL)
-
-    def _heard(self, number: int, frame: FrameType | None) -> None:
+    def hear(self, number: int, frame: FrameType | None) -> None:
         """Remember the first; the next ends the process at once."""
         if self.signal is None:
             self.signal, self._since = number, time.monotonic()
@@ -112,7 +95,6 @@ class StopOnSignal(L.Callback):
             self._leave(trainer, save=False)
 
     def _asked(self, trainer: L.Trainer) -> bool:
-        """Whether any rank has heard a signal."""
         mine = self.signal is not None
         if trainer.world_size == 1:
             return mine

@@ -39,16 +39,7 @@ def build_trainer(
     loggers: Sequence[Logger],
     last_step: int,
 ) -> L.Trainer:
-    """Return the Trainer of a run.
-
-    Args:
-        cfg: The run's configuration.
-        run_dir: The run's folder.
-        data: The run's data.
-        keeper: Saves checkpoints, after all other callbacks.
-        callbacks: More of them, which come first.
-        loggers: Get all metrics.
-        last_step: After which training ends.
+    """Return the Trainer of a run, in whose callbacks `keeper` comes last.
 
     Raises:
         ConfigError: If Lightning refuses the settings.

@@ -105,14 +105,7 @@ class TrainingLog:
     def write(
         self, trainer: L.Trainer, number: int, optimizer: Optimizer, more: Mapping[str, float]
     ) -> None:
-        """Log the steps since the last log, and start anew; all ranks must.
-
-        Args:
-            trainer: Whose loggers get it.
-            number: The latest step, counted from 1.
-            optimizer: Whose rates are logged.
-            more: What else to log.
-        """
+        """Log the steps since the last log, and start anew; all ranks must."""
         now = time.perf_counter()
         seconds = max(now - self._start, 1e-9)
         losses = self._losses(trainer)

@@ -74,7 +74,7 @@ WATCHED: tuple[tuple[Any, str, str], ...] = (
     (MultiTaskModule, "test_step", END),
     (MultiTaskModule, "on_test_epoch_end", END),
     (training, "save_model", END),
-    (training, "_write_json", END),
+    (training, "write_whole", END),
 )
 BASE = (
     "task=[ner,sentiment]",

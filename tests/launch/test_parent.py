@@ -17,7 +17,8 @@ import torch.distributed  # noqa: F401  (sets a variable when it is imported)
 
 from mtl.errors import CheckpointError, DataError, Interrupted, ProcessError
 from mtl.launch import parent
-from mtl.launch.parent import check_finished, environment, run_processes
+from mtl.launch.parent import environment, run_processes
+from mtl.launch.processes import read_metrics
 
 SCRIPT = Path(__file__).with_name("script.py")
 ROOT = SCRIPT.parents[2]
@@ -250,4 +251,4 @@ def test_cores_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_metrics(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="Expected the run's metrics"):
-        check_finished(tmp_path, "metrics.json")
+        read_metrics(tmp_path)

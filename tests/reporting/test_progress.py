@@ -181,10 +181,12 @@ def test_a_resumed_run_remembers_the_best() -> None:
 
 def test_steps_cost_next_to_nothing() -> None:
     report = ProgressReport(STEPS, target=watched()[0])
-    report.setup(SimpleNamespace(is_global_zero=True), Toy(), "fit")  # type: ignore[arg-type]
+    trainer: Any = SimpleNamespace(global_step=0)
+    report.on_train_start(trainer, Toy())
+    module = Toy()
     start = time.process_time()
     for _ in range(1000):
-        report.on_train_batch_end(None, None, None, None)  # type: ignore[arg-type]
+        report.on_train_batch_end(trainer, module)
     assert time.process_time() - start < 0.1
 
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from mtl.errors import Interrupted, TrainingError
+from mtl.launch.parent import handling
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
 from mtl.training.sharding import InParts, make_whole
 from mtl.training.stopping import StopOnSignal
@@ -88,7 +89,7 @@ def run_fit(site: Site, run: Path, strategy: str = "ddp", non_finite: str = "sto
     )
     end = ""
     try:
-        with stopper.listening():
+        with handling(stopper.hear):
             trainer.fit(module, datamodule=ready.data)
     except (TrainingError, Interrupted) as error:
         end = f"{type(error).__name__}: {error}"

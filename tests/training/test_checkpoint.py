@@ -217,7 +217,7 @@ def test_equal_scores_are_equal(
 ) -> None:
     """The value at the end comes by another way than those during training."""
     tenth = 0.1 + 5e-9  # Above the nearest number in single precision.
-    monkeypatch.setattr("mtl.training.module.aggregate", lambda primary: tenth)
+    monkeypatch.setattr("mtl.training.evaluation.aggregate", lambda primary: tenth)
     cfg = site.config("ner", trainer__max_steps=3, trainer__val_check_interval=2)
     train(cfg, tmp_path)
     assert [p.name for p in (tmp_path / "checkpoints").glob("best*")] == ["best-step=0000002.ckpt"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
@@ -32,7 +31,7 @@ def build_loggers(
     names: Sequence[str],
     run_dir: Path,
     *,
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     tasks: TaskMetricNames,
     wandb: WandbConfig | None = None,
     sweep: str | None = None,
@@ -68,12 +67,7 @@ def build_loggers(
 
 
 def finish_loggers(loggers: Sequence[Logger], failed: bool) -> None:
-    """End every logger, whatever happened to the run or to another logger; never raises.
-
-    Args:
-        loggers: From :func:`build_loggers`.
-        failed: Whether the run ended with an error.
-    """
+    """End every logger, whatever happened to the run or to another logger; never raises."""
     for logger in loggers:
         assert isinstance(logger, RunLogger)
         try:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -24,7 +24,7 @@ class RunFacts:
     """What a logger is told about a run."""
 
     folder: Path
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, object] = field(default_factory=dict)
     """Resolved, as plain values; secrets already hidden."""
     directions: Mapping[str, str] = field(default_factory=dict)
     """Full metric name to ``max`` or ``min``."""
@@ -68,12 +68,12 @@ class RunLogger(Logger):
         return str(self.facts.folder)
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log metrics by full name, at a number of optimiser steps."""
         self._step = self._step if step is None else step
         self.write({name: float(value) for name, value in metrics.items()}, self._step)
 
-    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+    def log_hyperparams(self, *args: object, **kwargs: object) -> None:
         """Do nothing: the configuration was logged at the start."""
 
     @abstractmethod

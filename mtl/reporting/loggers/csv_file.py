@@ -71,13 +71,11 @@ class CsvLogger(RunLogger):
             self.path.unlink()
 
     def _before(self) -> list[dict[str, str]]:
-        """Return the rows before the last."""
         if self._start == 0:
             return []
         return [row for row in read_rows(self.path) if row[STEP] != self._row[STEP]]
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
-        """Write the whole file anew, whole or not at all."""
         with open_whole(self.path) as file:
             writer = self._writer(file)
             writer.writeheader()

@@ -14,11 +14,7 @@ PUBLIC_HOST = "api.wandb.ai"
 
 
 def has_login(base_url: str) -> bool:
-    """Return whether there is an API key, in the environment or where ``wandb login`` puts it.
-
-    Args:
-        base_url: The server that W&B's settings name.
-    """
+    """Return whether there is an API key, in the environment or where ``wandb login`` puts it."""
     if any(os.environ.get(name) for name in VARIABLES):
         return True
     return in_netrc({urlsplit(base_url).netloc, *_public(base_url)})

@@ -11,7 +11,7 @@ import shlex
 import shutil
 import uuid
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mtl.errors import ConfigError
 from mtl.files import write_whole
@@ -146,7 +146,7 @@ class WandbLogger(RunLogger):
             write_whole(file, uuid.uuid4().hex[:8] + "\n")
         return file.read_text(encoding="utf-8").strip()
 
-    def _define(self, run: Any) -> None:
+    def _define(self, run: Run) -> None:
         """Tell W&B the x axis, and of each metric whether its best is the highest or lowest."""
         run.define_metric(STEP, hidden=True)
         run.define_metric("*", step_metric=STEP)
