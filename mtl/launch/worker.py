@@ -38,7 +38,8 @@ def work(folder: Path, train: Train) -> int:
     if rank:
         _write_to(log_file(folder, rank))
     config, run_dir = job["config"], Path(job["run_dir"])
-    if restarted() and (run_dir / "checkpoints" / "last.ckpt").is_file():
+    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    if restarted and (run_dir / "checkpoints" / "last.ckpt").is_file():
         config["resume"] = str(run_dir)
     code, report = _train(train, config, run_dir)
     if code == 0:
@@ -53,11 +54,6 @@ def work(folder: Path, train: Train) -> int:
         sys.stderr.flush()
         os._exit(code)
     return 0
-
-
-def restarted() -> bool:
-    """Return whether a launcher has started this process in place of one that ended early."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 def _train(train: Train, config: Values, run_dir: Path) -> tuple[int, Report | None]:

@@ -141,16 +141,13 @@ class ProgressReport(L.Callback):
         """Count one more batch, and show it if it is time to."""
         assert self._pass is not None
         self._bars.advance(self._pass)
-        if not trainer.sanity_checking:
-            self._show(trainer, pl_module)
+        self._show(trainer, pl_module)
 
     on_test_batch_end = on_validation_batch_end  # type: ignore[assignment]
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Print the validation's line, and mark it if it is the best."""
         self._end_pass()
-        if trainer.sanity_checking:
-            return
         module: Any = pl_module
         value = module.results.get(self.monitor)
         better = value is not None and (

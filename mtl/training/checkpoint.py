@@ -101,7 +101,7 @@ class RunCheckpoint(Checkpoint):
         The value is the module's own: Lightning keeps metrics in single precision, in which equal
         scores of two validations may seem to differ.
         """
-        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+        if trainer.state.fn != TrainerFn.FITTING:
             return
         self.validated_at = trainer.global_step
         results: Any = pl_module.results

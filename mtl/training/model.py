@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
@@ -89,11 +89,21 @@ class MultiTaskModel(nn.Module):
 
     def _touched(self, hidden: Tensor) -> Tensor:
         """Return an exact zero that the states and every parameter gathered here take part in."""
-        zero = 0.0 * hidden.sum()
-        for parameter in self.parameters():
-            if parameter.requires_grad and not isinstance(parameter, DTensor):
-                zero = zero + 0.0 * parameter.sum()
-        return zero
+        here = (p for p in self.parameters() if not isinstance(p, DTensor))
+        return touched(here, 0.0 * hidden.sum())
+
+
+def touched(parameters: Iterable[nn.Parameter], zero: Tensor) -> Tensor:
+    """Return a zero that every parameter that learns has a part in."""
+    for parameter in parameters:
+        if parameter.requires_grad:
+            zero = zero + 0.0 * parameter.sum()
+    return zero
+
+
+def seed_torch(seed: int, *purpose: str | int) -> None:
+    """Seed PyTorch's generators with a number that depends on nothing but the arguments."""
+    torch.manual_seed(int(generator(seed, *purpose).integers(2**63 - 1)))
 
 
 class Answered(NamedTuple):
@@ -233,7 +243,7 @@ def build_heads(
             for task in (first, *others):
                 take(task, task.learned.model_copy(update=fixed))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(generator(seed, "head", name).integers(2**63 - 1)))
+            seed_torch(seed, "head", name)
             head = first.build_head(hidden_size)
             head.attach(output)
             heads[name] = head

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from mtl.config.schema import Config
-from mtl.data.plan import generator
 from mtl.data.store import ExampleStore
 from mtl.metrics.names import SCORE, metric_name
 from mtl.reporting.console import note
@@ -36,7 +35,7 @@ from mtl.training.finite import (
     odd_ones,
     spoil,
 )
-from mtl.training.model import MultiTaskModel
+from mtl.training.model import MultiTaskModel, seed_torch, touched
 from mtl.training.optim import build_optimizer, build_schedule, clip, gradient_norm, set_rates
 from mtl.training.ranks import total
 from mtl.training.sharding import empty_pass, gather, is_sharded, passes_of_all, shard, whole
@@ -203,11 +202,8 @@ class MultiTaskModule(L.LightningModule):
         So all ranks reduce the same ones, whichever tasks their own rows have.
         """
         zero = torch.zeros((), device=self.device)
-        if isinstance(self.trainer.strategy, ParallelStrategy):
-            for parameter in self.model.parameters():
-                if parameter.requires_grad:
-                    zero = zero + 0.0 * parameter.sum()
-        return zero
+        several = isinstance(self.trainer.strategy, ParallelStrategy)
+        return touched(self.model.parameters(), zero) if several else zero
 
     def _drop_idle_heads(self, step: Step) -> None:
         """Leave heads without rows on any rank as they are: no momentum, no decay."""
@@ -226,8 +222,7 @@ class MultiTaskModule(L.LightningModule):
         self.non_finite.judge(self.trainer, self.training_log.new())
 
     def _seed(self, step: int, micro_batch: int) -> None:
-        random = generator(self.cfg.seed, "dropout", step, micro_batch, self.global_rank)
-        torch.manual_seed(int(random.integers(2**63 - 1)))
+        seed_torch(self.cfg.seed, "dropout", step, micro_batch, self.global_rank)
 
     def pass_context(self) -> AbstractContextManager[None]:
         """Return what passes run in, forward and backward: the one place of cheap dropout."""
@@ -307,7 +302,7 @@ class MultiTaskModule(L.LightningModule):
         names = list(self.evaluation(stage).tasks)
         counts = total(self.trainer, torch.stack([zero + counted.get(name, 0) for name in names]))
         odd = {name: n for name, n in zip(names, counts.tolist(), strict=True) if n}
-        if not odd or self.trainer.sanity_checking:
+        if not odd:
             return
         named = " and ".join(f"{count:,} of task '{name}'" for name, count in odd.items())
         what = "validation" if stage == "val" else "test"
@@ -335,8 +330,7 @@ class MultiTaskModule(L.LightningModule):
             note("; ".join(f"{name} is {value}" for name, value in odd.items()))
         if stage == "val":
             self.log_dict({k: torch.tensor(v) for k, v in logs.items()}, logger=False)
-        if not self.trainer.sanity_checking:
-            log_metrics(self.trainer, logs, self.global_step)
+        log_metrics(self.trainer, logs, self.global_step)
 
 
 def drop_zeros(parameters: Sequence[nn.Parameter]) -> None:

@@ -16,7 +16,6 @@ from mtl.data.collate import Sharing
 from mtl.data.datamodule import MultiTaskData
 from mtl.data.loaders import Writes
 from mtl.data.mixing import MIXERS
-from mtl.data.plan import generator
 from mtl.data.rows import Rows, write_rejects
 from mtl.data.sources import Splits, load_splits
 from mtl.data.store import ExampleStore
@@ -31,7 +30,7 @@ from mtl.tasks.encode import encode_split
 from mtl.training.checkpoint import State
 from mtl.training.contents import last_path
 from mtl.training.evaluation import check_metrics
-from mtl.training.model import MultiTaskModel, build_heads, build_task
+from mtl.training.model import MultiTaskModel, build_heads, build_task, seed_torch
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
 from mtl.trunk.text import byte_level, pad_id
@@ -113,11 +112,11 @@ def _read(task: Task, spec: TaskConfig, seed: int) -> Splits:
     )
     for line in splits.notes:
         note(line)
-    for split, key in (("train", "train"), ("validation", "validation")):
+    for split in ("train", "validation"):
         rows = getattr(splits, split)
         if rows is None or not len(rows):
             raise DataError(
-                f"Expected `tasks.{task.name}.data` to give at least one example of {key}, but "
+                f"Expected `tasks.{task.name}.data` to give at least one example of {split}, but "
                 "there is none."
             )
     return splits
@@ -139,7 +138,7 @@ def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     trunk = load_trunk(**options, writes=writes)
     tune, own = _method(TUNINGS, cfg.tuning)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(generator(cfg.seed, "tuning").integers(2**63 - 1)))
+        seed_torch(cfg.seed, "tuning")
         tune(trunk, own)
     return trunk
 
