@@ -133,7 +133,7 @@ POINTS = {
     "before the final checkpoint": (*SAVE, 7),
     "the test": (MultiTaskModule, "test_step", 1),
     "before the model is saved": (training, "save_model", 1),
-    "before the metrics are written": (training, "_write_json", 1),
+    "before the metrics are written": (training, "write_whole", 1),
 }
 
 
