@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl.data.collate import Collator, Group, Pair, Pass, Readers, Reads, head_batch
+from mtl.data.collate import Collator, Group, Pair, Read, Readers, head_batch
 from mtl.data.columns import Array, Column, file_of
+from mtl.data.packing import Place
 from mtl.data.store import ExampleStore
 from mtl.types import CachedStates, Encoded, IntArray, MicroBatch
 
@@ -158,24 +159,25 @@ class CachedStatesCollator(Collator):
         self.states = states
         self.at = at
 
-    def micro_batch(self, chosen: Pass, readers: Readers | None = None) -> MicroBatch:
+    def micro_batch(
+        self,
+        groups: Sequence[Group],
+        rows: Sequence[Sequence[Place]],
+        readers: Readers | None = None,
+    ) -> MicroBatch:
         """Return one pass, without any token in it; no document can be kept from it."""
         assert not readers
-        groups, rows = chosen.groups, chosen.rows
-        reads: dict[int, Reads] = {}
-        wanted: dict[int, list[IntArray]] = {}
-        for g in sorted({g for row in rows for g, _ in row}):
-            for (task, index), example, _ in groups[g].members:
-                reads.setdefault(task, Reads()).examples.append((index, example))
-                wanted.setdefault(task, []).append(self.at.rows[task][index])
-        heads, first = {}, 0
+        chosen = [groups[g] for g in sorted({g for row in rows for g, _ in row})]
+        members = [(*pair, example) for group in chosen for pair, example, _ in group.members]
+        reads: dict[int, list[Read]] = {}
         places: list[IntArray] = []
-        for task in sorted(reads):
-            places += wanted[task]
-            size = sum(map(len, wanted[task]))
-            reads[task].positions = [np.arange(first, first + size)]
-            heads[self.stores[task].task] = head_batch(reads[task], pooled=True)
-            first += size
+        first = 0
+        for task, index, example in sorted(members, key=lambda member: member[0]):
+            places.append(self.at.rows[task][index])
+            positions = np.arange(first, first + len(places[-1]))
+            reads.setdefault(task, []).append((positions, index, example))
+            first += len(positions)
+        heads = {self.stores[t].task: head_batch(read, pooled=True) for t, read in reads.items()}
         tokens = sum(len(groups[g].units[u]) for row in rows for g, u in row)
         states = self.states.read(np.concatenate(places))
         return MicroBatch(CachedStates(states, tokens), heads)
