@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from mtl.data.collate import Collator, Group, Pair, Read, Readers, head_batch
-from mtl.data.columns import Array, Column, file_of
+from mtl.data.columns import Column, file_of
 from mtl.data.packing import Place
 from mtl.data.store import ExampleStore
-from mtl.types import CachedStates, Encoded, IntArray, MicroBatch
+from mtl.types import Array, CachedStates, Encoded, IntArray, MicroBatch
 
 STATES = "states"
 DTYPES = {name: getattr(torch, name) for name in ("float32", "float16", "bfloat16", "float64")}
