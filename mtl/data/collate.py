@@ -107,12 +107,7 @@ class Collator:
         return planned
 
     def planned(self, planned: PlannedPass, readers: Readers | None = None) -> MicroBatch:
-        """Return the micro-batch of a planned pass.
-
-        Args:
-            planned: The pass.
-            readers: Of documents that are to be kept.
-        """
+        """Return the micro-batch of a planned pass; documents with `readers` are to be kept."""
         return self.micro_batch([self.merge(g) for g in planned.groups], planned.rows, readers)
 
     def _example(self, pair: Pair) -> Encoded:

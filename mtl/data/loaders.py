@@ -20,13 +20,7 @@ from mtl.types import MicroBatch, Step, WriteBatch
 class TrainLoader:
     """All steps of a run, in order, for one rank; resumes at any step.
 
-    Args:
-        planner: Plans epochs.
-        collator: Builds micro-batches.
-        stores: The tasks' training examples, in the planner's order.
-        steps: Steps of the whole run.
-        rank: This process's number.
-        world: Number of processes.
+    The stores are the tasks' training examples, in the planner's order.
     """
 
     def __init__(
@@ -99,7 +93,7 @@ class EvalLoader:
     Args:
         collator: Builds micro-batches.
         stores: The tasks' examples of the split.
-        rank: This process's number.
+        rank: This process's number, of `world`.
         world: Number of processes.
         limit: Use only the first so many examples of each task.
         max_branches: Most examples of one document that share its encoding in a pass.

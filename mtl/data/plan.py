@@ -152,12 +152,7 @@ class Planner:
         return self._whole(np.lexsort((task, group, place[group])), group)
 
     def _whole(self, order: Array, groups: Array) -> Array:
-        """Move groups a few places so that few are cut where steps end.
-
-        Args:
-            order: Examples in training order, those of a group together.
-            groups: Of each example.
-        """
+        """Move groups a few places so that few are cut where steps end."""
         new = np.flatnonzero(np.diff(groups[order], prepend=-1))
         sizes = np.diff(new, append=len(order))
         if len(order) == len(new):
@@ -231,11 +226,9 @@ def masses(
     groups: Sequence[Sequence[tuple[int, int]]],
     tables: Mapping[int, tuple[str, npt.NDArray[np.float64]]],
 ) -> dict[str, float]:
-    """Sum each task's loss denominator over the groups of a step.
+    """Sum each task's loss denominator over the groups of a step, of (task number, example index).
 
-    Args:
-        groups: The step's (task number, example index) pairs.
-        tables: Task number to its name and each example's mass.
+    The tables give a task's name, and each example's mass, by the task's number.
     """
     total: dict[str, float] = {}
     for task, example in (pair for group in groups for pair in group):

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtl.config.schema import TrunkConfig
 from mtl.data.collate import Collator, Pair, Sharing
 from mtl.data.store import ExampleStore
 from mtl.trunk.load import load_trunk
@@ -138,7 +139,9 @@ def test_what_heads_read_does_not_depend_on_packing(
     tmp_path: Any, tokenizers: dict[str, Any]
 ) -> None:
     """Every task's states: all documents in shared rows, and each example in a pass of its own."""
-    trunk = load_trunk("hf", str(save_tiny(tmp_path, llama_config(), tokenizers["bpe"]))).eval()
+    trunk = load_trunk(
+        TrunkConfig(name="hf", path=str(save_tiny(tmp_path, llama_config(), tokenizers["bpe"])))
+    ).eval()
     stores = some_stores(11, top=195)
     packed, alone = collator(stores, budget=40), collator(stores, share=False)
     for batch in packed(by_document(stores)):
