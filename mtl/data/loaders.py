@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtl.data.collate import Collator, Pair
-from mtl.data.plan import Planner, masses, split_ranks
+from mtl.data.plan import Planner, split_ranks
 from mtl.data.store import ExampleStore
 from mtl.types import MicroBatch, Step, WriteBatch
 
@@ -20,14 +20,13 @@ from mtl.types import MicroBatch, Step, WriteBatch
 class TrainLoader:
     """All steps of a run, in order, for one rank; resumes at any step.
 
-    The stores are the tasks' training examples, in the planner's order.
+    The collator's stores are the tasks' training examples, in the planner's order.
     """
 
     def __init__(
         self,
         planner: Planner,
         collator: Collator,
-        stores: Sequence[ExampleStore],
         *,
         steps: int,
         rank: int = 0,
@@ -35,7 +34,6 @@ class TrainLoader:
     ) -> None:
         self.planner = planner
         self.collator = collator
-        self.tables = {i: (s.task, s.masses) for i, s in enumerate(stores)}
         self.steps = steps
         self.rank = rank
         self.world = world
@@ -62,7 +60,7 @@ class TrainLoader:
         return Step(
             number=number,
             micro_batches=self.collator(mine),
-            denominators=masses(groups, self.tables),
+            denominators=self.collator.denominators(groups),
             examples=sum(map(len, groups)),
         )
 

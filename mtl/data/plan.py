@@ -220,18 +220,3 @@ def split_ranks(sizes: Sequence[int], world: int) -> list[list[int]]:
         load[rank] += sizes[group]
         shares[rank].append(group)
     return [sorted(s) for s in shares]
-
-
-def masses(
-    groups: Sequence[Sequence[tuple[int, int]]],
-    tables: Mapping[int, tuple[str, npt.NDArray[np.float64]]],
-) -> dict[str, float]:
-    """Sum each task's loss denominator over the groups of a step, of (task number, example index).
-
-    The tables give a task's name, and each example's mass, by the task's number.
-    """
-    total: dict[str, float] = {}
-    for task, example in (pair for group in groups for pair in group):
-        name, mass = tables[task]
-        total[name] = total.get(name, 0.0) + float(mass[example])
-    return total

@@ -180,3 +180,13 @@ def test_size_and_units_count_a_document_once() -> None:
 
 def test_nothing_to_collate() -> None:
     assert collator([store("ner", [])])([]) == []
+
+
+def test_denominators_are_summed_by_task() -> None:
+    rng = np.random.default_rng(0)
+    stores = [
+        store("ner", [example(rng, [2], mass=mass) for mass in (1.0, 2.0, 4.0)]),
+        store("qa", [example(rng, [2], mass=0.5)]),
+    ]
+    groups = [[(0, 1), (1, 0)], [(0, 2)]]
+    assert collator(stores).denominators(groups) == {"ner": 6.0, "qa": 0.5}
