@@ -31,21 +31,20 @@ class Typed:
     """A file's or a split's columns, and its rows in batches of Arrow."""
 
     schema: pa.Schema
+    names: list[str]
+    """The columns, each followed by those inside it."""
     features: Features
     """Types of ``datasets`` by column, where they are known."""
     batches: Callable[[list[str]], Iterable[pa.RecordBatch]]
     """Returns the rows, with the named columns or more."""
 
-    @property
-    def names(self) -> list[str]:
-        """The columns, each followed by those inside it."""
-        return list(names_in(self.schema))
-
 
 def of_dataset(dataset: Dataset) -> Typed:
     """Return the rows of a dataset."""
+    schema = dataset.features.arrow_schema
     return Typed(
-        dataset.features.arrow_schema,
+        schema,
+        list(names_in(schema)),
         dataset.features,
         lambda columns: dataset.select_columns(columns).with_format("arrow").iter(BATCH),
     )
@@ -56,9 +55,11 @@ def open_parquet(path: Path) -> Typed:
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(path)
+    schema = file.schema_arrow
     return Typed(
-        file.schema_arrow,
-        features_of(file.schema_arrow),
+        schema,
+        list(names_in(schema)),
+        features_of(schema),
         lambda columns: file.iter_batches(batch_size=BATCH, columns=columns),
     )
 
@@ -81,7 +82,8 @@ def open_arrow(path: Path) -> Typed:
             for start in range(0, batch.num_rows, BATCH):
                 yield batch.slice(start, BATCH).select(columns)
 
-    return Typed(opened.schema, features_of(opened.schema), batches)
+    schema = opened.schema
+    return Typed(schema, list(names_in(schema)), features_of(schema), batches)
 
 
 def features_of(schema: pa.Schema) -> Features:
@@ -135,9 +137,8 @@ def read_rows(
     Raises:
         DataError: If a needed column is not there.
     """
-    known = opened.names
-    check_columns(source, 0, known)
-    names = [str(column) for column in source.wanted if column in known]
+    check_columns(source, 0, opened.names)
+    names = [str(column) for column in source.wanted if column in opened.names]
     decode = {name: decoder(cell(opened.features, name)) for name in names}
     columns = list(dict.fromkeys(outer(name, opened.schema.names) for name in names))
     batches = iter(opened.batches(columns))
