@@ -20,16 +20,16 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-from mtl.data.columns import Array, Column, Damaged, read_columns, seal
+from mtl.config.section import Values
+from mtl.data.columns import Column, Damaged, read_columns, seal
 from mtl.data.examples import Filed, MappedExamples, write_examples
 from mtl.data.scratch import scratch_folder
 from mtl.errors import DataError
 from mtl.files import PART, flush_folder
+from mtl.types import Array
 
 VARIABLE = "MTL_CACHE"
 STALE = 24 * 3600
@@ -69,9 +69,7 @@ class Cache:
         self.folder = folder
         self.note = note
 
-    def find(
-        self, key: str, *, check: bool = True
-    ) -> tuple[dict[str, Array], dict[str, Any]] | None:
+    def find(self, key: str, *, check: bool = True) -> tuple[dict[str, Array], Values] | None:
         """Return the columns of an entry and what was written about them.
 
         Args:
@@ -127,12 +125,8 @@ class Cache:
         return place
 
 
-@dataclass(frozen=True)
-class Entry:
-    """Examples, and what was counted while they were encoded."""
-
-    examples: MappedExamples
-    counts: dict[str, int]
+Entry = tuple[MappedExamples, dict[str, int]]
+"""Examples, and what was counted while they were encoded."""
 
 
 class ExampleCache:
@@ -155,7 +149,7 @@ class ExampleCache:
         found = self.cache.find(key) if self.cache is not None else None
         if self.cache is None or found is None:
             return None
-        return Entry(MappedExamples(self.cache.folder / key), dict(found[1].get("counts", {})))
+        return MappedExamples(self.cache.folder / key), dict(found[1].get("counts", {}))
 
     def keep(
         self, key: str, examples: Iterable[Filed], counts: Callable[[], dict[str, int]]
@@ -176,7 +170,7 @@ class ExampleCache:
             counted = counts()
             if self.cache is None:
                 seal(beside, columns, {})
-                return Entry(MappedExamples(beside), counted)
+                return MappedExamples(beside), counted
             place = self.cache.publish(beside, key, columns, {"counts": counted})
         except OSError as problem:
             shutil.rmtree(beside, ignore_errors=True)
@@ -187,7 +181,7 @@ class ExampleCache:
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise
-        return Entry(MappedExamples(place), counted)
+        return MappedExamples(place), counted
 
     def _beside(self, key: str) -> Path:
         if self.cache is not None:

@@ -11,48 +11,40 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mtl.data.collate import Collator, Group, Pair, Pass, Readers, Reads, head_batch
-from mtl.data.columns import Array, Column, file_of
+from mtl.data.collate import Collator, Group, Pair, Read, Readers, head_batch
+from mtl.data.columns import Column, file_of
+from mtl.data.packing import Place
 from mtl.data.store import ExampleStore
-from mtl.types import CachedStates, Encoded, IntArray, MicroBatch
+from mtl.types import Array, CachedStates, Encoded, IntArray, MicroBatch
 
 STATES = "states"
 DTYPES = {name: getattr(torch, name) for name in ("float32", "float16", "bfloat16", "float64")}
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where the states of every example's outputs stand among the cached ones."""
-
-    rows: list[list[IntArray]]
-    """By task number and example: (G,) rows of its outputs."""
-    count: int
-    """How many rows there are."""
+Places = list[list[IntArray]]
+"""By task number and example: (G,) rows among cached states where its outputs' stand."""
 
 
-def places(collator: Collator, groups: Sequence[Sequence[Pair]]) -> Places:
-    """Give all states that are read a row, group after group.
+def places(collator: Collator, groups: Sequence[Sequence[Pair]]) -> tuple[Places, int]:
+    """Give all states that are read a row, group after group; returns how many rows there are, too.
 
-    Args:
-        collator: Of the examples.
-        groups: Each example once, with others that read its document.
+    The groups have each example once, with others that read its document.
     """
     nothing = np.zeros(0, dtype=np.int32)
     found = [[nothing] * len(store) for store in collator.stores]
     count = 0
     for part in collator.separate(groups):
         count += _place(collator.merge(part), found, count)
-    return Places(found, count)
+    return found, count
 
 
-def _place(group: Group, found: list[list[IntArray]], first: int) -> int:
+def _place(group: Group, found: Places, first: int) -> int:
     """Number a group's rows from `first` on; returns how many it has."""
     starts = np.cumsum([0, *map(len, group.units)])
     count = 0
@@ -77,13 +69,7 @@ def _place(group: Group, found: list[list[IntArray]], first: int) -> int:
 
 
 class StateWriter:
-    """An entry of states that is being written, by several processes at once.
-
-    Args:
-        rows: How many there will be.
-        width: D.
-        dtype: Their type.
-    """
+    """An entry of states (rows, D) that is being written, by several processes at once."""
 
     def __init__(self, rows: int, width: int, dtype: torch.dtype) -> None:
         self.dtype = dtype
@@ -145,37 +131,32 @@ class States:
 
 
 class CachedStatesCollator(Collator):
-    """Builds the micro-batches that `collator` would, of cached states.
-
-    Args:
-        collator: Of the same examples.
-        states: Those of all examples.
-        at: Where each example's are among them.
-    """
+    """Builds the micro-batches that `collator` would, of cached states of the same examples."""
 
     def __init__(self, collator: Collator, states: States, at: Places) -> None:
         super().__init__(collator.stores, collator.budget, collator.sharing)
         self.states = states
         self.at = at
 
-    def micro_batch(self, chosen: Pass, readers: Readers | None = None) -> MicroBatch:
+    def micro_batch(
+        self,
+        groups: Sequence[Group],
+        rows: Sequence[Sequence[Place]],
+        readers: Readers | None = None,
+    ) -> MicroBatch:
         """Return one pass, without any token in it; no document can be kept from it."""
         assert not readers
-        groups, rows = chosen.groups, chosen.rows
-        reads: dict[int, Reads] = {}
-        wanted: dict[int, list[IntArray]] = {}
-        for g in sorted({g for row in rows for g, _ in row}):
-            for (task, index), example, _ in groups[g].members:
-                reads.setdefault(task, Reads()).examples.append((index, example))
-                wanted.setdefault(task, []).append(self.at.rows[task][index])
-        heads, first = {}, 0
+        chosen = [groups[g] for g in sorted({g for row in rows for g, _ in row})]
+        members = [(*pair, example) for group in chosen for pair, example, _ in group.members]
+        reads: dict[int, list[Read]] = {}
         places: list[IntArray] = []
-        for task in sorted(reads):
-            places += wanted[task]
-            size = sum(map(len, wanted[task]))
-            reads[task].positions = [np.arange(first, first + size)]
-            heads[self.stores[task].task] = head_batch(reads[task], pooled=True)
-            first += size
+        first = 0
+        for task, index, example in sorted(members, key=lambda member: member[0]):
+            places.append(self.at[task][index])
+            positions = np.arange(first, first + len(places[-1]))
+            reads.setdefault(task, []).append((positions, index, example))
+            first += len(positions)
+        heads = {self.stores[t].task: head_batch(read, pooled=True) for t, read in reads.items()}
         tokens = sum(len(groups[g].units[u]) for row in rows for g, u in row)
         states = self.states.read(np.concatenate(places))
         return MicroBatch(CachedStates(states, tokens), heads)
@@ -184,9 +165,7 @@ class CachedStatesCollator(Collator):
 def fingerprint(stores: Sequence[ExampleStore], limit: int | None = None) -> str:
     """Return a digest of all that decides which states are read, and from what tokens.
 
-    Args:
-        stores: Examples, a store a task.
-        limit: Only the first so many of each count.
+    With a limit, only the first so many examples of each store count.
     """
     found = hashlib.blake2b(digest_size=16)
     for store in stores:

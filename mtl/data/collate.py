@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from mtl.data.packing import Place, pack
@@ -49,21 +50,8 @@ class Group:
     """Pair, example, and for each of its parts (unit, first token inside the unit)."""
 
 
-@dataclass(slots=True)
-class Pass:
-    """What one pass of the trunk reads."""
-
-    groups: list[Group]
-    rows: list[list[Place]]
-    """Which group's units stand in each row."""
-
-
-@dataclass(slots=True)
-class Reads:
-    """What one task reads from a pass."""
-
-    positions: list[np.ndarray] = field(default_factory=list)
-    examples: list[tuple[int, Encoded]] = field(default_factory=list)
+Read = tuple[npt.NDArray[np.int64], int, Encoded]
+"""What a head reads of an example: its positions; its index in the split; the example."""
 
 
 class Collator:
@@ -102,7 +90,15 @@ class Collator:
         merged = [self.merge(g) for g in self.separate(groups)]
         sizes = [[len(u) for u in m.units] for m in merged]
         packed = pack(sizes, self.budget, share=self.sharing.rows)
-        return [self.micro_batch(Pass(merged, rows)) for rows in packed]
+        return [self.micro_batch(merged, rows) for rows in packed]
+
+    def denominators(self, groups: Sequence[Sequence[Pair]]) -> dict[str, float]:
+        """Return each task's loss denominator, summed over the groups of a step."""
+        total: dict[str, float] = {}
+        for task, index in (pair for group in groups for pair in group):
+            store = self.stores[task]
+            total[store.task] = total.get(store.task, 0.0) + float(store.masses[index])
+        return total
 
     def plan(self, groups: Sequence[Sequence[Pair]]) -> list[PlannedPass]:
         """Pack groups, each of one document whose branches may share it, into passes.
@@ -119,14 +115,8 @@ class Collator:
         return planned
 
     def planned(self, planned: PlannedPass, readers: Readers | None = None) -> MicroBatch:
-        """Return the micro-batch of a planned pass.
-
-        Args:
-            planned: The pass.
-            readers: Of documents that are to be kept.
-        """
-        groups = [self.merge(g) for g in planned.groups]
-        return self.micro_batch(Pass(groups, planned.rows), readers)
+        """Return the micro-batch of a planned pass; documents with `readers` are to be kept."""
+        return self.micro_batch([self.merge(g) for g in planned.groups], planned.rows, readers)
 
     def _example(self, pair: Pair) -> Encoded:
         task, index = pair
@@ -147,14 +137,19 @@ class Collator:
             merged.members.append((pair, example, parts))
         return merged
 
-    def micro_batch(self, chosen: Pass, readers: Readers | None = None) -> MicroBatch:
+    def micro_batch(
+        self,
+        groups: Sequence[Group],
+        rows: Sequence[Sequence[Place]],
+        readers: Readers | None = None,
+    ) -> MicroBatch:
         """Return the micro-batch of a pass.
 
         Args:
-            chosen: The pass.
+            groups: Of the pass, and maybe of others.
+            rows: Which group's units stand in each row.
             readers: Of documents that are to be kept.
         """
-        groups, rows = chosen.groups, chosen.rows
         built = build_rows(
             [[groups[g].units[u] for g, u in row] for row in rows],
             self.sharing.pad,
@@ -165,16 +160,15 @@ class Collator:
             for row, starts in zip(rows, built.starts, strict=True)
             for place, at in zip(row, starts, strict=True)
         }
-        reads: dict[int, Reads] = {}
+        reads: dict[int, list[Read]] = {}
         keep: list[Kept] = []
         for g in sorted({g for row in rows for g, _ in row}):
             if readers and (found := readers.get(self._key(groups[g]))):
                 keep.append(Kept(start[g, 0], len(groups[g].units[0].document), found))
             for (task, index), example, parts in groups[g].members:
                 first = np.asarray([start[g, u] + at for u, at in parts], dtype=np.int64)
-                read = reads.setdefault(task, Reads())
-                read.positions.append(first[example.part] + example.offset)
-                read.examples.append((index, example))
+                positions = first[example.part] + example.offset
+                reads.setdefault(task, []).append((positions, index, example))
         heads = {self.stores[t].task: head_batch(reads[t]) for t in sorted(reads)}
         return MicroBatch(built.batch, heads, keep)
 
@@ -183,22 +177,22 @@ class Collator:
         return int(self.stores[task].keys[index])
 
 
-def head_batch(reads: Reads, *, pooled: bool = False) -> HeadBatch:
+def head_batch(reads: Sequence[Read], *, pooled: bool = False) -> HeadBatch:
     """Return what a task's head reads.
 
     Args:
-        reads: Positions and examples.
+        reads: Of its examples.
         pooled: Whether positions are of outputs already, not of what is averaged into them.
     """
-    examples = [e for _, e in reads.examples]
+    positions, indices, examples = zip(*reads, strict=True)
     sizes = [e.outputs for e in examples]
     batch = HeadBatch(
-        positions=concatenate(reads.positions),
+        positions=concatenate(positions),
         targets={n: concatenate(e.targets[n] for e in examples) for n in examples[0].targets},
-        examples=[i for i, _ in reads.examples],
+        examples=list(indices),
         sizes=sizes,
         inputs={n: concatenate(e.inputs[n] for e in examples) for n in examples[0].inputs},
-        encoded=examples,
+        encoded=list(examples),
     )
     if examples[0].group is not None and not pooled:
         first = np.cumsum([0, *sizes[:-1]])

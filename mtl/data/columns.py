@@ -17,19 +17,18 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
-import numpy.typing as npt
 
+from mtl.config.section import Values
 from mtl.files import write_whole
+from mtl.types import Array
 
 ABOUT = "about.json"
 OFFSETS = ".offsets"
 FORMAT = 2
 _BLOCK = 1 << 20
-
-Array = npt.NDArray[Any]
 
 
 class Damaged(Exception):
@@ -55,11 +54,7 @@ def file_of(folder: Path, name: str) -> Path:
 
 
 class ColumnWriter:
-    """Writes columns as they come, some rows at a time.
-
-    Args:
-        folder: An existing folder.
-    """
+    """Writes columns into an existing folder as they come, some rows at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -94,10 +89,7 @@ class ColumnWriter:
 def seal(folder: Path, columns: Mapping[str, Column], about: Mapping[str, object]) -> None:
     """Write what a folder's columns are, with their checksums, and flush all to the disk.
 
-    Args:
-        folder: Holds the columns' files.
-        columns: Their types and shapes.
-        about: What else is to be read with them, as JSON.
+    What else is to be read with them, `about`, is written beside them as JSON.
 
     Raises:
         OSError: If something cannot be written.
@@ -113,7 +105,7 @@ def seal(folder: Path, columns: Mapping[str, Column], about: Mapping[str, object
     write_whole(folder / ABOUT, json.dumps({"format": FORMAT, "columns": entries, **about}))
 
 
-def read_columns(folder: Path, *, check: bool = True) -> tuple[dict[str, Array], dict[str, Any]]:
+def read_columns(folder: Path, *, check: bool = True) -> tuple[dict[str, Array], Values]:
     """Map a folder's columns; returns them, read-only, and what else was written about them.
 
     Args:
@@ -133,7 +125,7 @@ def read_columns(folder: Path, *, check: bool = True) -> tuple[dict[str, Array],
         raise Damaged(f"its {ABOUT} or a file is missing or wrong: {error!r}") from error
 
 
-def _mapped(folder: Path, name: str, entry: Mapping[str, Any], check: bool) -> Array:
+def _mapped(folder: Path, name: str, entry: Values, check: bool) -> Array:
     column = Column(str(entry["dtype"]), tuple(map(int, entry["shape"])))
     path, dtype = file_of(folder, name), np.dtype(column.dtype)
     if path.parent != folder or dtype.kind not in "biuf":

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+
+
+class Output(Protocol):
+    """What a head needs of the trunk's output layer; see :class:`mtl.trunk.output.OutputLayer`."""
+
+    model: nn.Module
+    projection: nn.Linear
+    exact: bool
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens V there are."""
+
+    def __call__(self, states: Tensor, projection: nn.Module | None = None) -> Tensor:
+        """Return (N, V) logits for (N, D) states, by the projection given or its own."""
 
 
 class Head(nn.Module, ABC):
@@ -29,8 +44,8 @@ class Head(nn.Module, ABC):
         del targets
         return self(states)
 
-    def attach(self, output: Any) -> None:
-        """Meet the trunk's output layer, a :class:`mtl.trunk.output.OutputLayer` or None.
+    def attach(self, output: Output | None) -> None:
+        """Meet the trunk's output layer, where it has one.
 
         Called once, before the head is used; heads that write text project with it.
         """
@@ -60,13 +75,7 @@ class Head(nn.Module, ABC):
 
 
 class LinearHead(Head):
-    """``H_out = W_out · H_dec + b_out`` after optional dropout.
-
-    Args:
-        hidden_size: D.
-        outputs: C.
-        dropout: Share of the states' elements set to zero in training.
-    """
+    """``H_out = W_out · H_dec + b_out`` after dropout on the states, in training."""
 
     def __init__(self, hidden_size: int, outputs: int, dropout: float = 0.0) -> None:
         super().__init__()

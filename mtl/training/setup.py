@@ -131,11 +131,8 @@ def write_rejected(splits: Mapping[str, Splits], run_dir: Path) -> None:
 
 def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     """Load the trunk, with its output layer if a task `writes`; mark which parameters learn."""
-    options = cfg.trunk.model_dump()
-    for key in ("lr", "max_length", "stride", "prefix_space"):
-        del options[key]
     torch.manual_seed(cfg.seed)
-    trunk = load_trunk(**options, writes=writes)
+    trunk = load_trunk(cfg.trunk, writes=writes)
     tune, own = _method(TUNINGS, cfg.tuning)
     with torch.random.fork_rng(devices=[]):
         seed_torch(cfg.seed, "tuning")

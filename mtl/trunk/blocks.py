@@ -78,40 +78,18 @@ def flatten(
     """
     width = batch.unit.shape[1]
     places = (batch.unit.flatten() >= 0).nonzero().squeeze(1)
-    # No two rows share a unit's number.
-    unit = _chosen(batch.unit, places) + places // width * width
-    bidirectional = _chosen(batch.bidirectional, places)
-    tokens = TrunkBatch(
-        input_ids=_chosen(batch.input_ids, places),
-        position_ids=_chosen(batch.position_ids, places),
-        unit=unit,
-        segment=_chosen(batch.segment, places),
-        bidirectional=bidirectional if causal else torch.ones_like(bidirectional),
-        plain=False,
-    )
-    sizes = torch.unique_consecutive(unit, return_counts=True)[1].tolist()
+    tokens = batch.each(lambda values: values.flatten()[places][None])
+    tokens.unit += places // width * width  # No two rows share a unit's number.
+    if not causal:
+        tokens.bidirectional = torch.ones_like(tokens.bidirectional)
+    sizes = torch.unique_consecutive(tokens.unit, return_counts=True)[1].tolist()
     blocks, at = [], 0
     for units in _together(sizes):
-        size = sum(units)
-        blocks.append(_block(_cut(tokens, at, at + size), len(units), dtype, causal, window))
-        at += size
+        cut = slice(at, at + sum(units))
+        part = tokens.each(lambda values, cut=cut: values[:, cut])  # type: ignore[misc]
+        blocks.append(_block(part, len(units), dtype, causal, window))
+        at = cut.stop
     return Flat(places, tokens, blocks)
-
-
-def _chosen(values: Tensor, places: Tensor) -> Tensor:
-    """Return (1, N) of (B, T)."""
-    return values.flatten()[places][None]
-
-
-def _cut(tokens: TrunkBatch, start: int, end: int) -> TrunkBatch:
-    return TrunkBatch(
-        input_ids=tokens.input_ids[:, start:end],
-        position_ids=tokens.position_ids[:, start:end],
-        unit=tokens.unit[:, start:end],
-        segment=tokens.segment[:, start:end],
-        bidirectional=tokens.bidirectional[:, start:end],
-        plain=False,
-    )
 
 
 def _together(sizes: list[int]) -> list[list[int]]:
@@ -144,10 +122,7 @@ def attend_in_blocks(
 ) -> Tensor:
     """Run a model that :func:`let_attend` was told of on one row of blocks; returns (N, D).
 
-    Args:
-        model: The model.
-        blocks: Of the row.
-        arguments: Of the model's forward, all but the mask.
+    The arguments are those of the model's forward, all but the mask.
     """
     mask = BlockMask.of(blocks)
     states: Tensor = model(**arguments, attention_mask=mask).last_hidden_state
@@ -181,18 +156,10 @@ def attend(
     attention_mask: Tensor | None,
     **options: object,
 ) -> tuple[Tensor, None]:
-    """Do what transformers' `sdpa` does, in blocks where the mask carries them.
+    """Do what transformers' `sdpa` does, in blocks where the mask is a :class:`BlockMask`.
 
-    Args:
-        module: The attention layer.
-        query: (1, H, N, D), or (B, H, T, D) without blocks.
-        key: Alike, with as many heads or fewer.
-        value: Alike.
-        attention_mask: What a query sees; a :class:`BlockMask` in a pass of blocks.
-        options: Handed on.
-
-    Returns:
-        (1, N, H, D) or (B, T, H, D).
+    Queries, and as many keys and values or fewer, are (B, H, T, D) and become (B, T, H, D); with
+    blocks (1, H, N, D) and (1, N, H, D).
     """
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
-from mtl.errors import ConfigError, Problem, one_of
+from mtl.config.schema import TrunkConfig
+from mtl.errors import ConfigError, Problem
 from mtl.registry import Registry
 from mtl.trunk.probe import probe
 from mtl.trunk.safety import CODE, check_config, check_folder, wants_code
@@ -19,67 +20,46 @@ from mtl.trunk.trunk import Architecture, Capabilities, Trunk
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+    from transformers.models.auto.auto_factory import _BaseAutoModelClass
 
 log = logging.getLogger(__name__)
 
 BUNDLED = Path(__file__).parent / "bundled"
 
-BUILDERS: Registry[Any] = Registry("trunk.name")
-"""Name to a function ``(path, options) -> (model, tokenizer)``."""
+Build = Callable[[TrunkConfig, bool], "tuple[PreTrainedModel, PreTrainedTokenizerFast]"]
+BUILDERS: Registry[Build] = Registry("trunk.name")
+"""Name to a function that loads a model and its tokenizer, as a section ``trunk`` says; with its
+output layer, where it has one, if that is wanted."""
 
 
-def load_trunk(
-    name: str,
-    path: str | None,
-    *,
-    pretrained: bool = True,
-    attention: str = "causal",
-    dropout: float | None = None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    gradient_checkpointing: bool = False,
-    writes: bool = False,
-) -> Trunk:
+def load_trunk(options: TrunkConfig, *, writes: bool = False) -> Trunk:
     """Load a trunk with float32 weights.
 
     Args:
-        name: ``tiny`` or ``hf``.
-        path: Hub name or folder; not used by ``tiny``.
-        pretrained: False keeps the architecture and starts from random weights.
-        attention: ``causal`` or ``bidirectional``, for decoders.
-        dropout: Overrides every dropout rate in the model's configuration.
-        revision: Branch, tag or commit on the Hub.
-        trust_remote_code: Whether the model may bring Python code of its own.
-        gradient_checkpointing: Trade computation for activation memory.
+        options: The section ``trunk``.
         writes: Whether to load its output layer too, where the model has one.
 
     Raises:
         ConfigError: If there is no such trunk, the folder is no model, or the model can only
             read causally and is asked to do otherwise.
     """
-    build = BUILDERS.get(name, "trunk.name")
-    if attention not in ("causal", "bidirectional"):
-        raise ConfigError(one_of("trunk.attention", attention, ["causal", "bidirectional"]))
+    from transformers import GenerationConfig
+
+    path, attention = options.path, options.attention
+    build = BUILDERS.get(options.name, "trunk.name")
     with _quiet():
-        whole, tokenizer = build(
-            path,
-            pretrained=pretrained,
-            dropout=dropout,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-            writes=writes,
-        )
+        whole, tokenizer = build(options, writes)
     writer = whole if writes and architecture_of(whole.config) != "encoder" else None
     model = whole if writer is None else whole.base_model
     _check_vocabulary(path, model.config, tokenizer)
     architecture = architecture_of(model.config)
     if hasattr(model, "pooler"):
         model.pooler = None  # Feeds no head; unused parameters break DDP.
-    if gradient_checkpointing:
+    if options.gradient_checkpointing:
         _checkpoint_activations(model)
     start = _start(whole) if architecture == "encoder-decoder" else None
-    if writer is not None:
-        _decode_as_told(writer)
+    if writer is not None:  # Not as it was last used to write: only a task's options count.
+        writer.generation_config = GenerationConfig()
     trunk = Trunk(model, architecture, _capabilities(model), attention, tokenizer, writer, start)
     trunk.capabilities = probe(trunk)
     if trunk.attention == "bidirectional" and not trunk.capabilities.can_attend_bidirectionally:
@@ -98,13 +78,6 @@ def _start(model: PreTrainedModel) -> int | None:
             if isinstance(found, int):
                 return found
     return None
-
-
-def _decode_as_told(model: PreTrainedModel) -> None:
-    """Forget how a model was last used to write: what a task does not ask for is not done."""
-    from transformers import GenerationConfig
-
-    model.generation_config = GenerationConfig()
 
 
 def _check_vocabulary(
@@ -173,47 +146,42 @@ def override_dropout(config: PretrainedConfig, rate: float | None) -> None:
 
 
 @BUILDERS.register("hf")
-def build_hf(
-    path: str | None,
-    *,
-    pretrained: bool,
-    dropout: float | None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    writes: bool = False,
-) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+def build_hf(options: TrunkConfig, writes: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """Load any model that AutoModel knows, from the Hub or a folder."""
     from transformers import AutoConfig, AutoTokenizer
 
+    path, pretrained = options.path, options.pretrained
     if path is None:
         raise ConfigError(
             "Expected `trunk.path` to name a model on the Hugging Face Hub or a folder, but it is "
             "not set; for example trunk.path=Qwen/Qwen3-0.6B-Base."
         )
-    options = {"revision": revision, "trust_remote_code": trust_remote_code}
-    if trust_remote_code:
+    code = options.trust_remote_code
+    source = {"revision": options.revision, "trust_remote_code": code}
+    if code:
         log.warning("Python code that '%s' brings is run, as you asked (trust_remote_code).", path)
     try:
         check_folder(Path(path), weights=pretrained)
-        config = AutoConfig.from_pretrained(path, **options)
+        config = AutoConfig.from_pretrained(path, **source)
         check_config(config)
-        override_dropout(config, dropout)
-        tokenizer = AutoTokenizer.from_pretrained(path, use_fast=True, **options)
+        override_dropout(config, options.dropout)
+        tokenizer = AutoTokenizer.from_pretrained(path, use_fast=True, **source)
         family = _family(config, writes)
         if pretrained:
             model, loading = family.from_pretrained(
                 path,
                 config=config,
                 dtype=torch.float32,
-                use_safetensors=_safetensors(path),
+                # From a folder, so that no pickle is opened; the Hub's client prefers them.
+                use_safetensors=True if Path(path).is_dir() else None,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
-                **options,
+                **source,
             )
             _refuse_other_shapes(loading["mismatched_keys"])
             _say_what_is_missing(path, loading["missing_keys"])
         else:
-            model = family.from_config(config, trust_remote_code=trust_remote_code).float()
+            model = family.from_config(config, trust_remote_code=code).float()
     except Exception as error:  # whatever transformers makes of a folder that is no model
         raise _no_model(path, error) from error
     if not tokenizer.is_fast:
@@ -224,8 +192,7 @@ def build_hf(
     return model, tokenizer
 
 
-def _family(config: PretrainedConfig, writes: bool) -> Any:
-    """Return transformers' class for a kind of model, with its output layer if that is wanted."""
+def _family(config: PretrainedConfig, writes: bool) -> type[_BaseAutoModelClass]:
     from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     if not writes:
@@ -252,16 +219,20 @@ class NoModel(ConfigError):
 
 @BUILDERS.register("tiny")
 def build_tiny(
-    path: str | None, *, pretrained: bool, dropout: float | None, writes: bool = False, **_: object
+    options: TrunkConfig, writes: bool
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """Build the bundled small decoder; `path` replaces its folder."""
-    folder = Path(path) if path else BUNDLED / "tiny"
+    folder = Path(options.path) if options.path else BUNDLED / "tiny"
     has_weights = (folder / "model.safetensors").is_file()
-    if pretrained and not has_weights:
+    if options.pretrained and not has_weights:
         log.warning("trunk 'tiny' ships without pretrained weights: it starts at random.")
-    return build_hf(
-        str(folder), pretrained=pretrained and has_weights, dropout=dropout, writes=writes
-    )
+    own = {
+        "path": str(folder),
+        "pretrained": options.pretrained and has_weights,
+        "revision": None,
+        "trust_remote_code": False,
+    }
+    return build_hf(options.model_copy(update=own), writes)
 
 
 def _no_model(path: str, error: Exception) -> NoModel:
@@ -283,7 +254,7 @@ def _reason(error: Exception) -> str:
     return whole.rstrip(".!")
 
 
-def _refuse_other_shapes(keys: Iterable[Any]) -> None:
+def _refuse_other_shapes(keys: Iterable[tuple[str, torch.Size, torch.Size]]) -> None:
     """Raise ValueError for the first weight whose shape is not the configuration's."""
     for name, found, wanted in sorted(keys):
         raise ValueError(
@@ -299,15 +270,11 @@ def _say_what_is_missing(path: str, keys: Iterable[str]) -> None:
         log.warning("'%s' has no weights for %s%s: they start at random.", path, missing[0], more)
 
 
-def _safetensors(path: str) -> bool | None:
-    """Only safetensors from a folder, so that no pickle is opened; the Hub client prefers them."""
-    return True if Path(path).is_dir() else None
-
-
 def _capabilities(model: PreTrainedModel) -> Capabilities:
     config = model.config
     layer_types = getattr(config, "layer_types", None) or []
-    padding = _position_padding(model)
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)  # RoBERTa's family counts from behind it.
     forward = inspect.signature(
         model.get_encoder().forward if config.is_encoder_decoder else model.forward
     )
@@ -331,24 +298,15 @@ def _window(config: PretrainedConfig, layer_types: Sequence[str]) -> int | None:
     return window + 1 if architecture_of(config) == "encoder" else window
 
 
-def _position_padding(model: nn.Module) -> int | None:
-    """RoBERTa's family numbers positions from its padding id plus one."""
-    embeddings = getattr(model, "embeddings", None)
-    table = getattr(embeddings, "position_embeddings", None)
-    return getattr(table, "padding_idx", None)
-
-
-class _quiet:
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
     """Keep transformers' loading reports and progress bars off the terminal."""
+    from transformers.utils import logging as hf_logging
 
-    def __enter__(self) -> None:
-        from transformers.utils import logging as hf_logging
-
-        self._level = hf_logging.get_verbosity()
-        hf_logging.set_verbosity_error()
-        hf_logging.disable_progress_bar()
-
-    def __exit__(self, *_: object) -> None:
-        from transformers.utils import logging as hf_logging
-
-        hf_logging.set_verbosity(self._level)
+    level = hf_logging.get_verbosity()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)

@@ -12,13 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtl.config.section import Values
 from mtl.data.readers.base import FORMATS, Cells, Format, Source, check_columns, only_names
 from mtl.data.readers.dotted import cell, names_in, outer
+from mtl.data.value_types import Converter
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
+Features = Mapping[str, Any]
 BATCH = 1_000
 """Rows that are converted at a time."""
 
@@ -27,33 +30,24 @@ BATCH = 1_000
 class Typed:
     """A file's or a split's columns, and its rows in batches of Arrow."""
 
-    columns: list[str]
+    schema: pa.Schema
     names: list[str]
     """The columns, each followed by those inside it."""
-    features: Mapping[str, Any]
+    features: Features
     """Types of ``datasets`` by column, where they are known."""
     batches: Callable[[list[str]], Iterable[pa.RecordBatch]]
     """Returns the rows, with the named columns or more."""
 
 
-def _typed(
-    schema: pa.Schema,
-    features: Mapping[str, Any],
-    batches: Callable[[list[str]], Iterable[pa.RecordBatch]],
-) -> Typed:
-    return Typed(list(schema.names), list(names_in(schema)), features, batches)
-
-
 def of_dataset(dataset: Dataset) -> Typed:
     """Return the rows of a dataset."""
-
-    def batches(columns: list[str]) -> Iterable[pa.RecordBatch]:
-        found: Iterable[pa.RecordBatch] = (
-            dataset.select_columns(columns).with_format("arrow").iter(BATCH)
-        )
-        return found
-
-    return _typed(dataset.features.arrow_schema, dataset.features, batches)
+    schema = dataset.features.arrow_schema
+    return Typed(
+        schema,
+        list(names_in(schema)),
+        dataset.features,
+        lambda columns: dataset.select_columns(columns).with_format("arrow").iter(BATCH),
+    )
 
 
 def open_parquet(path: Path) -> Typed:
@@ -61,12 +55,13 @@ def open_parquet(path: Path) -> Typed:
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(path)
-
-    def batches(columns: list[str]) -> Iterable[pa.RecordBatch]:
-        found: Iterable[pa.RecordBatch] = file.iter_batches(batch_size=BATCH, columns=columns)
-        return found
-
-    return _typed(file.schema_arrow, features_of(file.schema_arrow), batches)
+    schema = file.schema_arrow
+    return Typed(
+        schema,
+        list(names_in(schema)),
+        features_of(schema),
+        lambda columns: file.iter_batches(batch_size=BATCH, columns=columns),
+    )
 
 
 def open_arrow(path: Path) -> Typed:
@@ -87,16 +82,17 @@ def open_arrow(path: Path) -> Typed:
             for start in range(0, batch.num_rows, BATCH):
                 yield batch.slice(start, BATCH).select(columns)
 
-    return _typed(opened.schema, features_of(opened.schema), batches)
+    schema = opened.schema
+    return Typed(schema, list(names_in(schema)), features_of(schema), batches)
 
 
-def features_of(schema: pa.Schema) -> Mapping[str, Any]:
+def features_of(schema: pa.Schema) -> Features:
     """Return the types of a schema that ``datasets`` wrote, none of another."""
     if b"huggingface" not in (schema.metadata or {}):
         return {}
     import datasets
 
-    found: Mapping[str, Any] = datasets.Features.from_arrow_schema(schema)
+    found: Features = datasets.Features.from_arrow_schema(schema)
     return found
 
 
@@ -144,7 +140,7 @@ def read_rows(
     check_columns(source, 0, opened.names)
     names = [str(column) for column in source.wanted if column in opened.names]
     decode = {name: decoder(cell(opened.features, name)) for name in names}
-    columns = list(dict.fromkeys(outer(name, opened.columns) for name in names))
+    columns = list(dict.fromkeys(outer(name, opened.schema.names) for name in names))
     batches = iter(opened.batches(columns))
     for number, row in enumerate(_rows(batches, damaged), start=1):
         try:
@@ -155,7 +151,7 @@ def read_rows(
 
 def _rows(
     batches: Iterator[pa.RecordBatch], damaged: Callable[[Exception], Exception]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Values]:
     while True:
         try:
             rows = next(batches).to_pylist()
@@ -174,14 +170,14 @@ def _damaged(source: Source, title: str, problem: Exception) -> Exception:
     return source.fail(0, f"Expected {title}, but found one that cannot be read: {reason}.")
 
 
-def decoder(feature: Any) -> Callable[[Any], Any]:
+def decoder(feature: object) -> Converter:
     """Return what turns a cell of a ``datasets`` feature into names.
 
     Args:
         feature: A ``ClassLabel``, or a list of them, becomes names; -1, the usual mark of a class
             that is not told, becomes ``None``. Any other cell stays as it is.
     """
-    if hasattr(feature, "int2str"):
+    if hasattr(feature, "int2str") and hasattr(feature, "names"):
         return partial(_name, list(feature.names))
     inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
     each = _same if inner is None else decoder(inner)
@@ -190,11 +186,11 @@ def decoder(feature: Any) -> Callable[[Any], Any]:
     return lambda cells: None if cells is None else [each(cell) for cell in cells]
 
 
-def _same(cell: object) -> Any:
+def _same(cell: object) -> object:
     return cell
 
 
-def _name(names: list[str], number: Any) -> str | None:
+def _name(names: list[str], number: int | None) -> str | None:
     if number is None or number < 0:
         return None
     if number >= len(names):
