@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import re
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -177,17 +176,6 @@ def test_a_resumed_run_remembers_the_best() -> None:
     again.load_state_dict({"best": 0.3125})
     run(again)
     assert again.best == 0.25
-
-
-def test_steps_cost_next_to_nothing() -> None:
-    report = ProgressReport(STEPS, target=watched()[0])
-    trainer: Any = SimpleNamespace(global_step=0)
-    report.on_train_start(trainer, Toy())
-    module = Toy()
-    start = time.process_time()
-    for _ in range(1000):
-        report.on_train_batch_end(trainer, module)
-    assert time.process_time() - start < 0.1
 
 
 @pytest.mark.parametrize("works", [1, 2])
