@@ -17,15 +17,13 @@ from torch import Tensor
 from mtl.metrics.base import CountMetric
 from mtl.metrics.confusion import (
     LabelCounts,
+    averages,
     confusion_matrix,
     label_counts,
     label_rows,
-    macro,
     matthews,
-    micro,
     rates,
     report_order,
-    weighted,
 )
 from mtl.metrics.entities import count_entities, entity_rows, entity_types
 from mtl.metrics.tables import EntityRow, LabelRow, ValueRow, ratio
@@ -56,9 +54,10 @@ class LabelScores(CountMetric[LabelRow]):
     def compute(self) -> dict[str, float]:
         """Return ``accuracy``, ``macro_f1`` (of labels that occur) and ``mcc``."""
         confusion = self.counts("confusion")
+        _, macro, _ = averages(label_counts(confusion))
         return {
             "accuracy": ratio(int(confusion.trace()), int(confusion.sum())),
-            "macro_f1": macro(label_counts(confusion)).f1,
+            "macro_f1": macro.f1,
             "mcc": matthews(confusion),
         }
 
@@ -70,22 +69,23 @@ class LabelScores(CountMetric[LabelRow]):
 class TokenScores(LabelScores):
     """Each word's label as a class of its own, ``O`` among them, which flatters averages."""
 
+    def __init__(self, labels: Sequence[str]) -> None:
+        super().__init__(labels)
+        self.order = [self.labels.index(label) for label in report_order(self.labels)]
+
     def compute(self) -> dict[str, float]:
         """Return ``accuracy``, ``token_macro_f1`` and ``token_weighted_f1``."""
-        counts = self._ordered()
+        micro, macro, weighted = averages(label_counts(self.counts("confusion"), self.order))
         return {
-            "accuracy": micro(counts).f1,
-            "token_macro_f1": macro(counts).f1,
-            "token_weighted_f1": weighted(counts).f1,
+            "accuracy": micro.f1,
+            "token_macro_f1": macro.f1,
+            "token_weighted_f1": weighted.f1,
         }
 
     def rows(self) -> list[LabelRow]:
         """Return the lines by type, ``O`` last, and the averages."""
-        return label_rows(self._ordered(), report_order(self.labels))
-
-    def _ordered(self) -> LabelCounts:
-        order = [self.labels.index(label) for label in report_order(self.labels)]
-        return label_counts(self.counts("confusion")[np.ix_(order, order)])
+        counts = label_counts(self.counts("confusion"), self.order)
+        return label_rows(counts, [self.labels[i] for i in self.order])
 
 
 class EntityScores(CountMetric[EntityRow]):
@@ -144,7 +144,7 @@ class MultiLabelScores(CountMetric[LabelRow]):
         counts, (exact, examples) = self._labels(), self.counts("examples").tolist()
         f1 = rates(counts).f1
         return {
-            "micro_f1": micro(counts).f1,
+            "micro_f1": averages(counts)[0].f1,
             "macro_f1": ratio(float(f1.sum()), len(f1)),
             "subset_accuracy": ratio(exact, examples),
         }
