@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl.data.collate import Collator, Group, Pair, Pass, Readers, Reads, head_batch
+from mtl.data.collate import Collator, Group, Pair, Readers, Reads, head_batch
 from mtl.data.columns import Array, Column, file_of
+from mtl.data.packing import Place
 from mtl.data.store import ExampleStore
 from mtl.types import CachedStates, Encoded, IntArray, MicroBatch
 
@@ -158,10 +159,14 @@ class CachedStatesCollator(Collator):
         self.states = states
         self.at = at
 
-    def micro_batch(self, chosen: Pass, readers: Readers | None = None) -> MicroBatch:
+    def micro_batch(
+        self,
+        groups: Sequence[Group],
+        rows: Sequence[Sequence[Place]],
+        readers: Readers | None = None,
+    ) -> MicroBatch:
         """Return one pass, without any token in it; no document can be kept from it."""
         assert not readers
-        groups, rows = chosen.groups, chosen.rows
         reads: dict[int, Reads] = {}
         wanted: dict[int, list[IntArray]] = {}
         for g in sorted({g for row in rows for g, _ in row}):

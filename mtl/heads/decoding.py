@@ -65,7 +65,7 @@ def viterbi_packed(
     sizes = np.asarray(lengths, dtype=np.int64)
     assert sizes.sum() == len(values), (int(sizes.sum()), len(values))
     free = np.ones_like(start) if end is None else end
-    masks = tuple(_penalty(mask) for mask in (start, allowed, free))
+    masks = tuple(np.where(mask, 0.0, -np.inf) for mask in (start, allowed, free))
     offsets = np.cumsum(sizes) - sizes
     order = np.argsort(-sizes, kind="stable")
     order = order[sizes[order] > 0]
@@ -75,11 +75,6 @@ def viterbi_packed(
         part = order[first : first + block]
         _decode_block(values, offsets[part], sizes[part], masks, best)
     return torch.from_numpy(best).to(scores.device)
-
-
-def _penalty(mask: Bools) -> Floats:
-    """Return 0 where a mask is true and minus infinity elsewhere."""
-    return np.where(mask, 0.0, -np.inf)
 
 
 def _decode_block(

@@ -26,7 +26,7 @@ from mtl.registry import Registry
 from mtl.trunk.recall import Recalled
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
-from mtl.types import Encoded, Examples, IntArray, Row
+from mtl.types import Encoded, Examples, Row
 
 TaskType: TypeAlias = "type[Task]"
 SectionClass: TypeAlias = type[Section]
@@ -345,12 +345,3 @@ def unknown_label(row: Row, task: str, label: str, labels: Sequence[str]) -> Dat
         f"({', '.join(labels)}), but got '{label}'.{did_you_mean(label, labels)} Add examples of "
         "it to training, or mend the label."
     )
-
-
-def read_parts(
-    index: IntArray, windows: Sequence[tuple[int, int]], encoder: TextEncoder
-) -> tuple[IntArray, IntArray]:
-    """Return (part, offset) of tokens `index` (N,), each read where it is farthest from an edge."""
-    part = encoder.owner(index, windows)
-    starts = np.asarray([s for s, _ in windows], dtype=np.int32)
-    return part, index - starts[part] + len(encoder.prefix)

@@ -91,12 +91,6 @@ def what_to_lower(cfg: Config, precision: str, *, skips: bool = False) -> str:
     return f"{lower}, or go on without such steps: resume=RUN trainer.non_finite=skip"
 
 
-def count_odd(logits: Tensor) -> Tensor:
-    """Return () how many numbers are not finite."""
-    found: Any = (~logits.detach().isfinite()).sum()
-    return found
-
-
 def norms_of_parts(model: MultiTaskModel, norm: Tensor) -> dict[str, Tensor]:
     """Return the norms of the gradient's parts, unless it is known by now to be finite."""
     if norm.device.type == "cpu" and norm.isfinite():

@@ -196,18 +196,11 @@ def _row(cells: Cells, columns: Columns, roles: Sequence[Role]) -> Row:
             row[role.name] = value
         elif role.required:
             raise ValueError(f"Expected {role.type} in column {column!r}, but got {show(cell)}")
-    _check_lengths(row, roles)
-    return row
-
-
-def _check_lengths(row: Row, roles: Sequence[Role]) -> None:
-    """Raise ValueError if a row has not one tag for each word."""
     words = next((row[r.name] for r in roles if r.type == "tokens" and r.name in row), None)
-    for role in roles:
-        if words is None or role.type != "tags" or role.name not in row:
-            continue
-        if len(row[role.name]) != len(words):
+    for name in (r.name for r in roles if r.type == "tags" and r.name in row):
+        if words is not None and len(row[name]) != len(words):
             raise ValueError(
-                f"Expected one of `{role.name}` for each of {len(words)} tokens, "
-                f"but got {len(row[role.name])}"
+                f"Expected one of `{name}` for each of {len(words)} tokens, but got "
+                f"{len(row[name])}"
             )
+    return row
