@@ -85,7 +85,7 @@ def test_it_trains_with_all_that_the_package_brings(site: Path, tmp_path: Path) 
     with (tmp_path / "run" / "metrics.csv").open(newline="", encoding="utf-8") as file:
         logged = [row for row in csv.DictReader(file) if row["train/loss"]]
     assert len(logged) == 3
-    assert "weights learn" in ended.stdout
+    assert "weights learn" in ended.stdout + ended.stderr
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from mtl.cli import build
+from mtl.cli.app import build
 from mtl.cli.train import CONF, parse_arguments
 from mtl.config.compose import compose_checked
 from mtl.config.groups import Groups

@@ -1,106 +1,12 @@
-"""The command ``mtl``. Its commands live in :mod:`mtl.inference.commands`, a file each."""
+"""The command lines: ``python train.py`` in :mod:`mtl.cli.train`, ``mtl`` in :mod:`mtl.cli.app`."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, NoReturn
-
-import typer
-from typer.core import TyperCommand
-
-from mtl import __version__
-from mtl.errors import EXIT_CODE, MtlError, printable
-from mtl.inference import commands
-from mtl.secrets import mask
-
-# Recent Typers have click inside, older ones beside them; both export this child of its error.
-UsageError: type[Exception] = typer.BadParameter.__mro__[1]
-
-
-def build() -> typer.Typer:
-    """Return the application with every command that :mod:`mtl.inference.commands` holds."""
-    app = typer.Typer(
-        name="mtl",
-        no_args_is_help=True,
-        rich_markup_mode="markdown",
-        add_completion=False,
-        pretty_exceptions_enable=False,
-    )
-    app.callback()(_options)
-    for module in pkgutil.iter_modules(commands.__path__):
-        importlib.import_module(f"{commands.__name__}.{module.name}").register(app)
-    _plain_flags(app)
-    return app
-
-
-class _Command(TyperCommand):
-    """A command whose help gives flags no type: they take no value."""
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return the command's parameters, ``--help`` among them."""
-        params = super().get_params(ctx)
-        for param in params:
-            if getattr(param, "is_flag", False):
-                param.metavar = ""
-        return params
-
-
-def _plain_flags(app: typer.Typer) -> None:
-    for command in app.registered_commands:
-        command.cls = _Command
-    for group in app.registered_groups:
-        if group.typer_instance is not None:
-            _plain_flags(group.typer_instance)
-
-
-def _version(wanted: bool) -> None:
-    """Print the version and end."""
-    if wanted:
-        typer.echo(f"mtl {__version__}")
-        raise typer.Exit
-
-
-def _options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
-    ] = False,
-) -> None:
-    """Use models trained with train.py: one trunk, one head a task, one pass for all."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``mtl`` and end the process.
+    """Run ``mtl`` and end the process; see :func:`mtl.cli.app.main`."""
+    from mtl.cli.app import main as run
 
-    The boundary where an error that a user caused becomes one line and exit code 2.
-
-    Args:
-        arguments: The command line without the program's name; the process's own when None.
-    """
-    try:
-        code = build()(arguments, prog_name="mtl", standalone_mode=False)
-    except MtlError as problem:
-        _fail(mask(printable(problem)))
-    except UsageError as problem:
-        _fail(usage_sentence(problem))
-    except typer.Abort:
-        sys.exit(1)
-    sys.exit(code or 0)
-
-
-def usage_sentence(problem: Any) -> str:
-    """Return what is wrong with a command line in one sentence; empty if its help was shown."""
-    if type(problem).__name__ == "NoArgsIsHelpError":
-        return ""
-    command = problem.ctx.command_path if problem.ctx else "mtl"
-    text = problem.format_message().strip().rstrip(".")
-    return f"{text}{' See' if text.endswith('?') else '; see'} `{command} --help`."
-
-
-def _fail(sentence: str) -> NoReturn:
-    if sentence:
-        sys.stderr.write(f"error: {sentence}\n")
-    sys.exit(EXIT_CODE)
+    run(arguments)

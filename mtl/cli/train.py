@@ -196,7 +196,9 @@ def _compose(arguments: Arguments, folders: list[Path]) -> Composed:
 
     known = Groups(folders).choices("task")
     overrides = join_tasks(arguments.overrides, arguments.multirun, known)
-    return compose_checked(overrides, folders, arguments.multirun)
+    with importing("mtl.tasks"):
+        from mtl.tasks import TASK_TYPES
+    return compose_checked(overrides, folders, arguments.multirun, TASK_TYPES)
 
 
 def _begin(arguments: Arguments, train: Train, folders: list[Path]) -> int:

@@ -29,7 +29,7 @@ from mtl.config.overrides import OPEN, Overrides, first_job, opened, read_overri
 from mtl.config.plain import to_plain
 from mtl.config.rules import broken_rules
 from mtl.config.schema import Config, TaskConfig, dotted_keys
-from mtl.config.section import MISSING, check
+from mtl.config.section import check
 from mtl.errors import ConfigError, Place, Problem
 
 if TYPE_CHECKING:
@@ -141,14 +141,13 @@ def _odd_file(folders: Sequence[Path], error: Exception) -> Problem | str:
             values = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as problem:
             return Problem(Place(file), "YAML", f"it cannot be read: {_first_line(problem)}")
-        if not (values is None or (isinstance(values, dict) and all_text(values))):
+        if values is not None and not (isinstance(values, dict) and all(map(_is_text, values))):
             return Problem(Place(file), "`key: value` lines", f"got {str(values)[:40]!r}")
     return f"Expected files that Hydra can compose, but got: {_first_line(error)}."
 
 
-def all_text(values: Mapping[object, object]) -> bool:
-    """Whether all keys of a mapping are texts."""
-    return all(isinstance(key, str) for key in values)
+def _is_text(key: object) -> bool:
+    return isinstance(key, str)
 
 
 def _first_line(error: Exception) -> str:
@@ -198,12 +197,9 @@ def _add_sweep_file(read: Overrides, cfg: DictConfig, groups: Groups) -> None:
     read.problems += more.problems
     read.varied |= more.varied
     for value in more.values:
-        OmegaConf.update(cfg, value.key_or_group, _parsed(first_job(value)), force_add=True)
+        first = yaml.safe_load(first_job(value).partition("=")[2])
+        OmegaConf.update(cfg, value.key_or_group, first, force_add=True)
     read.values += more.values
-
-
-def _parsed(text: str) -> object:
-    return yaml.safe_load(text.partition("=")[2])
 
 
 def _called_in_jobs(hydra: Hydra, read: Overrides, folders: Sequence[Path]) -> list[Problem]:
@@ -257,10 +253,10 @@ def check_composed(
     config, wrong = check(Config, values, known=dotted_keys(names=names))
     for task in config.tasks.values():
         task.columns = {role: column for role, column in task.columns.items() if column is not None}
-    problems = [
-        Problem(keys[0], "to resolve", f"got: {why}", also(keys))
-        for why, keys in unresolved.items()
-    ]
+    problems = []
+    for why, (key, *more) in unresolved.items():
+        advice = f"So it is with {len(more)} more keys." if more else ""
+        problems.append(Problem(key, "to resolve", f"got: {why}", advice))
     failed = {key for keys in unresolved.values() for key in keys}
     problems += [problem for problem in wrong if problem.where not in failed]
     if task_types is None:
@@ -268,11 +264,6 @@ def check_composed(
     keys = [str(problem.where) for problem in problems]
     rules = broken_rules(config, task_types, skip or set())
     return config, problems + [rule for rule in rules if not _follows(str(rule.where), keys)]
-
-
-def also(keys: Sequence[str]) -> str:
-    """Return which further keys a problem is about, in a sentence."""
-    return f"So it is with {len(keys) - 1} more keys." if len(keys) > 1 else ""
 
 
 def _fill_tasks(cfg: DictConfig, known: Sequence[str] | None) -> None:
@@ -301,6 +292,3 @@ def checked(cfg: DictConfig, task_types: TaskTypes = None) -> Config:
     if problems:
         raise ConfigError(*problems)
     return config
-
-
-__all__ = ["MISSING", "Composed", "check_composed", "checked", "compose_checked", "start_hydra"]

@@ -51,5 +51,4 @@ def saved_config(folder: Path) -> Config:
     try:
         return checked(cfg)
     except ConfigError as error:
-        file = saved_file(folder)
-        raise CheckpointError(*(f"{file}: {problem}" for problem in error.problems)) from error
+        raise CheckpointError(f"{saved_file(folder)}: {error}") from error

@@ -115,7 +115,9 @@ def check(
             return section.model_validate(given), problems
         except ValidationError as error:
             wrong = error.errors(include_url=False)
-            problems += [_problem(section, found, where, known) for found in wrong]
+            told = {problem.where for problem in problems}
+            new = [_problem(section, found, where, known) for found in wrong]
+            problems += [problem for problem in new if problem.where not in told]
             if any(found["type"] == "missing" for found in wrong):
                 return cast(S, section.model_construct(**given)), problems
             for found in wrong:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtl.cli import train as script
+from mtl.cli.train import SCRIPT
 from tests.badinput import (
     cases_config,
     cases_data,
@@ -64,7 +64,7 @@ def test_a_gpu_that_is_not_there(folder: Path, run: Callable[[Case], Result]) ->
 
 
 def test_the_process_ends_with_the_code(folder: Path) -> None:
-    argv = [script.__file__, *train("tasks.ner.data.train=gone.jsonl")[1:]]
+    argv = [str(SCRIPT), *train("tasks.ner.data.train=gone.jsonl")[1:]]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     before = snapshot(folder)
     done = subprocess.run(

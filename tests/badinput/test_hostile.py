@@ -86,7 +86,7 @@ def test_a_run_with_code_of_its_own_is_asked_about_again(
     assert trained.code == 0, trained.err
     assert "mtl evaluate out --trust-remote-code" in trained.out
     RAN.unlink()
-    says = ("out/model", "Python code of its own", "add `--trust-remote-code`", "read the code")
+    says = ("out/model", "Python code of its own", "add `--trust-remote-code`", "Read the code")
     asked = Case("", mtl(*command), says, never=("trunk.trust_remote_code",))
     check(asked, run(asked))
     assert not RAN.exists()

@@ -139,3 +139,11 @@ def test_sections_do_not_share_their_defaults() -> None:
 
 def test_docstrings_describe_the_fields() -> None:
     assert Options.model_fields["any"].description == "Anything."
+
+
+def test_a_value_that_has_to_be_given_is_reported_once() -> None:
+    _, problems = check(Needed, {"path": [1], "more": 2})
+    assert [str(problem) for problem in problems] == [
+        "Expected `path` to be a text, but got [1].",
+        "Expected `more` to be a key, one of {path}, but it is none.",
+    ]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sklearn.metrics import accuracy_score, classification_report
 
-from mtl.inference.commands.evaluate import render
+from mtl.cli.verbs.evaluate import render
 from mtl.inference.evaluator import evaluate_split
 from mtl.inference.predictor import Predictor
 from mtl.metrics.tables import EntityRow, LabelRow, ValueRow

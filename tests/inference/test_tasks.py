@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mtl.cli import main
-from mtl.inference.commands import tasks
+from mtl.cli.verbs import tasks
 from mtl.inference.registered import options
 from mtl.tasks import TASK_TYPES
 from mtl.tasks.token_classification import TokenHeadOptions

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mtl.cli.verbs.predict import split_names
 from mtl.errors import ConfigError
-from mtl.inference.commands.predict import split_names
 from mtl.inference.output import atomic, plain
 from mtl.launch.importing import importing
 
