@@ -11,7 +11,7 @@ G outputs, D hidden.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 IntArray = npt.NDArray[np.int32]
+Array = npt.NDArray[Any]
 Row = dict[str, Any]
 T = TypeVar("T")
 
@@ -47,14 +48,14 @@ class Encoded:
     documents: list[IntArray]
     part: IntArray
     offset: IntArray
-    targets: dict[str, npt.NDArray[Any]]
+    targets: dict[str, Array]
     mass: float
     """What this example adds to the denominator of its task's loss."""
     branches: list[Branch] = field(default_factory=list)
     group: IntArray | None = None
-    inputs: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    inputs: dict[str, Array] = field(default_factory=dict)
     """What the head reads beside the states."""
-    extra: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    extra: dict[str, Array] = field(default_factory=dict)
     """What decoding and scores need of the example; it stays with it, and on the host."""
 
     @property
@@ -124,6 +125,17 @@ class TrunkBatch(_Movable):
     """Whether the token's document sees all of itself (else only what came before)."""
     plain: bool
     """Every row is one causal unit with at most one branch, from the left: no mask is needed."""
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> TrunkBatch:
+        """Return a batch of which every tensor is changed alike; it may need a mask."""
+        return TrunkBatch(
+            input_ids=change(self.input_ids),
+            position_ids=change(self.position_ids),
+            unit=change(self.unit),
+            segment=change(self.segment),
+            bidirectional=change(self.bidirectional),
+            plain=False,
+        )
 
     @property
     def tokens(self) -> int:
@@ -238,7 +250,7 @@ class Step(_Movable):
         return sum(m.source.tokens for m in self.micro_batches)
 
 
-def concatenate(arrays: Iterable[npt.NDArray[Any]]) -> Tensor:
+def concatenate(arrays: Iterable[Array]) -> Tensor:
     """Join arrays along their first axis into one tensor; integers become int64."""
     joined = np.concatenate(list(arrays))
     if joined.dtype.kind in "iu":

@@ -22,14 +22,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-from mtl.data.columns import Array, Column, Damaged, read_columns, seal
+from mtl.config.section import Values
+from mtl.data.columns import Column, Damaged, read_columns, seal
 from mtl.data.examples import Filed, MappedExamples, write_examples
 from mtl.data.scratch import scratch_folder
 from mtl.errors import DataError
 from mtl.files import PART, flush_folder
+from mtl.types import Array
 
 VARIABLE = "MTL_CACHE"
 STALE = 24 * 3600
@@ -69,9 +70,7 @@ class Cache:
         self.folder = folder
         self.note = note
 
-    def find(
-        self, key: str, *, check: bool = True
-    ) -> tuple[dict[str, Array], dict[str, Any]] | None:
+    def find(self, key: str, *, check: bool = True) -> tuple[dict[str, Array], Values] | None:
         """Return the columns of an entry and what was written about them.
 
         Args:

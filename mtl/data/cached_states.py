@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl.data.collate import Collator, Group, Pair, Readers, Reads, head_batch
-from mtl.data.columns import Array, Column, file_of
+from mtl.data.collate import Collator, Group, Pair, Read, Readers, head_batch
+from mtl.data.columns import Column, file_of
 from mtl.data.packing import Place
 from mtl.data.store import ExampleStore
-from mtl.types import CachedStates, Encoded, IntArray, MicroBatch
+from mtl.types import Array, CachedStates, Encoded, IntArray, MicroBatch
 
 STATES = "states"
 DTYPES = {name: getattr(torch, name) for name in ("float32", "float16", "bfloat16", "float64")}
@@ -167,20 +167,17 @@ class CachedStatesCollator(Collator):
     ) -> MicroBatch:
         """Return one pass, without any token in it; no document can be kept from it."""
         assert not readers
-        reads: dict[int, Reads] = {}
-        wanted: dict[int, list[IntArray]] = {}
-        for g in sorted({g for row in rows for g, _ in row}):
-            for (task, index), example, _ in groups[g].members:
-                reads.setdefault(task, Reads()).examples.append((index, example))
-                wanted.setdefault(task, []).append(self.at.rows[task][index])
-        heads, first = {}, 0
+        chosen = [groups[g] for g in sorted({g for row in rows for g, _ in row})]
+        members = [(*pair, example) for group in chosen for pair, example, _ in group.members]
+        reads: dict[int, list[Read]] = {}
         places: list[IntArray] = []
-        for task in sorted(reads):
-            places += wanted[task]
-            size = sum(map(len, wanted[task]))
-            reads[task].positions = [np.arange(first, first + size)]
-            heads[self.stores[task].task] = head_batch(reads[task], pooled=True)
-            first += size
+        first = 0
+        for task, index, example in sorted(members, key=lambda member: member[0]):
+            places.append(self.at.rows[task][index])
+            positions = np.arange(first, first + len(places[-1]))
+            reads.setdefault(task, []).append((positions, index, example))
+            first += len(positions)
+        heads = {self.stores[t].task: head_batch(read, pooled=True) for t, read in reads.items()}
         tokens = sum(len(groups[g].units[u]) for row in rows for g, u in row)
         states = self.states.read(np.concatenate(places))
         return MicroBatch(CachedStates(states, tokens), heads)

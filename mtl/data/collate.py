@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from mtl.data.packing import Place, pack
@@ -49,12 +50,8 @@ class Group:
     """Pair, example, and for each of its parts (unit, first token inside the unit)."""
 
 
-@dataclass(slots=True)
-class Reads:
-    """What one task reads from a pass."""
-
-    positions: list[np.ndarray] = field(default_factory=list)
-    examples: list[tuple[int, Encoded]] = field(default_factory=list)
+Read = tuple[npt.NDArray[np.int64], int, Encoded]
+"""What a head reads of an example: its positions; its index in the split; the example."""
 
 
 class Collator:
@@ -143,7 +140,7 @@ class Collator:
         """Return the micro-batch of a pass.
 
         Args:
-            groups: What it reads.
+            groups: Of the pass, and maybe of others.
             rows: Which group's units stand in each row.
             readers: Of documents that are to be kept.
         """
@@ -157,16 +154,15 @@ class Collator:
             for row, starts in zip(rows, built.starts, strict=True)
             for place, at in zip(row, starts, strict=True)
         }
-        reads: dict[int, Reads] = {}
+        reads: dict[int, list[Read]] = {}
         keep: list[Kept] = []
         for g in sorted({g for row in rows for g, _ in row}):
             if readers and (found := readers.get(self._key(groups[g]))):
                 keep.append(Kept(start[g, 0], len(groups[g].units[0].document), found))
             for (task, index), example, parts in groups[g].members:
                 first = np.asarray([start[g, u] + at for u, at in parts], dtype=np.int64)
-                read = reads.setdefault(task, Reads())
-                read.positions.append(first[example.part] + example.offset)
-                read.examples.append((index, example))
+                positions = first[example.part] + example.offset
+                reads.setdefault(task, []).append((positions, index, example))
         heads = {self.stores[t].task: head_batch(reads[t]) for t in sorted(reads)}
         return MicroBatch(built.batch, heads, keep)
 
@@ -175,22 +171,22 @@ class Collator:
         return int(self.stores[task].keys[index])
 
 
-def head_batch(reads: Reads, *, pooled: bool = False) -> HeadBatch:
+def head_batch(reads: Sequence[Read], *, pooled: bool = False) -> HeadBatch:
     """Return what a task's head reads.
 
     Args:
-        reads: Positions and examples.
+        reads: Of its examples.
         pooled: Whether positions are of outputs already, not of what is averaged into them.
     """
-    examples = [e for _, e in reads.examples]
+    positions, indices, examples = zip(*reads, strict=True)
     sizes = [e.outputs for e in examples]
     batch = HeadBatch(
-        positions=concatenate(reads.positions),
+        positions=concatenate(positions),
         targets={n: concatenate(e.targets[n] for e in examples) for n in examples[0].targets},
-        examples=[i for i, _ in reads.examples],
+        examples=list(indices),
         sizes=sizes,
         inputs={n: concatenate(e.inputs[n] for e in examples) for n in examples[0].inputs},
-        encoded=examples,
+        encoded=list(examples),
     )
     if examples[0].group is not None and not pooled:
         first = np.cumsum([0, *sizes[:-1]])

@@ -17,19 +17,18 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
-import numpy.typing as npt
 
+from mtl.config.section import Values
 from mtl.files import write_whole
+from mtl.types import Array
 
 ABOUT = "about.json"
 OFFSETS = ".offsets"
 FORMAT = 2
 _BLOCK = 1 << 20
-
-Array = npt.NDArray[Any]
 
 
 class Damaged(Exception):
@@ -113,7 +112,7 @@ def seal(folder: Path, columns: Mapping[str, Column], about: Mapping[str, object
     write_whole(folder / ABOUT, json.dumps({"format": FORMAT, "columns": entries, **about}))
 
 
-def read_columns(folder: Path, *, check: bool = True) -> tuple[dict[str, Array], dict[str, Any]]:
+def read_columns(folder: Path, *, check: bool = True) -> tuple[dict[str, Array], Values]:
     """Map a folder's columns; returns them, read-only, and what else was written about them.
 
     Args:
@@ -133,7 +132,7 @@ def read_columns(folder: Path, *, check: bool = True) -> tuple[dict[str, Array],
         raise Damaged(f"its {ABOUT} or a file is missing or wrong: {error!r}") from error
 
 
-def _mapped(folder: Path, name: str, entry: Mapping[str, Any], check: bool) -> Array:
+def _mapped(folder: Path, name: str, entry: Values, check: bool) -> Array:
     column = Column(str(entry["dtype"]), tuple(map(int, entry["shape"])))
     path, dtype = file_of(folder, name), np.dtype(column.dtype)
     if path.parent != folder or dtype.kind not in "biuf":

@@ -8,14 +8,13 @@ from typing import TypeVar
 
 import lightning as L
 import numpy as np
-import numpy.typing as npt
 
 from mtl.config.schema import BatchingConfig
 from mtl.data.cached_states import CachedStatesCollator, Places, States
 from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader, TrainLoader, Writes
 from mtl.data.mixing import Mixer
-from mtl.data.plan import Planner, TaskTable, masses
+from mtl.data.plan import Planner, masses
 from mtl.data.store import ExampleStore
 from mtl.types import MicroBatch, Step, WriteBatch
 
@@ -65,9 +64,8 @@ class MultiTaskData(L.LightningDataModule):
         self.keeps = keeps
         self.cached: dict[str, tuple[States, Places]] = {}
         """By stage (``train``, ``val``): its examples' hidden states, where they are cached."""
-        tables = [TaskTable(s.task, s.keys) for s in train]
         self.planner = Planner(
-            tables,
+            {store.task: store.keys for store in train},
             mixer,
             examples=batching.examples,
             max_branches=batching.max_branches,
@@ -113,7 +111,10 @@ class MultiTaskData(L.LightningDataModule):
         tasks = np.concatenate([np.full(len(s), n) for n, s in enumerate(stores)])
         places = np.concatenate([np.arange(len(store)) for store in stores])
         groups: dict[int, list[tuple[int, int]]] = {}
-        for at in self._longest(lengths, tasks, only)[: b.examples].tolist():
+        order = np.argsort(-lengths, kind="stable")
+        if only is not None:
+            order = order[tasks[order] == only]
+        for at in order[: b.examples].tolist():
             task, place = int(tasks[at]), int(places[at])
             group = groups.setdefault(int(stores[task].keys[place]), [])
             if len(group) < b.max_branches:
@@ -121,14 +122,6 @@ class MultiTaskData(L.LightningDataModule):
         chosen = list(groups.values())
         tables = {n: (store.task, store.masses) for n, store in enumerate(stores)}
         return Step(0, collator(chosen), masses(chosen, tables), sum(map(len, chosen)))
-
-    @staticmethod
-    def _longest(
-        lengths: npt.NDArray[np.int64], tasks: npt.NDArray[np.int64], only: int | None
-    ) -> npt.NDArray[np.int64]:
-        """Return the places of examples, of one task or of all, the longest first."""
-        order = np.argsort(-lengths, kind="stable")
-        return order if only is None else order[tasks[order] == only]
 
     def val_dataloader(self) -> EvalLoader:
         """Return the loader of this rank's validation passes."""

@@ -19,8 +19,8 @@ from typing import overload
 
 import numpy as np
 
-from mtl.data.columns import OFFSETS, Array, Column, ColumnWriter, read_columns
-from mtl.types import Branch, Encoded
+from mtl.data.columns import OFFSETS, Column, ColumnWriter, read_columns
+from mtl.types import Array, Branch, Encoded
 
 BATCH = 4096
 """Examples that are written at a time."""

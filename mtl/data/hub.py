@@ -128,7 +128,7 @@ def converted_configs(name: str) -> list[str]:
     return sorted({file.split("/")[0] for file in files if "/" in file})
 
 
-def cells(source: Source, dataset: Dataset) -> Iterator[tuple[Source, int, Cells]]:
+def read_dataset(dataset: Dataset, source: Source) -> Iterator[tuple[int, Cells]]:
     """Yield the rows of a split with their numbers from 1; classes become their names.
 
     Raises:
@@ -136,15 +136,12 @@ def cells(source: Source, dataset: Dataset) -> Iterator[tuple[Source, int, Cells
     """
     only_names(source)
     damaged = partial(_unreadable, f"{source.section}.source", str(source.path))
-    for number, row in read_rows(source, of_dataset(dataset), damaged):
-        yield source, number, row
+    yield from read_rows(source, of_dataset(dataset), damaged)
 
 
 def is_unlabelled(dataset: Dataset, columns: Sequence[str]) -> bool:
     """Whether a split hides its classes: -1 everywhere in one of `columns`, as in GLUE's tests."""
-    hidden = [
-        name
+    return any(
+        hasattr(dataset.features.get(name), "int2str") and dataset.unique(name) == [-1]
         for name in columns
-        if hasattr(dataset.features.get(name), "int2str") and dataset.unique(name) == [-1]
-    ]
-    return bool(hidden)
+    )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtl.data.collate import Collator, Pair
-from mtl.data.plan import EpochPlan, Planner, masses, split_ranks
+from mtl.data.plan import Planner, masses, split_ranks
 from mtl.data.store import ExampleStore
 from mtl.types import MicroBatch, Step, WriteBatch
 
@@ -46,7 +46,6 @@ class TrainLoader:
         self.rank = rank
         self.world = world
         self._next = 0
-        self._plan: tuple[int, EpochPlan] | None = None
 
     def __len__(self) -> int:
         return self.steps
@@ -61,10 +60,7 @@ class TrainLoader:
 
     def step(self, number: int) -> Step:
         """Return one step of the run, counted from 0."""
-        epoch, inside = divmod(number, self.planner.steps_per_epoch)
-        if self._plan is None or self._plan[0] != epoch:
-            self._plan = (epoch, self.planner.epoch(epoch))
-        groups = self._plan[1].step(inside)
+        groups = self.planner.step(number)
         mine = groups
         if self.world > 1:
             shares = split_ranks([self.collator.size(g) for g in groups], self.world)

@@ -63,7 +63,7 @@ _NAMES: dict[type, str] = {
 }
 
 
-def kind(value: Any) -> str:
+def kind(value: object) -> str:
     """Return JSON's word for a value's type, for messages."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"the number {value}"

@@ -7,19 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mtl.config.schema import DataConfig
 from mtl.data import hub
 from mtl.data.readers import read_split
-from mtl.data.readers.base import Column, Source
-from mtl.data.readers.split import Check, choose_roles, collect
+from mtl.data.readers.base import Column, Read
+from mtl.data.readers.split import Check
 from mtl.data.rows import BadRows, Role, Rows
 from mtl.errors import ConfigError, DataError, did_you_mean, one_of
 from mtl.registry import Registry
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 SPLITS = ("train", "validation", "test")
 CODE = (".py", ".pyc", ".pkl", ".pickle")
@@ -40,7 +36,7 @@ def limit_of(options: DataConfig, split: str) -> int | None:
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskData:
     """What opening a source needs to know of a task, and where it leaves its notes."""
 
     options: DataConfig
@@ -54,10 +50,10 @@ class Task:
 
 
 Opened = dict[str, Callable[[], Rows]]
-SOURCES: Registry[Callable[[Task, str], Opened]] = Registry("data source")
+SOURCES: Registry[Callable[[TaskData, str], Opened]] = Registry("data source")
 
 
-def open_splits(task: Task) -> Opened:
+def open_splits(task: TaskData) -> Opened:
     """Return how to read each split that there is.
 
     Raises:
@@ -67,7 +63,7 @@ def open_splits(task: Task) -> Opened:
     options = task.options
     files = {split: getattr(options, split) for split in SPLITS}
     given: Opened = {
-        s: partial(_read_file, task, s, file, s) for s, file in files.items() if file is not None
+        s: partial(_read, task, s, file, s) for s, file in files.items() if file is not None
     }
     source = options.source
     if source is None or len(given) == len(SPLITS):
@@ -84,7 +80,7 @@ def open_splits(task: Task) -> Opened:
     return {**found, **given}
 
 
-def _open_source(task: Task, source: str) -> Opened:
+def _open_source(task: TaskData, source: str) -> Opened:
     prefix, colon, rest = source.partition(":")
     if colon and prefix in SOURCES:
         return SOURCES.get(prefix)(task, rest)
@@ -93,7 +89,9 @@ def _open_source(task: Task, source: str) -> Opened:
     return open_folder(task, source)
 
 
-def _read_file(task: Task, split: str, pattern: str | Path, option: str) -> Rows:
+def _read(
+    task: TaskData, split: str, pattern: str | Path, option: str, read: Read | None = None
+) -> Rows:
     options = task.options
     return read_split(
         pattern,
@@ -108,11 +106,12 @@ def _read_file(task: Task, split: str, pattern: str | Path, option: str) -> Rows
         key=f"{task.section}.{option}",
         base=task.base,
         check=task.check,
+        read=read,
     )
 
 
 @SOURCES.register("bundled")
-def open_bundled(task: Task, name: str) -> Opened:
+def open_bundled(task: TaskData, name: str) -> Opened:
     """Return the splits of a corpus that comes with the package."""
     known = [folder.name for folder in BUNDLED.iterdir() if folder.is_dir()]
     if name not in known:
@@ -122,11 +121,11 @@ def open_bundled(task: Task, name: str) -> Opened:
     files = {split: BUNDLED / name / f"{split}.jsonl" for split in SPLITS}
     options = task.options.model_copy(update={"format": "jsonl", "encoding": "utf-8"})
     own = replace(task, options=options)
-    return {s: partial(_read_file, own, s, f, "source") for s, f in files.items() if f.exists()}
+    return {s: partial(_read, own, s, f, "source") for s, f in files.items() if f.exists()}
 
 
 @SOURCES.register("folder")
-def open_folder(task: Task, name: str) -> Opened:
+def open_folder(task: TaskData, name: str) -> Opened:
     """Return the splits of a folder, by the names of its files."""
     folder = task.base / Path(name).expanduser()
     if not folder.is_dir():
@@ -135,7 +134,7 @@ def open_folder(task: Task, name: str) -> Opened:
             f"but got '{name}'{_instead(folder, task.section)}"
         )
     found = {split: split_file(folder, split, task.section) for split in SPLITS}
-    return {s: partial(_read_file, task, s, f, "source") for s, f in found.items() if f}
+    return {s: partial(_read, task, s, f, "source") for s, f in found.items() if f}
 
 
 def _instead(folder: Path, section: str) -> str:
@@ -172,7 +171,7 @@ def split_file(folder: Path, split: str, section: str) -> Path | None:
 
 
 @SOURCES.register("hub")
-def open_hub(task: Task, name: str) -> Opened:
+def open_hub(task: TaskData, name: str) -> Opened:
     """Return the splits of a dataset on the Hub."""
     key = f"{task.section}.source"
     loaded = hub.load(name, key, task.notes)
@@ -185,23 +184,6 @@ def open_hub(task: Task, name: str) -> Opened:
         if hub.is_unlabelled(loaded[title], targets):
             task.notes.append(f"{key}: split '{title}' of '{name}' has no labels; it is left out.")
             continue
-        opened[split] = partial(_read_hub, task, split, f"hub:{name}/{title}", loaded[title])
+        read = partial(hub.read_dataset, loaded[title])
+        opened[split] = partial(_read, task, split, f"hub:{name}/{title}", "source", read)
     return opened
-
-
-def _read_hub(task: Task, split: str, title: str, dataset: Dataset) -> Rows:
-    roles = choose_roles(task.roles, task.columns, "all", task.section)
-    columns = {role.name: task.columns[role.name] for role in roles}
-    source = Source(
-        Path(title), tuple(roles), columns, section=task.section, bad_rows=task.bad_rows
-    )
-    return collect(
-        hub.cells(source, dataset),
-        roles,
-        split=split,
-        limit=limit_of(task.options, split),
-        bad_rows=task.bad_rows,
-        key=f"{task.section}.source",
-        name=title,
-        check=task.check,
-    )

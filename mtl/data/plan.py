@@ -21,14 +21,6 @@ AHEAD = 32
 
 
 @dataclass(frozen=True, slots=True)
-class TaskTable:
-    """What planning knows of one task: a document key per example, shape (n,)."""
-
-    name: str
-    keys: npt.NDArray[np.uint64]
-
-
-@dataclass(frozen=True, slots=True)
 class EpochPlan:
     """Examples in training order; step `s` is rows ``s * examples`` to ``(s + 1) * examples``.
 
@@ -62,7 +54,7 @@ class Planner:
     """Plans epochs.
 
     Args:
-        tables: The tasks, in order.
+        keys: By task, in order: a document key per example, shape (n,).
         mixer: Sizes to examples an epoch.
         examples: Examples per optimiser step, over all ranks and tasks.
         max_branches: Most examples of one document that share its encoding in a step.
@@ -71,18 +63,19 @@ class Planner:
 
     def __init__(
         self,
-        tables: Sequence[TaskTable],
+        keys: Mapping[str, npt.NDArray[np.uint64]],
         mixer: Mixer,
         *,
         examples: int,
         max_branches: int,
         seed: int,
     ) -> None:
-        self.tables = list(tables)
-        self.quota = mixer({t.name: len(t.keys) for t in tables})
+        self.keys = dict(keys)
+        self.quota = mixer({task: len(found) for task, found in keys.items()})
         self.examples = examples
         self.max_branches = max_branches
         self.seed = seed
+        self._latest: tuple[int, EpochPlan] | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -97,30 +90,33 @@ class Planner:
         order = self._order(group, task, epoch)
         return EpochPlan(task[order], example[order], group[order], self.examples)
 
+    def step(self, number: int) -> list[list[tuple[int, int]]]:
+        """Return the groups of a step of the run, counted from 0; see :meth:`EpochPlan.step`."""
+        epoch, inside = divmod(number, self.steps_per_epoch)
+        if self._latest is None or self._latest[0] != epoch:
+            self._latest = (epoch, self.epoch(epoch))
+        return self._latest[1].step(inside)
+
     def _chosen(
         self, epoch: int
     ) -> tuple[npt.NDArray[np.int16], Array, npt.NDArray[np.int32], Array]:
         """Which examples the epoch has: task, index, how often seen before in it, document key."""
         parts = []
-        for number, table in enumerate(self.tables):
-            quota, size = self.quota[table.name], len(table.keys)
+        for number, (task, known) in enumerate(self.keys.items()):
+            quota, size = self.quota[task], len(known)
             if not quota:
                 continue
             turns, inside = np.divmod(np.arange(epoch * quota, (epoch + 1) * quota), size)
             index = np.empty(quota, dtype=np.int64)
             for turn in range(int(turns[0]), int(turns[-1]) + 1):
                 here = turns == turn
-                order = self._random("order", table.name, turn).permutation(size)
+                order = self._random("order", task, turn).permutation(size)
                 index[here] = order[inside[here]]
             turns = (turns - turns[0]).astype(np.int32)
-            keys = table.keys[index].view(np.int64)
+            keys = known[index].view(np.int64)
             parts.append((np.full(quota, number, dtype=np.int16), index, turns, keys))
-        return (
-            np.concatenate([p[0] for p in parts]),
-            np.concatenate([p[1] for p in parts]),
-            np.concatenate([p[2] for p in parts]),
-            np.concatenate([p[3] for p in parts]),
-        )
+        tasks, indices, all_turns, all_keys = map(np.concatenate, zip(*parts, strict=True))
+        return tasks, indices, all_turns, all_keys
 
     def _groups(self, turn: npt.NDArray[np.int32], key: Array, epoch: int) -> Array:
         """Number the groups: equal documents of one turn, at most `max_branches` at a time."""
@@ -149,7 +145,7 @@ class Planner:
         place = np.empty(count)
         for each in np.unique(readers):
             here = np.flatnonzero(readers == each)
-            names = sorted(t.name for i, t in enumerate(self.tables) if int(each) >> i % 64 & 1)
+            names = sorted(t for i, t in enumerate(self.keys) if int(each) >> i % 64 & 1)
             # By name, so that a task beside these changes nothing in their order.
             random = self._random("steps", ",".join(names), epoch)
             place[here] = (random.permutation(len(here)) + random.random(len(here))) / len(here)

@@ -9,7 +9,6 @@ One row, as tasks see it::
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -128,13 +127,9 @@ class BadRows:
             f"the first at {place(first.file, first.line)}: {first.reason}."
         )
 
-    def write(self, path: str | Path) -> None:
-        """Write the rejects, one JSON object a line: file, line, reason, raw, section."""
-        write_rejects(path, [self])
-
 
 def write_rejects(path: str | Path, groups: Iterable[BadRows]) -> None:
-    """Write the rejects of several sections into one file, as :meth:`BadRows.write` does."""
+    """Write rejects of some sections, a JSON object a line: file, line, reason, raw, section."""
     # Half a character, which UTF-8 has no bytes for, becomes JSON's escape of it.
     with Path(path).open("w", encoding="utf-8", errors="backslashreplace") as out:
         for group in groups:
@@ -210,12 +205,10 @@ class Rows(Sequence["Row"]):
 
         Their files and lines do not count.
         """
-        import pyarrow as pa
-
-        found = hashlib.blake2b(digest_size=16)
         table = self.table.drop_columns(["_file", "_line"]).replace_schema_metadata()
-        with pa.ipc.new_stream(pa.PythonFile(_Hashing(found), "w"), table.schema) as stream:
-            stream.write_table(table, max_chunksize=_CHUNK)
+        found = hashlib.blake2b(table.schema.serialize(), digest_size=16)
+        for batch in table.to_batches(_CHUNK):
+            found.update(batch.serialize())
         found.update(repr(sorted(self.records)).encode())
         if self._indices is not None:
             found.update(self._indices.tobytes())
@@ -261,20 +254,6 @@ class Rows(Sequence["Row"]):
         for name in self.records & row.keys():
             row[name] = json.loads(row[name])
         return row
-
-
-class _Hashing(io.RawIOBase):
-    """A file that is written into a hash and nowhere else."""
-
-    def __init__(self, into: hashlib.blake2b) -> None:
-        self.into = into
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: bytes) -> int:  # type: ignore[override]
-        self.into.update(data)
-        return len(data)
 
 
 def map_table(path: Path) -> pa.Table:

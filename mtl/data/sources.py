@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtl.config.schema import DataConfig
-from mtl.data.origins import SPLITS, Task, open_splits
+from mtl.data.origins import SPLITS, TaskData, open_splits
 from mtl.data.readers.base import Column
 from mtl.data.readers.split import Check
 from mtl.data.rows import BadRows, Role, Rows
@@ -72,7 +72,7 @@ def load_splits(
         )
     splits = Splits(bad_rows=BadRows(options.on_bad_row, section))
     base = Path(base_dir or ".")
-    task = Task(options, columns, roles, section, base, splits.bad_rows, splits.notes, check)
+    task = TaskData(options, columns, roles, section, base, splits.bad_rows, splits.notes, check)
     found = open_splits(task)
     cut = "validation" in only and "validation" not in found
     for split in SPLITS:
@@ -150,7 +150,7 @@ def _key(number: int, text: str | None) -> int:
     return int.from_bytes(hashlib.blake2b(what, digest_size=8).digest())
 
 
-def _unused(splits: Splits, task: Task) -> list[str]:
+def _unused(splits: Splits, task: TaskData) -> list[str]:
     """Return a sentence for each column that was asked for by a name of its own and is nowhere.
 
     A column that is named like its role is the role's usual place, not a wish.

@@ -11,11 +11,13 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from mtl.config.section import Values
 from mtl.registry import Registry
 
 Converter = Callable[[Any], Any]
+T = TypeVar("T")
 Storage = Literal["string", "strings", "number", "json"]
 
 
@@ -97,7 +99,7 @@ def to_number(cell: object) -> float | None:
     return value
 
 
-def _json_list(cell: str) -> list[Any] | None:
+def _json_list(cell: str) -> list[object] | None:
     try:
         value = json.loads(cell)
     except (ValueError, RecursionError):
@@ -106,8 +108,11 @@ def _json_list(cell: str) -> list[Any] | None:
 
 
 def _items(
-    cell: object, wanted: str, convert: Converter, split: Callable[[str], list[str]]
-) -> list[Any]:
+    cell: object,
+    wanted: str,
+    convert: Callable[[object], T | None],
+    split: Callable[[str], list[str]],
+) -> list[T]:
     """Return the items of a list, in JSON where it is a string, or the parts of a plain string."""
     if isinstance(cell, str):
         value = _json_list(cell) if cell.lstrip().startswith("[") else None
@@ -168,7 +173,7 @@ def to_texts(cell: object) -> list[str] | None:
 
 
 @_value_type("record", "json")
-def to_record(cell: object) -> Any:
+def to_record(cell: object) -> object:
     """Return any JSON value as it stands."""
     return cell
 
@@ -177,7 +182,7 @@ _STARTS = ("start", "answer_start")
 
 
 @_value_type("answers", "json")
-def to_answers(cell: object) -> list[dict[str, Any]]:
+def to_answers(cell: object) -> list[Values]:
     """Return answers as ``[{"text": …, "start": … or None}]``; none is a question without one.
 
     A cell is one answer, a list of them (strings, or objects with ``text`` and maybe ``start`` or
@@ -194,7 +199,7 @@ def to_answers(cell: object) -> list[dict[str, Any]]:
     return [answer for answer in found if answer["text"].strip()]
 
 
-def _written(cell: str) -> list[dict[str, Any]]:
+def _written(cell: str) -> list[Values]:
     """Return the answers in a string: JSON, or one answer as it stands."""
     if cell.lstrip()[:2] in ('["', "[{", '{"', "[]"):
         try:
@@ -206,7 +211,7 @@ def _written(cell: str) -> list[dict[str, Any]]:
     return [{"text": _whole(cell), "start": None}] if cell.strip() else []
 
 
-def _in_pairs(cell: dict[str, Any]) -> list[dict[str, Any]]:
+def _in_pairs(cell: Values) -> list[Values]:
     """Return ``{"text": [...], "answer_start": [...]}`` as a list of objects."""
     texts = cell.get("text")
     starts = next((cell[key] for key in _STARTS if cell.get(key) is not None), None)
@@ -220,7 +225,7 @@ def _in_pairs(cell: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"text": t, "start": s} for t, s in zip(texts, starts, strict=True)]
 
 
-def _answer(item: object) -> dict[str, Any]:
+def _answer(item: object) -> Values:
     given = {"text": item} if isinstance(item, str) else item
     if not isinstance(given, dict) or not isinstance(given.get("text"), str):
         raise _unexpected("an answer (text, or an object with `text`)", item)

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+
+
+class Output(Protocol):
+    """What a head needs of the trunk's output layer; see :class:`mtl.trunk.output.OutputLayer`."""
+
+    model: nn.Module
+    projection: nn.Module
+    exact: bool
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens V there are."""
+
+    def __call__(self, states: Tensor, projection: nn.Module | None = None) -> Tensor:
+        """Return (N, V) logits for (N, D) states, by the projection given or its own."""
 
 
 class Head(nn.Module, ABC):
@@ -29,8 +44,8 @@ class Head(nn.Module, ABC):
         del targets
         return self(states)
 
-    def attach(self, output: Any) -> None:
-        """Meet the trunk's output layer, a :class:`mtl.trunk.output.OutputLayer` or None.
+    def attach(self, output: Output | None) -> None:
+        """Meet the trunk's output layer, where it has one.
 
         Called once, before the head is used; heads that write text project with it.
         """

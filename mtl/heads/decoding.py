@@ -22,27 +22,12 @@ _LIMIT = 1e30  # stands in for infinite scores; sums of many stay finite in floa
 _BLOCK = 1 << 20  # numbers in one step's (sentences, C, C) table
 
 
-def viterbi(scores: Tensor, start: Bools, allowed: Bools, end: Bools | None = None) -> Tensor:
-    """Return the allowed label sequence with the highest sum of scores.
-
-    Args:
-        scores: One sentence's logits or log-probabilities, shape (T, C).
-        start: Labels that may come first, shape (C,).
-        allowed: Labels that may follow each other, shape (C, C).
-        end: Labels that may come last, shape (C,); all when None.
-
-    Returns:
-        Label ids, shape (T,), int64, on the device of `scores`.
-    """
-    return viterbi_packed(scores, [len(scores)], start, allowed, end)
-
-
 def viterbi_packed(
     scores: Tensor,
     lengths: Sequence[int],
     start: Bools,
     allowed: Bools,
-    end: Bools | None = None,
+    end: Bools,
 ) -> Tensor:
     """Return the best allowed label sequence of each of many sentences.
 
@@ -55,7 +40,7 @@ def viterbi_packed(
         lengths: Each sentence's number of tokens; their sum is N.
         start: Labels that may come first, shape (C,).
         allowed: Labels that may follow each other, shape (C, C).
-        end: Labels that may come last, shape (C,); all when None.
+        end: Labels that may come last, shape (C,).
 
     Returns:
         Label ids, shape (N,), int64, on the device of `scores`.
@@ -64,8 +49,8 @@ def viterbi_packed(
     values = np.nan_to_num(values, nan=0.0, posinf=_LIMIT, neginf=-_LIMIT)
     sizes = np.asarray(lengths, dtype=np.int64)
     assert sizes.sum() == len(values), (int(sizes.sum()), len(values))
-    free = np.ones_like(start) if end is None else end
-    masks = tuple(np.where(mask, 0.0, -np.inf) for mask in (start, allowed, free))
+    # Nothing where a mask is true, and minus infinity elsewhere.
+    masks = tuple(np.where(mask, 0.0, -np.inf) for mask in (start, allowed, end))
     offsets = np.cumsum(sizes) - sizes
     order = np.argsort(-sizes, kind="stable")
     order = order[sizes[order] > 0]

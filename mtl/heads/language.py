@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtl.errors import ConfigError
-from mtl.heads.base import Head, as_float
+from mtl.heads.base import Head, Output, as_float
 
 
 class LanguageHead(Head):
@@ -39,9 +37,9 @@ class LanguageHead(Head):
         self.label_smoothing = label_smoothing
         self.task = task
         self.linear: nn.Linear | None = None
-        self._output: list[Any] = []  # In a list, so that it is no part of this module.
+        self._output: list[Output] = []  # In a list, so that it is no part of this module.
 
-    def attach(self, output: Any) -> None:
+    def attach(self, output: Output | None) -> None:
         """Take the trunk's output layer; make weights of the head's own where it is not tied.
 
         Raises:
@@ -65,8 +63,7 @@ class LanguageHead(Head):
 
     def forward(self, states: Tensor) -> Tensor:
         """Return (N, V) logits for (N, D) states."""
-        found: Tensor = self._output[0](self.dropout(states), self.linear)
-        return found
+        return self._output[0](self.dropout(states), self.linear)
 
     def loss_sum(self, logits: Tensor, targets: dict[str, Tensor]) -> Tensor:
         """Return the summed cross-entropy; `targets["labels"]` is (N,) token ids."""

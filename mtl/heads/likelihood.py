@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtl.heads.base import as_float
@@ -41,7 +41,7 @@ class LikelihoodHead(LanguageHead):
         del targets
         return logits[:, 0].sum()
 
-    def _projection(self) -> Any:
+    def _projection(self) -> nn.Module:
         return self._output[0].projection if self.linear is None else self.linear
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import model_validator
+
 from mtl.config.rules import NAME, is_name
 from mtl.config.schema import Attention
 from mtl.config.section import Field, Flag, Number, Section, Text, Whole, check
@@ -27,6 +29,14 @@ class TrunkDescription(Section):
     max_length: Whole = Field(ge=1)
     stride: Whole = Field(ge=0)
     prefix_space: Flag
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, values: object) -> object:
+        """Read folders of earlier versions, which called the architecture `kind`."""
+        if isinstance(values, dict) and "kind" in values and "architecture" not in values:
+            return {"architecture" if k == "kind" else k: v for k, v in values.items()}
+        return values
 
 
 class TaskDescription(Section):

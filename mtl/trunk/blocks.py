@@ -78,40 +78,18 @@ def flatten(
     """
     width = batch.unit.shape[1]
     places = (batch.unit.flatten() >= 0).nonzero().squeeze(1)
-    # No two rows share a unit's number.
-    unit = _chosen(batch.unit, places) + places // width * width
-    bidirectional = _chosen(batch.bidirectional, places)
-    tokens = TrunkBatch(
-        input_ids=_chosen(batch.input_ids, places),
-        position_ids=_chosen(batch.position_ids, places),
-        unit=unit,
-        segment=_chosen(batch.segment, places),
-        bidirectional=bidirectional if causal else torch.ones_like(bidirectional),
-        plain=False,
-    )
-    sizes = torch.unique_consecutive(unit, return_counts=True)[1].tolist()
+    tokens = batch.each(lambda values: values.flatten()[places][None])
+    tokens.unit += places // width * width  # No two rows share a unit's number.
+    if not causal:
+        tokens.bidirectional = torch.ones_like(tokens.bidirectional)
+    sizes = torch.unique_consecutive(tokens.unit, return_counts=True)[1].tolist()
     blocks, at = [], 0
     for units in _together(sizes):
-        size = sum(units)
-        blocks.append(_block(_cut(tokens, at, at + size), len(units), dtype, causal, window))
-        at += size
+        cut = slice(at, at + sum(units))
+        part = tokens.each(lambda values, cut=cut: values[:, cut])  # type: ignore[misc]
+        blocks.append(_block(part, len(units), dtype, causal, window))
+        at = cut.stop
     return Flat(places, tokens, blocks)
-
-
-def _chosen(values: Tensor, places: Tensor) -> Tensor:
-    """Return (1, N) of (B, T)."""
-    return values.flatten()[places][None]
-
-
-def _cut(tokens: TrunkBatch, start: int, end: int) -> TrunkBatch:
-    return TrunkBatch(
-        input_ids=tokens.input_ids[:, start:end],
-        position_ids=tokens.position_ids[:, start:end],
-        unit=tokens.unit[:, start:end],
-        segment=tokens.segment[:, start:end],
-        bidirectional=tokens.bidirectional[:, start:end],
-        plain=False,
-    )
 
 
 def _together(sizes: list[int]) -> list[list[int]]:

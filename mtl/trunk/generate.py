@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -20,10 +20,10 @@ from mtl.layout import Unit, build_rows
 from mtl.trunk.recall import Recalled, empty_cache, fill
 from mtl.trunk.text import end_id, pad_id
 from mtl.trunk.trunk import Trunk
-from mtl.types import IntArray
+from mtl.types import Array, IntArray
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import Cache, GenerationConfig, PreTrainedModel
 
 
 class Decoding(Section):
@@ -108,10 +108,10 @@ def generate(
     texts = [_trim(ids, trunk) for ids in found.sequences[:, start:].cpu().numpy()]
     each = decoding.num_return_sequences
     flat = [Hypothesis(ids, scores[i] if scores else None) for i, ids in enumerate(texts)]
-    return [flat[i * each : (i + 1) * each] for i in range(len(prompts))]
+    return [flat[at : at + each] for at in range(0, len(flat), each)]
 
 
-def _configuration(trunk: Trunk, decoding: Decoding) -> Any:
+def _configuration(trunk: Trunk, decoding: Decoding) -> GenerationConfig:
     from transformers import GenerationConfig
 
     asked = {k: v for k, v in decoding.model_dump().items() if v is not None}
@@ -131,7 +131,7 @@ def _configuration(trunk: Trunk, decoding: Decoding) -> Any:
     )
 
 
-def _processors(decoding: Decoding, start: int) -> list[Any]:
+def _processors(decoding: Decoding, start: int) -> list[Callable[[Tensor, Tensor], Tensor]]:
     """Return what forbids tokens, where something is forbidden.
 
     transformers' own option also counts what a decoder reads, so that a summary could not quote
@@ -150,13 +150,12 @@ def _read_both(
 ) -> tuple[dict[str, object], int]:
     """Return arguments for an encoder-decoder; every branch is its start token."""
     del decoding, read
-    device, pad = _device(trunk), pad_id(trunk.tokenizer)
-    documents, mask = _padded([p.document for p in prompts], pad, left=False)
-    branches, _ = _padded([p.branch for p in prompts], pad, left=True)
+    documents, mask = _padded(trunk, [p.document for p in prompts], left=False)
+    branches, _ = _padded(trunk, [p.branch for p in prompts], left=True)
     arguments: dict[str, object] = {
-        "input_ids": documents.to(device),
-        "attention_mask": mask.to(device),
-        "decoder_input_ids": branches.to(device),
+        "input_ids": documents,
+        "attention_mask": mask,
+        "decoder_input_ids": branches,
     }
     return arguments, branches.shape[1]
 
@@ -165,10 +164,8 @@ def _read_one(
     trunk: Trunk, prompts: Sequence[Prompt], decoding: Decoding, read: Sequence[Recalled] | None
 ) -> tuple[dict[str, object], int]:
     """Return arguments for a decoder: rows padded on the left, whatever its tokenizer does."""
-    device, pad = _device(trunk), pad_id(trunk.tokenizer)
-    joined = [np.concatenate([p.document, p.branch]) for p in prompts]
-    ids, mask = _padded(joined, pad, left=True)
-    arguments: dict[str, object] = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
+    ids, mask = _padded(trunk, [np.concatenate([p.document, p.branch]) for p in prompts], left=True)
+    arguments: dict[str, object] = {"input_ids": ids, "attention_mask": mask}
     if any(p.bidirectional for p in prompts):
         arguments["past_key_values"] = _prefix(trunk, prompts, ids.shape[1], decoding)
     elif read is not None:
@@ -178,7 +175,7 @@ def _read_one(
 
 def _recalled(
     trunk: Trunk, prompts: Sequence[Prompt], decoding: Decoding, read: Sequence[Recalled]
-) -> Any:
+) -> Cache:
     """Return the cached states of documents, but for as many tokens as the longest branch has.
 
     So `generate` reads the same columns of every row: its branch, and where that is shorter than
@@ -192,7 +189,7 @@ def _recalled(
     return cache
 
 
-def _prefix(trunk: Trunk, prompts: Sequence[Prompt], width: int, decoding: Decoding) -> Any:
+def _prefix(trunk: Trunk, prompts: Sequence[Prompt], width: int, decoding: Decoding) -> Cache:
     """Return the cached states of all but the last token, of documents that see all of themselves.
 
     `generate` itself reads causally; it goes on from these.
@@ -231,18 +228,19 @@ def _rows(decoding: Decoding) -> int:
     return max(decoding.num_beams, decoding.num_return_sequences)
 
 
-def _padded(parts: Sequence[IntArray], pad: int, *, left: bool) -> tuple[Tensor, Tensor]:
+def _padded(trunk: Trunk, parts: Sequence[IntArray], *, left: bool) -> tuple[Tensor, Tensor]:
     """Return ids and mask, each of shape (B, T)."""
     width = max(map(len, parts))
-    ids = np.full((len(parts), width), pad, dtype=np.int64)
+    ids = np.full((len(parts), width), pad_id(trunk.tokenizer), dtype=np.int64)
     mask = np.zeros((len(parts), width), dtype=np.int64)
     for row, part in enumerate(parts):
         cut = slice(width - len(part), None) if left else slice(0, len(part))
         ids[row, cut], mask[row, cut] = part, 1
-    return torch.from_numpy(ids), torch.from_numpy(mask)
+    device = _device(trunk)
+    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
-def _trim(ids: Any, trunk: Trunk) -> IntArray:
+def _trim(ids: Array, trunk: Trunk) -> IntArray:
     """Return what stands before the end token."""
     end = np.flatnonzero(ids == end_id(trunk.tokenizer))
     return np.asarray(ids[: end[0]] if len(end) else ids, dtype=np.int32)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from mtl.errors import ConfigError, Problem, one_of
 from mtl.registry import Registry
@@ -19,6 +19,7 @@ from mtl.trunk.trunk import Architecture, Capabilities, Trunk
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+    from transformers.models.auto.auto_factory import _BaseAutoModelClass
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ def load_trunk(
         ConfigError: If there is no such trunk, the folder is no model, or the model can only
             read causally and is asked to do otherwise.
     """
+    from transformers import GenerationConfig
+
     build = BUILDERS.get(name, "trunk.name")
     if attention not in ("causal", "bidirectional"):
         raise ConfigError(one_of("trunk.attention", attention, ["causal", "bidirectional"]))
@@ -78,8 +81,8 @@ def load_trunk(
     if gradient_checkpointing:
         _checkpoint_activations(model)
     start = _start(whole) if architecture == "encoder-decoder" else None
-    if writer is not None:
-        _decode_as_told(writer)
+    if writer is not None:  # Not as it was last used to write: only a task's options count.
+        writer.generation_config = GenerationConfig()
     trunk = Trunk(model, architecture, _capabilities(model), attention, tokenizer, writer, start)
     trunk.capabilities = probe(trunk)
     if trunk.attention == "bidirectional" and not trunk.capabilities.can_attend_bidirectionally:
@@ -98,13 +101,6 @@ def _start(model: PreTrainedModel) -> int | None:
             if isinstance(found, int):
                 return found
     return None
-
-
-def _decode_as_told(model: PreTrainedModel) -> None:
-    """Forget how a model was last used to write: what a task does not ask for is not done."""
-    from transformers import GenerationConfig
-
-    model.generation_config = GenerationConfig()
 
 
 def _check_vocabulary(
@@ -205,7 +201,8 @@ def build_hf(
                 path,
                 config=config,
                 dtype=torch.float32,
-                use_safetensors=_safetensors(path),
+                # From a folder, so that no pickle is opened; the Hub's client prefers them.
+                use_safetensors=True if Path(path).is_dir() else None,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
                 **options,
@@ -224,8 +221,7 @@ def build_hf(
     return model, tokenizer
 
 
-def _family(config: PretrainedConfig, writes: bool) -> Any:
-    """Return transformers' class for a kind of model, with its output layer if that is wanted."""
+def _family(config: PretrainedConfig, writes: bool) -> type[_BaseAutoModelClass]:
     from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     if not writes:
@@ -283,7 +279,7 @@ def _reason(error: Exception) -> str:
     return whole.rstrip(".!")
 
 
-def _refuse_other_shapes(keys: Iterable[Any]) -> None:
+def _refuse_other_shapes(keys: Iterable[tuple[str, torch.Size, torch.Size]]) -> None:
     """Raise ValueError for the first weight whose shape is not the configuration's."""
     for name, found, wanted in sorted(keys):
         raise ValueError(
@@ -299,15 +295,11 @@ def _say_what_is_missing(path: str, keys: Iterable[str]) -> None:
         log.warning("'%s' has no weights for %s%s: they start at random.", path, missing[0], more)
 
 
-def _safetensors(path: str) -> bool | None:
-    """Only safetensors from a folder, so that no pickle is opened; the Hub client prefers them."""
-    return True if Path(path).is_dir() else None
-
-
 def _capabilities(model: PreTrainedModel) -> Capabilities:
     config = model.config
     layer_types = getattr(config, "layer_types", None) or []
-    padding = _position_padding(model)
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)  # RoBERTa's family counts from behind it.
     forward = inspect.signature(
         model.get_encoder().forward if config.is_encoder_decoder else model.forward
     )
@@ -331,24 +323,15 @@ def _window(config: PretrainedConfig, layer_types: Sequence[str]) -> int | None:
     return window + 1 if architecture_of(config) == "encoder" else window
 
 
-def _position_padding(model: nn.Module) -> int | None:
-    """RoBERTa's family numbers positions from its padding id plus one."""
-    embeddings = getattr(model, "embeddings", None)
-    table = getattr(embeddings, "position_embeddings", None)
-    return getattr(table, "padding_idx", None)
-
-
-class _quiet:
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
     """Keep transformers' loading reports and progress bars off the terminal."""
+    from transformers.utils import logging as hf_logging
 
-    def __enter__(self) -> None:
-        from transformers.utils import logging as hf_logging
-
-        self._level = hf_logging.get_verbosity()
-        hf_logging.set_verbosity_error()
-        hf_logging.disable_progress_bar()
-
-    def __exit__(self, *_: object) -> None:
-        from transformers.utils import logging as hf_logging
-
-        hf_logging.set_verbosity(self._level)
+    level = hf_logging.get_verbosity()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)

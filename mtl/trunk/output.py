@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -26,13 +26,13 @@ class OutputLayer:
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
-        self.projection: Any = model.get_output_embeddings()
+        self.projection: nn.Module = model.get_output_embeddings()
         self.exact = _equals_its_model(self)
 
     @property
     def vocabulary(self) -> int:
         """How many tokens V there are."""
-        return int(self.projection.weight.shape[0])
+        return len(self.projection.get_parameter("weight"))
 
     def __call__(self, states: Tensor, projection: nn.Module | None = None) -> Tensor:
         """Return (N, V) logits for (N, D) states.

@@ -56,14 +56,9 @@ def documents_of(batch: TrunkBatch) -> TrunkBatch:
     """Return a batch without its branches, as wide as its longest document part."""
     document = (batch.segment == 0) & (batch.unit >= 0)
     width = int(torch.nonzero(document.any(0)).max()) + 1
-    return replace(
-        batch,
-        input_ids=batch.input_ids[:, :width],
-        position_ids=batch.position_ids[:, :width],
-        unit=batch.unit.masked_fill(~document, -1)[:, :width],
-        segment=batch.segment.masked_fill(~document, 0)[:, :width],
-        bidirectional=batch.bidirectional[:, :width],
-    )
+    unit = batch.unit.masked_fill(~document, -1)
+    segment = batch.segment.masked_fill(~document, 0)
+    return replace(batch, unit=unit, segment=segment).each(lambda values: values[:, :width])
 
 
 def run(

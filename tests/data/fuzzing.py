@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mtl.data.readers import FORMATS, read_split
-from mtl.data.rows import BadRows, Role
+from mtl.data.rows import BadRows, Role, write_rejects
 from mtl.errors import MtlError
 
 TEXTS = (Role("text", "text"), Role("label", "label", target=True))
@@ -132,4 +132,4 @@ def read(target: Target, content: bytes, folder: Path, policy: str, guess: bool 
     names = {role.name for role in target.roles if role.required}
     for row in rows:
         assert names <= row.keys()
-    bad.write(folder / "rejected.jsonl")
+    write_rejects(folder / "rejected.jsonl", [bad])

@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import numpy.typing as npt
 
 from mtl.config.schema import MixingConfig
 from mtl.data.mixing import MIXERS
-from mtl.data.plan import EpochPlan, Planner, TaskTable
+from mtl.data.plan import EpochPlan, Planner
+
+Table = dict[str, npt.NDArray[np.uint64]]
 
 
-def table(name: str, count: int, *, documents: int | None = None, seed: int = 0) -> TaskTable:
+def table(name: str, count: int, *, documents: int | None = None, seed: int = 0) -> Table:
     """Return `count` examples over `documents` documents (as many as examples when unset)."""
     if documents is None:
         keys = np.arange(count, dtype=np.uint64) + np.uint64(hash_of(name))
     else:
         keys = np.random.default_rng(seed).integers(0, documents, count).astype(np.uint64)
-    return TaskTable(name, keys)
+    return {name: keys}
 
 
 def hash_of(name: str) -> int:
@@ -28,9 +31,10 @@ def hash_of(name: str) -> int:
 TABLES = [table("ner", 500), table("sentiment", 300, documents=90), table("qa", 41)]
 
 
-def planner(tables: list[TaskTable], mixing: str = "proportional", **options: int) -> Planner:
+def planner(tables: list[Table], mixing: str = "proportional", **options: int) -> Planner:
     settings = {"examples": 32, "max_branches": 8, "seed": 7, **options}
-    return Planner(tables, MIXERS.get(mixing)(MixingConfig()), **settings)
+    keys = {name: found for table in tables for name, found in table.items()}
+    return Planner(keys, MIXERS.get(mixing)(MixingConfig()), **settings)
 
 
 def digest(plan: EpochPlan) -> str:

@@ -15,7 +15,7 @@ from mtl.config.schema import MixingConfig
 from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader, TrainLoader
 from mtl.data.mixing import MIXERS
-from mtl.data.plan import Planner, TaskTable
+from mtl.data.plan import Planner
 from mtl.data.store import ExampleStore
 from mtl.types import MicroBatch, Step
 from tests.data.examples import example, store
@@ -35,7 +35,7 @@ def train_stores(seed: int = 0) -> list[ExampleStore]:
 def loader(
     stores: list[ExampleStore], *, steps: int = 12, rank: int = 0, world: int = 1, seed: int = 3
 ) -> TrainLoader:
-    tables = [TaskTable(s.task, s.keys) for s in stores]
+    tables = {s.task: s.keys for s in stores}
     mixer = MIXERS.get("proportional")(MixingConfig())
     planner = Planner(tables, mixer, examples=10, max_branches=4, seed=seed)
     collator = Collator(stores, budget=50, sharing=Sharing(rows=True, branches=True, pad=0))

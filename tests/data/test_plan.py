@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.plan import EpochPlan, TaskTable, fill, generator, masses
+from mtl.data.plan import EpochPlan, fill, generator, masses
 from tests.data.tables import TABLES, digest, planner, table
 from tests.properties import max_examples
 
@@ -50,14 +50,14 @@ def test_every_example_once_in_steps_of_exact_size(
     assert counts[:-1] == [examples] * (len(steps) - 1)
     assert 1 <= counts[-1] <= examples
     for group in (group for step in steps for group in step):
-        assert len({int(tables[t].keys[e]) for t, e in group}) == 1, "unequal documents share"
+        assert len({int(tables[t][f"t{t}"][e]) for t, e in group}) == 1, "unequal documents share"
         assert len(group) <= max_branches
 
 
 def test_equal_documents_stand_together() -> None:
     plan = planner(TABLES, max_branches=4).epoch(0)
     groups = [g for s in range(len(plan)) for g in plan.step(s)]
-    documents = Counter(TABLES[1].keys.tolist())
+    documents = Counter(TABLES[1]["sentiment"].tolist())
     least = sum(-(-n // 4) for n in documents.values()) + 500 + 41
     assert least <= len(groups) <= least + len(plan), "at most one group is cut a step"
 
@@ -94,7 +94,7 @@ def test_generators_do_not_collide() -> None:
 @pytest.mark.parametrize("mixing", ["uniform", "temperature"])
 def test_quotas_hold_every_epoch(mixing: str) -> None:
     them = planner(TABLES, mixing)
-    wanted = [them.quota[t.name] for t in TABLES]
+    wanted = [them.quota[name] for table in TABLES for name in table]
     assert wanted != [500, 300, 41]
     for epoch in range(4):
         found = np.bincount(them.epoch(epoch).task, minlength=3).tolist()
@@ -160,7 +160,7 @@ def test_few_groups_are_cut() -> None:
     """Paragraphs with about five questions, of which three or so fit into a step."""
     rng = np.random.default_rng(0)
     keys = np.repeat(np.arange(400), rng.choice([3, 4, 5, 5, 5, 6], 400)).astype(np.uint64)
-    plan = planner([TaskTable("qa", keys)], max_branches=16, examples=16).epoch(0)
+    plan = planner([{"qa": keys}], max_branches=16, examples=16).epoch(0)
     groups = sum(len(plan.step(s)) for s in range(len(plan)))
     assert 400 <= groups < 410
 

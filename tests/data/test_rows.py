@@ -116,7 +116,7 @@ def test_rejects_are_counted_and_written(tmp_path: Path) -> None:
         "2 rows were skipped (`tasks.ner.data.on_bad_row=skip`), the first at "
         f"{path}:2: Expected text in column 'text', but got ''."
     )
-    bad_rows.write(tmp_path / "rejected.jsonl")
+    write_rejects(tmp_path / "rejected.jsonl", [bad_rows])
     found = [json.loads(line) for line in (tmp_path / "rejected.jsonl").read_text().splitlines()]
     assert [r["line"] for r in found] == [2, 4]
     assert found[0]["raw"] == {"text": "", "label": "1"}
@@ -136,7 +136,7 @@ def test_half_a_character_can_be_rejected(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", good + '{"text": "\\ud83d", "label": 1}\n')
     bad_rows = skipping()
     assert len(read_classes(path, bad_rows=bad_rows)) == 1
-    bad_rows.write(tmp_path / "rejected.jsonl")
+    write_rejects(tmp_path / "rejected.jsonl", [bad_rows])
     found = json.loads((tmp_path / "rejected.jsonl").read_text())
     assert found["raw"]["text"] == "\ud83d"
 

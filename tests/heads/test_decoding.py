@@ -6,10 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from mtl.errors import ConfigError
-from mtl.heads.decoding import viterbi, viterbi_packed
-from mtl.labels import transitions
+from mtl.heads.decoding import viterbi_packed
+from mtl.labels import Bools, transitions
 from tests.properties import max_examples
 
 SCHEMES = ("iob1", "iob2", "bioes")
@@ -18,6 +19,11 @@ LABELS = {
     "iob2": ["B-LOC", "I-LOC", "O", "B-PER", "I-PER"],
     "bioes": ["O", *(f"{p}-{t}" for t in ("A", "B-x") for p in "BIES")],
 }
+
+
+def viterbi(scores: Tensor, start: Bools, allowed: Bools, end: Bools) -> Tensor:
+    """Return the best allowed labels of one sentence, shape (T,)."""
+    return viterbi_packed(scores, [len(scores)], start, allowed, end)
 
 
 def tags(length: int, kind: str, scheme: str, divided: bool) -> list[str]:
@@ -114,8 +120,8 @@ def test_a_diverged_model_still_gives_valid_sequences(bad: float) -> None:
 def test_equals_argmax_when_everything_is_allowed() -> None:
     scores = torch.randn(200, 9, generator=torch.Generator().manual_seed(0))
     start, allowed = np.ones(9, dtype=bool), np.ones((9, 9), dtype=bool)
-    assert torch.equal(viterbi(scores, start, allowed), scores.argmax(dim=1))
-    packed = viterbi_packed(scores, [50, 0, 1, 149], start, allowed)
+    assert torch.equal(viterbi(scores, start, allowed, np.ones_like(start)), scores.argmax(dim=1))
+    packed = viterbi_packed(scores, [50, 0, 1, 149], start, allowed, np.ones_like(start))
     assert torch.equal(packed, scores.argmax(dim=1))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.ports import reserved_port
 
 ROOT = Path(__file__).parents[2]
 CODE = """
@@ -27,29 +28,23 @@ except MtlError as error:
 """
 
 
-def free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return int(door.getsockname()[1])
-
-
 def test_two_processes() -> None:
-    port = free_port()
     running = []
-    for rank in range(2):
-        env = {
-            **os.environ,
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": "2",
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-        }
-        command = [sys.executable, "-c", CODE, str(rank)]
-        running.append(
-            subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
-        )
-    first, second = (process.communicate(timeout=120)[0].splitlines() for process in running)
+    with reserved_port() as port:
+        for rank in range(2):
+            env = {
+                **os.environ,
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": "2",
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+            }
+            command = [sys.executable, "-c", CODE, str(rank)]
+            running.append(
+                subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
+            )
+        first, second = (process.communicate(timeout=120)[0].splitlines() for process in running)
     assert first[0] == second[0] == "made by 0"
     assert sorted([first[1], second[1]]) == ["False", "True"]
     assert first[2] == "ConfigError taken"

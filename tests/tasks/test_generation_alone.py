@@ -18,7 +18,7 @@ from mtl.config.schema import MixingConfig
 from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import TrainLoader
 from mtl.data.mixing import MIXERS
-from mtl.data.plan import Planner, TaskTable
+from mtl.data.plan import Planner
 from mtl.tasks.encode import encode_split
 from mtl.training.model import MultiTaskModel, build_heads, make_task
 from mtl.trunk.text import byte_level, end_id
@@ -69,7 +69,7 @@ def one_step(model: MultiTaskModel, budget: int) -> Step:
         Sharing(trunk.capabilities.share_rows, trunk.share_branches, pad=0),
     )
     planner = Planner(
-        [TaskTable(task.name, store.keys)],
+        {task.name: store.keys},
         MIXERS.get("proportional")(MixingConfig()),
         examples=len(ROWS),
         max_branches=8,

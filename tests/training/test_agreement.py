@@ -6,7 +6,6 @@ import json
 import math
 import os
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from mtl.errors import Interrupted, TrainingError
 from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_checkpoint
 from mtl.training.sharding import InParts, make_whole
 from mtl.training.stopping import StopOnSignal
+from tests.ports import reserved_port
 from tests.training.site import Site, module_of, prepared, weights
 from tests.training.test_finite import spoil_steps
 from tests.training.test_resume import STEP
@@ -32,16 +32,14 @@ Found = dict[str, Any]
 
 def in_two(folder: Path, do: Callable[[int], Found]) -> list[Found]:
     """Do something in two processes that form a group; return what each found."""
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        port = str(door.getsockname()[1])
     children = []
-    for rank in range(2):
-        child = os.fork()
-        if not child:
-            _be(rank, port, folder / f"{rank}.json", do)
-        children.append(child)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    with reserved_port() as port:
+        for rank in range(2):
+            child = os.fork()
+            if not child:
+                _be(rank, str(port), folder / f"{rank}.json", do)
+            children.append(child)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     assert codes == [0, 0]
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 

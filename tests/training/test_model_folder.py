@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from mtl.data.collate import Collator, Sharing
+from mtl.errors import CheckpointError
 from mtl.tasks.encode import encode_split
 from mtl.training.evaluation import Evaluation
 from mtl.training.model_io import load_model, save_model
@@ -103,6 +105,21 @@ def test_the_tasks_are_as_they_were(run: Path) -> None:
     assert state["mean"] == pytest.approx(float(stars.mean()))
     assert state["spread"] == pytest.approx(float(stars.std(correction=0)))
     assert found.description.tasks["rating"].columns == {"text": "text", "label": "stars"}
+
+
+def test_a_folder_with_the_architectures_former_name(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run / "model", tmp_path / "model")
+    path = tmp_path / "model" / "mtl.json"
+    description = json.loads(path.read_text())
+    trunk = description["trunk"]
+    trunk["kind"] = trunk.pop("architecture")
+    path.write_text(json.dumps(description))
+    before, now = weights(load_model(tmp_path).model), weights(load_model(run).model)
+    assert not differing(before, now)
+    trunk["kind"] = " "
+    path.write_text(json.dumps(description))
+    with pytest.raises(CheckpointError, match=r"trunk\.architecture"):
+        load_model(tmp_path)
 
 
 def test_each_tasks_own_attention_is_kept(run: Path) -> None:

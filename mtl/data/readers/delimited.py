@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import Any
 
 from mtl.data.readers.base import FORMATS, Cells, Format, Source, check_columns
 from mtl.data.readers.text import lines
@@ -19,10 +18,10 @@ _SAMPLE = 5_000
 _Row = tuple[int, list[str]]
 
 
-def _parse(source: Source, **dialect: Any) -> Iterator[_Row]:
+def _parse(source: Source, delimiter: str) -> Iterator[_Row]:
     """Yield ``(line, cells)`` of each row that is not blank; a row may span lines."""
     csv.field_size_limit(LONGEST_CELL)
-    reader = csv.reader((line for _, line in lines(source, newline="")), **dialect)
+    reader = csv.reader((line for _, line in lines(source, newline="")), delimiter=delimiter)
     while True:
         start = reader.line_num + 1
         try:
@@ -63,12 +62,12 @@ def is_quoted(source: Source) -> bool:
 
 def read_csv(source: Source) -> Iterator[tuple[int, Cells]]:
     """Yield the rows of a comma-separated file."""
-    return _cells(source, _parse(source))
+    return _cells(source, _parse(source, ","))
 
 
 def read_tsv(source: Source) -> Iterator[tuple[int, Cells]]:
     """Yield the rows of a tab-separated file."""
-    rows = _parse(source, delimiter="\t") if is_quoted(source) else _plain(source)
+    rows = _parse(source, "\t") if is_quoted(source) else _plain(source)
     return _cells(source, rows)
 
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Object = Mapping[str, Any]
 
-def has(cells: Mapping[str, Any], name: str) -> bool:
+
+def has(cells: Object, name: str) -> bool:
     """Whether a row has a column."""
     if name in cells:
         return True
@@ -21,7 +23,7 @@ def has(cells: Mapping[str, Any], name: str) -> bool:
     return bool(rest) and isinstance(inner, Mapping) and has(inner, rest)
 
 
-def cell(cells: Mapping[str, Any], name: str) -> Any:
+def cell(cells: Object, name: str) -> object:
     """Return what stands in a column of a row, None where the row does not have it."""
     if name in cells:
         return cells[name]
@@ -46,7 +48,7 @@ def outer(name: str, columns: Iterable[str]) -> str:
     return name if name in columns else name.partition(".")[0]
 
 
-def keys_in(cells: Mapping[str, Any], before: str = "") -> Iterator[str]:
+def keys_in(cells: Object, before: str = "") -> Iterator[str]:
     """Yield the keys of an object, each followed by those of the object inside it."""
     for key, value in cells.items():
         yield before + key

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from mtl.data.readers.base import FORMATS, Cells, Format, Source, column_advice, missing_column
 from mtl.data.readers.nested import expand, fit_nested
@@ -127,7 +126,7 @@ def member(text: str, start: int, name: str) -> int:
     return 0
 
 
-def elements(text: str, start: int) -> Iterator[tuple[int, Any]]:
+def elements(text: str, start: int) -> Iterator[tuple[int, object]]:
     """Yield where each element of the list at `start` begins, and its value."""
     decoder = json.JSONDecoder()
     at = skip(text, start + 1)

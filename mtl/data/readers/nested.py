@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mtl.config.section import Values
 from mtl.data.readers.base import PLACE, Cells, Column, Columns, Source, only_names
 from mtl.data.readers.dotted import cell, has
 from mtl.data.value_types import show
@@ -45,7 +46,7 @@ def fit_nested(source: Source) -> Columns:
     return columns
 
 
-def expand(source: Source, line: int, value: dict[str, Any]) -> Iterator[Cells]:
+def expand(source: Source, line: int, value: Values) -> Iterator[Cells]:
     """Yield the cells of each row of an object: itself, or one for each element of its list.
 
     Elements that are no objects, or lack a needed key, are filed as bad rows with their place.

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl.data.readers.base import FORMATS, PLACE, Cells, Column, Columns, Source
+from mtl.data.readers.base import FORMATS, PLACE, Cells, Column, Columns, Read, Source
 from mtl.data.readers.files import find, format_of
 from mtl.data.readers.table import make_rows
 from mtl.data.rows import BadRows, Role, Rows, place
@@ -41,6 +41,7 @@ def read_split(
     key: str | None = None,
     base: Path | None = None,
     check: Check | None = None,
+    read: Read | None = None,
 ) -> Rows:
     """Read the files that a path or glob names into rows.
 
@@ -60,6 +61,7 @@ def read_split(
         key: The config key that holds `pattern`, for messages.
         base: The folder that a relative pattern starts from; the current one when ``None``.
         check: Puts a row right or refuses it.
+        read: Reads the rows, where `pattern` merely names them and is no path.
 
     Raises:
         DataError: If a file is missing, empty, malformed, or has no rows.
@@ -67,34 +69,31 @@ def read_split(
     """
     bad_rows = BadRows() if bad_rows is None else bad_rows
     key = key or f"{bad_rows.section}.{split}"
-    chosen = choose_roles(roles, columns, require, bad_rows.section)
+    chosen = _choose_roles(roles, columns, require, bad_rows.section)
     mapped = {role.name: columns[role.name] for role in chosen}
-    sources = [
+    sources = (
         Source(file, tuple(chosen), mapped, header, encoding, bad_rows.section, bad_rows)
-        for file in find(pattern, key, base)
-    ]
-    found = (item for source in sources for item in _read(source, format))
-    return collect(
-        found,
-        chosen,
-        split=split,
-        limit=limit,
-        bad_rows=bad_rows,
-        key=key,
-        name=str(pattern),
-        check=check,
+        for file in ([Path(pattern)] if read else find(pattern, key, base))
+    )
+    cells = (item for source in sources for item in _read(source, format, read))
+    before = len(bad_rows)
+    rows = make_rows(islice(_convert(cells, chosen, split, check), limit), chosen)
+    if len(rows):
+        return rows
+    rejected = bad_rows.rejects[before:]
+    if not rejected:
+        raise DataError(f"{key}: Expected rows, but found none in '{pattern}'.")
+    first = rejected[0]
+    raise DataError(
+        f"{key}: Expected rows, but all {len(rejected):,} were skipped, "
+        f"the first at {place(first.file, first.line)}: {first.reason}."
     )
 
 
-def choose_roles(
+def _choose_roles(
     roles: Sequence[Role], columns: Mapping[str, Column], require: str, section: str
 ) -> list[Role]:
-    """Return the roles to read: those with a column, without targets for ``inputs``.
-
-    Raises:
-        ConfigError: If `columns` names an unknown role, lacks a required one, or a column is
-            neither a name nor a number.
-    """
+    """Return the roles to read: those with a column, without targets for ``inputs``."""
     assert require in REQUIRE, require
     task = section.rpartition(".")[0]
     where = f"{task}.columns" if task else "columns"
@@ -116,41 +115,14 @@ def choose_roles(
     return [role for role in chosen if role.name in columns]
 
 
-def _read(source: Source, format: str | None) -> Iterator[tuple[Source, int, Cells]]:
-    layout = FORMATS.get(format_of(source, format))
-    source = replace(source, columns=layout.fit(source))
-    for line, cells in layout.read(source):
+def _read(
+    source: Source, format: str | None, read: Read | None
+) -> Iterator[tuple[Source, int, Cells]]:
+    if read is None:
+        layout = FORMATS.get(format_of(source, format))
+        source, read = replace(source, columns=layout.fit(source)), layout.read
+    for line, cells in read(source):
         yield source, line, cells
-
-
-def collect(
-    found: Iterable[tuple[Source, int, Cells]],
-    roles: Sequence[Role],
-    *,
-    split: str,
-    limit: int | None,
-    bad_rows: BadRows,
-    key: str,
-    name: str,
-    check: Check | None = None,
-) -> Rows:
-    """Convert what readers found and return it as rows; `name` says what they read.
-
-    Raises:
-        DataError: If there is none.
-    """
-    before = len(bad_rows)
-    rows = make_rows(islice(_convert(found, roles, split, check), limit), roles)
-    if len(rows):
-        return rows
-    rejected = bad_rows.rejects[before:]
-    if not rejected:
-        raise DataError(f"{key}: Expected rows, but found none in '{name}'.")
-    first = rejected[0]
-    raise DataError(
-        f"{key}: Expected rows, but all {len(rejected):,} were skipped, "
-        f"the first at {place(first.file, first.line)}: {first.reason}."
-    )
 
 
 def _convert(

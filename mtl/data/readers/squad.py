@@ -13,11 +13,11 @@ each answer) and ``title``.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from mtl.config.section import Values
 from mtl.data.node import Node
 from mtl.data.readers.base import FORMATS, PLACE, Cells, Columns, Format, Source
 from mtl.data.readers.jsons import BROKEN, elements, fault, member, skip
@@ -76,16 +76,9 @@ def _question_lines(text: str, at: int, line: int) -> Iterator[Iterator[int]]:
 
 def _starts(text: str, at: int, name: str) -> Iterator[int]:
     """Yield where each element of the list `name` begins, in the object at `at`."""
-    decoder = json.JSONDecoder()
     opens = member(text, at, name) if text[at : at + 1] == "{" else 0
-    if text[opens : opens + 1] != "[":
-        return
-    at = skip(text, opens + 1)
-    while text[at : at + 1] != "]":
-        yield at
-        _, at = decoder.raw_decode(text, at)
-        at = skip(text, at)
-        at = skip(text, at + 1) if text[at : at + 1] == "," else at
+    if text[opens : opens + 1] == "[":
+        yield from (start for start, _ in elements(text, opens))
 
 
 def _questions(
@@ -102,16 +95,15 @@ def _questions(
             question = question._replace(file=place(source.path, line))
             cells: dict[Any, Any] = {"text": context, "title": title, PLACE: question.place}
             for name in ("id", "question"):
-                if name not in wanted:
-                    continue
-                cells[name] = question.get(name, str).value
+                if name in wanted:
+                    cells[name] = question.get(name, str).value
             if "answers" in wanted:
                 answers = _answers(question)
                 cells |= {"answers": answers, "start": [a["start"] for a in answers]}
             yield line, cells
 
 
-def _answers(question: Node) -> list[dict[str, Any]]:
+def _answers(question: Node) -> list[Values]:
     """Return a question's answers but blank ones; none where it is marked as impossible."""
     answers = question.each("answers", dict)
     found = [

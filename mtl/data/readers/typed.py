@@ -12,13 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtl.config.section import Values
 from mtl.data.readers.base import FORMATS, Cells, Format, Source, check_columns, only_names
 from mtl.data.readers.dotted import cell, names_in, outer
+from mtl.data.value_types import Converter
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
+Features = Mapping[str, Any]
 BATCH = 1_000
 """Rows that are converted at a time."""
 
@@ -30,7 +33,7 @@ class Typed:
     columns: list[str]
     names: list[str]
     """The columns, each followed by those inside it."""
-    features: Mapping[str, Any]
+    features: Features
     """Types of ``datasets`` by column, where they are known."""
     batches: Callable[[list[str]], Iterable[pa.RecordBatch]]
     """Returns the rows, with the named columns or more."""
@@ -38,7 +41,7 @@ class Typed:
 
 def _typed(
     schema: pa.Schema,
-    features: Mapping[str, Any],
+    features: Features,
     batches: Callable[[list[str]], Iterable[pa.RecordBatch]],
 ) -> Typed:
     return Typed(list(schema.names), list(names_in(schema)), features, batches)
@@ -90,13 +93,13 @@ def open_arrow(path: Path) -> Typed:
     return _typed(opened.schema, features_of(opened.schema), batches)
 
 
-def features_of(schema: pa.Schema) -> Mapping[str, Any]:
+def features_of(schema: pa.Schema) -> Features:
     """Return the types of a schema that ``datasets`` wrote, none of another."""
     if b"huggingface" not in (schema.metadata or {}):
         return {}
     import datasets
 
-    found: Mapping[str, Any] = datasets.Features.from_arrow_schema(schema)
+    found: Features = datasets.Features.from_arrow_schema(schema)
     return found
 
 
@@ -155,7 +158,7 @@ def read_rows(
 
 def _rows(
     batches: Iterator[pa.RecordBatch], damaged: Callable[[Exception], Exception]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Values]:
     while True:
         try:
             rows = next(batches).to_pylist()
@@ -174,7 +177,7 @@ def _damaged(source: Source, title: str, problem: Exception) -> Exception:
     return source.fail(0, f"Expected {title}, but found one that cannot be read: {reason}.")
 
 
-def decoder(feature: Any) -> Callable[[Any], Any]:
+def decoder(feature: object) -> Converter:
     """Return what turns a cell of a ``datasets`` feature into names.
 
     Args:
@@ -190,11 +193,11 @@ def decoder(feature: Any) -> Callable[[Any], Any]:
     return lambda cells: None if cells is None else [each(cell) for cell in cells]
 
 
-def _same(cell: object) -> Any:
+def _same(cell: object) -> object:
     return cell
 
 
-def _name(names: list[str], number: Any) -> str | None:
+def _name(names: list[str], number: int | None) -> str | None:
     if number is None or number < 0:
         return None
     if number >= len(names):

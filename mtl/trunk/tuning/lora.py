@@ -12,7 +12,7 @@ import contextlib
 import difflib
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -23,6 +23,7 @@ from mtl.trunk.trunk import Trunk
 from mtl.trunk.tuning.base import TUNINGS, layer_lists
 
 if TYPE_CHECKING:
+    from peft.tuners.lora import Linear
     from transformers import PreTrainedModel
 
 ADAPTER = "default"
@@ -112,9 +113,10 @@ def _not_found(asked: str, names: Sequence[str]) -> str:
     )
 
 
-def adapters(model: nn.Module) -> dict[str, Any]:
+def adapters(model: nn.Module) -> dict[str, Linear]:
     """Return a model's layers that have an adapter, by name; none if there are none."""
-    return {name: module for name, module in model.named_modules() if adapted(module)}
+    found = {name: module for name, module in model.named_modules() if adapted(module)}
+    return cast("dict[str, Linear]", found)
 
 
 def adapted(module: nn.Module) -> bool:
@@ -142,14 +144,15 @@ def merged(model: nn.Module) -> Iterator[None]:
     Afterwards every weight is what it was, bit for bit.
     """
     found = adapters(model)
-    before = {name: layer.get_base_layer().weight.data for name, layer in found.items()}
+    weights = {n: layer.get_base_layer().get_parameter("weight") for n, layer in found.items()}
+    before = {name: weight.data for name, weight in weights.items()}
     with torch.no_grad():
         for name, layer in found.items():
             delta = layer.get_delta_weight(ADAPTER).to(before[name].dtype)
-            layer.get_base_layer().weight.data = before[name] + delta
+            weights[name].data = before[name] + delta
     try:
         with without_adapters(model):
             yield
     finally:
-        for name, layer in found.items():
-            layer.get_base_layer().weight.data = before[name]
+        for name, weight in weights.items():
+            weight.data = before[name]

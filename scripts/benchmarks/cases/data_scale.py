@@ -62,7 +62,7 @@ def measure(size: int) -> dict[str, Any]:
     from mtl.config.schema import Config, DataConfig, TaskConfig
     from mtl.data.cache import ExampleCache
     from mtl.data.mixing import MIXERS
-    from mtl.data.plan import Planner, TaskTable
+    from mtl.data.plan import Planner
     from mtl.data.sources import load_splits
     from mtl.tasks.base import take
     from mtl.tasks.encode import encode_split
@@ -92,7 +92,7 @@ def measure(size: int) -> dict[str, Any]:
         clock.stop("again")
         tracemalloc.start()
         planner = Planner(
-            [TaskTable(store.task, store.keys)],
+            {store.task: store.keys},
             MIXERS.get("proportional")(cfg.mixing),
             examples=32,
             max_branches=16,
