@@ -13,6 +13,7 @@ from typing import Any
 
 from mtl.config.saved import HYDRA, saved_config
 from mtl.config.schema import Config
+from mtl.config.section import Values
 from mtl.data.rows import Rows
 from mtl.data.sources import load_splits
 from mtl.errors import CheckpointError, ConfigError, DataError, one_of
@@ -48,7 +49,7 @@ class TaskReport:
         """The primary metric's value."""
         return self.scores[self.metric]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Values:
         """Return plain JSON values."""
         tables = {name: [row._asdict() for row in rows] for name, rows in self.tables.items()}
         return {**asdict(self), "tables": tables}
@@ -65,7 +66,7 @@ class Report:
     """The weighted mean of the primary metrics, as in training; None on a file."""
     notes: list[str] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Values:
         """Return plain JSON values."""
         tasks = {name: report.as_dict() for name, report in self.tasks.items()}
         found = {"data": self.data, "tasks": tasks}

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from mtl.config.section import Field, Lower, Number, Section
+from mtl.config.section import Field, Lower, Number, Section, Values
 from mtl.data.rows import Role, where
 from mtl.data.words import find_words, split_words
 from mtl.errors import ConfigError, DataError, Place, one_of
@@ -70,7 +70,7 @@ class Tagset(Learned):
     scheme: str = NONE
     labels: list[str] = Field(default_factory=list)
 
-    def shared(self, others: Sequence[Tagset]) -> dict[str, Any]:
+    def shared(self, others: Sequence[Tagset]) -> Values:
         """Return the union of labels; all must mark spans, or none."""
         everyone = [self, *others]
         if len({tags.scheme == NONE for tags in everyone}) > 1:
@@ -87,7 +87,7 @@ class Tagset(Learned):
         return dict.fromkeys(names, "the labels mark no spans")
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Values:
         """How many labels there are."""
         return {"task": "multiclass", "num_classes": len(self.labels)}
 
@@ -233,7 +233,7 @@ class TokenClassification(Task):
             found["entities"] = EntityScores(self.learned.labels)
         return MetricCollection(found, compute_groups=False)
 
-    def feed(self, outputs: Sequence[Tags], examples: Examples) -> dict[str, Any]:
+    def feed(self, outputs: Sequence[Tags], examples: Examples) -> Values:
         """Return ``preds``, ``target``, ``sizes`` and ``scores``.
 
         They are (words,) label numbers, the same, how many words each sentence has, and (words,)
@@ -262,7 +262,7 @@ class TokenClassification(Task):
 
         return guess
 
-    def present(self, output: Tags, row: Row) -> dict[str, Any]:
+    def present(self, output: Tags, row: Row) -> Values:
         """Return entities with character spans, or each word's label where none are marked."""
         text = document(row)
         starts, ends = (side.tolist() for side in word_spans(row, self.name))

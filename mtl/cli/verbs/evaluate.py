@@ -18,6 +18,7 @@ from mtl.launch.importing import importing
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from mtl.config.section import Values
     from mtl.inference.evaluator import Report, TaskReport
 
 
@@ -72,7 +73,7 @@ def evaluate(
     from mtl.reporting.console import note
     from mtl.reporting.tracking import track
 
-    how: dict[str, Any] = {"device": device, "track": track, "tokens": tokens}
+    how: Values = {"device": device, "track": track, "tokens": tokens}
     how["trust_remote_code"] = trust_remote_code
     if data is not None:
         file = File(data, "--data", format, encoding)

@@ -42,6 +42,7 @@ def read_split(
     base: Path | None = None,
     check: Check | None = None,
     read: Read | None = None,
+    title: str = "",
 ) -> Rows:
     """Read the files that a path or glob names into rows.
 
@@ -62,6 +63,7 @@ def read_split(
         base: The folder that a relative pattern starts from; the current one when ``None``.
         check: Puts a row right or refuses it.
         read: Reads the rows, where `pattern` merely names them and is no path.
+        title: What messages call the file, where its path says nothing to the user.
 
     Raises:
         DataError: If a file is missing, empty, malformed, or has no rows.
@@ -72,7 +74,7 @@ def read_split(
     chosen = _choose_roles(roles, columns, require, bad_rows.section)
     mapped = {role.name: columns[role.name] for role in chosen}
     sources = (
-        Source(file, tuple(chosen), mapped, header, encoding, bad_rows.section, bad_rows)
+        Source(file, tuple(chosen), mapped, header, encoding, bad_rows.section, bad_rows, title)
         for file in ([Path(pattern)] if read else find(pattern, key, base))
     )
     cells = (item for source in sources for item in _read(source, format, read))
@@ -82,7 +84,7 @@ def read_split(
         return rows
     rejected = bad_rows.rejects[before:]
     if not rejected:
-        raise DataError(f"{key}: Expected rows, but found none in '{pattern}'.")
+        raise DataError(f"{key}: Expected rows, but found none in '{title or pattern}'.")
     first = rejected[0]
     raise DataError(
         f"{key}: Expected rows, but all {len(rejected):,} were skipped, "
@@ -150,7 +152,7 @@ def _convert(
         if named:
             seen.add(name)
         number += 1
-        yield {**row, "_file": str(source.path), "_line": line, "_id": name}
+        yield {**row, "_file": source.name, "_line": line, "_id": name}
 
 
 def _row(cells: Cells, columns: Columns, roles: Sequence[Role]) -> Row:
