@@ -115,10 +115,10 @@ def _items(
 ) -> list[T]:
     """Return the items of a list, in JSON where it is a string, or the parts of a plain string."""
     if isinstance(cell, str):
-        value = _json_list(cell) if cell.lstrip().startswith("[") else None
-        if value is None and cell.lstrip().startswith(("['", '["')):
+        written = _json_list(cell) if cell.lstrip().startswith("[") else None
+        if written is None and cell.lstrip().startswith(("['", '["')):
             raise _unexpected('a list in JSON, such as ["a", "b"]', cell)
-        cell = split(cell) if value is None else value
+        cell = split(cell) if written is None else written
     if not isinstance(cell, list | tuple):
         raise _unexpected(wanted, cell)
     values = []
