@@ -20,7 +20,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -126,12 +125,8 @@ class Cache:
         return place
 
 
-@dataclass(frozen=True)
-class Entry:
-    """Examples, and what was counted while they were encoded."""
-
-    examples: MappedExamples
-    counts: dict[str, int]
+Entry = tuple[MappedExamples, dict[str, int]]
+"""Examples, and what was counted while they were encoded."""
 
 
 class ExampleCache:
@@ -154,7 +149,7 @@ class ExampleCache:
         found = self.cache.find(key) if self.cache is not None else None
         if self.cache is None or found is None:
             return None
-        return Entry(MappedExamples(self.cache.folder / key), dict(found[1].get("counts", {})))
+        return MappedExamples(self.cache.folder / key), dict(found[1].get("counts", {}))
 
     def keep(
         self, key: str, examples: Iterable[Filed], counts: Callable[[], dict[str, int]]
@@ -175,7 +170,7 @@ class ExampleCache:
             counted = counts()
             if self.cache is None:
                 seal(beside, columns, {})
-                return Entry(MappedExamples(beside), counted)
+                return MappedExamples(beside), counted
             place = self.cache.publish(beside, key, columns, {"counts": counted})
         except OSError as problem:
             shutil.rmtree(beside, ignore_errors=True)
@@ -186,7 +181,7 @@ class ExampleCache:
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise
-        return Entry(MappedExamples(place), counted)
+        return MappedExamples(place), counted
 
     def _beside(self, key: str) -> Path:
         if self.cache is not None:

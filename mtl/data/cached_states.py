@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,32 +27,24 @@ STATES = "states"
 DTYPES = {name: getattr(torch, name) for name in ("float32", "float16", "bfloat16", "float64")}
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where the states of every example's outputs stand among the cached ones."""
-
-    rows: list[list[IntArray]]
-    """By task number and example: (G,) rows of its outputs."""
-    count: int
-    """How many rows there are."""
+Places = list[list[IntArray]]
+"""By task number and example: (G,) rows among cached states where its outputs' stand."""
 
 
-def places(collator: Collator, groups: Sequence[Sequence[Pair]]) -> Places:
-    """Give all states that are read a row, group after group.
+def places(collator: Collator, groups: Sequence[Sequence[Pair]]) -> tuple[Places, int]:
+    """Give all states that are read a row, group after group; returns how many rows there are, too.
 
-    Args:
-        collator: Of the examples.
-        groups: Each example once, with others that read its document.
+    The groups have each example once, with others that read its document.
     """
     nothing = np.zeros(0, dtype=np.int32)
     found = [[nothing] * len(store) for store in collator.stores]
     count = 0
     for part in collator.separate(groups):
         count += _place(collator.merge(part), found, count)
-    return Places(found, count)
+    return found, count
 
 
-def _place(group: Group, found: list[list[IntArray]], first: int) -> int:
+def _place(group: Group, found: Places, first: int) -> int:
     """Number a group's rows from `first` on; returns how many it has."""
     starts = np.cumsum([0, *map(len, group.units)])
     count = 0
@@ -78,13 +69,7 @@ def _place(group: Group, found: list[list[IntArray]], first: int) -> int:
 
 
 class StateWriter:
-    """An entry of states that is being written, by several processes at once.
-
-    Args:
-        rows: How many there will be.
-        width: D.
-        dtype: Their type.
-    """
+    """An entry of states (rows, D) that is being written, by several processes at once."""
 
     def __init__(self, rows: int, width: int, dtype: torch.dtype) -> None:
         self.dtype = dtype
@@ -146,13 +131,7 @@ class States:
 
 
 class CachedStatesCollator(Collator):
-    """Builds the micro-batches that `collator` would, of cached states.
-
-    Args:
-        collator: Of the same examples.
-        states: Those of all examples.
-        at: Where each example's are among them.
-    """
+    """Builds the micro-batches that `collator` would, of cached states of the same examples."""
 
     def __init__(self, collator: Collator, states: States, at: Places) -> None:
         super().__init__(collator.stores, collator.budget, collator.sharing)
@@ -173,7 +152,7 @@ class CachedStatesCollator(Collator):
         places: list[IntArray] = []
         first = 0
         for task, index, example in sorted(members, key=lambda member: member[0]):
-            places.append(self.at.rows[task][index])
+            places.append(self.at[task][index])
             positions = np.arange(first, first + len(places[-1]))
             reads.setdefault(task, []).append((positions, index, example))
             first += len(positions)
@@ -186,9 +165,7 @@ class CachedStatesCollator(Collator):
 def fingerprint(stores: Sequence[ExampleStore], limit: int | None = None) -> str:
     """Return a digest of all that decides which states are read, and from what tokens.
 
-    Args:
-        stores: Examples, a store a task.
-        limit: Only the first so many of each count.
+    With a limit, only the first so many examples of each store count.
     """
     found = hashlib.blake2b(digest_size=16)
     for store in stores:

@@ -93,6 +93,14 @@ class Collator:
         packed = pack(sizes, self.budget, share=self.sharing.rows)
         return [self.micro_batch(merged, rows) for rows in packed]
 
+    def denominators(self, groups: Sequence[Sequence[Pair]]) -> dict[str, float]:
+        """Return each task's loss denominator, summed over the groups of a step."""
+        total: dict[str, float] = {}
+        for task, index in (pair for group in groups for pair in group):
+            store = self.stores[task]
+            total[store.task] = total.get(store.task, 0.0) + float(store.masses[index])
+        return total
+
     def plan(self, groups: Sequence[Sequence[Pair]]) -> list[PlannedPass]:
         """Pack groups, each of one document whose branches may share it, into passes.
 
@@ -108,12 +116,7 @@ class Collator:
         return planned
 
     def planned(self, planned: PlannedPass, readers: Readers | None = None) -> MicroBatch:
-        """Return the micro-batch of a planned pass.
-
-        Args:
-            planned: The pass.
-            readers: Of documents that are to be kept.
-        """
+        """Return the micro-batch of a planned pass; documents with `readers` are to be kept."""
         return self.micro_batch([self.merge(g) for g in planned.groups], planned.rows, readers)
 
     def merge(self, group: Sequence[Pair]) -> Group:

@@ -54,11 +54,7 @@ def file_of(folder: Path, name: str) -> Path:
 
 
 class ColumnWriter:
-    """Writes columns as they come, some rows at a time.
-
-    Args:
-        folder: An existing folder.
-    """
+    """Writes columns into an existing folder as they come, some rows at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -93,10 +89,7 @@ class ColumnWriter:
 def seal(folder: Path, columns: Mapping[str, Column], about: Mapping[str, object]) -> None:
     """Write what a folder's columns are, with their checksums, and flush all to the disk.
 
-    Args:
-        folder: Holds the columns' files.
-        columns: Their types and shapes.
-        about: What else is to be read with them, as JSON.
+    What else is to be read with them, `about`, is written beside them as JSON.
 
     Raises:
         OSError: If something cannot be written.

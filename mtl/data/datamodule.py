@@ -14,7 +14,7 @@ from mtl.data.cached_states import CachedStatesCollator, Places, States
 from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader, TrainLoader, Writes
 from mtl.data.mixing import Mixer
-from mtl.data.plan import Planner, masses
+from mtl.data.plan import Planner
 from mtl.data.store import ExampleStore
 from mtl.types import MicroBatch, Step, WriteBatch
 
@@ -92,7 +92,6 @@ class MultiTaskData(L.LightningDataModule):
         return TrainLoader(
             self.planner,
             self._collator(self.train, "train"),
-            self.train,
             steps=self.steps,
             **self._place(),
         )
@@ -120,8 +119,7 @@ class MultiTaskData(L.LightningDataModule):
             if len(group) < b.max_branches:
                 group.append((task, place))
         chosen = list(groups.values())
-        tables = {n: (store.task, store.masses) for n, store in enumerate(stores)}
-        return Step(0, collator(chosen), masses(chosen, tables), sum(map(len, chosen)))
+        return Step(0, collator(chosen), collator.denominators(chosen), sum(map(len, chosen)))
 
     def val_dataloader(self) -> EvalLoader:
         """Return the loader of this rank's validation passes."""

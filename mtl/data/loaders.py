@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtl.data.collate import Collator, Pair
-from mtl.data.plan import Planner, masses, split_ranks
+from mtl.data.plan import Planner, split_ranks
 from mtl.data.store import ExampleStore
 from mtl.types import MicroBatch, Step, WriteBatch
 
@@ -20,20 +20,13 @@ from mtl.types import MicroBatch, Step, WriteBatch
 class TrainLoader:
     """All steps of a run, in order, for one rank; resumes at any step.
 
-    Args:
-        planner: Plans epochs.
-        collator: Builds micro-batches.
-        stores: The tasks' training examples, in the planner's order.
-        steps: Steps of the whole run.
-        rank: This process's number.
-        world: Number of processes.
+    The collator's stores are the tasks' training examples, in the planner's order.
     """
 
     def __init__(
         self,
         planner: Planner,
         collator: Collator,
-        stores: Sequence[ExampleStore],
         *,
         steps: int,
         rank: int = 0,
@@ -41,7 +34,6 @@ class TrainLoader:
     ) -> None:
         self.planner = planner
         self.collator = collator
-        self.tables = {i: (s.task, s.masses) for i, s in enumerate(stores)}
         self.steps = steps
         self.rank = rank
         self.world = world
@@ -68,7 +60,7 @@ class TrainLoader:
         return Step(
             number=number,
             micro_batches=self.collator(mine),
-            denominators=masses(groups, self.tables),
+            denominators=self.collator.denominators(groups),
             examples=sum(map(len, groups)),
         )
 
@@ -99,7 +91,7 @@ class EvalLoader:
     Args:
         collator: Builds micro-batches.
         stores: The tasks' examples of the split.
-        rank: This process's number.
+        rank: This process's number, of `world`.
         world: Number of processes.
         limit: Use only the first so many examples of each task.
         max_branches: Most examples of one document that share its encoding in a pass.

@@ -152,12 +152,7 @@ class Planner:
         return self._whole(np.lexsort((task, group, place[group])), group)
 
     def _whole(self, order: Array, groups: Array) -> Array:
-        """Move groups a few places so that few are cut where steps end.
-
-        Args:
-            order: Examples in training order, those of a group together.
-            groups: Of each example.
-        """
+        """Move groups a few places so that few are cut where steps end."""
         new = np.flatnonzero(np.diff(groups[order], prepend=-1))
         sizes = np.diff(new, append=len(order))
         if len(order) == len(new):
@@ -225,20 +220,3 @@ def split_ranks(sizes: Sequence[int], world: int) -> list[list[int]]:
         load[rank] += sizes[group]
         shares[rank].append(group)
     return [sorted(s) for s in shares]
-
-
-def masses(
-    groups: Sequence[Sequence[tuple[int, int]]],
-    tables: Mapping[int, tuple[str, npt.NDArray[np.float64]]],
-) -> dict[str, float]:
-    """Sum each task's loss denominator over the groups of a step.
-
-    Args:
-        groups: The step's (task number, example index) pairs.
-        tables: Task number to its name and each example's mass.
-    """
-    total: dict[str, float] = {}
-    for task, example in (pair for group in groups for pair in group):
-        name, mass = tables[task]
-        total[name] = total.get(name, 0.0) + float(mass[example])
-    return total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -95,51 +95,34 @@ def build_store(
     *,
     bidirectional: bool,
     repeats: bool = False,
-    advance: Callable[[int], None] | None = None,
 ) -> ExampleStore:
-    """Collect `encoded` examples, in the order of `rows`.
+    """Collect encoded examples.
 
     Args:
         task: The task's name.
-        rows: The rows the examples came from.
-        encoded: One encoded example a row.
+        rows: The rows the examples came from, in their order; those of :class:`MappedExamples`
+            tell which of them each came from.
+        encoded: Examples as they come, or those in a file.
         bidirectional: Whether this task's documents see all of themselves.
         repeats: Whether a document's second copy is read again, and not with the first one.
-        advance: Called with 1 after each example, for a progress bar.
     """
-    examples = []
-    for item in encoded:
-        examples.append(item)
-        if advance is not None:
-            advance(1)
-    keys = np.asarray(
-        [document_key(e, bidirectional=bidirectional) for e in examples], dtype=np.uint64
-    )
+    if isinstance(encoded, MappedExamples):
+        examples: Sequence[Encoded] = encoded
+        figures = encoded.figures
+        if not is_range(figures["owner"], len(rows)):
+            rows = Chosen(rows, figures["owner"])
+    else:
+        examples = list(encoded)
+        keys = [document_key(e, bidirectional=bidirectional) for e in examples]
+        figures = {
+            "length": np.asarray([e.length for e in examples], dtype=np.int32),
+            "reads": np.asarray([len(e.part) for e in examples], dtype=np.int32),
+            "key": np.asarray(keys, dtype=np.uint64),
+            "mass": np.asarray([e.mass for e in examples], dtype=np.float64),
+        }
     return ExampleStore(
         task=task,
         rows=rows,
-        examples=examples,
-        lengths=np.asarray([e.length for e in examples], dtype=np.int32),
-        reads=np.asarray([len(e.part) for e in examples], dtype=np.int32),
-        keys=_apart(keys) if repeats else keys,
-        masses=np.asarray([e.mass for e in examples], dtype=np.float64),
-        bidirectional=bidirectional,
-    )
-
-
-def stored(
-    task: str,
-    rows: Sequence[Row],
-    examples: MappedExamples,
-    *,
-    bidirectional: bool,
-    repeats: bool = False,
-) -> ExampleStore:
-    """Return the store of examples in a file; arguments as for :func:`build_store`."""
-    figures = examples.figures
-    return ExampleStore(
-        task=task,
-        rows=rows if is_range(figures["owner"], len(rows)) else Chosen(rows, figures["owner"]),
         examples=examples,
         lengths=figures["length"],
         reads=figures["reads"],

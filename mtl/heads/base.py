@@ -13,7 +13,7 @@ class Output(Protocol):
     """What a head needs of the trunk's output layer; see :class:`mtl.trunk.output.OutputLayer`."""
 
     model: nn.Module
-    projection: nn.Module
+    projection: nn.Linear
     exact: bool
 
     @property
@@ -75,13 +75,7 @@ class Head(nn.Module, ABC):
 
 
 class LinearHead(Head):
-    """``H_out = W_out · H_dec + b_out`` after optional dropout.
-
-    Args:
-        hidden_size: D.
-        outputs: C.
-        dropout: Share of the states' elements set to zero in training.
-    """
+    """``H_out = W_out · H_dec + b_out`` after dropout on the states, in training."""
 
     def __init__(self, hidden_size: int, outputs: int, dropout: float = 0.0) -> None:
         super().__init__()

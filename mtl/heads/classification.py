@@ -17,7 +17,7 @@ class ClassificationHead(LinearHead):
     Args:
         hidden_size: D.
         classes: C.
-        dropout: On the states, in training.
+        dropout: On the states.
         label_smoothing: Share of the target that is spread evenly over all classes
             (Szegedy et al. 2016, section 7).
         class_weights: (C,) weight of each class in the loss; the mean is then weighted too.

@@ -50,10 +50,6 @@ class JointSpanHead(SpanHead):
 
     It has no bias: one would shift all places of a window alike, the null place with them, and
     change neither loss nor answer.
-
-    Args:
-        hidden_size: D.
-        dropout: On the states, in training.
     """
 
     def __init__(self, hidden_size: int, dropout: float = 0.0) -> None:
@@ -75,10 +71,6 @@ class PointerSpanHead(SpanHead):
     There is one query for starts and one for ends; the null place's two logits are linear in the
     question's state. The first state of every window is the question's, the others the document's
     (scaled as in Vaswani et al. 2017, equation 1; pointers as in Vinyals et al. 2015).
-
-    Args:
-        hidden_size: D.
-        dropout: On the states, in training.
     """
 
     def __init__(self, hidden_size: int, dropout: float = 0.0) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import mtl
 from mtl.data.cache import ExampleCache, cache_key
 from mtl.data.rows import Rows
-from mtl.data.store import Chosen, ExampleStore, build_store, document_key, is_range, stored
+from mtl.data.store import Chosen, ExampleStore, build_store, document_key, is_range
 from mtl.tasks.base import Task, document
 from mtl.trunk.text import TextEncoder
 from mtl.types import Encoded, Row
@@ -87,7 +87,7 @@ def _from_cache(
     name = fingerprint(task, rows, encoder, attention)
     entry = cache.find(name)
     if entry is not None:
-        task.counts.update(entry.counts)
+        task.counts.update(entry[1])
         if advance is not None:
             advance(len(rows))
     else:
@@ -97,8 +97,8 @@ def _from_cache(
             for number, example in _examples(task, rows, encoder, attention, advance)
         )
         entry = cache.keep(name, found, lambda: dict(task.counts - before))
-    return stored(
-        task.name, rows, entry.examples, bidirectional=bidirectional, repeats=task.traits.repeats
+    return build_store(
+        task.name, rows, entry[0], bidirectional=bidirectional, repeats=task.traits.repeats
     )
 
 

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from mtl.config.schema import TrunkConfig
 from mtl.errors import CheckpointError, ConfigError, one_of
 from mtl.files import whole_folder
 from mtl.tasks import Task
@@ -139,11 +140,13 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
     try:
         writes = any(task.traits.writes for task in tasks)
         trunk = load_trunk(
-            "hf",
-            str(folder),
-            attention=about.attention,
+            TrunkConfig(
+                name="hf",
+                path=str(folder),
+                attention=about.attention,
+                trust_remote_code=trust_remote_code,
+            ),
             writes=writes,
-            trust_remote_code=trust_remote_code,
         )
     except (ConfigError, SafetensorError) as error:
         code = isinstance(error, NoModel) and error.wants_code

@@ -149,11 +149,8 @@ def write_rejected(splits: Mapping[str, Splits], run_dir: Path) -> None:
 
 def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     """Load the trunk, with its output layer if a task `writes`; mark which parameters learn."""
-    options = cfg.trunk.model_dump()
-    for key in ("lr", "max_length", "stride", "prefix_space"):
-        del options[key]
     torch.manual_seed(cfg.seed)
-    trunk = load_trunk(**options, writes=writes)
+    trunk = load_trunk(cfg.trunk, writes=writes)
     tune, own = _method(TUNINGS, cfg.tuning)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(cfg.seed, "tuning").integers(2**63 - 1)))

@@ -43,6 +43,8 @@ class Work:
     stage: str
     key: str
     places: Places
+    count: int
+    """How many states there are."""
     passes: list[PlannedPass]
     collator: Collator
 
@@ -52,7 +54,7 @@ class Work:
         """Write what each task of a pass reads of its states, (B * T, D)."""
         numbers = {store.task: number for number, store in enumerate(self.collator.stores)}
         for name, part in batch.heads.items():
-            rows = self.places.rows[numbers[name]]
+            rows = self.places[numbers[name]]
             chosen = np.concatenate([rows[example] for example in part.examples])
             writer.write(folder, chosen, part.to(states.device).read(states))
 
@@ -111,15 +113,15 @@ class StateCache(L.Callback):
         found = found or self.cache.find(work.key, check=False)
         assert found is not None, "every process sees one folder"
         states = States(*found)
-        assert len(states) == work.places.count
+        assert len(states) == work.count
         return states
 
     def _make(self, trainer: L.Trainer, trunk: Trunk, work: Work) -> States | None:
         """Compute the states, each rank those of its share of the passes."""
-        if not work.places.count:
+        if not work.count:
             return None
         sample = _states(trainer, trunk, work.collator.planned(work.passes[-1]))
-        writer = StateWriter(work.places.count, sample.shape[1], sample.dtype)
+        writer = StateWriter(work.count, sample.shape[1], sample.dtype)
         beside, problem = None, None
         if trainer.is_global_zero:
             beside, problem = self._begin(work.key, writer)
@@ -200,7 +202,7 @@ def _work(
     passes = EvalLoader(collator, stores, limit=limit, max_branches=most).passes
     groups = [group for planned in passes for group in planned.groups]
     key = cache_key({**about, "texts": fingerprint(stores, limit)})
-    return Work(stage, key, places(collator, groups), passes, collator)
+    return Work(stage, key, *places(collator, groups), passes, collator)
 
 
 def _states(trainer: L.Trainer, trunk: Trunk, batch: MicroBatch) -> torch.Tensor:

@@ -14,14 +14,7 @@ HEADS = ("classifier", "seq_classif", "qa_", "summary")
 
 
 def active_dropout(model: PreTrainedModel) -> str | None:
-    """Return the first setting that makes passes in training random, as ``key=rate``.
-
-    Args:
-        model: A Hugging Face base model.
-
-    Returns:
-        None if there is none.
-    """
+    """Return the first setting that makes passes in training random, as ``key=rate``, if any."""
     for key, value in vars(model.config).items():
         rate = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
         if rate and ("drop" in key or key.endswith("pdrop")) and not key.startswith(HEADS):

@@ -122,10 +122,7 @@ def attend_in_blocks(
 ) -> Tensor:
     """Run a model that :func:`let_attend` was told of on one row of blocks; returns (N, D).
 
-    Args:
-        model: The model.
-        blocks: Of the row.
-        arguments: Of the model's forward, all but the mask.
+    The arguments are those of the model's forward, all but the mask.
     """
     mask = BlockMask.of(blocks)
     states: Tensor = model(**arguments, attention_mask=mask).last_hidden_state
@@ -159,18 +156,10 @@ def attend(
     attention_mask: Tensor | None,
     **options: object,
 ) -> tuple[Tensor, None]:
-    """Do what transformers' `sdpa` does, in blocks where the mask carries them.
+    """Do what transformers' `sdpa` does, in blocks where the mask is a :class:`BlockMask`.
 
-    Args:
-        module: The attention layer.
-        query: (1, H, N, D), or (B, H, T, D) without blocks.
-        key: Alike, with as many heads or fewer.
-        value: Alike.
-        attention_mask: What a query sees; a :class:`BlockMask` in a pass of blocks.
-        options: Handed on.
-
-    Returns:
-        (1, N, H, D) or (B, T, H, D).
+    Queries, and as many keys and values or fewer, are (B, H, T, D) and become (B, T, H, D); with
+    blocks (1, H, N, D) and (1, N, H, D).
     """
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 

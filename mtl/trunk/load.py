@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from mtl.errors import ConfigError, Problem, one_of
+from mtl.config.schema import TrunkConfig
+from mtl.errors import ConfigError, Problem
 from mtl.registry import Registry
 from mtl.trunk.probe import probe
 from mtl.trunk.safety import CODE, check_config, check_folder, wants_code
@@ -25,33 +26,17 @@ log = logging.getLogger(__name__)
 
 BUNDLED = Path(__file__).parent / "bundled"
 
-BUILDERS: Registry[Any] = Registry("trunk.name")
-"""Name to a function ``(path, options) -> (model, tokenizer)``."""
+Build = Callable[[TrunkConfig, bool], "tuple[PreTrainedModel, PreTrainedTokenizerFast]"]
+BUILDERS: Registry[Build] = Registry("trunk.name")
+"""Name to a function that loads a model and its tokenizer, as a section ``trunk`` says; with its
+output layer, where it has one, if that is wanted."""
 
 
-def load_trunk(
-    name: str,
-    path: str | None,
-    *,
-    pretrained: bool = True,
-    attention: str = "causal",
-    dropout: float | None = None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    gradient_checkpointing: bool = False,
-    writes: bool = False,
-) -> Trunk:
+def load_trunk(options: TrunkConfig, *, writes: bool = False) -> Trunk:
     """Load a trunk with float32 weights.
 
     Args:
-        name: ``tiny`` or ``hf``.
-        path: Hub name or folder; not used by ``tiny``.
-        pretrained: False keeps the architecture and starts from random weights.
-        attention: ``causal`` or ``bidirectional``, for decoders.
-        dropout: Overrides every dropout rate in the model's configuration.
-        revision: Branch, tag or commit on the Hub.
-        trust_remote_code: Whether the model may bring Python code of its own.
-        gradient_checkpointing: Trade computation for activation memory.
+        options: The section ``trunk``.
         writes: Whether to load its output layer too, where the model has one.
 
     Raises:
@@ -60,25 +45,17 @@ def load_trunk(
     """
     from transformers import GenerationConfig
 
-    build = BUILDERS.get(name, "trunk.name")
-    if attention not in ("causal", "bidirectional"):
-        raise ConfigError(one_of("trunk.attention", attention, ["causal", "bidirectional"]))
+    path, attention = options.path, options.attention
+    build = BUILDERS.get(options.name, "trunk.name")
     with _quiet():
-        whole, tokenizer = build(
-            path,
-            pretrained=pretrained,
-            dropout=dropout,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-            writes=writes,
-        )
+        whole, tokenizer = build(options, writes)
     writer = whole if writes and architecture_of(whole.config) != "encoder" else None
     model = whole if writer is None else whole.base_model
     _check_vocabulary(path, model.config, tokenizer)
     architecture = architecture_of(model.config)
     if hasattr(model, "pooler"):
         model.pooler = None  # Feeds no head; unused parameters break DDP.
-    if gradient_checkpointing:
+    if options.gradient_checkpointing:
         _checkpoint_activations(model)
     start = _start(whole) if architecture == "encoder-decoder" else None
     if writer is not None:  # Not as it was last used to write: only a task's options count.
@@ -169,32 +146,26 @@ def override_dropout(config: PretrainedConfig, rate: float | None) -> None:
 
 
 @BUILDERS.register("hf")
-def build_hf(
-    path: str | None,
-    *,
-    pretrained: bool,
-    dropout: float | None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    writes: bool = False,
-) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+def build_hf(options: TrunkConfig, writes: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """Load any model that AutoModel knows, from the Hub or a folder."""
     from transformers import AutoConfig, AutoTokenizer
 
+    path, pretrained = options.path, options.pretrained
     if path is None:
         raise ConfigError(
             "Expected `trunk.path` to name a model on the Hugging Face Hub or a folder, but it is "
             "not set; for example trunk.path=Qwen/Qwen3-0.6B-Base."
         )
-    options = {"revision": revision, "trust_remote_code": trust_remote_code}
-    if trust_remote_code:
+    code = options.trust_remote_code
+    source = {"revision": options.revision, "trust_remote_code": code}
+    if code:
         log.warning("Python code that '%s' brings is run, as you asked (trust_remote_code).", path)
     try:
         check_folder(Path(path), weights=pretrained)
-        config = AutoConfig.from_pretrained(path, **options)
+        config = AutoConfig.from_pretrained(path, **source)
         check_config(config)
-        override_dropout(config, dropout)
-        tokenizer = AutoTokenizer.from_pretrained(path, use_fast=True, **options)
+        override_dropout(config, options.dropout)
+        tokenizer = AutoTokenizer.from_pretrained(path, use_fast=True, **source)
         family = _family(config, writes)
         if pretrained:
             model, loading = family.from_pretrained(
@@ -205,12 +176,12 @@ def build_hf(
                 use_safetensors=True if Path(path).is_dir() else None,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
-                **options,
+                **source,
             )
             _refuse_other_shapes(loading["mismatched_keys"])
             _say_what_is_missing(path, loading["missing_keys"])
         else:
-            model = family.from_config(config, trust_remote_code=trust_remote_code).float()
+            model = family.from_config(config, trust_remote_code=code).float()
     except Exception as error:  # whatever transformers makes of a folder that is no model
         raise _no_model(path, error) from error
     if not tokenizer.is_fast:
@@ -248,16 +219,20 @@ class NoModel(ConfigError):
 
 @BUILDERS.register("tiny")
 def build_tiny(
-    path: str | None, *, pretrained: bool, dropout: float | None, writes: bool = False, **_: object
+    options: TrunkConfig, writes: bool
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """Build the bundled small decoder; `path` replaces its folder."""
-    folder = Path(path) if path else BUNDLED / "tiny"
+    folder = Path(options.path) if options.path else BUNDLED / "tiny"
     has_weights = (folder / "model.safetensors").is_file()
-    if pretrained and not has_weights:
+    if options.pretrained and not has_weights:
         log.warning("trunk 'tiny' ships without pretrained weights: it starts at random.")
-    return build_hf(
-        str(folder), pretrained=pretrained and has_weights, dropout=dropout, writes=writes
-    )
+    own = {
+        "path": str(folder),
+        "pretrained": options.pretrained and has_weights,
+        "revision": None,
+        "trust_remote_code": False,
+    }
+    return build_hf(options.model_copy(update=own), writes)
 
 
 def _no_model(path: str, error: Exception) -> NoModel:

@@ -19,28 +19,20 @@ class OutputLayer:
     Some models scale the states before the projection (T5), add a bias to the logits (BART), scale
     them (Cohere, Granite) or bound them (Gemma 2). `exact` says whether the result was found to
     equal the model's own.
-
-    Args:
-        model: A Hugging Face model with a language-modeling head.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
-        self.projection: nn.Module = model.get_output_embeddings()
+        self.projection: nn.Linear = model.get_output_embeddings()
         self.exact = _equals_its_model(self)
 
     @property
     def vocabulary(self) -> int:
         """How many tokens V there are."""
-        return len(self.projection.get_parameter("weight"))
+        return len(self.projection.weight)
 
     def __call__(self, states: Tensor, projection: nn.Module | None = None) -> Tensor:
-        """Return (N, V) logits for (N, D) states.
-
-        Args:
-            states: From the last layer.
-            projection: Used in place of the model's own.
-        """
+        """Return (N, V) logits for (N, D) states, by the projection given or the model's own."""
         config = self.model.config
         if getattr(config, "scale_decoder_outputs", False):
             states = states * self.model.model_dim**-0.5

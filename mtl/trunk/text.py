@@ -229,13 +229,10 @@ class TextEncoder:
 
 def special_tokens(tokenizer: PreTrainedTokenizerFast) -> tuple[IntArray, IntArray]:
     """Return the ids that `tokenizer` puts before and after a text."""
-    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
-    full = tokenizer("a", add_special_tokens=True)["input_ids"]
-    for at in range(len(full) - len(bare) + 1):
-        if full[at : at + len(bare)] == bare:
-            prefix, suffix = full[:at], full[at + len(bare) :]
-            return np.asarray(prefix, dtype=np.int32), np.asarray(suffix, dtype=np.int32)
-    raise AssertionError("special tokens change the text's own tokens")
+    bare, full = _ids(tokenizer, "a"), _ids(tokenizer, "a", special=True)
+    at = _place(bare, full)
+    assert at is not None, "special tokens change the text's own tokens"
+    return full[:at], full[at + len(bare) :]
 
 
 def pair_tokens(tokenizer: PreTrainedTokenizerFast) -> tuple[IntArray, IntArray, IntArray]:
@@ -244,23 +241,32 @@ def pair_tokens(tokenizer: PreTrainedTokenizerFast) -> tuple[IntArray, IntArray,
     A tokenizer that puts nothing between them (GPT-2's kind) gets the tokens of a newline, its
     end token if it has none.
     """
-    one, two = (tokenizer(t, add_special_tokens=False)["input_ids"] for t in ("a", "b"))
-    full = tokenizer("a", "b", add_special_tokens=True)["input_ids"]
-    prefix, suffix = special_tokens(tokenizer)
-    first = next((i for i in range(len(full)) if full[i : i + len(one)] == one), len(full))
-    rest = full[first + len(one) :]
-    second = next((i for i in range(len(rest)) if rest[i : i + len(two)] == two), 0)
+    one, two = _ids(tokenizer, "a"), _ids(tokenizer, "b")
+    full = _ids(tokenizer, "a", "b", special=True)
+    first = _place(one, full)
+    rest = full[len(full) if first is None else first + len(one) :]
+    second = _place(two, rest)
     if not second:
+        prefix, suffix = special_tokens(tokenizer)
         return prefix, newline_tokens(tokenizer), suffix
-    parts = (full[:first], rest[:second], rest[second + len(two) :])
-    before, between, after = (np.asarray(part, dtype=np.int32) for part in parts)
-    return before, between, after
+    return full[:first], rest[:second], rest[second + len(two) :]
 
 
 def newline_tokens(tokenizer: PreTrainedTokenizerFast) -> IntArray:
     """Return the ids of a line's end, or the end token where a tokenizer sees none in it."""
-    ids = tokenizer("\n", add_special_tokens=False)["input_ids"]
-    return np.asarray(ids or [tokenizer.eos_token_id or pad_id(tokenizer)], dtype=np.int32)
+    ids = _ids(tokenizer, "\n")
+    end = tokenizer.eos_token_id or pad_id(tokenizer)
+    return ids if len(ids) else np.asarray([end], dtype=np.int32)
+
+
+def _ids(tokenizer: PreTrainedTokenizerFast, *texts: str, special: bool = False) -> IntArray:
+    return np.asarray(tokenizer(*texts, add_special_tokens=special)["input_ids"], dtype=np.int32)
+
+
+def _place(part: IntArray, whole: IntArray) -> int | None:
+    """Return where a run of tokens begins in another."""
+    starts = range(len(whole) - len(part) + 1)
+    return next((i for i in starts if np.array_equal(whole[i : i + len(part)], part)), None)
 
 
 def pad_id(tokenizer: PreTrainedTokenizerFast) -> int:
@@ -283,10 +289,8 @@ def end_id(tokenizer: PreTrainedTokenizerFast) -> int | None:
 
 def byte_level(tokenizer: PreTrainedTokenizerFast) -> bool:
     """Whether words carry their leading space as part of their first token (GPT-2, RoBERTa)."""
-    tokens = tokenizer.convert_ids_to_tokens(
-        tokenizer("a b", add_special_tokens=False)["input_ids"]
-    )
-    return any(t.startswith("Ġ") for t in tokens)
+    tokens = tokenizer.convert_ids_to_tokens(_ids(tokenizer, "a b").tolist())
+    return any(token.startswith("Ġ") for token in tokens)
 
 
 def _tokens(ids: list[int], spans: list[tuple[int, int]], shift: int) -> Tokens:

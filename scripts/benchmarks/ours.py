@@ -18,7 +18,6 @@ from torch import Tensor
 
 from mtl.config.compose import compose_checked
 from mtl.config.schema import Config
-from mtl.data.plan import masses
 from mtl.training.allocator import give_back, keep_freed_memory
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import _loggers, _quiet
@@ -156,7 +155,7 @@ class Training:
             key = int(self.prepared.data.train[task].keys[row]) if grouped else place
             groups.setdefault(key, []).append((task, row))
         found = list(groups.values())
-        return Step(0, loader.collator(found), masses(found, loader.tables), len(pairs))
+        return Step(0, loader.collator(found), loader.collator.denominators(found), len(pairs))
 
     def loss(self, step: Step | None = None) -> float:
         """Return a step's loss with gradients left on the parameters; dropout is off.

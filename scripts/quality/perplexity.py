@@ -23,6 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from mtl.config.schema import TrunkConfig
 from mtl.data.readers import read_split
 from mtl.data.rows import Rows
 from mtl.inference.evaluator import score
@@ -56,7 +57,7 @@ def open_model(name: str, length: int | None) -> Predictor:
     kind, _, path = name.partition(":")
     if (Path(name) / "model").is_dir():
         kind, path = "hf", str(Path(name) / "model")
-    trunk = load_trunk(kind, path or None, writes=True)
+    trunk = load_trunk(TrunkConfig(name=kind, path=path or None), writes=True)
     task = make_task(TASK, "language_modeling", options={}, head={})
     task.fits(trunk)
     heads = build_heads([task], trunk.hidden_size, seed=0, output=trunk.output)

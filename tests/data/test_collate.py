@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtl.config.schema import TrunkConfig
 from mtl.data.collate import Collator, Pair, Sharing
 from mtl.data.store import ExampleStore
 from mtl.trunk.load import load_trunk
@@ -138,7 +139,9 @@ def test_what_heads_read_does_not_depend_on_packing(
     tmp_path: Any, tokenizers: dict[str, Any]
 ) -> None:
     """Every task's states: all documents in shared rows, and each example in a pass of its own."""
-    trunk = load_trunk("hf", str(save_tiny(tmp_path, llama_config(), tokenizers["bpe"]))).eval()
+    trunk = load_trunk(
+        TrunkConfig(name="hf", path=str(save_tiny(tmp_path, llama_config(), tokenizers["bpe"])))
+    ).eval()
     stores = some_stores(11, top=195)
     packed, alone = collator(stores, budget=40), collator(stores, share=False)
     for batch in packed(by_document(stores)):
@@ -177,3 +180,13 @@ def test_size_and_units_count_a_document_once() -> None:
 
 def test_nothing_to_collate() -> None:
     assert collator([store("ner", [])])([]) == []
+
+
+def test_denominators_are_summed_by_task() -> None:
+    rng = np.random.default_rng(0)
+    stores = [
+        store("ner", [example(rng, [2], mass=mass) for mass in (1.0, 2.0, 4.0)]),
+        store("qa", [example(rng, [2], mass=0.5)]),
+    ]
+    groups = [[(0, 1), (1, 0)], [(0, 2)]]
+    assert collator(stores).denominators(groups) == {"ner": 6.0, "qa": 0.5}

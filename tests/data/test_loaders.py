@@ -39,7 +39,7 @@ def loader(
     mixer = MIXERS.get("proportional")(MixingConfig())
     planner = Planner(tables, mixer, examples=10, max_branches=4, seed=seed)
     collator = Collator(stores, budget=50, sharing=Sharing(rows=True, branches=True, pad=0))
-    return TrainLoader(planner, collator, stores, steps=steps, rank=rank, world=world)
+    return TrainLoader(planner, collator, steps=steps, rank=rank, world=world)
 
 
 def examples_of(batches: Iterable[MicroBatch]) -> Counter[tuple[str, int]]:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.plan import EpochPlan, fill, generator, masses
+from mtl.data.plan import EpochPlan, fill, generator
 from tests.data.tables import TABLES, digest, planner, table
 from tests.properties import max_examples
 
@@ -197,9 +197,3 @@ def test_an_examples_place_costs_few_bytes() -> None:
     plan = planner([table("ner", 10_000)]).epoch(0)
     size = plan.task.nbytes + plan.example.nbytes + plan.group.nbytes
     assert size <= 100 * 10_000
-
-
-def test_masses_are_summed_by_task() -> None:
-    groups = [[(0, 1), (1, 0)], [(0, 2)]]
-    tables = {0: ("ner", np.asarray([1.0, 2.0, 4.0])), 1: ("qa", np.asarray([0.5]))}
-    assert masses(groups, tables) == {"ner": 6.0, "qa": 0.5}

@@ -82,6 +82,7 @@ def test_no_targets_cost_nothing(output: OutputLayer) -> None:
     loss = head.loss(head.score(states, targets), targets, denominator=7.0)
     loss.backward()
     assert loss.item() == 0
+    assert output.projection.weight.grad is not None
     assert not output.projection.weight.grad.any()
 
 

@@ -15,6 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtl.config.schema import TrunkConfig
 from mtl.errors import ConfigError
 from mtl.trunk.load import load_trunk
 from mtl.trunk.trunk import Trunk
@@ -89,7 +90,7 @@ def stories() -> Path:
 
 def converted(folder: Path, dest: Path, **options: Any) -> Trunk:
     assert main([str(folder), str(dest)]) == 0
-    return load_trunk("hf", str(dest), **options)
+    return load_trunk(TrunkConfig(name="hf", path=str(dest), **options))
 
 
 def states(model: Any, ids: list[int]) -> np.ndarray:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mtl.config.schema import TrunkConfig
 from mtl.trunk.load import load_trunk
 from scripts import pretrain_decoder as script
 from tests import helpers
@@ -89,7 +90,7 @@ def test_it_writes_the_same_weights_twice(tmp_path: Path) -> None:
     assert metrics["val/lm/bits_per_byte"] > 0
     stored = load_file(tmp_path / "one" / "model.safetensors")
     assert {tensor.dtype for tensor in stored.values()} == {torch.bfloat16}
-    loaded = load_trunk("hf", str(tmp_path / "one"), writes=True)
+    loaded = load_trunk(TrunkConfig(name="hf", path=str(tmp_path / "one")), writes=True)
     assert loaded.output is not None
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
     state = loaded.output.model.state_dict()

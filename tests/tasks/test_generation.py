@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from mtl.config.schema import TrunkConfig
 from mtl.errors import ConfigError
 from mtl.tasks import Task
 from mtl.tasks.base import document, own_metrics, remarks
@@ -224,7 +225,7 @@ def test_a_tied_head_cannot_learn_with_a_frozen_trunk() -> None:
 def test_an_encoder_is_refused(tmp_path: Path, name: str) -> None:
     """One sentence that names trunk and task, whether or not an output layer was asked for."""
     path = save_family(name, tmp_path, helpers.wordpiece_tokenizer())
-    trunk = load_trunk("hf", str(path), writes=True)
+    trunk = load_trunk(TrunkConfig(name="hf", path=str(path)), writes=True)
     with pytest.raises(ConfigError) as error:
         task_of().fits(trunk)
     message = str(error.value)

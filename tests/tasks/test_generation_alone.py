@@ -75,7 +75,7 @@ def one_step(model: MultiTaskModel, budget: int) -> Step:
         max_branches=8,
         seed=1,
     )
-    return TrainLoader(planner, collator, [store], steps=1).step(0)
+    return TrainLoader(planner, collator, steps=1).step(0)
 
 
 def packed_loss(model: MultiTaskModel, step: Step) -> Tensor:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from mtl.config.schema import TrunkConfig
 from mtl.data.collate import Collator, Sharing
 from mtl.errors import ConfigError
 from mtl.metrics.scores import Likelihood
@@ -90,7 +91,7 @@ def test_loss_and_gradients_are_transformers_own(
     whole.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     reference = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
-    trunk = load_trunk("hf", str(tmp_path), writes=True)
+    trunk = load_trunk(TrunkConfig(name="hf", path=str(tmp_path)), writes=True)
     encoder = TextEncoder(trunk.tokenizer, 20)
     task = lm()
     model = MultiTaskModel(trunk, [task], build_heads([task], 16, 0, trunk.output)).eval()

@@ -40,12 +40,13 @@ def rows() -> list[Row]:
 
 @pytest.fixture(scope="module")
 def trunk(tmp_path_factory: pytest.TempPathFactory) -> Trunk:
+    from mtl.config.schema import TrunkConfig
     from mtl.trunk.load import load_trunk
 
     folder = tmp_path_factory.mktemp("llama")
     config = helpers.llama_config(max_position_embeddings=256)
     helpers.save_tiny(folder, config, helpers.bpe_tokenizer())
-    return load_trunk("hf", str(folder))
+    return load_trunk(TrunkConfig(name="hf", path=str(folder)))
 
 
 def run(trunk: Trunk, head: Any, batches: list[MicroBatch]) -> tuple[Tensor, dict[str, Tensor]]:

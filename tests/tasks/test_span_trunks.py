@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from mtl.config.schema import TrunkConfig
 from mtl.errors import ConfigError
 from mtl.tasks.base import restore
 from mtl.tasks.span_extraction import SpanExtraction
@@ -33,7 +34,7 @@ def trunks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trunk]:
     for kind, config in configs().items():
         folder = tmp_path_factory.mktemp(kind)
         helpers.save_tiny(folder, config, helpers.wordpiece_tokenizer())
-        found[kind] = load_trunk("hf", str(folder))
+        found[kind] = load_trunk(TrunkConfig(name="hf", path=str(folder)))
         assert found[kind].architecture == kind
     return found
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import transformers as hf
 
+from mtl.config.schema import TrunkConfig
 from mtl.trunk.load import load_trunk
 from mtl.trunk.trunk import Trunk
 from tests.helpers import save_tiny, shape
@@ -111,4 +112,4 @@ def save_family(name: str, folder: Path, tokenizer: Any) -> Path:
 def load_family(name: str, folder: Path, tokenizer: Any, attention: str = "causal") -> Trunk:
     """Load a family's trunk from its folder, in evaluation mode."""
     path = save_family(name, folder, tokenizer)
-    return load_trunk("hf", str(path), attention=attention).eval()
+    return load_trunk(TrunkConfig(name="hf", path=str(path), attention=attention)).eval()

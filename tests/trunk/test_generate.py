@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from mtl.config.schema import TrunkConfig
 from mtl.layout import Unit, build_rows
 from mtl.trunk.generate import Decoding, Hypothesis, Prompt, generate
 from mtl.trunk.load import load_trunk
@@ -313,7 +314,7 @@ def test_how_a_model_was_used_before_is_forgotten(tmp_path: Path, name: str) -> 
     given = prompts(plain)
     wanted = ids_of(generate(plain, given, greedy()))
     GenerationConfig(**STORED).save_pretrained(tmp_path / name)
-    told = load_trunk("hf", str(tmp_path / name), writes=True).eval()
+    told = load_trunk(TrunkConfig(name="hf", path=str(tmp_path / name)), writes=True).eval()
     assert ids_of(generate(told, given, greedy())) == wanted
 
 
@@ -357,5 +358,5 @@ def test_families_that_write() -> None:
 def test_a_folder_of_a_base_model_writes_too(tmp_path: Path) -> None:
     """Its output layer is missing where it is not tied: it starts at random, and works."""
     path = save_writer(tmp_path / "a", FAMILIES[DECODER](), bpe_tokenizer())
-    trunk = load_trunk("hf", str(path), pretrained=False, writes=True).eval()
+    trunk = load_trunk(TrunkConfig(name="hf", path=str(path), pretrained=False), writes=True).eval()
     check_greedy(trunk)

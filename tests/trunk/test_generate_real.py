@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from mtl.config.schema import TrunkConfig
 from mtl.trunk.generate import Decoding, Prompt, generate
 from mtl.trunk.load import BUNDLED, document_limit, load_trunk
 from mtl.trunk.text import byte_level
@@ -37,7 +38,7 @@ def _small(folder: Path, config: Any) -> Trunk:
     tokenizer = AutoTokenizer.from_pretrained(BUNDLED / "tiny")
     config.vocab_size = len(tokenizer)
     path = save_writer(folder / config.model_type, config, tokenizer)
-    return load_trunk("hf", str(path), writes=True)
+    return load_trunk(TrunkConfig(name="hf", path=str(path)), writes=True)
 
 
 def _llama(folder: Path) -> Trunk:
@@ -58,7 +59,7 @@ def _stories(folder: Path) -> Trunk:
     if not STORIES.is_dir():
         pytest.skip("needs stories260K")
     convert(STORIES, folder)
-    return load_trunk("hf", str(folder), writes=True)
+    return load_trunk(TrunkConfig(name="hf", path=str(folder)), writes=True)
 
 
 TRUNKS: dict[str, Callable[[Path], Trunk]] = {"llama": _llama, "t5": _t5, "stories260K": _stories}

@@ -10,6 +10,8 @@ import pytest
 import torch
 import transformers as hf
 
+from mtl.config.schema import TrunkConfig
+from mtl.config.section import read
 from mtl.errors import ConfigError
 from mtl.trunk.load import architecture_of, document_limit, load_trunk
 from tests.helpers import llama_config, save_tiny, shape, tiny_model
@@ -25,7 +27,7 @@ def folder(tmp_path: Path, tokenizers: dict[str, Any]) -> Path:
 
 
 def test_weights_are_the_folders_own(folder: Path) -> None:
-    found = load_trunk("hf", str(folder)).model.state_dict()
+    found = load_trunk(TrunkConfig(name="hf", path=str(folder))).model.state_dict()
     wanted = tiny_model(llama_config()).state_dict()
     assert found.keys() == wanted.keys()
     assert all(torch.equal(found[k], wanted[k]) for k in wanted)
@@ -38,13 +40,15 @@ def test_weights_are_float32_whatever_the_file_holds(
     tiny_model(llama_config()).to(dtype).save_pretrained(folder)
     assert hf.AutoModel.from_pretrained(folder).dtype == dtype, "transformers keeps the type"
     for pretrained in (True, False):
-        trunk = load_trunk("hf", str(folder), pretrained=pretrained)
+        trunk = load_trunk(TrunkConfig(name="hf", path=str(folder), pretrained=pretrained))
         assert {p.dtype for p in trunk.parameters()} == {torch.float32}
         assert trunk.dtype == torch.float32
 
 
 def test_a_random_start_keeps_the_shape(folder: Path) -> None:
-    found = load_trunk("hf", str(folder), pretrained=False).model.state_dict()
+    found = load_trunk(
+        TrunkConfig(name="hf", path=str(folder), pretrained=False)
+    ).model.state_dict()
     wanted = tiny_model(llama_config()).state_dict()
     assert {k: v.shape for k, v in found.items()} == {k: v.shape for k, v in wanted.items()}
     name = "layers.0.mlp.gate_proj.weight"
@@ -63,7 +67,7 @@ def test_dropout_overrides_every_rate(
     config: Any, keys: list[str], tmp_path: Path, tokenizers: dict[str, Any]
 ) -> None:
     save_tiny(tmp_path, config(), tokenizers["bpe"])
-    found = load_trunk("hf", str(tmp_path), dropout=0.25)
+    found = load_trunk(TrunkConfig(name="hf", path=str(tmp_path), dropout=0.25))
     assert [getattr(found.config, k) for k in keys] == [0.25] * len(keys)
     rates = {m.p for m in found.modules() if isinstance(m, torch.nn.Dropout)}
     assert rates <= {0.25}
@@ -78,7 +82,9 @@ def test_no_parameter_is_without_use(load: Load) -> None:
 def test_gradient_checkpointing_runs_layers_twice_and_changes_no_gradient(folder: Path) -> None:
     found, runs = [], []
     for checkpointing in (False, True):
-        trunk = load_trunk("hf", str(folder), gradient_checkpointing=checkpointing).train()
+        trunk = load_trunk(
+            TrunkConfig(name="hf", path=str(folder), gradient_checkpointing=checkpointing)
+        ).train()
         count: list[int] = []
         trunk.model.layers[0].mlp.register_forward_pre_hook(lambda *_, n=count: n.append(1))
         found.append(gradients(trunk.model, run(trunk, branching_rows())))
@@ -126,7 +132,9 @@ def test_max_length_defaults_to_512_where_more_would_fit(
     tmp_path: Path, tokenizers: dict[str, Any]
 ) -> None:
     config = hf.LlamaConfig(**shape(max_position_embeddings=2048))
-    trunk = load_trunk("hf", str(save_tiny(tmp_path, config, tokenizers["bpe"])))
+    trunk = load_trunk(
+        TrunkConfig(name="hf", path=str(save_tiny(tmp_path, config, tokenizers["bpe"])))
+    )
     assert document_limit(trunk, None) == 512
     assert document_limit(trunk, 2000) == 2000
 
@@ -137,8 +145,9 @@ def test_max_length_is_free_where_positions_are_relative(load: Load) -> None:
 
 
 def fails(name: str, path: str | Path | None, **options: Any) -> str:
+    given = {"name": name, "path": None if path is None else str(path), **options}
     with pytest.raises(ConfigError) as caught:
-        load_trunk(name, None if path is None else str(path), **options)
+        load_trunk(read(TrunkConfig, given, "trunk"))
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -236,7 +245,7 @@ def test_layers_without_weights_are_told(folder: Path, caplog: pytest.LogCapture
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["num_hidden_layers"] = 3
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    load_trunk("hf", str(folder))
+    load_trunk(TrunkConfig(name="hf", path=str(folder)))
     told = "has no weights for layers.2.input_layernorm.weight and 8 more: they start at random"
     assert told in caplog.text
 
@@ -248,7 +257,7 @@ def test_a_checkpoint_without_pooler_is_whole(
     model.pooler = None
     model.save_pretrained(tmp_path)
     tokenizers["wordpiece"].save_pretrained(tmp_path)
-    load_trunk("hf", str(tmp_path))
+    load_trunk(TrunkConfig(name="hf", path=str(tmp_path)))
     assert "random" not in caplog.text
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 import transformers as hf
 
+from mtl.config.schema import TrunkConfig
 from mtl.errors import ConfigError
 from mtl.layout import Unit, build_rows
 from mtl.trunk.load import load_trunk
@@ -66,7 +67,7 @@ def test_probing_leaves_the_mode_and_the_parameters_alone(
 ) -> None:
     config = hf.LlamaConfig(**shape(num_key_value_heads=1), attention_dropout=0.5)
     save_tiny(tmp_path, config, tokenizers["bpe"])
-    trunk = load_trunk("hf", str(tmp_path))
+    trunk = load_trunk(TrunkConfig(name="hf", path=str(tmp_path)))
     assert trunk.capabilities.share_rows, "dropout is off while probing"
     assert all(p.grad is None and p.requires_grad for p in trunk.parameters())
 
@@ -85,7 +86,7 @@ def test_a_window_longer_than_a_short_row_is_filled(
         max_position_embeddings=256,
     )
     save_tiny(tmp_path, config, tokenizers["bpe"])
-    assert not load_trunk("hf", str(tmp_path)).capabilities.share_rows
+    assert not load_trunk(TrunkConfig(name="hf", path=str(tmp_path))).capabilities.share_rows
 
 
 @pytest.mark.parametrize("name", ["modernbert", "mistral-window", "gemma3", "qwen2-window"])
@@ -95,7 +96,7 @@ def test_windows_of_the_usual_size(name: str, tmp_path: Path, tokenizers: dict[s
     config.sliding_window = 24
     config.max_position_embeddings = 256
     save_tiny(tmp_path, config, tokenizers["bpe"])
-    trunk = load_trunk("hf", str(tmp_path)).eval()
+    trunk = load_trunk(TrunkConfig(name="hf", path=str(tmp_path))).eval()
     assert trunk.capabilities.share_rows
     long = np.random.default_rng(0).integers(5, 195, 90).astype(np.int32)
     rows = [[Unit(long[:60]), Unit(long[60:])]]
@@ -113,7 +114,7 @@ def test_a_window_that_no_layer_uses(tmp_path: Path, tokenizers: dict[str, Any])
     )
     assert set(config.layer_types) == {"full_attention"}
     save_tiny(tmp_path, config, tokenizers["bpe"])
-    trunk: Trunk = load_trunk("hf", str(tmp_path)).eval()
+    trunk: Trunk = load_trunk(TrunkConfig(name="hf", path=str(tmp_path))).eval()
     rows = branching_rows()
     torch.testing.assert_close(
         run(trunk, rows), rows_alone(trunk.model, rows), rtol=1e-5, atol=1e-5

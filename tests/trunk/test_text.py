@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtl.config.schema import TrunkConfig
 from mtl.errors import ConfigError
 from mtl.layout import Unit, build_rows
 from mtl.trunk.load import load_trunk
@@ -180,7 +181,7 @@ def test_the_padding_side_changes_nothing(
         settings_file = folder / "tokenizer_config.json"
         options = json.loads(settings_file.read_text(encoding="utf-8"))
         settings_file.write_text(json.dumps({**options, "padding_side": side}), encoding="utf-8")
-        trunk = load_trunk("hf", str(folder)).eval()
+        trunk = load_trunk(TrunkConfig(name="hf", path=str(folder))).eval()
         assert trunk.tokenizer.padding_side == side
         it = encoder(trunk.tokenizer)
         units = [[Unit(it.document(t, (0, len(t))))] for t in it.tokenize(CORPUS[:3])]

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtl.config.schema import TrunkConfig
 from mtl.trunk.load import BUNDLED, load_trunk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,7 +113,7 @@ def test_shipped_configuration_is_the_scripts(script: ModuleType) -> None:
 
 def test_trunk_loads_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    trunk = load_trunk("tiny", None, pretrained=False)
+    trunk = load_trunk(TrunkConfig(name="tiny", pretrained=False))
     assert trunk.architecture == "decoder"
     assert trunk.capabilities.share_rows
     assert 3.8e6 < sum(p.numel() for p in trunk.parameters()) < 4.5e6
@@ -127,7 +128,7 @@ def test_shipped_weights_are_small_halves_and_load_in_single_precision() -> None
         stored = {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118
         assert set(weights.metadata()) == {"format"}
     assert {w.dtype for w in stored.values()} == {torch.bfloat16}
-    trunk = load_trunk("tiny", None)
+    trunk = load_trunk(TrunkConfig(name="tiny"))
     found = {f"model.{name}": w for name, w in trunk.model.state_dict().items()}
     assert set(found) == set(stored)
     assert all(torch.equal(found[name], w.float()) for name, w in stored.items())
@@ -135,7 +136,7 @@ def test_shipped_weights_are_small_halves_and_load_in_single_precision() -> None
 
 def test_shipped_weights_know_some_english(tokenizer: Any) -> None:
     """Sentences that are in no training text: the right order of words is far likelier."""
-    trunk = load_trunk("tiny", None, writes=True).eval()
+    trunk = load_trunk(TrunkConfig(name="tiny"), writes=True).eval()
     assert trunk.output is not None
     for text in ("The baker closed her shop early because of the storm.", "He was not at home."):
         words = text.rstrip(".").split()

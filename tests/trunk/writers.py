@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mtl.config.schema import TrunkConfig
 from mtl.layout import Unit, build_rows
 from mtl.trunk.generate import Prompt
 from mtl.trunk.load import load_trunk
@@ -58,7 +59,9 @@ def load_writer(
         setattr(config, key, value)
     make = tokenizer or (wordpiece_tokenizer if name in ENCODERS else bpe_tokenizer)
     path = save_writer(folder / name, config, make())
-    return load_trunk("hf", str(path), attention=attention, writes=True).eval()
+    return load_trunk(
+        TrunkConfig(name="hf", path=str(path), attention=attention), writes=True
+    ).eval()
 
 
 def prompts(trunk: Trunk, sizes: tuple[int, ...] = (4, 9, 6), seed: int = 0) -> list[Prompt]:

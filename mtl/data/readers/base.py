@@ -8,14 +8,14 @@ memory. Lines that are no row go to :meth:`Source.reject`.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from mtl.data.rows import BadRows, Role, place
-from mtl.errors import ConfigError, DataError
+from mtl.errors import ConfigError, DataError, nearest
 from mtl.registry import Registry
 
 Column = str | int
@@ -83,10 +83,6 @@ class Source:
 Read = Callable[[Source], Iterator[tuple[int, Cells]]]
 
 
-def _as_given(source: Source) -> Columns:
-    return source.columns
-
-
 @dataclass(frozen=True)
 class Format:
     """How files of one format are read.
@@ -101,7 +97,7 @@ class Format:
 
     read: Read
     endings: tuple[str, ...] = ()
-    fit: Callable[[Source], Columns] = _as_given
+    fit: Callable[[Source], Columns] = attrgetter("columns")
     within: str | None = None
     claims: Callable[[Source], bool] = field(default=lambda source: False)
 
@@ -116,9 +112,9 @@ SIMILAR = 0.85
 def missing_column(name: str, known: Iterable[str]) -> str:
     """Return the sentence for a column that is not there, without its full stop."""
     names = [in_line(other) for other in known]
-    near = _near(name, names)
-    found = ", ".join(names[:20]) or "none"
-    return f"Expected a column '{name}', but found {found}{near and f' (did you mean {near!r}?)'}"
+    near = nearest(name, names, SIMILAR)
+    meant = f" (did you mean {near!r}?)" if near else ""
+    return f"Expected a column '{name}', but found {', '.join(names[:20]) or 'none'}{meant}"
 
 
 def column_advice(source: Source, name: str, known: Iterable[str]) -> str:
@@ -133,15 +129,9 @@ def column_advice(source: Source, name: str, known: Iterable[str]) -> str:
     role = next((r for r in source.roles if source.columns.get(r.name) == name), None)
     if not task or role is None:
         return ""
-    near = _near(name, list(map(str, known))) or "…"
+    near = nearest(name, known, SIMILAR) or "…"
     about = role.help.partition(",")[0] or f"the {role.name}"
     return f"Set `{task}.columns.{role.name}={near}` to the column that holds {about}."
-
-
-def _near(name: str, names: Sequence[str]) -> str:
-    by_case = {other.casefold(): other for other in reversed(names)}
-    found = difflib.get_close_matches(name.casefold(), by_case, n=1, cutoff=SIMILAR)
-    return by_case[found[0]] if found else ""
 
 
 def in_line(name: object) -> str:

@@ -30,7 +30,7 @@ BATCH = 1_000
 class Typed:
     """A file's or a split's columns, and its rows in batches of Arrow."""
 
-    columns: list[str]
+    schema: pa.Schema
     names: list[str]
     """The columns, each followed by those inside it."""
     features: Features
@@ -39,24 +39,15 @@ class Typed:
     """Returns the rows, with the named columns or more."""
 
 
-def _typed(
-    schema: pa.Schema,
-    features: Features,
-    batches: Callable[[list[str]], Iterable[pa.RecordBatch]],
-) -> Typed:
-    return Typed(list(schema.names), list(names_in(schema)), features, batches)
-
-
 def of_dataset(dataset: Dataset) -> Typed:
     """Return the rows of a dataset."""
-
-    def batches(columns: list[str]) -> Iterable[pa.RecordBatch]:
-        found: Iterable[pa.RecordBatch] = (
-            dataset.select_columns(columns).with_format("arrow").iter(BATCH)
-        )
-        return found
-
-    return _typed(dataset.features.arrow_schema, dataset.features, batches)
+    schema = dataset.features.arrow_schema
+    return Typed(
+        schema,
+        list(names_in(schema)),
+        dataset.features,
+        lambda columns: dataset.select_columns(columns).with_format("arrow").iter(BATCH),
+    )
 
 
 def open_parquet(path: Path) -> Typed:
@@ -64,12 +55,13 @@ def open_parquet(path: Path) -> Typed:
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(path)
-
-    def batches(columns: list[str]) -> Iterable[pa.RecordBatch]:
-        found: Iterable[pa.RecordBatch] = file.iter_batches(batch_size=BATCH, columns=columns)
-        return found
-
-    return _typed(file.schema_arrow, features_of(file.schema_arrow), batches)
+    schema = file.schema_arrow
+    return Typed(
+        schema,
+        list(names_in(schema)),
+        features_of(schema),
+        lambda columns: file.iter_batches(batch_size=BATCH, columns=columns),
+    )
 
 
 def open_arrow(path: Path) -> Typed:
@@ -90,7 +82,8 @@ def open_arrow(path: Path) -> Typed:
             for start in range(0, batch.num_rows, BATCH):
                 yield batch.slice(start, BATCH).select(columns)
 
-    return _typed(opened.schema, features_of(opened.schema), batches)
+    schema = opened.schema
+    return Typed(schema, list(names_in(schema)), features_of(schema), batches)
 
 
 def features_of(schema: pa.Schema) -> Features:
@@ -147,7 +140,7 @@ def read_rows(
     check_columns(source, 0, opened.names)
     names = [str(column) for column in source.wanted if column in opened.names]
     decode = {name: decoder(cell(opened.features, name)) for name in names}
-    columns = list(dict.fromkeys(outer(name, opened.columns) for name in names))
+    columns = list(dict.fromkeys(outer(name, opened.schema.names) for name in names))
     batches = iter(opened.batches(columns))
     for number, row in enumerate(_rows(batches, damaged), start=1):
         try:
@@ -184,7 +177,7 @@ def decoder(feature: object) -> Converter:
         feature: A ``ClassLabel``, or a list of them, becomes names; -1, the usual mark of a class
             that is not told, becomes ``None``. Any other cell stays as it is.
     """
-    if hasattr(feature, "int2str"):
+    if hasattr(feature, "int2str") and hasattr(feature, "names"):
         return partial(_name, list(feature.names))
     inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
     each = _same if inner is None else decoder(inner)
