@@ -71,7 +71,8 @@ def rates(counts: LabelCounts) -> Rates:
     right, predicted, gold = counts
     above = np.stack([right, right, 2 * right]).astype(np.float64)
     below = np.stack([predicted, gold, predicted + gold])
-    return Rates(*np.divide(above, below, out=np.zeros_like(above), where=below != 0), gold)
+    precision, recall, f1 = np.divide(above, below, out=np.zeros_like(above), where=below != 0)
+    return Rates(precision, recall, f1, gold)
 
 
 def averages(counts: LabelCounts) -> tuple[LabelRow, LabelRow, LabelRow]:
@@ -87,8 +88,9 @@ def averages(counts: LabelCounts) -> tuple[LabelRow, LabelRow, LabelRow]:
     each, rows = rates(counts)[:3], []
     for name, by_label in (("macro avg", occurs), ("weighted avg", counts.gold)):
         weights = by_label.astype(np.float64)
-        means = (ratio(float(rate @ weights), float(weights.sum())) for rate in each)
-        rows.append(LabelRow(name, *means, gold))
+        total = float(weights.sum())
+        precision, recall, f1 = (ratio(float(rate @ weights), total) for rate in each)
+        rows.append(LabelRow(name, precision, recall, f1, gold))
     return micro, rows[0], rows[1]
 
 
@@ -100,8 +102,8 @@ def label_rows(counts: LabelCounts, labels: Sequence[str]) -> list[LabelRow]:
         labels: The labels' names, in the order of the counts.
     """
     rows = [
-        LabelRow(label, *map(float, each), int(support))
-        for label, *each, support, predicted in zip(
+        LabelRow(label, float(precision), float(recall), float(f1), int(support))
+        for label, precision, recall, f1, support, predicted in zip(
             labels, *rates(counts), counts.predicted, strict=True
         )
         if support + predicted > 0
