@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mtl.errors import ConfigError, DataError, one_of
+from mtl.errors import ConfigError, DataError, Place, one_of
 
 Bools = npt.NDArray[np.bool_]
 
@@ -66,7 +66,7 @@ def tag_of(label: str) -> Tag | None:
     return Tag(_LETTERS[letter], type_)
 
 
-def _invalid(label: str, place: str) -> DataError:
+def _invalid(label: str, place: Place | str) -> DataError:
     where = f"{place}: " if place else ""
     return DataError(
         f"{where}Expected a label such as B-PER, I-PER or O, but got '{label}'. "
@@ -74,7 +74,7 @@ def _invalid(label: str, place: str) -> DataError:
     )
 
 
-def spans_of(labels: Sequence[str], place: str = "") -> list[Span]:
+def spans_of(labels: Sequence[str], place: Place | str = "") -> list[Span]:
     """Return the spans of one sentence, in order, whichever scheme it is in.
 
     Args:
@@ -153,7 +153,7 @@ def write_spans(found: Iterable[Span], length: int, scheme: str) -> list[str]:
     return labels
 
 
-def convert(labels: Sequence[str], to: str = "iob2", place: str = "") -> list[str]:
+def convert(labels: Sequence[str], to: str = "iob2", place: Place | str = "") -> list[str]:
     """Return one sentence's labels in another scheme; the spans stay the same.
 
     Example:
@@ -169,7 +169,7 @@ def convert(labels: Sequence[str], to: str = "iob2", place: str = "") -> list[st
     return write_spans(spans_of(labels, place), len(labels), to)
 
 
-def to_iob2(labels: Sequence[str], scheme: str, place: str = "") -> list[str]:
+def to_iob2(labels: Sequence[str], scheme: str, place: Place | str = "") -> list[str]:
     """Return one sentence's labels in IOB2, the scheme that heads and metrics work in.
 
     Args:
@@ -195,9 +195,7 @@ def to_iob2(labels: Sequence[str], scheme: str, place: str = "") -> list[str]:
     return convert(labels, place=place)
 
 
-def detect_scheme(
-    sentences: Iterable[Sequence[str]], place: Callable[[int], str] | None = None
-) -> str:
+def detect_scheme(sentences: Iterable[Sequence[str]], places: Sequence[Place | str] = ()) -> str:
     """Return the scheme of a corpus: ``iob1``, ``iob2``, ``bioes``, ``io`` or ``none``.
 
     Where some sequences break each scheme, as noisy corpora do, the one that fewer labels break
@@ -207,7 +205,7 @@ def detect_scheme(
 
     Args:
         sentences: One label a word for each sentence.
-        place: Returns where a sentence stands, given its number from 0, for the message.
+        places: Where each sentence stands, for the message.
 
     Raises:
         DataError: If some labels are of a scheme and others of none.
@@ -222,7 +220,7 @@ def detect_scheme(
         return NONE
     for label, number in first.items():
         if tag_of(label) is None:
-            raise _invalid(label, place(number) if place else "")
+            raise _invalid(label, places[number] if places else "")
     return _scheme(pairs)
 
 
@@ -288,7 +286,8 @@ _FOLLOW: dict[str, tuple[str, Callable[[str, str, bool], bool]]] = {
 }
 
 
-def transitions(labels: Sequence[str], scheme: str = "iob2") -> Transitions:
+@functools.lru_cache(maxsize=16)
+def transitions(labels: tuple[str, ...], scheme: str = "iob2") -> Transitions:
     """Return the transitions that a scheme allows between labels.
 
     Args:

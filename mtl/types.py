@@ -91,23 +91,23 @@ class Examples:
 class _Movable:
     """Dataclasses whose tensors move to a device together."""
 
-    def to(self: T, device: torch.device | str, *, non_blocking: bool = False) -> T:
-        """Return a copy with every tensor on `device`; see :meth:`torch.Tensor.to`."""
-        changes = {
-            f.name: _moved(getattr(self, f.name), device, non_blocking)
-            for f in fields(self)  # type: ignore[arg-type]
-        }
+    def to(self: T, device: torch.device | str) -> T:
+        """Return a copy with every tensor on `device`; a host's copy to a GPU is not waited for."""
+        ahead = torch.device(device).type == "cuda"
+
+        def moved(value: object) -> object:
+            if isinstance(value, Tensor):
+                return value.to(device, non_blocking=ahead)
+            if isinstance(value, _Movable):
+                return value.to(device)
+            if isinstance(value, dict):
+                return {k: moved(v) for k, v in value.items()}
+            if isinstance(value, list) and value and isinstance(value[0], Tensor | _Movable):
+                return [moved(v) for v in value]
+            return value
+
+        changes = {f.name: moved(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
         return replace(self, **changes)  # type: ignore[type-var]
-
-
-def _moved(value: object, device: torch.device | str, non_blocking: bool) -> object:
-    if isinstance(value, Tensor | _Movable):
-        return value.to(device, non_blocking=non_blocking)
-    if isinstance(value, dict):
-        return {k: _moved(v, device, non_blocking) for k, v in value.items()}
-    if isinstance(value, list) and value and isinstance(value[0], _Movable):
-        return [_moved(v, device, non_blocking) for v in value]
-    return value
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """Count the house: how much code there is, and how long the ways through it are.
 
-    python scripts/house.py [--markdown] [--root FOLDER] [--static]
+    python scripts/house.py [--markdown] [--root FOLDER] [--static | --roads]
 
 FOLDER is a checkout of any commit, this one by default; the counts are the same for all. How:
 
@@ -23,6 +23,8 @@ FOLDER is a checkout of any commit, this one by default; the counts are the same
   or directly inside one list, mapping or section; *held* those as well that have it somewhere
   inside a whole configuration.
 - **tests**: what pytest collects.
+
+`--roads` lists the functions of the sentence's road, file by file in the order it comes to them.
 """
 
 from __future__ import annotations
@@ -170,7 +172,7 @@ class Roads:
         self.package = str(root / "mtl") + os.sep
         self.depth = 0
         self.made = False
-        self.sentence: set[CodeType] = set()
+        self.sentence: dict[CodeType, None] = {}  # In the order it comes to them.
         self.handed: set[CodeType] = set()
         self.held: set[CodeType] = set()
         self._kinds: dict[CodeType, int] = {}
@@ -208,7 +210,7 @@ class Roads:
         values = [frame.f_locals.get(name) for name in code.co_varnames[:count]]
         values.append(result)
         if wanted and any(carries(value, 3) for value in values):
-            self.sentence.add(code)
+            self.sentence[code] = None
         if self.made or code in self.handed:
             return
         if any(holds(value, 1) for value in values):
@@ -250,8 +252,8 @@ def parts(value: object) -> Iterator[object]:
         yield from list(getattr(value, "__dict__", {}).values())
 
 
-def walk_roads(root: Path) -> dict[str, int]:
-    """Train on one sentence and count the functions and files on the roads."""
+def walk_roads(root: Path) -> Roads:
+    """Train on one sentence and note the functions on the roads."""
     roads = Roads(root)
     with tempfile.TemporaryDirectory() as folder:
         sys.argv = arguments_of(Path(folder))
@@ -263,6 +265,11 @@ def walk_roads(root: Path) -> dict[str, int]:
                 raise
         finally:
             sys.setprofile(None)
+    return roads
+
+
+def count_roads(roads: Roads) -> dict[str, int]:
+    """Count the functions and files on the roads."""
     held = roads.handed | roads.held
     counts: dict[str, int] = {}
     for name, found in (
@@ -273,6 +280,15 @@ def walk_roads(root: Path) -> dict[str, int]:
         counts[f"{name}: functions"] = len(found)
         counts[f"{name}: files"] = len({code.co_filename for code in found})
     return counts
+
+
+def list_road(roads: Roads, root: Path) -> str:
+    """Return the functions on the sentence's road, file by file."""
+    files: dict[str, list[str]] = {}
+    for code in roads.sentence:
+        name = f"{code.co_qualname}:{code.co_firstlineno}"
+        files.setdefault(os.path.relpath(code.co_filename, root), []).append(name)
+    return "\n".join(f"{file}\n    " + "\n    ".join(names) for file, names in files.items())
 
 
 def count_tests() -> int:
@@ -287,7 +303,7 @@ def count(root: Path, *, static: bool) -> dict[str, float]:
     """Count everything, in a process whose `mtl` is the checkout's."""
     counts = read_code(root)
     if not static:
-        counts |= {**contract(), **walk_roads(root), "tests": count_tests()}
+        counts |= {**contract(), **count_roads(walk_roads(root)), "tests": count_tests()}
     return counts
 
 
@@ -297,18 +313,23 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=here, help="a checkout (this one)")
     parser.add_argument("--markdown", action="store_true", help="a table, not JSON")
     parser.add_argument("--static", action="store_true", help="only what needs no run")
+    parser.add_argument("--roads", action="store_true", help="list the sentence's road")
     given = parser.parse_args()
     root, script = given.root.resolve(), Path(__file__).resolve()
     if os.environ.get("PYTHONPATH") != str(root) or Path.cwd() != root:
         os.chdir(root)
         os.environ["PYTHONPATH"] = str(root)
-        rest = ["--root", str(root), *(a for a in sys.argv[1:] if a in ("--markdown", "--static"))]
+        options = (a for a in sys.argv[1:] if a in ("--markdown", "--static", "--roads"))
+        rest = ["--root", str(root), *options]
         os.execv(sys.executable, [sys.executable, str(script), *rest])
     with open(os.devnull, "w") as nowhere:  # What the run prints is not what is asked for.
         out, sys.stdout = sys.stdout, nowhere
-        counts: dict[str, Any] = count(root, static=given.static)
+        road = list_road(walk_roads(root), root) if given.roads else ""
+        counts: dict[str, Any] = {} if given.roads else count(root, static=given.static)
         sys.stdout = out
-    if given.markdown:
+    if given.roads:
+        print(road)
+    elif given.markdown:
         print("| | |\n|---|---|")
         print("\n".join(f"| {name} | {value:,} |" for name, value in counts.items()))
     else:

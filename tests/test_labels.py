@@ -155,7 +155,7 @@ def test_invalid_labels(label: str) -> None:
     corpus = [["B-PER", "I-PER"], ["O", label]]
     sentence = rf"Expected a label such as B-PER, I-PER or O, but got '{label}'"
     with pytest.raises(DataError, match=rf"line 1: {sentence}"):
-        detect_scheme(corpus, lambda number: f"line {number}")
+        detect_scheme(corpus, [f"line {number}" for number in range(len(corpus))])
     with pytest.raises(DataError, match=f"^{sentence}"):
         spans_of(corpus[1])
 

@@ -70,8 +70,9 @@ class Collator:
 
     def size(self, group: Sequence[Pair]) -> int:
         """Return the tokens of a group: its document once, and all its branches."""
-        tokens = sum(map(len, self._example(group[0]).documents))
-        return tokens + sum(len(b.ids) for p in group for b in self._example(p).branches)
+        examples = [self.stores[task].examples[index] for task, index in group]
+        tokens = sum(map(len, examples[0].documents))
+        return tokens + sum(len(b.ids) for example in examples for b in example.branches)
 
     def separate(self, groups: Sequence[Sequence[Pair]]) -> list[list[Pair]]:
         """Split groups whose branches may not share their document's encoding."""
@@ -79,10 +80,10 @@ class Collator:
             return [list(g) for g in groups]
         found: list[list[Pair]] = []
         for group in groups:
-            reading = [p for p in group if not self._example(p).branches]
-            if reading:
+            branched = [bool(self.stores[task].examples[i].branches) for task, i in group]
+            if reading := [p for p, apart in zip(group, branched, strict=True) if not apart]:
                 found.append(reading)
-            found.extend([p] for p in group if self._example(p).branches)
+            found.extend([p] for p, apart in zip(group, branched, strict=True) if apart)
         return found
 
     def __call__(self, groups: Sequence[Sequence[Pair]]) -> list[MicroBatch]:
@@ -118,17 +119,13 @@ class Collator:
         """Return the micro-batch of a planned pass; documents with `readers` are to be kept."""
         return self.micro_batch([self.merge(g) for g in planned.groups], planned.rows, readers)
 
-    def _example(self, pair: Pair) -> Encoded:
-        task, index = pair
-        return self.stores[task].examples[index]
-
     def merge(self, group: Sequence[Pair]) -> Group:
         """Give the examples of one document its one encoding; branches follow in order."""
-        first = self._example(group[0])
-        bidirectional = self.stores[group[0][0]].bidirectional
-        merged = Group([Unit(d, [], bidirectional) for d in first.documents])
+        store, first = self.stores[group[0][0]], group[0][1]
+        documents = store.examples[first].documents
+        merged = Group([Unit(d, [], store.bidirectional) for d in documents])
         for pair in group:
-            example = self._example(pair)
+            example = self.stores[pair[0]].examples[pair[1]]
             parts = [(u, 0) for u in range(len(example.documents))]
             for branch in example.branches:
                 unit = merged.units[branch.document]

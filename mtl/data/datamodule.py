@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import lightning as L
 import numpy as np
-import torch
 
 from mtl.config.schema import BatchingConfig
 from mtl.data.cached_states import CachedStatesCollator, Places, States
@@ -140,10 +139,3 @@ class MultiTaskData(L.LightningDataModule):
             keeps=self.keeps and stage not in self.cached,
             **self._place(),
         )
-
-    def transfer_batch_to_device(
-        self, batch: Batch, device: torch.device, dataloader_idx: int
-    ) -> Batch:
-        """Move a step or a pass to `device`."""
-        del dataloader_idx
-        return batch.to(device, non_blocking=True)

@@ -107,18 +107,18 @@ def _json_list(cell: str) -> list[object] | None:
     return value if isinstance(value, list) else None
 
 
-def _listed(cell: object, split: Callable[[str], list[str]]) -> object:
-    """Return the list in a cell such as ``["EU", "rejects"]``, or the parts of a plain string."""
-    if not isinstance(cell, str):
-        return cell
-    bracketed = cell.lstrip().startswith("[")
-    value = _json_list(cell) if bracketed else None
-    if value is None and cell.lstrip().startswith(("['", '["')):
-        raise _unexpected('a list in JSON, such as ["a", "b"]', cell)
-    return split(cell) if value is None else value
-
-
-def _items(cell: object, wanted: str, convert: Callable[[object], T | None]) -> list[T]:
+def _items(
+    cell: object,
+    wanted: str,
+    convert: Callable[[object], T | None],
+    split: Callable[[str], list[str]],
+) -> list[T]:
+    """Return the items of a list, in JSON where it is a string, or the parts of a plain string."""
+    if isinstance(cell, str):
+        written = _json_list(cell) if cell.lstrip().startswith("[") else None
+        if written is None and cell.lstrip().startswith(("['", '["')):
+            raise _unexpected('a list in JSON, such as ["a", "b"]', cell)
+        cell = split(cell) if written is None else written
     if not isinstance(cell, list | tuple):
         raise _unexpected(wanted, cell)
     values = []
@@ -143,13 +143,13 @@ def _word(cell: object) -> str | None:
 @_value_type("tokens", "strings")
 def to_tokens(cell: object) -> list[str] | None:
     """Return a list of words; a string is split on white space, or parsed if it is a JSON list."""
-    return _items(_listed(cell, str.split), "a list of words", _word) or None
+    return _items(cell, "a list of words", _word, str.split) or None
 
 
 @_value_type("tags", "strings")
 def to_tags(cell: object) -> list[str] | None:
     """Return a list of labels, one a word; strings as for ``tokens``."""
-    return _items(_listed(cell, str.split), "a list of labels", to_label) or None
+    return _items(cell, "a list of labels", to_label, str.split) or None
 
 
 def _split_names(cell: str) -> list[str]:
@@ -160,7 +160,7 @@ def _split_names(cell: str) -> list[str]:
 @_value_type("labels", "strings")
 def to_labels(cell: object) -> list[str]:
     """Return a set of labels as a list, possibly empty; a string is split on ``|``, else ``,``."""
-    names = _items(_listed(cell, _split_names), "a list of labels", to_label)
+    names = _items(cell, "a list of labels", to_label, _split_names)
     return list(dict.fromkeys(names))
 
 
@@ -169,7 +169,7 @@ def to_texts(cell: object) -> list[str] | None:
     """Return a list of texts; a string is a list of one, or parsed if it is a JSON list."""
     if isinstance(cell, str):
         cell = (_json_list(cell) or [cell]) if cell.strip() else []
-    return _items(cell, "a list of texts", to_text) or None
+    return _items(cell, "a list of texts", to_text, str.split) or None
 
 
 @_value_type("record", "json")

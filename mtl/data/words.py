@@ -49,10 +49,3 @@ def find_words(text: str, words: Sequence[str]) -> tuple[IntArray, IntArray] | N
         starts.append(start)
         ends.append(at)
     return np.asarray(starts, dtype=np.int32), np.asarray(ends, dtype=np.int32)
-
-
-def join_words(words: Sequence[str]) -> tuple[str, IntArray, IntArray]:
-    """Join words by single spaces; returns the text and each word's start and end."""
-    sizes = np.asarray([len(w) for w in words], dtype=np.int32)
-    ends = np.cumsum(sizes + 1, dtype=np.int32) - 1
-    return " ".join(words), ends - sizes, ends

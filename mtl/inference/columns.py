@@ -6,9 +6,9 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from mtl.config.section import Values
 from mtl.data.readers.base import Column, Source
 from mtl.data.readers.dotted import keys_in
 from mtl.data.readers.nested import MARK
@@ -63,16 +63,15 @@ def fit(
     return chosen
 
 
-def header(path: Path, format: str, encoding: str) -> list[str]:
+def header(source: Source, format: str) -> list[str]:
     """Return the names of a file's columns as its beginning tells; none if it cannot be read so.
 
     Args:
-        path: The file.
+        source: The file.
         format: A name in :data:`mtl.data.readers.base.FORMATS`.
-        encoding: Of text files.
     """
     peek = _PEEKS.get(format)
-    return peek(Source(path, (), {}, encoding=encoding)) if peek else []
+    return peek(source) if peek else []
 
 
 def _first(source: Source) -> str:
@@ -99,7 +98,7 @@ def _keys(text: str) -> list[str]:
     return [*keys_in(value), *_nested(value)] if isinstance(value, dict) else []
 
 
-def _nested(value: dict[str, Any]) -> list[str]:
+def _nested(value: Values) -> list[str]:
     """Return the columns inside an object's lists, such as ``questions[].answer``."""
     firsts = {k: v[0] for k, v in value.items() if isinstance(v, list) and v}
     return [f"{k}{MARK}{key}" for k, v in firsts.items() if isinstance(v, dict) for key in v]

@@ -13,6 +13,7 @@ from typing import Any
 
 from mtl.config.saved import HYDRA, saved_config
 from mtl.config.schema import Config
+from mtl.config.section import Values
 from mtl.data.rows import Rows
 from mtl.data.sources import load_splits
 from mtl.errors import CheckpointError, ConfigError, DataError, one_of
@@ -21,7 +22,7 @@ from mtl.inference.predictor import Predictor
 from mtl.metrics.aggregate import aggregate
 from mtl.tasks.encode import encode_split
 from mtl.training.evaluation import Evaluation, higher_is_better
-from mtl.training.model_io import LoadedModel, load_model
+from mtl.training.model_io import load_model
 
 SPLITS = ("test", "validation")
 
@@ -48,7 +49,7 @@ class TaskReport:
         """The primary metric's value."""
         return self.scores[self.metric]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Values:
         """Return plain JSON values."""
         tables = {name: [row._asdict() for row in rows] for name, rows in self.tables.items()}
         return {**asdict(self), "tables": tables}
@@ -65,29 +66,29 @@ class Report:
     """The weighted mean of the primary metrics, as in training; None on a file."""
     notes: list[str] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Values:
         """Return plain JSON values."""
         tasks = {name: report.as_dict() for name, report in self.tasks.items()}
         found = {"data": self.data, "tasks": tasks}
         return found if self.score is None else {**found, "score": self.score}
 
 
-def evaluate_split(
+def evaluate(
     run: Path,
     tasks: Sequence[str] | None = None,
-    split: str = "test",
+    data: str | File = "test",
     device: str = "auto",
     track: Track | None = None,
     tokens: int | None = None,
     *,
     trust_remote_code: bool = False,
 ) -> Report:
-    """Score a run on its own data.
+    """Score a run on its own data, or one of its tasks on a file.
 
     Args:
-        run: The run's folder.
-        tasks: The tasks to score; all that have the split when None.
-        split: ``test`` or ``validation``.
+        run: The folder of a run; for a file, of a model is enough.
+        tasks: The tasks to score; when None, all that have the split.
+        data: ``test``, ``validation``, or a file of the shape of the task's training data.
         device: As for :class:`Predictor`.
         track: Shows progress.
         tokens: Most tokens in one trunk pass; as in training when None.
@@ -96,59 +97,45 @@ def evaluate_split(
     Raises:
         MtlError: If run, configuration or data cannot be used.
     """
-    if split not in SPLITS:
-        raise ConfigError(one_of("--split", split, SPLITS))
+    if isinstance(data, str) and data not in SPLITS:
+        raise ConfigError(one_of("--split", data, SPLITS))
     folder = run_folder(run)
-    cfg = run_config(folder)
+    bare = isinstance(data, File) and not (folder / HYDRA).is_dir()
+    cfg = Config() if bare else run_config(folder)
     loaded = load_model(run, trust_remote_code=trust_remote_code)
-    predictor = _predictor(loaded, cfg, device, tokens)
+    # The budget that training had is the configuration's, unless it was searched for.
+    budget = tokens or loaded.description.tokens or cfg.batching.tokens
+    pack, precision = cfg.batching.pack, cfg.trainer.precision
+    predictor = Predictor(loaded, device, budget, pack=pack, precision=precision)
     names = predictor.choose(tasks)
+    if isinstance(data, File):
+        (name,) = names
+        columns = loaded.description.tasks[name].columns
+        rows = read_labelled(data, predictor.tasks[name], columns)
+        return Report(data.pattern, score(predictor, {name: rows}, track), None, data.notes)
     notes: list[str] = []
-    found = {name: _split(cfg, name, predictor, split, folder, notes) for name in names}
-    rows = {name: part for name, part in found.items() if part is not None}
-    missing = [name for name in names if name not in rows]
-    if missing and (tasks is not None or not rows):
+    found = {name: _split(cfg, name, predictor, data, folder, notes) for name in names}
+    reports = score(predictor, _present(found, data, tasks is not None, notes), track)
+    known = predictor.tasks
+    primary = {
+        n: (known[n].weight, r.value, higher_is_better(known[n])) for n, r in reports.items()
+    }
+    return Report(data, reports, aggregate(primary), notes)
+
+
+def _present(
+    found: Mapping[str, Rows | None], split: str, named: bool, notes: list[str]
+) -> dict[str, Rows]:
+    """Return the rows of tasks that have a split; all must, if the user named them."""
+    chosen = {name: part for name, part in found.items() if part is not None}
+    missing = [name for name in found if name not in chosen]
+    if missing and (named or not chosen):
         raise DataError(
             f"Expected tasks.{missing[0]}.data to have a {split} split, but it has none; choose "
             "another with `--split`, or give `--data FILE`."
         )
     notes += [f"tasks.{name}.data has no {split} split: it is left out." for name in missing]
-    reports = score(predictor, rows, track)
-    return Report(split, reports, _aggregate(predictor, reports), notes)
-
-
-def evaluate_file(
-    run: Path,
-    task: str,
-    file: File,
-    device: str = "auto",
-    track: Track | None = None,
-    tokens: int | None = None,
-    *,
-    trust_remote_code: bool = False,
-) -> Report:
-    """Score one task of a run on a file of the shape of its training data.
-
-    Args:
-        run: The folder of a run or a model.
-        task: Which of its tasks.
-        file: What to read.
-        device: As for :class:`Predictor`.
-        track: Shows progress.
-        tokens: Most tokens in one trunk pass; as in training when None.
-        trust_remote_code: Whether the run's trunk may bring Python code of its own.
-
-    Raises:
-        MtlError: If run or file cannot be used.
-    """
-    folder = run_folder(run)
-    cfg = run_config(folder) if (folder / HYDRA).is_dir() else Config()
-    loaded = load_model(run, trust_remote_code=trust_remote_code)
-    predictor = _predictor(loaded, cfg, device, tokens)
-    predictor.choose([task])
-    columns = predictor.loaded.description.tasks[task].columns
-    rows = read_labelled(file, predictor.tasks[task], columns)
-    return Report(file.pattern, score(predictor, {task: rows}, track), None, file.notes)
+    return chosen
 
 
 def score(
@@ -211,16 +198,6 @@ def run_config(folder: Path) -> Config:
     return saved_config(folder)
 
 
-def _predictor(loaded: LoadedModel, cfg: Config, device: str, tokens: int | None) -> Predictor:
-    """Return a predictor that makes its passes as training did.
-
-    The budget that training had is the configuration's, unless it was searched for.
-    """
-    budget = tokens or loaded.description.tokens or cfg.batching.tokens
-    pack, precision = cfg.batching.pack, cfg.trainer.precision
-    return Predictor(loaded, device, budget, pack=pack, precision=precision)
-
-
 def _split(
     cfg: Config, name: str, predictor: Predictor, split: str, folder: Path, notes: list[str]
 ) -> Rows | None:
@@ -257,10 +234,3 @@ def started_in(folder: Path) -> Path | None:
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return None
     return start if start.is_dir() else None
-
-
-def _aggregate(predictor: Predictor, reports: Mapping[str, TaskReport]) -> float:
-    tasks = predictor.tasks
-    return aggregate(
-        {n: (tasks[n].weight, r.value, higher_is_better(tasks[n])) for n, r in reports.items()}
-    )

@@ -10,10 +10,8 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from mtl.data.readers import FORMATS, read_split
 from mtl.data.readers.base import Column, Source
@@ -22,7 +20,7 @@ from mtl.data.readers.split import Check
 from mtl.data.readers.table import make_rows
 from mtl.data.readers.text import lines
 from mtl.data.rows import BadRows, Role, Rows, place
-from mtl.errors import ConfigError, DataError, MtlError, one_of
+from mtl.errors import ConfigError, DataError, one_of
 from mtl.inference.columns import fit, header, merged_roles
 from mtl.tasks import Task
 from mtl.types import Row
@@ -48,6 +46,7 @@ class File:
         format: A name in :data:`mtl.data.readers.base.FORMATS`; guessed when None.
         encoding: Of text files.
         notes: What the user should know of it is added here.
+        title: What messages call it, where the pattern says nothing to the user.
     """
 
     pattern: str
@@ -55,10 +54,20 @@ class File:
     format: str | None = None
     encoding: str = "utf-8"
     notes: list[str] = field(default_factory=list)
+    title: str = ""
 
-    def source(self, path: Path, roles: Sequence[Role] = (), columns: Any = None) -> Source:
+    def source(
+        self, path: Path, roles: Sequence[Role] = (), columns: Mapping[str, Column] | None = None
+    ) -> Source:
         """Return one of its files as readers take it."""
-        return Source(path, tuple(roles), dict(columns or {}), encoding=self.encoding)
+        return Source(
+            path,
+            tuple(roles),
+            dict(columns or {}),
+            encoding=self.encoding,
+            section="",
+            title=self.title,
+        )
 
     def read(
         self,
@@ -72,13 +81,14 @@ class File:
             self.pattern,
             columns=columns,
             roles=roles,
-            bad_rows=Strict(),
+            bad_rows=Strict(section=""),
             split=self.option.strip("-"),
             format=format,
             header=self._header(columns, roles) if format in ("csv", "tsv") else None,
             encoding=self.encoding,
             key=self.option,
             check=check,
+            title=self.title,
         )
 
     def _header(self, columns: Mapping[str, Column], roles: Sequence[Role]) -> bool | None:
@@ -91,7 +101,7 @@ class Strict(BadRows):
     """Stops at the first bad row; there is no configuration that could say otherwise."""
 
     def reject(
-        self, file: str | Path, line: int, reason: str, raw: Any, advice: str | None = None
+        self, file: str | Path, line: int, reason: str, raw: object, advice: str | None = None
     ) -> None:
         """Raise DataError with the row's place."""
         raise DataError(f"{place(file, line)}: {reason}. Mend the row, or take it out.")
@@ -109,13 +119,12 @@ def read_labelled(file: File, task: Task, own: Mapping[str, Column]) -> Rows:
         MtlError: If the file cannot be read, or has not what the task needs.
     """
     roles = task.roles(task.options)
-    with as_options():
-        first = find(file.pattern, file.option)[0]
-        known = {role.name: own[role.name] for role in roles if role.name in own}
-        format = format_of(file.source(first, roles, known), file.format)
-        names = header(first, format, file.encoding)
-        columns = fit(names, [role.name for role in roles], {task.name: own})
-        return file.read(columns, roles, format, task.check)
+    first = find(file.pattern, file.option)[0]
+    known = {role.name: own[role.name] for role in roles if role.name in own}
+    format = format_of(file.source(first, roles, known), file.format)
+    names = header(file.source(first), format)
+    columns = fit(names, [role.name for role in roles], {task.name: own})
+    return file.read(columns, roles, format, task.check)
 
 
 def read_inputs(file: File, tasks: Sequence[Task], columns: ByTask) -> Rows:
@@ -133,15 +142,15 @@ def read_inputs(file: File, tasks: Sequence[Task], columns: ByTask) -> Rows:
         MtlError: If the file cannot be read, or has no text.
     """
     if file.pattern != STDIN:
-        with as_options():
-            return _read_inputs(file, file.format or _by_ending(file), tasks, columns)
+        return _read_inputs(file, file.format or _by_ending(file), tasks, columns)
     with tempfile.TemporaryDirectory(prefix="mtl-stdin-") as folder:
         spool = Path(folder) / "stdin"
         with spool.open("wb") as out:
             shutil.copyfileobj(sys.stdin.buffer, out)
-        copy = replace(file, pattern=str(spool))
-        with as_options({str(spool): "stdin"}):
-            return _read_inputs(copy, file.format or _by_content(copy), tasks, columns)
+        if not spool.stat().st_size:
+            raise DataError(f"{file.option}: Expected rows, but the file 'stdin' is empty.")
+        copy = replace(file, pattern=str(spool), title="stdin")
+        return _read_inputs(copy, file.format or _by_content(copy), tasks, columns)
 
 
 def _read_inputs(file: File, format: str, tasks: Sequence[Task], columns: ByTask) -> Rows:
@@ -153,7 +162,7 @@ def _read_inputs(file: File, format: str, tasks: Sequence[Task], columns: ByTask
     given = (role for task in tasks for role in task.roles(task.options) if not role.target)
     wanted = merged_roles(given)
     roles = merged_roles([*wanted.values(), *USUAL])
-    names = header(paths[0], format, file.encoding)
+    names = header(file.source(paths[0]), format)
     chosen = fit(names, roles, columns)
     main = _main(names, chosen, format)
     column = chosen.get(main, main)
@@ -182,18 +191,21 @@ def _text_lines(file: File, paths: Sequence[Path]) -> Rows:
     def texts() -> Iterator[Row]:
         nonlocal blank
         for path in paths:
-            for number, line in lines(file.source(path)):
+            source = file.source(path)
+            for number, line in lines(source):
                 if line.strip():
                     text = line.rstrip("\r\n")
-                    yield {"text": text, "_file": str(path), "_line": number, "_id": str(number)}
+                    yield {"text": text, "_file": source.name, "_line": number, "_id": str(number)}
                 else:
                     blank += 1
 
     rows = make_rows(texts(), USUAL[:1])
     if not len(rows):
-        raise DataError(f"{paths[0]}: Expected a text a line, but got empty lines only.")
+        raise DataError(
+            f"{file.title or paths[0]}: Expected a text a line, but got empty lines only."
+        )
     if blank:
-        file.notes.append(f"{file.pattern}: {blank:,} empty lines are left out.")
+        file.notes.append(f"{file.title or file.pattern}: {blank:,} empty lines are left out.")
     return rows
 
 
@@ -217,20 +229,3 @@ def _by_content(file: File) -> str:
         return "jsonl" if isinstance(json.loads(first), dict) else LINES
     except json.JSONDecodeError:
         return LINES
-
-
-@contextmanager
-def as_options(names: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Say options of the command line where readers speak of a configuration's ``data`` section.
-
-    Args:
-        names: Further texts to say otherwise.
-    """
-    spoken = {f"`data.{key}`": f"`--{key}`" for key in ("encoding", "format")} | dict(names or {})
-    try:
-        yield
-    except MtlError as error:
-        text = str(error)
-        for said, meant in spoken.items():
-            text = text.replace(said, meant)
-        raise type(error)(text) from error

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from mtl.errors import ConfigError
+from mtl.files import open_whole
 
 WIDTH = 80
 OVER = 30
@@ -27,32 +27,28 @@ def atomic(path: Path, what: str) -> Iterator[TextIO]:
     Raises:
         ConfigError: If it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     if path.exists() and not path.is_file():
         raise ConfigError(f"Expected {what} to be a file, but '{path}' is none.")
+    opened = False
     try:
-        file = beside.open("w", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise ConfigError(
-            f"Expected {what} to be a file that can be written, but got '{path}': {error.strerror}."
-        ) from error
-    try:
-        with file:
+        with open_whole(path) as file:
+            opened = True
             yield file
-        beside.replace(path)
     except OSError as error:
-        raise ConfigError(f"{what} '{path}' cannot be written: {error.strerror}.") from error
-    finally:
-        beside.unlink(missing_ok=True)
+        sentence = f"{what} '{path}' cannot be written: {error.strerror}."
+        if not opened:
+            expected = f"Expected {what} to be a file that can be written"
+            sentence = f"{expected}, but got '{path}': {error.strerror}."
+        raise ConfigError(sentence) from error
 
 
-def plain(value: Any, out: TextIO) -> str:
+def plain(value: object, out: TextIO) -> str:
     """Return JSON on one line, escaped to ASCII where `out` knows nothing else."""
     unicode = "utf" in (out.encoding or "").lower()
     return json.dumps(value, ensure_ascii=not unicode)
 
 
-def pretty(value: Any, out: TextIO, indent: int = 0, used: int = 0) -> str:
+def pretty(value: object, out: TextIO, indent: int = 0, used: int = 0) -> str:
     """Return JSON with one member a line, and whatever fits into a line on one.
 
     Args:

@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from mtl.config.section import Values
 from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader, Writes
 from mtl.data.rows import where
@@ -103,7 +103,7 @@ class Predictor:
         rows: Iterable[Row],
         tasks: Sequence[str] | None = None,
         advance: Callable[[int], None] | None = None,
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[Values]:
         """Answer rows in their order, some thousand at a time.
 
         Args:
@@ -123,14 +123,14 @@ class Predictor:
 
     def _predict(
         self, rows: Iterable[Row], names: list[str], advance: Callable[[int], None]
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[Values]:
         numbered = (prepare(row, number) for number, row in enumerate(rows, start=1))
         while chunk := list(islice(numbered, CHUNK)):
             yield from self._answer(chunk, names, advance)
 
     def _answer(
         self, rows: list[Row], names: list[str], advance: Callable[[int], None]
-    ) -> list[dict[str, Any]]:
+    ) -> list[Values]:
         takers = [self._takers(row, names) for row in rows]
         chosen = {name: [i for i, took in enumerate(takers) if name in took] for name in names}
         stores = {
@@ -138,15 +138,17 @@ class Predictor:
             for name, at in chosen.items()
             if at
         }
-        found: list[dict[str, Any]] = [dict.fromkeys(took) for took in takers]
+        found: list[Values] = [dict.fromkeys(took) for took in takers]
         most = self.tokens
         if self.device.type == "cpu":
             most = min(most, IN_CACHE * torch.get_num_threads())
-        for name, numbers, outputs, examples in self.outputs(list(stores.values()), most):
-            task, at = self.tasks[name], chosen[name]
-            for number, output, row in zip(numbers, outputs, examples.rows, strict=True):
-                found[at[number]][name] = task.present(output, row)
-            advance(sum(None not in found[at[number]].values() for number in numbers))
+        for answered in self.outputs(list(stores.values()), most):
+            name, at = answered.task, [chosen[answered.task][n] for n in answered.numbers]
+            for row, output, given in zip(
+                at, answered.outputs, answered.examples.rows, strict=True
+            ):
+                found[row][name] = self.tasks[name].present(output, given)
+            advance(sum(None not in found[row].values() for row in at))
         return found
 
     def _takers(self, row: Row, names: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mtl.config.section import Values
 from mtl.errors import ConfigError
 from mtl.tasks import Task
 from mtl.tasks.base import asks
@@ -88,9 +89,7 @@ def rows_of(
     return [{"text": text, **place, **more} for text in texts for more in each]
 
 
-def merged(
-    answers: Iterable[dict[str, Any]], size: int, names: Sequence[str]
-) -> Iterator[dict[str, Any]]:
+def merged(answers: Iterable[Values], size: int, names: Sequence[str]) -> Iterator[Values]:
     """Join the answers of the rows that :func:`rows_of` made of one text.
 
     Args:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from mtl.config.section import Section
+from mtl.config.section import Section, Values
 from mtl.data.rows import Role
 from mtl.tasks import TASK_TYPES, Task
 from mtl.tasks._text_problems import PROBLEMS
 
 
-def task_types() -> list[dict[str, Any]]:
+def task_types() -> list[Values]:
     """Return every task type as JSON values, by name."""
     return [describe(name, TASK_TYPES.get(name)) for name in TASK_TYPES]
 
 
-def describe(name: str, kind: type[Task]) -> dict[str, Any]:
+def describe(name: str, kind: type[Task]) -> Values:
     """Return one task type as JSON values.
 
     Args:
@@ -42,11 +41,11 @@ def describe(name: str, kind: type[Task]) -> dict[str, Any]:
     }
 
 
-def _role(role: Role) -> dict[str, Any]:
+def _role(role: Role) -> Values:
     return {"name": role.name, "required": role.required, "help": role.help}
 
 
-def options(section: type[Section]) -> list[dict[str, Any]]:
+def options(section: type[Section]) -> list[Values]:
     """Return a section's fields with their defaults and what they mean, in one line each."""
     return [
         {

@@ -54,56 +54,44 @@ def confusion_matrix(predicted: npt.ArrayLike, gold: npt.ArrayLike, n_labels: in
     return pairs.reshape(n_labels, n_labels).astype(np.int64)
 
 
-def label_counts(confusion: Ints) -> LabelCounts:
-    """Return each label's counts from a confusion matrix (rows gold, columns predicted)."""
+def label_counts(confusion: Ints, order: Sequence[int] | None = None) -> LabelCounts:
+    """Return each label's counts from a confusion matrix (rows gold, columns predicted).
+
+    Args:
+        confusion: Shape (labels, labels).
+        order: The labels' numbers in the order of the result; as they are when None.
+    """
+    if order is not None:
+        confusion = confusion[np.ix_(order, order)]
     return LabelCounts(np.diagonal(confusion), confusion.sum(axis=0), confusion.sum(axis=1))
-
-
-def divide(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> Floats:
-    """Divide element by element; 0 where the denominator is 0."""
-    above = np.asarray(numerator, dtype=np.float64)
-    below = np.asarray(denominator, dtype=np.float64)
-    return np.divide(above, below, out=np.zeros_like(above), where=below != 0)
 
 
 def rates(counts: LabelCounts) -> Rates:
     """Return each label's precision, recall, F1 = 2·right / (predicted + gold), and support."""
-    return Rates(
-        precision=divide(counts.right, counts.predicted),
-        recall=divide(counts.right, counts.gold),
-        f1=divide(2 * counts.right, counts.predicted + counts.gold),
-        support=counts.gold,
-    )
+    right, predicted, gold = counts
+    above = np.stack([right, right, 2 * right]).astype(np.float64)
+    below = np.stack([predicted, gold, predicted + gold])
+    precision, recall, f1 = np.divide(above, below, out=np.zeros_like(above), where=below != 0)
+    return Rates(precision, recall, f1, gold)
 
 
-def occurring(counts: LabelCounts) -> npt.NDArray[np.bool_]:
-    """Return which labels stand anywhere in the gold or the predicted data."""
-    return (counts.predicted + counts.gold) > 0
+def averages(counts: LabelCounts) -> tuple[LabelRow, LabelRow, LabelRow]:
+    """Return the micro, macro and weighted averages.
 
-
-def micro(counts: LabelCounts) -> LabelRow:
-    """Return the average in which every decision weighs the same."""
+    In the first every decision weighs the same, in the second every label that occurs in the gold
+    or the predicted data, and in the third a label weighs as often as it stands in the gold data.
+    """
     right, predicted, gold = (int(c.sum()) for c in counts)
     precision, recall = ratio(right, predicted), ratio(right, gold)
-    return LabelRow("micro avg", precision, recall, harmonic(precision, recall), gold)
-
-
-def macro(counts: LabelCounts) -> LabelRow:
-    """Return the average in which every label that occurs weighs the same."""
-    weights = occurring(counts).astype(np.float64)
-    return _weighted("macro avg", rates(counts), weights)
-
-
-def weighted(counts: LabelCounts) -> LabelRow:
-    """Return the average in which a label weighs as often as it stands in the gold data."""
-    return _weighted("weighted avg", rates(counts), counts.gold.astype(np.float64))
-
-
-def _weighted(name: str, each: Rates, weights: Floats) -> LabelRow:
-    """Return a weighted mean over labels."""
-    total = float(weights.sum())
-    precision, recall, f1 = (ratio(float(r @ weights), total) for r in each[:3])
-    return LabelRow(name, precision, recall, f1, int(each.support.sum()))
+    micro = LabelRow("micro avg", precision, recall, harmonic(precision, recall), gold)
+    occurs = counts.predicted + counts.gold > 0
+    each, rows = rates(counts)[:3], []
+    for name, by_label in (("macro avg", occurs), ("weighted avg", counts.gold)):
+        weights = by_label.astype(np.float64)
+        total = float(weights.sum())
+        precision, recall, f1 = (ratio(float(rate @ weights), total) for rate in each)
+        rows.append(LabelRow(name, precision, recall, f1, gold))
+    return micro, rows[0], rows[1]
 
 
 def label_rows(counts: LabelCounts, labels: Sequence[str]) -> list[LabelRow]:
@@ -113,19 +101,14 @@ def label_rows(counts: LabelCounts, labels: Sequence[str]) -> list[LabelRow]:
         counts: The labels' counts.
         labels: The labels' names, in the order of the counts.
     """
-    each, shown = rates(counts), occurring(counts)
     rows = [
-        LabelRow(
-            label,
-            float(each.precision[i]),
-            float(each.recall[i]),
-            float(each.f1[i]),
-            int(each.support[i]),
+        LabelRow(label, float(precision), float(recall), float(f1), int(support))
+        for label, precision, recall, f1, support, predicted in zip(
+            labels, *rates(counts), counts.predicted, strict=True
         )
-        for i, label in enumerate(labels)
-        if shown[i]
+        if support + predicted > 0
     ]
-    return [*rows, micro(counts), macro(counts), weighted(counts)]
+    return [*rows, *averages(counts)]
 
 
 def matthews(confusion: Ints) -> float:

@@ -17,15 +17,13 @@ from torch import Tensor
 from mtl.metrics.base import CountMetric
 from mtl.metrics.confusion import (
     LabelCounts,
+    averages,
     confusion_matrix,
     label_counts,
     label_rows,
-    macro,
     matthews,
-    micro,
     rates,
     report_order,
-    weighted,
 )
 from mtl.metrics.entities import count_entities, entity_rows, entity_types
 from mtl.metrics.tables import EntityRow, LabelRow, ValueRow, ratio
@@ -56,9 +54,10 @@ class LabelScores(CountMetric[LabelRow]):
     def compute(self) -> dict[str, float]:
         """Return ``accuracy``, ``macro_f1`` (of labels that occur) and ``mcc``."""
         confusion = self.counts("confusion")
+        _, macro, _ = averages(label_counts(confusion))
         return {
             "accuracy": ratio(int(confusion.trace()), int(confusion.sum())),
-            "macro_f1": macro(label_counts(confusion)).f1,
+            "macro_f1": macro.f1,
             "mcc": matthews(confusion),
         }
 
@@ -70,22 +69,23 @@ class LabelScores(CountMetric[LabelRow]):
 class TokenScores(LabelScores):
     """Each word's label as a class of its own, ``O`` among them, which flatters averages."""
 
+    def __init__(self, labels: Sequence[str]) -> None:
+        super().__init__(labels)
+        self.order = [self.labels.index(label) for label in report_order(self.labels)]
+
     def compute(self) -> dict[str, float]:
         """Return ``accuracy``, ``token_macro_f1`` and ``token_weighted_f1``."""
-        counts = self._ordered()
+        micro, macro, weighted = averages(label_counts(self.counts("confusion"), self.order))
         return {
-            "accuracy": micro(counts).f1,
-            "token_macro_f1": macro(counts).f1,
-            "token_weighted_f1": weighted(counts).f1,
+            "accuracy": micro.f1,
+            "token_macro_f1": macro.f1,
+            "token_weighted_f1": weighted.f1,
         }
 
     def rows(self) -> list[LabelRow]:
         """Return the lines by type, ``O`` last, and the averages."""
-        return label_rows(self._ordered(), report_order(self.labels))
-
-    def _ordered(self) -> LabelCounts:
-        order = [self.labels.index(label) for label in report_order(self.labels)]
-        return label_counts(self.counts("confusion")[np.ix_(order, order)])
+        counts = label_counts(self.counts("confusion"), self.order)
+        return label_rows(counts, [self.labels[i] for i in self.order])
 
 
 class EntityScores(CountMetric[EntityRow]):
@@ -144,7 +144,7 @@ class MultiLabelScores(CountMetric[LabelRow]):
         counts, (exact, examples) = self._labels(), self.counts("examples").tolist()
         f1 = rates(counts).f1
         return {
-            "micro_f1": micro(counts).f1,
+            "micro_f1": averages(counts)[0].f1,
             "macro_f1": ratio(float(f1.sum()), len(f1)),
             "subset_accuracy": ratio(exact, examples),
         }
@@ -157,7 +157,20 @@ class MultiLabelScores(CountMetric[LabelRow]):
         return LabelCounts(*self.counts("decisions"))
 
 
-class NumberScores(CountMetric[ValueRow]):
+class ValueScores(CountMetric[ValueRow]):
+    """A metric whose table is its scores, and what they were counted over."""
+
+    def over(self) -> dict[str, int]:
+        """Return the names and numbers of what was counted."""
+        raise NotImplementedError
+
+    def rows(self) -> list[ValueRow]:
+        """Return the scores and what they were counted over; nothing where there are none."""
+        scores = type(self).compute(self)  # As written: the instance's asks all ranks.
+        return [ValueRow(*item) for item in {**scores, **self.over()}.items()] if scores else []
+
+
+class NumberScores(ValueScores):
     """Pearson's correlation and the root mean squared error, from running sums in float64.
 
     The price of sums is cancellation: a variance loses about 2·log10(|mean| / deviation) of 16
@@ -185,10 +198,9 @@ class NumberScores(CountMetric[ValueRow]):
         n, p, g, pp, gg, pg, errors = self.counts("sums").tolist()
         return {"pearson": _pearson(n, p, g, pp, gg, pg), "rmse": math.sqrt(ratio(errors, n))}
 
-    def rows(self) -> list[ValueRow]:
-        """Return both scores and the number of examples."""
-        scores = [ValueRow(name, value) for name, value in type(self).compute(self).items()]
-        return [*scores, ValueRow("examples", int(self.counts("sums")[0]))]
+    def over(self) -> dict[str, int]:
+        """Return the number of examples."""
+        return {"examples": int(self.counts("sums")[0])}
 
 
 def _pearson(n: float, p: float, g: float, pp: float, gg: float, pg: float) -> float:
@@ -203,7 +215,7 @@ def _pearson(n: float, p: float, g: float, pp: float, gg: float, pg: float) -> f
     return max(-1.0, min(1.0, r))
 
 
-class TextScores(CountMetric[ValueRow]):
+class TextScores(ValueScores):
     """How written texts compare with right ones.
 
     Args:
@@ -225,13 +237,12 @@ class TextScores(CountMetric[ValueRow]):
         """Return the scoring's scores, on 0 to 1; 0 where there were no texts."""
         return self.scoring.scores(self.counts("sums"), int(self.counts("texts")[0]))
 
-    def rows(self) -> list[ValueRow]:
-        """Return the scores and the number of texts."""
-        scores = [ValueRow(name, value) for name, value in type(self).compute(self).items()]
-        return [*scores, ValueRow("texts", int(self.counts("texts")[0]))]
+    def over(self) -> dict[str, int]:
+        """Return the number of texts."""
+        return {"texts": int(self.counts("texts")[0])}
 
 
-class PerplexityScore(CountMetric[ValueRow]):
+class PerplexityScore(ValueScores):
     """What right texts cost: the exponential of a token's mean negative log-likelihood."""
 
     def __init__(self) -> None:
@@ -247,10 +258,9 @@ class PerplexityScore(CountMetric[ValueRow]):
         nats, tokens = self.counts("sums").tolist()
         return {"perplexity": math.exp(min(nats / tokens, LIMIT))} if tokens else {}
 
-    def rows(self) -> list[ValueRow]:
-        """Return the perplexity and the number of tokens; nothing where there were none."""
-        scores = [ValueRow(name, value) for name, value in type(self).compute(self).items()]
-        return [*scores, ValueRow("tokens", int(self.counts("sums")[1]))] if scores else []
+    def over(self) -> dict[str, int]:
+        """Return the number of tokens."""
+        return {"tokens": int(self.counts("sums")[1])}
 
 
 class Likelihood(NamedTuple):
@@ -281,7 +291,7 @@ class Likelihood(NamedTuple):
         }
 
 
-class LikelihoodScores(CountMetric[ValueRow]):
+class LikelihoodScores(ValueScores):
     """Perplexity and its relatives from running sums in float64."""
 
     def __init__(self) -> None:
@@ -297,8 +307,7 @@ class LikelihoodScores(CountMetric[ValueRow]):
         """Return what :meth:`Likelihood.scores` does."""
         return Likelihood(*self.counts("sums").tolist()).scores()
 
-    def rows(self) -> list[ValueRow]:
-        """Return the scores, and the numbers of tokens and bytes."""
+    def over(self) -> dict[str, int]:
+        """Return the numbers of tokens and bytes."""
         sums = Likelihood(*self.counts("sums").tolist())
-        scores = [ValueRow(name, value) for name, value in sums.scores().items()]
-        return [*scores, ValueRow("tokens", int(sums.tokens)), ValueRow("bytes", int(sums.bytes))]
+        return {"tokens": int(sums.tokens), "bytes": int(sums.bytes)}

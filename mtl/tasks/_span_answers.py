@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mtl.config.section import Values
 from mtl.data.value_types import show, to_start
 from mtl.tasks._span_layouts import Windows
 from mtl.trunk.text import Tokens
@@ -114,7 +115,7 @@ def trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:
     return start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
 
 
-def with_starts(answers: list[dict[str, Any]], start: Any) -> list[dict[str, Any]]:
+def with_starts(answers: list[Values], start: Any) -> list[Values]:
     """Return answers with the offsets of a column of their own, where there is one.
 
     Raises:
@@ -142,9 +143,7 @@ def nearest(document: str, text: str, place: int) -> int | None:
     return min(found, key=lambda start: abs(start - place), default=None)
 
 
-def gold_places(
-    answers: Sequence[Mapping[str, Any]], tokens: Tokens, windows: Windows
-) -> dict[str, Any]:
+def gold_places(answers: Sequence[Mapping[str, Any]], tokens: Tokens, windows: Windows) -> Values:
     """Return the places of the first answer in each window, 0 where it is not wholly inside."""
     first = last = -1
     if answers:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from mtl.config.section import Field
+from mtl.config.section import Field, Values
 from mtl.data.rows import where
 from mtl.data.value_types import VALUE_TYPES
 from mtl.errors import ConfigError, DataError, Problem, one_of
@@ -33,7 +33,7 @@ class LabelSet(Learned):
 
     labels: list[str] = Field(default_factory=list)
 
-    def shared(self, others: Sequence[LabelSet]) -> dict[str, Any]:
+    def shared(self, others: Sequence[LabelSet]) -> Values:
         """Return the labels of all."""
         return {"labels": sorted({n for o in (self, *others) for n in o.labels}, key=_natural)}
 
@@ -42,7 +42,7 @@ class OneLabel(LabelSet):
     """Labels of which a text has one."""
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Values:
         """How many labels there are."""
         return {"task": "multiclass", "num_classes": len(self.labels)}
 
@@ -51,7 +51,7 @@ class ManyLabels(LabelSet):
     """Labels of which a text has any number."""
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Values:
         """How many labels there are."""
         return {"task": "multilabel", "num_labels": len(self.labels)}
 
@@ -62,7 +62,7 @@ class Numbers(Learned):
     mean: float = 0.0
     spread: float = 1.0
 
-    def shared(self, others: Sequence[Numbers]) -> dict[str, Any]:
+    def shared(self, others: Sequence[Numbers]) -> Values:
         """Return the mean of both."""
         everyone = (self, *others)
         return {n: float(np.mean([getattr(o, n) for o in everyone])) for n in ("mean", "spread")}
@@ -162,7 +162,7 @@ class TextProblem(ABC):
         """Return the constant output that guesses best."""
 
     @abstractmethod
-    def present(self, output: Array) -> dict[str, Any]:
+    def present(self, output: Array) -> Values:
         """Return an output as JSON values."""
 
     def named(self, output: Array) -> dict[str, float]:
@@ -219,7 +219,7 @@ class Single(TextProblem):
         counts = np.bincount(labels, minlength=len(self.learned.labels))
         return (np.arange(len(counts)) == counts.argmax()).astype(np.float32)
 
-    def present(self, output: Array) -> dict[str, Any]:
+    def present(self, output: Array) -> Values:
         label = self.learned.labels[int(output.argmax())]
         return {"label": label, "probabilities": self.named(output)}
 
@@ -264,7 +264,7 @@ class Multi(TextProblem):
             often = counts == counts.max()
         return often.astype(np.float32)
 
-    def present(self, output: Array) -> dict[str, Any]:
+    def present(self, output: Array) -> Values:
         chosen = [n for n, p in zip(self.learned.labels, output, strict=True) if p > 0.5]
         return {"labels": chosen, "probabilities": self.named(output)}
 
@@ -310,7 +310,7 @@ class Regression(TextProblem):
         del encoded
         return np.asarray([self.learned.mean])
 
-    def present(self, output: Array) -> dict[str, Any]:
+    def present(self, output: Array) -> Values:
         return {"value": round(float(output[0]), 6)}
 
 

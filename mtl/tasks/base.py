@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from mtl.config.section import Field, Number, Section
+from mtl.config.section import Field, Number, Section, Values
 from mtl.data.rows import Role, where
 from mtl.errors import ConfigError, DataError, Problem, did_you_mean, one_of
 from mtl.heads.base import Head
@@ -26,7 +26,7 @@ from mtl.registry import Registry
 from mtl.trunk.recall import Recalled
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
-from mtl.types import Encoded, Examples, IntArray, Row
+from mtl.types import Encoded, Examples, Row
 
 TaskType: TypeAlias = "type[Task]"
 SectionClass: TypeAlias = type[Section]
@@ -64,7 +64,7 @@ L = TypeVar("L", bound="Learned")
 class Learned(Section):
     """What a task took from its training rows; kept in checkpoints as JSON. Here it is nothing."""
 
-    def shared(self: L, others: Sequence[L]) -> dict[str, Any]:
+    def shared(self: L, others: Sequence[L]) -> Values:
         """Return the fields that one head fixes for tasks of this type, with their values.
 
         Raises:
@@ -79,7 +79,7 @@ class Learned(Section):
         return {}
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Values:
         """What metrics of other packages are told where they ask: ``num_classes`` and the like."""
         return {}
 
@@ -251,7 +251,7 @@ class Task(ABC):
         """
         return row
 
-    def feed(self, outputs: Sequence[Any], examples: Examples) -> dict[str, Any]:
+    def feed(self, outputs: Sequence[Any], examples: Examples) -> Values:
         """Return what metrics are given for some examples.
 
         Here ``preds`` are the outputs, numbers, and ``target`` the type's only target.
@@ -269,7 +269,7 @@ class Task(ABC):
         """Return what writes the task's texts; None where the heads' logits are the answer."""
         return None
 
-    def present(self, output: Any, row: Row) -> dict[str, Any]:
+    def present(self, output: Any, row: Row) -> Values:
         """Return one output as JSON values that a person reads."""
         del row
         return {"prediction": output}
@@ -345,12 +345,3 @@ def unknown_label(row: Row, task: str, label: str, labels: Sequence[str]) -> Dat
         f"({', '.join(labels)}), but got '{label}'.{did_you_mean(label, labels)} Add examples of "
         "it to training, or mend the label."
     )
-
-
-def read_parts(
-    index: IntArray, windows: Sequence[tuple[int, int]], encoder: TextEncoder
-) -> tuple[IntArray, IntArray]:
-    """Return (part, offset) of tokens `index` (N,), each read where it is farthest from an edge."""
-    part = encoder.owner(index, windows)
-    starts = np.asarray([s for s, _ in windows], dtype=np.int32)
-    return part, index - starts[part] + len(encoder.prefix)

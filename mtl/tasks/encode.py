@@ -59,17 +59,14 @@ def encode_split(
     """
     if cache is not None and len(rows) >= cache.least and isinstance(rows, Rows):
         return _from_cache(task, rows, encoder, attention, advance, cache)
-    owners: list[int] = []
-
-    def examples() -> Iterator[Encoded]:
-        for number, example in _examples(task, rows, encoder, attention, advance):
-            owners.append(number)
-            yield example
-
+    owners, examples = [], []
+    for number, example in _examples(task, rows, encoder, attention, advance):
+        owners.append(number)
+        examples.append(example)
     store = build_store(
         task.name,
         rows,
-        examples(),
+        examples,
         bidirectional=attention == "bidirectional",
         repeats=task.traits.repeats,
     )

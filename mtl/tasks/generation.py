@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MetricCollection
 
-from mtl.config.section import Blank, Field, Lower, Whole
+from mtl.config.section import Blank, Field, Lower, Values, Whole
 from mtl.data.rows import Role
 from mtl.errors import ConfigError, Problem
 from mtl.heads.base import Head
@@ -221,7 +221,7 @@ class Generation(Task):
         found = {"texts": texts, "perplexity": PerplexityScore()}
         return MetricCollection(found, compute_groups=False)
 
-    def feed(self, outputs: Sequence[Written], examples: Examples) -> dict[str, Any]:
+    def feed(self, outputs: Sequence[Written], examples: Examples) -> Values:
         """Return ``preds`` and ``target`` where texts were written, else ``nats`` and ``tokens``.
 
         They are texts, a list of right texts each; what the right texts cost, and how many tokens
@@ -237,9 +237,9 @@ class Generation(Task):
         rule = _GUESSES[self.options.scoring](train.rows)
         return lambda examples: [Written(texts=((rule(row), None),)) for row in examples.rows]
 
-    def present(self, output: Written, row: Row) -> dict[str, Any]:
+    def present(self, output: Written, row: Row) -> Values:
         """Return the text, and all of them with their scores where there are several."""
-        shown: dict[str, Any] = {"text": output.texts[0][0]}
+        shown: Values = {"text": output.texts[0][0]}
         if len(output.texts) > 1 or output.texts[0][1] is not None:
             shown["texts"] = [
                 {"text": text} | ({} if score is None else {"score": round(score, 4)})

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from mtl.config.section import Values
 from mtl.data.rows import Role
 from mtl.errors import ConfigError
 from mtl.heads.base import Head
@@ -102,7 +103,7 @@ class LanguageModeling(Task):
         """Return perplexity, loss, bits per byte and the share of right guesses."""
         return MetricCollection({"likelihood": LikelihoodScores()}, compute_groups=False)
 
-    def feed(self, outputs: Sequence[Likelihood], examples: Examples) -> dict[str, Any]:
+    def feed(self, outputs: Sequence[Likelihood], examples: Examples) -> Values:
         """Return ``likelihoods``, a list of sums."""
         return {"likelihoods": list(outputs)}
 
@@ -126,10 +127,10 @@ class LanguageModeling(Task):
 
         return lambda examples: [guess(example) for example in examples.encoded]
 
-    def present(self, output: Likelihood, row: Row) -> dict[str, Any]:
+    def present(self, output: Likelihood, row: Row) -> Values:
         """Return perplexity, bits per byte, and how many tokens were predicted."""
         scores = output.scores()
-        shown: dict[str, Any] = {n: round(scores[n], 4) for n in ("perplexity", "bits_per_byte")}
+        shown: Values = {n: round(scores[n], 4) for n in ("perplexity", "bits_per_byte")}
         return {**shown, "tokens": output.tokens}
 
 

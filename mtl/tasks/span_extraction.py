@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from mtl.config.section import Field, Lower, Section, Whole
+from mtl.config.section import Field, Lower, Section, Values, Whole
 from mtl.data.rows import Role, where
 from mtl.data.value_types import show
 from mtl.errors import DataError
@@ -66,7 +66,7 @@ class SpanLearned(Learned):
     positions: int | None = None
     """How many the trunk has; None where nothing limits them."""
 
-    def shared(self, others: Sequence[SpanLearned]) -> dict[str, Any]:
+    def shared(self, others: Sequence[SpanLearned]) -> Values:
         """Return the layout, which must be one."""
         if any(other.layout != self.layout for other in others):
             raise ValueError("one `options.layout`")
@@ -124,7 +124,7 @@ class SpanExtraction(Task):
         answers = with_starts(row["answers"], row.get("start"))
         return {**row, "answers": [self._placed(row, answer) for answer in answers]}
 
-    def _placed(self, row: Row, answer: Mapping[str, Any]) -> dict[str, Any]:
+    def _placed(self, row: Row, answer: Mapping[str, Any]) -> Values:
         text, document, start = answer["text"], row["text"], answer["start"]
         if start is not None and document.startswith(text, start):
             return {"text": text, "start": start}
@@ -203,7 +203,7 @@ class SpanExtraction(Task):
         scores = SpanScores(bool(self.learned.impossible), lambda: self.learned.threshold)
         return MetricCollection({TABLE: scores}, compute_groups=False)
 
-    def feed(self, outputs: Sequence[Answer], examples: Examples) -> dict[str, Any]:
+    def feed(self, outputs: Sequence[Answer], examples: Examples) -> Values:
         """Return ``preds``, ``target`` and ``no_answer``.
 
         They are the text of each best span, a list of right texts each, and how much better "no
@@ -224,7 +224,7 @@ class SpanExtraction(Task):
         guess = best_rule(train.rows, impossible=bool(self.learned.impossible))
         return lambda examples: [guess(row) for row in examples.rows]
 
-    def present(self, output: Any, row: Row) -> dict[str, Any]:
+    def present(self, output: Any, row: Row) -> Values:
         """Return the answer, where it stands, its probability, and the best few.
 
         Probabilities are a softmax over the best spans and, for version 2.0, "no answer".

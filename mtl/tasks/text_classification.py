@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from mtl.config.section import Field, Lower, Number, Section
+from mtl.config.section import Field, Lower, Number, Section, Values
 from mtl.data.rows import Role
 from mtl.heads.base import Head
 from mtl.tasks._text_problems import PROBLEMS
@@ -115,7 +115,7 @@ class TextClassification(Task):
         """Return the problem's scores."""
         return self.problem.metrics()
 
-    def feed(self, outputs: Sequence[Any], examples: Examples) -> dict[str, Any]:
+    def feed(self, outputs: Sequence[Any], examples: Examples) -> Values:
         """Return ``preds`` and ``target``.
 
         They are probabilities (n, labels) and label numbers (n,); the same and 0 or 1 for each of
@@ -128,7 +128,7 @@ class TextClassification(Task):
         constant = self.problem.commonest(train.encoded)
         return lambda examples: [constant] * len(examples)
 
-    def present(self, output: Any, row: Row) -> dict[str, Any]:
+    def present(self, output: Any, row: Row) -> Values:
         """Return the label with all probabilities, the labels, or the number."""
         return self.problem.present(output)
 

@@ -8,7 +8,6 @@ One row of the bundled corpus::
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -18,14 +17,14 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from mtl.config.section import Field, Lower, Number, Section
+from mtl.config.section import Field, Lower, Number, Section, Values
 from mtl.data.rows import Role, where
-from mtl.data.words import find_words, join_words, split_words
-from mtl.errors import ConfigError, DataError, one_of
+from mtl.data.words import find_words, split_words
+from mtl.errors import ConfigError, DataError, Place, one_of
 from mtl.heads.base import Head
 from mtl.heads.classification import ClassificationHead
 from mtl.heads.decoding import viterbi_packed
-from mtl.labels import NONE, Transitions, detect_scheme, spans_of, to_iob2, transitions
+from mtl.labels import NONE, detect_scheme, spans_of, to_iob2, transitions
 from mtl.metrics.scores import EntityScores, TokenScores
 from mtl.tasks.base import (
     TASK_TYPES,
@@ -34,7 +33,6 @@ from mtl.tasks.base import (
     Learned,
     Task,
     document,
-    read_parts,
     unknown_label,
 )
 from mtl.trunk.text import TextEncoder, Tokens
@@ -72,7 +70,7 @@ class Tagset(Learned):
     scheme: str = NONE
     labels: list[str] = Field(default_factory=list)
 
-    def shared(self, others: Sequence[Tagset]) -> dict[str, Any]:
+    def shared(self, others: Sequence[Tagset]) -> Values:
         """Return the union of labels; all must mark spans, or none."""
         everyone = [self, *others]
         if len({tags.scheme == NONE for tags in everyone}) > 1:
@@ -89,7 +87,7 @@ class Tagset(Learned):
         return dict.fromkeys(names, "the labels mark no spans")
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Values:
         """How many labels there are."""
         return {"task": "multiclass", "num_classes": len(self.labels)}
 
@@ -137,10 +135,10 @@ class TokenClassification(Task):
         """Find the labels' scheme and the label set, in IOB2 where they mark spans."""
         everything = [rows[i] for i in range(len(rows))]
         given = [row["labels"] for row in everything]
-        scheme = self.options.scheme or detect_scheme(given, lambda i: where(everything[i]))
+        places = [Place(row["_file"], row["_line"]) for row in everything]
+        scheme = self.options.scheme or detect_scheme(given, places)
         if scheme == NONE:
             return Tagset(scheme=NONE, labels=sorted({n for labels in given for n in labels}))
-        places = map(where, everything)
         types = {s.type for g, p in zip(given, places, strict=True) for s in spans_of(g, p)}
         if not types:
             raise DataError(
@@ -158,15 +156,18 @@ class TokenClassification(Task):
         index = (tokens.last_of if last else tokens.first_of)(starts, ends)
         words = np.flatnonzero(index >= 0).astype(np.int32)
         windows = encoder.windows(len(tokens))
-        part, offset = read_parts(index[words], windows, encoder)
+        part, offset = encoder.places(index[words], windows)
         gold = self.gold(row) if "labels" in row else np.full(len(starts), -1)
         targets = {"labels": gold[words]} if "labels" in row else {}
+        mass = float(len(words)) if targets else 0.0
+        if targets and self.head_options.class_weights:
+            mass = float(self._weights()[gold[words]].sum())
         return Encoded(
             [encoder.document(tokens, w) for w in windows],
             part,
             offset,
             targets,
-            float(self._weights()[gold[words]].sum()) if targets else 0.0,
+            mass,
             extra={"words": words, "gold": gold},
         )
 
@@ -179,7 +180,7 @@ class TokenClassification(Task):
         number = {label: i for i, label in enumerate(self.learned.labels)}
         labels, scheme = row["labels"], self.learned.scheme
         if scheme != NONE:
-            labels = to_iob2(labels, scheme, where(row))
+            labels = to_iob2(labels, scheme, Place(row["_file"], row["_line"]))
         for label in labels:
             if label not in number:
                 raise unknown_label(row, self.name, label, self.learned.labels)
@@ -211,7 +212,11 @@ class TokenClassification(Task):
         full = logits.new_full((sum(counts), logits.shape[1]), NEVER, dtype=torch.float32)
         full[:, 0] = 0.0
         full[place] = logits.detach().float()
-        best = self._best(full, counts)
+        if self.head_options.decoding == "plain" or self.learned.scheme == NONE:
+            best = full.argmax(-1)
+        else:
+            allowed = transitions(tuple(self.learned.labels))
+            best = viterbi_packed(full.log_softmax(-1), counts, *allowed)
         scores = torch.zeros(len(full), device=full.device)
         scores[place] = full.softmax(-1).gather(1, best[:, None])[place, 0]
         return [
@@ -221,11 +226,6 @@ class TokenClassification(Task):
             )
         ]
 
-    def _best(self, logits: Tensor, sizes: list[int]) -> Tensor:
-        if self.head_options.decoding == "plain" or self.learned.scheme == NONE:
-            return logits.argmax(-1)
-        return viterbi_packed(logits.log_softmax(-1), sizes, *_iob2(tuple(self.learned.labels)))
-
     def metrics(self) -> MetricCollection:
         """Return entity scores as conlleval has them, and the token-level table."""
         found = {"tokens": TokenScores(self.learned.labels)}
@@ -233,7 +233,7 @@ class TokenClassification(Task):
             found["entities"] = EntityScores(self.learned.labels)
         return MetricCollection(found, compute_groups=False)
 
-    def feed(self, outputs: Sequence[Tags], examples: Examples) -> dict[str, Any]:
+    def feed(self, outputs: Sequence[Tags], examples: Examples) -> Values:
         """Return ``preds``, ``target``, ``sizes`` and ``scores``.
 
         They are (words,) label numbers, the same, how many words each sentence has, and (words,)
@@ -262,7 +262,7 @@ class TokenClassification(Task):
 
         return guess
 
-    def present(self, output: Tags, row: Row) -> dict[str, Any]:
+    def present(self, output: Tags, row: Row) -> Values:
         """Return entities with character spans, or each word's label where none are marked."""
         text = document(row)
         starts, ends = (side.tolist() for side in word_spans(row, self.name))
@@ -284,11 +284,6 @@ class TokenClassification(Task):
         }
 
 
-@functools.lru_cache(maxsize=16)
-def _iob2(labels: tuple[str, ...]) -> Transitions:
-    return transitions(labels, "iob2")
-
-
 def word_spans(row: Row, task: str) -> tuple[IntArray, IntArray]:
     """Return the starts and ends (W,) of a row's words in its document.
 
@@ -298,8 +293,9 @@ def word_spans(row: Row, task: str) -> tuple[IntArray, IntArray]:
     if "tokens" not in row:
         return split_words(row["text"])
     if "text" not in row:
-        _, starts, ends = join_words(row["tokens"])
-        return starts, ends
+        sizes = np.asarray([len(word) for word in row["tokens"]], dtype=np.int32)
+        ends = np.cumsum(sizes + 1, dtype=np.int32) - 1  # A space stands after each.
+        return ends - sizes, ends
     found = find_words(row["text"], row["tokens"])
     if found is None:
         raise DataError(

@@ -16,7 +16,6 @@ from mtl.metrics.base import TableMetric
 from mtl.metrics.registry import build_metric, feed, try_metric
 from mtl.tasks import Task
 from mtl.tasks.base import own_metrics
-from mtl.training.finite import count_odd
 from mtl.training.model import Answered, MultiTaskModel, answers
 from mtl.trunk.recall import Recall
 from mtl.types import Examples, MicroBatch, WriteBatch
@@ -59,13 +58,11 @@ class Evaluation(nn.Module):
 
     def count(self, model: MultiTaskModel, batch: MicroBatch | WriteBatch) -> list[Answered]:
         """Answer a batch, and count its examples, each once."""
-        found = list(answers(model, batch, self.stores, self._look, self._recall))
+        found = list(answers(model, batch, self.stores, self._recall))
         for answered in found:
+            self.odd[answered.task] = self.odd.get(answered.task, 0) + answered.odd
             self.update(answered.task, answered.outputs, answered.examples)
         return found
-
-    def _look(self, task: str, logits: Tensor) -> None:
-        self.odd[task] = self.odd.get(task, 0) + count_odd(logits)
 
     def update(self, task: str, outputs: Sequence[Any], examples: Examples) -> None:
         """Count a task's outputs of examples."""

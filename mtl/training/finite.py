@@ -85,11 +85,6 @@ def _advice(cfg: Config, precision: str) -> str:
     return f"{lower}, or go on without such steps: resume=RUN trainer.non_finite=skip"
 
 
-def count_odd(logits: Tensor) -> Tensor:
-    """Return () how many numbers are not finite."""
-    return torch.sum(~logits.detach().isfinite())
-
-
 def norms_of_parts(model: MultiTaskModel, norm: Tensor) -> dict[str, Tensor]:
     """Return the norms of the gradient's parts, unless it is known by now to be finite."""
     if norm.device.type == "cpu" and norm.isfinite():

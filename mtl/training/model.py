@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,25 +63,22 @@ class MultiTaskModel(nn.Module):
             batch: One pass.
             recall: Keeps the documents that the batch says are needed again.
         """
-        return self._logits(batch, self._states(batch, recall))
+        if recall is None or not batch.keep:
+            return self._score(batch, self.trunk(batch.source))
+        cache = empty_cache(self.trunk.config)
+        hidden: Tensor = self.trunk(batch.trunk, cache)
+        recall.keep(cache, batch.trunk.unit, batch.keep)
+        return self._score(batch, hidden)
 
     def training_pass(self, batch: MicroBatch) -> tuple[dict[str, Tensor], Tensor | None]:
         """Return logits as :meth:`forward` does, and a zero for every parameter to take part in.
 
         The zero is there where ranks gather parameters for the length of a pass; else it is None.
         """
-        hidden = self._states(batch)
-        return self._logits(batch, hidden), self._touched(hidden) if self.touch else None
+        hidden: Tensor = self.trunk(batch.source)
+        return self._score(batch, hidden), self._touched(hidden) if self.touch else None
 
-    def _states(self, batch: MicroBatch, recall: Recall | None = None) -> Tensor:
-        if recall is None or not batch.keep:
-            return cast(Tensor, self.trunk(batch.source))
-        cache = empty_cache(self.trunk.config)
-        hidden: Tensor = self.trunk(batch.trunk, cache)
-        recall.keep(cache, batch.trunk.unit, batch.keep)
-        return hidden
-
-    def _logits(self, batch: MicroBatch, hidden: Tensor) -> dict[str, Tensor]:
+    def _score(self, batch: MicroBatch, hidden: Tensor) -> dict[str, Tensor]:
         return {
             name: self.head(name).score(part.read(hidden), part.given)
             for name, part in batch.heads.items()
@@ -115,13 +112,14 @@ class Answered(NamedTuple):
     outputs: list[Any]
     examples: Examples
     """What was answered, as scores and readers need it."""
+    odd: Tensor | int = 0
+    """How many of its logits are not finite."""
 
 
 def answers(
     model: MultiTaskModel,
     batch: MicroBatch | WriteBatch,
     stores: Mapping[str, ExampleStore],
-    look: Callable[[str, Tensor], object] | None = None,
     recall: Recall | None = None,
 ) -> Iterator[Answered]:
     """Answer a batch: from the logits of one pass of the trunk, or by writing texts.
@@ -130,7 +128,6 @@ def answers(
         model: On the batch's device.
         batch: What an :class:`mtl.data.loaders.EvalLoader` gives.
         stores: By task: the examples that the batch's numbers refer to.
-        look: Called with each task and its logits, where there are any.
         recall: Holds documents from their pass to the batch that writes after them; without it,
             they are read again.
     """
@@ -149,12 +146,11 @@ def answers(
         yield Answered(name, batch.examples, outputs, examples)
         return
     for name, logits in model(batch, recall).items():
-        if look is not None:
-            look(name, logits)
         part = batch.heads[name]
         examples = stores[name].select(part.examples, part.encoded)
         outputs = model.tasks[name].decode(logits, examples)
-        yield Answered(name, part.examples, outputs, examples)
+        odd = (~logits.detach().isfinite()).sum()
+        yield Answered(name, part.examples, outputs, examples, odd)
 
 
 def make_task(

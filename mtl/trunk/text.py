@@ -209,21 +209,22 @@ class TextEncoder:
         start, end = window
         return np.concatenate([self.prefix, tokens.ids[start:end], self.suffix])
 
-    def owner(self, index: IntArray, windows: Sequence[tuple[int, int]]) -> IntArray:
-        """Return for each token the window in which it stands farthest from an edge.
+    def places(
+        self, index: IntArray, windows: Sequence[tuple[int, int]]
+    ) -> tuple[IntArray, IntArray]:
+        """Return (part, offset) of each token: in the window where it is farthest from an edge.
 
         Args:
             index: (N,) token numbers in the whole text.
             windows: What :meth:`windows` returned.
         """
-        if len(windows) == 1:
-            return np.zeros(len(index), dtype=np.int32)
-        edges = np.asarray(windows)
+        edges = np.asarray(windows, dtype=np.int32)
         # The text's own two ends are no edges: nothing is cut off there.
         left = np.where(edges[:, 0] == 0, -(10**9), edges[:, 0])
         right = np.where(edges[:, 1] == edges[-1, 1], 10**9, edges[:, 1])
         room = np.minimum(index[:, None] - left, right - 1 - index[:, None])
-        return room.argmax(axis=1).astype(np.int32)
+        part = room.argmax(axis=1).astype(np.int32)
+        return part, index - edges[part, 0] + len(self.prefix)
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerFast) -> tuple[IntArray, IntArray]:

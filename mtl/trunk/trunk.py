@@ -159,8 +159,10 @@ class Trunk(nn.Module):
 
     def _run(self, batch: TrunkBatch, cache: Cache | None = None) -> Tensor:
         """Run the model, or its encoder; returns (B, T, D)."""
-        if self._pays_in_blocks(batch):
-            return self._run_in_blocks(batch, cache)
+        if self.capabilities.blocks and batch.input_ids.device.type == "cpu":
+            padded = bool((batch.unit != 0).any())  # Or a mask is needed, which blocks do without.
+            if padded or not (batch.plain or _one_document_a_row(batch)):
+                return self._run_in_blocks(batch, cache)
         arguments = self._arguments(batch, cache)
         mask = self.mask(batch)
         if mask is not None:
@@ -179,12 +181,6 @@ class Trunk(nn.Module):
         if cache is not None:
             arguments["past_key_values"] = cache
         return arguments
-
-    def _pays_in_blocks(self, batch: TrunkBatch) -> bool:
-        """Whether there is padding to leave out, or a mask to do without."""
-        if not self.capabilities.blocks or batch.input_ids.device.type != "cpu":
-            return False
-        return bool((batch.unit != 0).any()) or not (batch.plain or _one_document_a_row(batch))
 
     def _run_in_blocks(self, batch: TrunkBatch, cache: Cache) -> Tensor:
         """Run the model without padding; returns (B, T, D), with zeros where padding is."""

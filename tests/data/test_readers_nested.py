@@ -12,6 +12,7 @@ import pytest
 from mtl.config.schema import DataConfig
 from mtl.data import hub
 from mtl.data.readers import read_split
+from mtl.data.readers.base import Source
 from mtl.data.rows import Role
 from mtl.data.sources import load_splits
 from mtl.errors import DataError
@@ -44,7 +45,7 @@ def test_a_column_inside_a_column(tmp_path: Path, name: str) -> None:
     path = save(tmp_path / name, ROWS)
     assert plain(read_split(path, columns=COLUMNS, roles=ROLES)) == WANTED
     names = ["pair", "pair.en", "pair.more", "pair.more.fr", "id"]
-    assert header(path, path.suffix[1:], "utf-8") == names
+    assert header(Source(path, (), {}), path.suffix[1:]) == names
 
 
 @FILES

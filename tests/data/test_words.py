@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.words import find_words, join_words, split_words
+from mtl.data.words import find_words, split_words
+from mtl.tasks.base import document
+from mtl.tasks.token_classification import word_spans
 from mtl.types import IntArray
 from tests.properties import max_examples
 
@@ -61,9 +63,8 @@ def test_words_hold_every_visible_character_once(text: str) -> None:
 
 @given(st.lists(st.text(st.sampled_from("abé東'👍"), max_size=4), max_size=6))
 def test_joined_words_are_at_their_spans(given_words: list[str]) -> None:
-    text, starts, ends = join_words(given_words)
-    assert text == " ".join(given_words)
-    assert cut(text, (starts, ends)) == given_words
+    row = {"tokens": given_words}
+    assert cut(document(row), word_spans(row, "ner")) == given_words
 
 
 def first_placement(text: str, given_words: list[str]) -> list[tuple[int, int]]:

@@ -61,7 +61,7 @@ def kinds_of(labels: list[str]) -> list[str]:
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_masks_allow_exactly_the_sequences_of_the_scheme(scheme: str) -> None:
     labels = LABELS[scheme]
-    start, allowed, end = transitions(labels, scheme)
+    start, allowed, end = transitions(tuple(labels), scheme)
     for length in (1, 2, 3):
         accepted = {
             tuple(labels[i] for i in path)
@@ -77,7 +77,7 @@ def test_masks_allow_exactly_the_sequences_of_the_scheme(scheme: str) -> None:
 @pytest.mark.parametrize("length", [1, 2, 4])
 def test_viterbi_equals_brute_force(scheme: str, length: int) -> None:
     labels = LABELS[scheme]
-    masks = transitions(labels, scheme)
+    masks = transitions(tuple(labels), scheme)
     index = {label: i for i, label in enumerate(labels)}
     valid = torch.tensor(
         [[index[x] for x in s] for s in valid_sequences(length, kinds_of(labels), scheme)]
@@ -97,7 +97,7 @@ def test_viterbi_equals_brute_force(scheme: str, length: int) -> None:
 )
 def test_no_invalid_sequence_over_random_logits(scheme: str, lengths: list[int], seed: int) -> None:
     labels = LABELS[scheme]
-    start, allowed, end = transitions(labels, scheme)
+    start, allowed, end = transitions(tuple(labels), scheme)
     scores = torch.randn(sum(lengths), len(labels), generator=torch.Generator().manual_seed(seed))
     packed = viterbi_packed(scores, lengths, start, allowed, end)
     assert packed.shape == (sum(lengths),)
@@ -111,7 +111,7 @@ def test_no_invalid_sequence_over_random_logits(scheme: str, lengths: list[int],
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_a_diverged_model_still_gives_valid_sequences(bad: float) -> None:
-    masks = transitions(LABELS["iob2"])
+    masks = transitions(tuple(LABELS["iob2"]))
     path = viterbi(torch.full((5, 5), bad), *masks).tolist()
     assert masks.start[path[0]]
     assert all(masks.allowed[a, b] for a, b in itertools.pairwise(path))
@@ -126,7 +126,7 @@ def test_equals_argmax_when_everything_is_allowed() -> None:
 
 
 def test_half_precision_and_order_of_sentences_do_not_matter() -> None:
-    masks = transitions(LABELS["iob2"])
+    masks = transitions(tuple(LABELS["iob2"]))
     scores = torch.randn(30, 5, generator=torch.Generator().manual_seed(1)).bfloat16()
     a, b = scores.split([10, 20])
     forth = viterbi_packed(scores, [10, 20], *masks)
@@ -135,7 +135,7 @@ def test_half_precision_and_order_of_sentences_do_not_matter() -> None:
 
 
 def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    masks = transitions(LABELS["bioes"], "bioes")
+    masks = transitions(tuple(LABELS["bioes"]), "bioes")
     scores = torch.randn(60, 9, generator=torch.Generator().manual_seed(2))
     lengths = [5, 20, 1, 14, 20]
     whole = viterbi_packed(scores, lengths, *masks)
@@ -144,7 +144,7 @@ def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_thousands_of_sentences_take_no_time() -> None:
-    masks = transitions(["O", *(f"{p}-{t}" for t in ("LOC", "MISC", "ORG", "PER") for p in "BI")])
+    masks = transitions(("O", *(f"{p}-{t}" for t in ("LOC", "MISC", "ORG", "PER") for p in "BI")))
     lengths = [1 + i % 40 for i in range(4000)]
     scores = torch.randn(sum(lengths), 9)
     began = time.perf_counter()
@@ -153,7 +153,7 @@ def test_thousands_of_sentences_take_no_time() -> None:
 
 
 def test_an_unreachable_label_is_never_chosen() -> None:
-    masks = transitions(["O", "B-X"], "bioes")  # B-X could never be closed
+    masks = transitions(("O", "B-X"), "bioes")  # B-X could never be closed
     assert viterbi(torch.tensor([[0.0, 9.0], [0.0, 9.0]]), *masks).tolist() == [0, 0]
 
 
@@ -169,4 +169,4 @@ def test_an_unreachable_label_is_never_chosen() -> None:
 )
 def test_wrong_labels_are_named(labels: list[str], scheme: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        transitions(labels, scheme)
+        transitions(tuple(labels), scheme)

@@ -18,7 +18,6 @@ from mtl.errors import TrainingError
 from mtl.reporting.loggers.csv_file import read_rows
 from mtl.training import finite
 from mtl.training.checkpoint import read_checkpoint
-from mtl.training.evaluation import Evaluation
 from mtl.training.finite import IN_A_ROW, spoil
 from mtl.training.model import MultiTaskModel
 from mtl.training.module import MultiTaskModule
@@ -200,19 +199,21 @@ def test_validation(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Logits that are not finite stop before the checkpoint of that validation."""
-    original, start = Evaluation._look, MultiTaskModule.on_validation_epoch_start
+    original, start = MultiTaskModel.forward, MultiTaskModule.on_validation_epoch_start
     steps: list[int] = []
 
     def started(self: MultiTaskModule) -> None:
         steps.append(self.global_step)
         start(self)
 
-    def look(self: Evaluation, task: str, logits: Any) -> None:
-        bad = task == "ner" and steps[-1] == 4
-        original(self, task, torch.full_like(logits, math.nan) if bad else logits)
+    def forward(self: MultiTaskModel, *given: Any) -> dict[str, torch.Tensor]:
+        logits = original(self, *given)
+        if steps[-1] == 4:
+            logits["ner"] = torch.full_like(logits["ner"], math.nan)
+        return logits
 
     monkeypatch.setattr(MultiTaskModule, "on_validation_epoch_start", started)
-    monkeypatch.setattr(Evaluation, "_look", look)
+    monkeypatch.setattr(MultiTaskModel, "forward", forward)
     with pytest.raises(TrainingError, match=r"Validation after step 4: .* of task 'ner' are not;"):
         train(config(site), tmp_path / "stop")
     assert read_checkpoint(tmp_path / "stop/checkpoints/last.ckpt")["global_step"] == 2

@@ -50,16 +50,16 @@ ERRORS = {
 
 def limit_passes(patch: pytest.MonkeyPatch, tokens: int, error: BaseException) -> list[int]:
     """Let memory run out in passes of more tokens, padding included; returns all sizes tried."""
-    original = MultiTaskModel._states
+    original = MultiTaskModel._score
     tried: list[int] = []
 
-    def limited(self: MultiTaskModel, batch: Any, recall: Any = None) -> Any:
+    def limited(self: MultiTaskModel, batch: Any, hidden: Any) -> Any:
         tried.append(batch.trunk.input_ids.numel())
         if tried[-1] > tokens:
             raise error
-        return original(self, batch, recall)
+        return original(self, batch, hidden)
 
-    patch.setattr(MultiTaskModel, "_states", limited)
+    patch.setattr(MultiTaskModel, "_score", limited)
     return tried
 
 

@@ -159,8 +159,19 @@ def test_what_attends_to_what(load: Load, monkeypatch: pytest.MonkeyPatch) -> No
     assert calls == once * 2, "in each of two layers"
 
 
-def test_rows_without_padding_or_masks_run_as_they_are(load: Load) -> None:
+def test_rows_without_padding_or_masks_run_as_they_are(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trunk = load("llama")
+    original, calls = trunk._run_in_blocks, []
+
+    def counted(*given: Any) -> Any:
+        calls.append(given)
+        return original(*given)
+
+    monkeypatch.setattr(trunk, "_run_in_blocks", counted)
     equal = [[Unit(some_ids(6, 0))], [Unit(some_ids(6, 1))]]
-    assert not trunk._pays_in_blocks(batch_of(trunk, equal))
-    assert trunk._pays_in_blocks(batch_of(trunk, [*equal, [Unit(some_ids(5, 2))]]))
+    trunk(batch_of(trunk, equal))
+    assert not calls
+    trunk(batch_of(trunk, [*equal, [Unit(some_ids(5, 2))]]))
+    assert len(calls) == 1

@@ -63,10 +63,11 @@ def test_a_token_belongs_where_it_stands_farthest_from_an_edge(
     max_length, stride, length = sizes
     it = encoder(tokenizers, max_length, stride)
     windows = it.windows(length)
-    owners = it.owner(np.arange(length, dtype=np.int32), windows)
-    for token, owner in enumerate(owners.tolist()):
+    parts, offsets = it.places(np.arange(length, dtype=np.int32), windows)
+    for token, (owner, offset) in enumerate(zip(parts.tolist(), offsets.tolist(), strict=True)):
         start, end = windows[owner]
         assert start <= token < end
+        assert offset == len(it.prefix) + token - start
         rooms = [_room(token, window, length) for window in windows]
         assert rooms[owner] == max(rooms)
 

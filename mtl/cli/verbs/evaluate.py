@@ -67,25 +67,27 @@ def evaluate(
     if data is not None and split is not None:
         raise ConfigError("Expected either `--data` or `--split`, but got both.")
     with importing("mtl.inference.evaluator"):
-        from mtl.inference.evaluator import evaluate_file, evaluate_split, run_folder
+        from mtl.inference import evaluator
     from mtl.inference.inputs import File
     from mtl.reporting.console import note
     from mtl.reporting.tracking import track
 
-    how: dict[str, Any] = {"device": device, "track": track, "tokens": tokens}
-    how["trust_remote_code"] = trust_remote_code
-    if data is not None:
-        file = File(data, "--data", format, encoding)
-        found = evaluate_file(run, one_task(run, names), file, **how)
-    else:
-        found = evaluate_split(run, names, split or "test", **how)
+    found = evaluator.evaluate(
+        run,
+        names if data is None else [one_task(run, names)],
+        split or "test" if data is None else File(data, "--data", format, encoding),
+        device,
+        track,
+        tokens,
+        trust_remote_code=trust_remote_code,
+    )
     for line in found.notes:
         note(line)
     if as_json:
         sys.stdout.write(plain(found.as_dict(), sys.stdout) + "\n")
     else:
         show(found)
-    path = run_folder(run) / report_name(names, data, split)
+    path = evaluator.run_folder(run) / report_name(names, data, split)
     with atomic(path, "the report") as out:
         out.write(json.dumps(found.as_dict(), indent=2, ensure_ascii=False) + "\n")
     note(f"Report: {path}")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -15,6 +15,7 @@ from mtl.inference.output import atomic, plain, pretty
 from mtl.launch.importing import importing
 
 if TYPE_CHECKING:
+    from mtl.config.section import Values
     from mtl.inference.predictor import Predictor
     from mtl.types import Row
 
@@ -172,7 +173,7 @@ def _read(
 
 def _answers(
     predictor: Predictor, rows: Sequence[Row], names: list[str], size: int, *, bar: bool
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Values]:
     """Yield what is printed: one object for `size` rows, which are of one text."""
     from mtl.inference.predictor import prepare
     from mtl.inference.questions import merged
@@ -181,7 +182,7 @@ def _answers(
 
     asked = {name: asks(predictor.tasks[name]) for name in names}
 
-    def answered() -> Iterator[dict[str, Any]]:
+    def answered() -> Iterator[Values]:
         for row, answer in zip(rows, predictor.predict(rows, names, advance), strict=True):
             yield {n: {**{role: row[role] for role in asked[n]}, **a} for n, a in answer.items()}
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from mtl.config.section import Values
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
@@ -111,7 +114,7 @@ def _show(scores: dict[str, float], title: str, what: str, as_json: bool) -> Non
     _console().print(value_table([ValueRow(*item) for item in scores.items()], title))
 
 
-def _print_json(value: dict[str, Any]) -> None:
+def _print_json(value: Values) -> None:
     """Print one JSON object, unrounded."""
     sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
 

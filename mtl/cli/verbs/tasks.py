@@ -7,11 +7,14 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import mtl
+
+if TYPE_CHECKING:
+    from mtl.config.section import Values
 
 WIDTH = 80
 CONF = Path(mtl.__file__).resolve().parents[1] / "conf" / "task"
@@ -41,7 +44,7 @@ def tasks(
     sys.stdout.write("\n".join(task_lines(found["tasks"])) + "\n")
 
 
-def type_lines(kind: dict[str, Any]) -> Iterator[str]:
+def type_lines(kind: Values) -> Iterator[str]:
     """Yield the lines on one task type; the metric named first is the primary one by default."""
     yield f"type: {kind['type']}"
     yield from _wrapped("", kind["summary"], 2)
@@ -74,7 +77,7 @@ def task_lines(tasks: Sequence[dict[str, str]]) -> Iterator[str]:
         yield from _wrapped(f"{task['command']:<{width}}  ", text, 2)
 
 
-def _about(role: dict[str, Any]) -> str:
+def _about(role: Values) -> str:
     return role["help"] if role["required"] else f"{role['help']}; may be missing"
 
 
@@ -82,7 +85,7 @@ def _marked(names: Sequence[str]) -> str:
     return ", ".join([f"{names[0]} (when unset)", *names[1:]])
 
 
-def _setting(option: dict[str, Any]) -> str:
+def _setting(option: Values) -> str:
     return f"{option['name']}: {json.dumps(option['default']).strip(chr(34))}"
 
 

@@ -37,8 +37,15 @@ class Source:
     header: bool | None = None
     encoding: str = "utf-8"
     section: str = "data"
-    """The config section that names the file, for messages."""
+    """The config section that names the file, for messages; empty for a command line's."""
     bad_rows: BadRows = field(default_factory=BadRows)
+    title: str = ""
+    """What messages call it, where its path says nothing to the user."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.title or str(self.path)
 
     @property
     def wanted(self) -> list[Column]:
@@ -53,15 +60,19 @@ class Source:
 
     def reject(self, line: int, reason: str, raw: object, advice: str | None = None) -> None:
         """File a bad row of this file; see :meth:`mtl.data.rows.BadRows.reject`."""
-        self.bad_rows.reject(self.path, line, reason, raw, advice)
+        self.bad_rows.reject(self.name, line, reason, raw, advice)
 
     def fail(self, line: int, sentence: str) -> DataError:
         """Return an error about the file as a whole, or about the place where reading ends."""
-        return DataError(f"{place(self.path, line)}: {sentence}")
+        return DataError(f"{place(self.name, line)}: {sentence}")
+
+    def key(self, option: str) -> str:
+        """Return how the user says an option of this file."""
+        return f"{self.section}.{option}" if self.section else f"--{option}"
 
     def refuse(self, option: str, sentence: str) -> ConfigError:
         """Return an error about an option of this file's section."""
-        return ConfigError(f"{self.section}.{option}: {sentence}")
+        return ConfigError(f"{self.key(option)}: {sentence}")
 
     def refuse_column(self, role: str, sentence: str) -> ConfigError:
         """Return an error about the column of a role: ``columns`` stands beside the section."""

@@ -20,11 +20,6 @@ _USUAL = {"tokens": 0, "tags": -1}
 _Line = tuple[int, list[str]]
 
 
-def _fields(line: str) -> list[str]:
-    """Split at ASCII white space: a no-break space can be a word, or part of one."""
-    return [cell for cell in line.translate(_BLANKS).split(" ") if cell]
-
-
 def sentences(
     numbered: Iterable[tuple[int, str]], *, marks: bool = False
 ) -> Iterator[list[tuple[int, list[str]]]]:
@@ -36,7 +31,8 @@ def sentences(
     """
     sentence: list[_Line] = []
     for number, line in numbered:
-        cells = _fields(line)
+        # ASCII white space alone: a no-break space can be a word, or part of one.
+        cells = [cell for cell in line.translate(_BLANKS).split(" ") if cell]
         if cells and (marks or cells[0] != DOCUMENT):
             sentence.append((number, cells))
         elif sentence:
@@ -59,17 +55,14 @@ def read_conll(source: Source) -> Iterator[tuple[int, Cells]]:
     for sentence in sentences(body):
         if not width and min(wanted, default=0) < 0:
             width = len(sentence[0][1])
-        bad = next((line for line in sentence if not _fits(line, needed, width)), None)
+        sizes = [len(cells) for _, cells in sentence]
+        misfit = (n < needed or (width and n != width) for n in sizes)
+        bad = next((line for line, odd in zip(sentence, misfit, strict=True) if odd), None)
         if bad is None:
             yield sentence[0][0], {c: [cells[c] for _, cells in sentence] for c in wanted}
         else:
             reason = f"Expected {max(needed, width)} columns, but got {len(bad[1])}"
             source.reject(bad[0], reason, [" ".join(cells) for _, cells in sentence])
-
-
-def _fits(line: _Line, needed: int, width: int) -> bool:
-    size = len(line[1])
-    return size >= needed and (not width or size == width)
 
 
 def fit_columns(source: Source) -> Columns:

@@ -72,7 +72,7 @@ def format_of(source: Source, given: str | None) -> str:
     """
     if given is not None:
         if given not in FORMATS:
-            raise ConfigError(one_of(f"{source.section}.format", given, FORMATS))
+            raise ConfigError(one_of(f"{source.key('format')}", given, FORMATS))
         return given
     ending = source.path.suffix.lower()
     known = {e: name for name in FORMATS for e in FORMATS.get(name).endings}

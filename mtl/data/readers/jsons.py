@@ -33,7 +33,7 @@ def read_jsonl(source: Source) -> Iterator[tuple[int, Cells]]:
         except BROKEN as problem:
             hint = ""
             if number == 1 and text[0] == "[":
-                hint = f"; if it is one list, set `{source.section}.format=json`"
+                hint = f"; if it is one list, set `{source.key('format')}=json`"
             reason = f"Expected a JSON object, but found {fault(problem)}{hint}"
             source.reject(number, reason, text)
             continue

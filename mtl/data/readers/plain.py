@@ -48,7 +48,7 @@ def fit_columns(source: Source) -> Columns:
                 name,
                 f"Expected nothing but a text in column 0, but got {column!r}: "
                 f"{source.path.name} is read as plain text. Mend the column, or set "
-                f"`{source.section}.format`.",
+                f"`{source.key('format')}`.",
             )
     return fitted
 

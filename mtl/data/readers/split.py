@@ -42,6 +42,7 @@ def read_split(
     base: Path | None = None,
     check: Check | None = None,
     read: Read | None = None,
+    title: str = "",
 ) -> Rows:
     """Read the files that a path or glob names into rows.
 
@@ -62,6 +63,7 @@ def read_split(
         base: The folder that a relative pattern starts from; the current one when ``None``.
         check: Puts a row right or refuses it.
         read: Reads the rows, where `pattern` merely names them and is no path.
+        title: What messages call the file, where its path says nothing to the user.
 
     Raises:
         DataError: If a file is missing, empty, malformed, or has no rows.
@@ -72,7 +74,7 @@ def read_split(
     chosen = _choose_roles(roles, columns, require, bad_rows.section)
     mapped = {role.name: columns[role.name] for role in chosen}
     sources = (
-        Source(file, tuple(chosen), mapped, header, encoding, bad_rows.section, bad_rows)
+        Source(file, tuple(chosen), mapped, header, encoding, bad_rows.section, bad_rows, title)
         for file in ([Path(pattern)] if read else find(pattern, key, base))
     )
     cells = (item for source in sources for item in _read(source, format, read))
@@ -82,7 +84,7 @@ def read_split(
         return rows
     rejected = bad_rows.rejects[before:]
     if not rejected:
-        raise DataError(f"{key}: Expected rows, but found none in '{pattern}'.")
+        raise DataError(f"{key}: Expected rows, but found none in '{title or pattern}'.")
     first = rejected[0]
     raise DataError(
         f"{key}: Expected rows, but all {len(rejected):,} were skipped, "
@@ -150,7 +152,7 @@ def _convert(
         if named:
             seen.add(name)
         number += 1
-        yield {**row, "_file": str(source.path), "_line": line, "_id": name}
+        yield {**row, "_file": source.name, "_line": line, "_id": name}
 
 
 def _row(cells: Cells, columns: Columns, roles: Sequence[Role]) -> Row:
@@ -168,18 +170,11 @@ def _row(cells: Cells, columns: Columns, roles: Sequence[Role]) -> Row:
             row[role.name] = value
         elif role.required:
             raise ValueError(f"Expected {role.type} in column {column!r}, but got {show(cell)}")
-    _check_lengths(row, roles)
-    return row
-
-
-def _check_lengths(row: Row, roles: Sequence[Role]) -> None:
-    """Raise ValueError if a row has not one tag for each word."""
     words = next((row[r.name] for r in roles if r.type == "tokens" and r.name in row), None)
-    for role in roles:
-        if words is None or role.type != "tags" or role.name not in row:
-            continue
-        if len(row[role.name]) != len(words):
+    for name in (r.name for r in roles if r.type == "tags" and r.name in row):
+        if words is not None and len(row[name]) != len(words):
             raise ValueError(
-                f"Expected one of `{role.name}` for each of {len(words)} tokens, "
-                f"but got {len(row[role.name])}"
+                f"Expected one of `{name}` for each of {len(words)} tokens, but got "
+                f"{len(row[name])}"
             )
+    return row

@@ -52,7 +52,7 @@ def _articles(source: Source, text: str) -> Iterator[tuple[int, Cells]]:
     for number, (at, value) in enumerate(elements(text, opens)):
         line += text.count("\n", counted, at)
         counted = at
-        article = Node(value, place(source.path, line), f"data[{number}]").check(dict)
+        article = Node(value, place(source.name, line), f"data[{number}]").check(dict)
         own = _question_lines(text, at, line) if lines else iter(())
         yield from _questions(source, article, line, own)
 
@@ -92,7 +92,7 @@ def _questions(
         own = next(lines, iter(()))
         for question in paragraph.each("qas", dict):
             line = next(own, line)
-            question = question._replace(file=place(source.path, line))
+            question = question._replace(file=place(source.name, line))
             cells: dict[Any, Any] = {"text": context, "title": title, PLACE: question.place}
             for name in ("id", "question"):
                 if name in wanted:

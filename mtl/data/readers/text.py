@@ -67,7 +67,7 @@ def _undecodable(source: Source, line: int) -> DataError:
     return source.fail(
         line,
         f"Expected {source.encoding} text, but found bytes that are not. "
-        f"Set `{source.section}.encoding` to the file's encoding, such as latin-1.",
+        f"Set `{source.key('encoding')}` to the file's encoding, such as latin-1.",
     )
 
 

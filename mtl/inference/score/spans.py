@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from mtl.config.section import Values
 from mtl.data.node import Node, kind
 from mtl.errors import DataError
 from mtl.inference.score.files import check_overlap, read_json
@@ -96,9 +96,9 @@ def _check_answered(golds: dict[str, list[str]], path: Path) -> None:
         )
 
 
-def _read_map(path: Path, wanted: tuple[type, ...], what: str) -> dict[str, Any]:
+def _read_map(path: Path, wanted: tuple[type, ...], what: str) -> Values:
     """Read a JSON object whose values are all of one type."""
-    value: dict[str, Any] = read_json(path).value
+    value: Values = read_json(path).value
     for key, item in value.items():
         if not isinstance(item, wanted) or isinstance(item, bool):
             raise DataError(f"{path}: expected {what} for id '{key}', but got {kind(item)}.")

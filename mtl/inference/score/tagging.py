@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from mtl.config.section import Values
 from mtl.data.readers.conll import sentences
 from mtl.errors import DataError, Place, Problem
 from mtl.inference.score.files import read_text
@@ -40,13 +41,13 @@ class TaggingScore(NamedTuple):
     """The line over all types, then each type; empty where the labels mark no entities."""
     labels: list[LabelRow]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Values:
         """Return the scores for JSON.
 
         ``accuracy``, ``precision``, ``recall``, ``f1`` and ``types`` are in percent, as
         `conlleval` prints them; ``labels`` is on 0 to 1, as scikit-learn's report is.
         """
-        result: dict[str, Any] = {
+        result: Values = {
             "sentences": self.sentences,
             "tokens": self.tokens,
             "accuracy": 100 * self.accuracy,
