@@ -94,9 +94,9 @@ def crossing(trees: Mapping[Path, ast.Module]) -> int:
     homes: dict[str, set[Path]] = {}
     users: dict[str, set[Path]] = {}
     for path, tree in trees.items():
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                homes.setdefault(node.name, set()).add(path)
+        for top in tree.body:
+            if isinstance(top, ast.ClassDef) and not top.name.startswith("_"):
+                homes.setdefault(top.name, set()).add(path)
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom):
                 for alias in node.names:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 from hydra._internal.hydra import Hydra
@@ -33,9 +33,7 @@ from mtl.config.section import check
 from mtl.errors import ConfigError, Place, Problem
 
 if TYPE_CHECKING:
-    from mtl.registry import Registry
-
-    TaskTypes = Registry[Any] | None
+    from mtl.tasks.base import TaskTypes
 
 VERSION = "1.3"  # of Hydra whose behavior conf/ is written for
 NAME = "train"
@@ -68,7 +66,7 @@ def compose_checked(
     overrides: Sequence[str],
     folders: Sequence[Path],
     multirun: bool = False,
-    task_types: TaskTypes = None,
+    task_types: TaskTypes | None = None,
 ) -> Composed:
     """Compose the configuration of a command without side effects.
 
@@ -228,7 +226,7 @@ def _left_for_jobs(problem: Problem, read: Overrides, config: Config) -> bool:
 
 def check_composed(
     cfg: DictConfig,
-    task_types: TaskTypes = None,
+    task_types: TaskTypes | None = None,
     known_tasks: Sequence[str] | None = None,
     skip: set[str] | None = None,
 ) -> tuple[Config, list[Problem]]:
@@ -282,7 +280,7 @@ def _follows(key: str, wrong: Sequence[str]) -> bool:
     return any(key == w or key.startswith(f"{w}.") or w == f"{key}.type" for w in wrong)
 
 
-def checked(cfg: DictConfig, task_types: TaskTypes = None) -> Config:
+def checked(cfg: DictConfig, task_types: TaskTypes | None = None) -> Config:
     """Return the typed tree of what Hydra composed.
 
     Raises:
