@@ -33,7 +33,8 @@ from mtl.config.section import check
 from mtl.errors import ConfigError, Place, Problem
 
 if TYPE_CHECKING:
-    from mtl.tasks.base import TaskTypes
+    from mtl.registry import Registry
+    from mtl.tasks.base import TaskType
 
 VERSION = "1.3"  # of Hydra whose behavior conf/ is written for
 NAME = "train"
@@ -66,7 +67,7 @@ def compose_checked(
     overrides: Sequence[str],
     folders: Sequence[Path],
     multirun: bool = False,
-    task_types: TaskTypes | None = None,
+    task_types: Registry[TaskType] | None = None,
 ) -> Composed:
     """Compose the configuration of a command without side effects.
 
@@ -226,7 +227,7 @@ def _left_for_jobs(problem: Problem, read: Overrides, config: Config) -> bool:
 
 def check_composed(
     cfg: DictConfig,
-    task_types: TaskTypes | None = None,
+    task_types: Registry[TaskType] | None = None,
     known_tasks: Sequence[str] | None = None,
     skip: set[str] | None = None,
 ) -> tuple[Config, list[Problem]]:
@@ -258,7 +259,9 @@ def check_composed(
     failed = {key for keys in unresolved.values() for key in keys}
     problems += [problem for problem in wrong if problem.where not in failed]
     if task_types is None:
-        from mtl.tasks import TASK_TYPES as task_types
+        from mtl.tasks import TASK_TYPES
+
+        task_types = TASK_TYPES
     keys = [str(problem.where) for problem in problems]
     rules = broken_rules(config, task_types, skip or set())
     return config, problems + [rule for rule in rules if not _follows(str(rule.where), keys)]
@@ -280,7 +283,7 @@ def _follows(key: str, wrong: Sequence[str]) -> bool:
     return any(key == w or key.startswith(f"{w}.") or w == f"{key}.type" for w in wrong)
 
 
-def checked(cfg: DictConfig, task_types: TaskTypes | None = None) -> Config:
+def checked(cfg: DictConfig, task_types: Registry[TaskType] | None = None) -> Config:
     """Return the typed tree of what Hydra composed.
 
     Raises:

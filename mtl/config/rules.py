@@ -13,7 +13,7 @@ from mtl.errors import Problem, did_you_mean, one_of
 
 if TYPE_CHECKING:
     from mtl.registry import Registry
-    from mtl.tasks.base import TaskTypes
+    from mtl.tasks.base import TaskType
 
 LONGEST_NAME = 50
 NAME = f"letters, digits, `_` and `-`, at most {LONGEST_NAME} of them"
@@ -22,7 +22,7 @@ ID = "id"
 SCORE = "val/score"
 
 
-def broken_rules(config: Config, task_types: TaskTypes, skip: Set[str]) -> list[Problem]:
+def broken_rules(config: Config, task_types: Registry[TaskType], skip: Set[str]) -> list[Problem]:
     """Return the problem of each rule that does not hold.
 
     Args:
@@ -41,7 +41,7 @@ def broken_rules(config: Config, task_types: TaskTypes, skip: Set[str]) -> list[
     return problems + _trainer(config) + _logger(config)
 
 
-def _tasks(tasks: Mapping[str, TaskConfig], task_types: TaskTypes) -> list[Problem]:
+def _tasks(tasks: Mapping[str, TaskConfig], task_types: Registry[TaskType]) -> list[Problem]:
     if not tasks:
         return [
             Problem("task", "to name at least one task, such as task=ner,sentiment", "it is empty")
@@ -64,7 +64,7 @@ def _untyped(name: str, typed: list[str]) -> Problem:
     return Problem(f"tasks.{name}", expected, "it has none", did_you_mean(name, typed).strip())
 
 
-def _task(key: str, name: str, task: TaskConfig, task_types: TaskTypes) -> list[Problem]:
+def _task(key: str, name: str, task: TaskConfig, task_types: Registry[TaskType]) -> list[Problem]:
     problems = _data(key, task)
     if not is_name(name):
         problems.append(Problem("tasks", f"to have names of {NAME}", f"got '{name}'"))
@@ -123,7 +123,7 @@ def _columns(key: str, columns: Mapping[str, object], roles: list[str]) -> list[
     return problems
 
 
-def _monitor(config: Config, task_types: TaskTypes) -> list[Problem]:
+def _monitor(config: Config, task_types: Registry[TaskType]) -> list[Problem]:
     """Check that `monitor` is a metric that this run will have."""
     if config.monitor == SCORE:
         return []
