@@ -16,14 +16,13 @@ from mtl.metrics.base import TableMetric
 from mtl.metrics.registry import build_metric, feed, try_metric
 from mtl.tasks import Task
 from mtl.tasks.base import own_metrics
+from mtl.tasks.contract import TRIED
 from mtl.training.model import Answered, MultiTaskModel, answers
 from mtl.trunk.recall import Recall
 from mtl.types import Examples, MicroBatch, WriteBatch
 
 CHUNK = 1000
 """Examples that a baseline answers at a time."""
-TRIED = 16
-"""Training examples that added metrics are tried on."""
 
 
 class Evaluation(nn.Module):

@@ -26,6 +26,7 @@ from mtl.reporting.console import is_rank_zero, note
 from mtl.reporting.tracking import track
 from mtl.tasks import Task
 from mtl.tasks.base import remarks, restore, take
+from mtl.tasks.contract import check_masses, check_metric_names, learn
 from mtl.tasks.encode import encode_split
 from mtl.training.checkpoint import State
 from mtl.training.contents import last_path
@@ -73,7 +74,7 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, State] | None = Non
         if states is None:
             train = splits[task.name].train
             assert train is not None
-            take(task, task.learn(train))
+            take(task, learn(task, train))
         else:
             _load_state(task, states[task.name], last_path(run_dir))
     trunk = build_trunk(cfg, writes=any(task.traits.writes for task in tasks))
@@ -86,7 +87,10 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, State] | None = Non
     model = MultiTaskModel(trunk, tasks, heads)
     stores = _encode(cfg, model, encoder, splits)
     for store in stores["train"]:
-        check_metrics(model.tasks[store.task], store)
+        task = model.tasks[store.task]
+        check_masses(task, model.head(task.name), store)
+        check_metric_names(task, store)
+        check_metrics(task, store)
     for line in (line for task in tasks for line in remarks(task)):
         note(line)
     _say_what_is_written(tasks, stores["validation"])
