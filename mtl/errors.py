@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 EXIT_CODE = 2
+MANY = 20
+"""Of more names than these, a message has the five that are most like what was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +129,15 @@ def one_of(where: str | Place, name: object, known: Iterable[object]) -> Problem
     Args:
         where: The config key or file that holds the name.
         name: What was found.
-        known: The names that would have been right.
+        known: The names that would have been right; of very many, the nearest are told.
     """
     names = sorted(str(other) for other in known)
     verb = "" if isinstance(where, Place) else "to be "
-    expected = f"{verb}one of {{{', '.join(names)}}}"
+    shown = names
+    if len(names) > MANY:
+        few = difflib.get_close_matches(str(name), names, n=5, cutoff=0.0)
+        shown = [*few, f"… ({len(names)} in all)"]
+    expected = f"{verb}one of {{{', '.join(shown)}}}"
     found = "got null" if name is None else f"got '{name}'"
     return Problem(where, expected, found, did_you_mean(name, names).strip())
 

@@ -52,6 +52,17 @@ def test_names_need_not_be_text() -> None:
     )
 
 
+def test_of_many_names_the_nearest_are_told() -> None:
+    names = [*(f"other_{n}" for n in range(20)), "sentiment"]
+    assert str(one_of("key", "x", names[:20])).count("other_") == 20
+    problem = one_of("key", "sentimnt", names)
+    assert problem.expected.startswith("to be one of {sentiment, other_")
+    assert problem.expected.endswith(", … (21 in all)}")
+    assert problem.expected.count(",") == 5
+    assert problem.advice == "Did you mean 'sentiment'?"
+    assert "21 in all" in one_of("key", "", names).expected
+
+
 def test_several_problems_are_told_at_once() -> None:
     assert str(MtlError("one is wrong.")) == "one is wrong."
     assert str(MtlError("a.", "b.")) == "2 problems:\n  - a.\n  - b."
