@@ -300,6 +300,6 @@ def unchosen(override: Override, chosen: Iterable[str]) -> Problem | None:
     added = override.is_add() or override.is_force_add()
     if added or parts[0] != "tasks" or len(parts) < 3 or parts[1] in names:
         return None
-    expected = f"to be about a chosen task, one of {{{', '.join(names)}}}"
-    advice = did_you_mean(parts[1], names).strip()
+    expected = f"to be of a chosen task of {{{', '.join(names)}}}"
+    advice = did_you_mean(parts[1], names).strip() or f"Add {parts[1]} to task=…."
     return Problem(override.key_or_group, expected, f"got '{parts[1]}'", advice)

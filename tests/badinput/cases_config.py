@@ -42,7 +42,9 @@ TASKS = [
     Case("one unknown task", train(task="ner,sentimnt"), ("Did you mean 'sentiment'?",)),
     Case("sweep over an unknown task", train("-m", task="[ner],[nerr]"), ("`task`", "'nerr'")),
     Case(
-        "key of no task", train("tasks.sentiment.weight=2"), ("`tasks.sentiment.weight`", "{ner}")
+        "key of no task",
+        train("tasks.sentiment.weight=2"),
+        ("`tasks.sentiment.weight`", "{ner}", "Add sentiment to task="),
     ),
     Case(
         "key of a task that only the trunk speaks of",
