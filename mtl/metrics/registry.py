@@ -4,7 +4,7 @@
 
     metrics: [calibration_error, {name: auroc, average: weighted}]
 
-A name of torchmetrics is its class's in lower case: ``CalibrationError`` is ``calibration_error``.
+A name of torchmetrics is its class's in snake_case: ``CalibrationError`` is ``calibration_error``.
 An entry of :data:`METRICS` returns a :class:`torchmetrics.Metric`, given options by keyword.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torchmetrics import Metric, classification, nominal, regression, retrieval, text
@@ -24,12 +24,13 @@ from mtl.registry import Registry
 METRICS: Registry[Callable[..., Metric]] = Registry("metric", group="mtl.metrics")
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_ONE_WORD = {"InfoLM": "infolm", "SQuAD": "squad"}
 
 for _module in (classification, nominal, regression, retrieval, text):
     for _name in _module.__all__:
         _entry = getattr(_module, _name)
         if inspect.isclass(_entry) and issubclass(_entry, Metric):
-            METRICS.register(_WORDS.sub("_", _name).lower())(_entry)
+            METRICS.register(_ONE_WORD.get(_name) or _WORDS.sub("_", _name).lower())(_entry)
 
 
 def build_metric(spec: object, facts: Mapping[str, Any], where: str) -> tuple[str, Metric]:
@@ -52,12 +53,30 @@ def build_metric(spec: object, facts: Mapping[str, Any], where: str) -> tuple[st
     factory = METRICS.get(name, where)
     taken = inspect.signature(factory).parameters
     known = {key: value for key, value in facts.items() if key in taken}
+    if missing := _missing(taken, {**known, **options}):
+        form = ", ".join([f"name: {name}", *(f"{key}: {what}" for key, what in missing.items())])
+        lacks = f"'{name}' lacks {', '.join(missing)}"
+        expected = "to be a metric with all options that it needs"
+        raise ConfigError(Problem(where, expected, lacks, f"Write {{{form}}}."))
     try:
         return name, factory(**{**known, **options})
     except (TypeError, ValueError, ImportError) as error:
         raise ConfigError(
             Problem(where, f"to be a metric that can be made of its options ('{name}')", f"{error}")
         ) from error
+
+
+def _missing(
+    parameters: Mapping[str, inspect.Parameter], given: Mapping[str, object]
+) -> dict[str, str]:
+    """Return options that a metric needs and was not given, with what they may be."""
+    return {
+        key: " | ".join(map(str, get_args(p.annotation))) or "…"
+        for key, p in parameters.items()
+        if p.default is p.empty
+        and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        and key not in given
+    }
 
 
 def takes(metric: Metric) -> tuple[set[str], set[str]]:

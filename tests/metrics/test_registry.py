@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 from torchmetrics import AUROC, CalibrationError, MeanAbsoluteError, Metric
 
-from mtl.errors import ConfigError
+from mtl.errors import ConfigError, Problem
 from mtl.metrics.registry import METRICS, build_metric, feed, try_metric
 
 FACTS = {"task": "multiclass", "num_classes": 3}
@@ -25,9 +25,11 @@ TARGET = torch.tensor([0, 2, 2, 1])
         ("mean_absolute_error", MeanAbsoluteError),
     ],
 )
-def test_names_are_those_of_torchmetrics_in_lower_case(name: str, kind: Any) -> None:
+def test_names_are_those_of_torchmetrics_in_snake_case(name: str, kind: Any) -> None:
     assert METRICS.get(name) is kind
-    assert {"f1_score", "r2_score", "bleu_score", "char_error_rate"} <= set(METRICS)
+    assert {"f1_score", "r2_score", "bleu_score", "char_error_rate", "squad", "infolm"} <= set(
+        METRICS
+    )
 
 
 def test_what_the_task_knows_is_filled_in_and_options_win() -> None:
@@ -53,11 +55,21 @@ def test_what_the_task_knows_is_filled_in_and_options_win() -> None:
         ({"name": "auroc", "averag": "macro"}, r"'auroc'.*averag"),
         ({"name": "auroc", "average": "mean"}, r"'auroc'.*average"),
         (3, "to be a metric's name"),
+        ("minkowski_distance", r"lacks p\. Write \{name: minkowski_distance, p: …\}\."),
     ],
 )
 def test_what_is_no_metric_is_a_sentence(spec: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build_metric(spec, FACTS, "tasks.mood.metrics[0]")
+
+
+def test_options_that_are_missing_are_named() -> None:
+    with pytest.raises(ConfigError, match="'exact_match' lacks task") as error:
+        build_metric("exact_match", {}, "tasks.mood.metrics[0]")
+    (problem,) = error.value.problems
+    assert isinstance(problem, Problem)
+    expected = "Write {name: exact_match, task: binary | multiclass | multilabel}."
+    assert problem.advice == expected
 
 
 @pytest.mark.parametrize(
