@@ -70,7 +70,7 @@ def _task(key: str, name: str, task: TaskConfig, task_types: Registry[TaskType])
         problems.append(Problem("tasks", f"to have names of {NAME}", f"got '{name}'"))
     if task.type not in task_types:
         return [*problems, one_of(f"{key}.type", task.type, task_types)]
-    task_type = task_types.get(task.type)
+    task_type = task_types.get(task.type, f"{key}.type")
     problems += check(task_type.HeadOptions, task.head, f"{key}.head")[1]
     problems += check(task_type.Options, task.options, f"{key}.options")[1]
     roles = [*(role.name for role in task_type.roles()), ID]

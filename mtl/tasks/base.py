@@ -37,9 +37,21 @@ class TaskTypes(Registry[TaskType]):
     """Task types by the name that `type:` in a task's YAML has for them."""
 
     def get(self, name: str, where: str | None = None) -> TaskType:
-        """Return the type called `name`, which knows its name from then on."""
+        """Return the type called `name`, which knows its name from then on.
+
+        Raises:
+            ConfigError: If there is no such type, or it lacks what every type must have.
+        """
         task_type = super().get(name, where)
         task_type.type = name
+        missing = sorted(task_type.__abstractmethods__)
+        if not hasattr(task_type, "metric_names"):
+            missing.append("metric_names")
+        if missing:
+            expected = "to be a type with all that a type must have"
+            raise ConfigError(
+                Problem(where or self.key, expected, f"'{name}' lacks {', '.join(missing)}")
+            )
         return task_type
 
 

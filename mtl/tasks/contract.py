@@ -11,24 +11,11 @@ from mtl.data.store import ExampleStore
 from mtl.errors import ConfigError, Problem
 from mtl.heads.base import Head
 from mtl.metrics.registry import feed
-from mtl.tasks.base import Learned, Task, TaskType
+from mtl.tasks.base import Learned, Task
 from mtl.types import Examples, Row
 
 TRIED = 16
 """Training examples that are looked at."""
-
-
-def check_methods(task_type: TaskType, name: str) -> None:
-    """Refuse a type that lacks what every type must have.
-
-    Raises:
-        ConfigError: With what is missing.
-    """
-    missing = sorted(task_type.__abstractmethods__)
-    if not hasattr(task_type, "metric_names"):
-        missing.append("metric_names")
-    if missing:
-        raise _broken(task_type, name, "to have all that a type must have", "lacks", missing)
 
 
 def check_metric_names(task: Task, train: ExampleStore) -> None:
@@ -49,7 +36,7 @@ def check_metric_names(task: Task, train: ExampleStore) -> None:
         if names:
             expected = "to be a type whose `metric_names` are what `metrics()` give"
             fault = f"has `metrics()` that {fault}"
-            raise _broken(type(task), task.name, expected, fault, sorted(names))
+            raise _broken(task, expected, fault, sorted(names))
 
 
 def learn(task: Task, rows: Sequence[Row]) -> Learned:
@@ -62,7 +49,7 @@ def learn(task: Task, rows: Sequence[Row]) -> Learned:
     learned = task.learn(rows)
     if not isinstance(learned, task.learns):
         expected = f"to be a type whose `learn` returns what `learns` names, {task.learns.__name__}"
-        raise _broken(type(task), task.name, expected, "returns", [type(learned).__name__])
+        raise _broken(task, expected, "returns", [type(learned).__name__])
     return learned
 
 
@@ -90,16 +77,8 @@ def _some(train: ExampleStore) -> Examples:
     return train.select(range(min(TRIED, len(train))))
 
 
-def _broken(
-    task_type: TaskType, name: str, expected: str, fault: str, names: Sequence[str]
-) -> ConfigError:
+def _broken(task: Task, expected: str, fault: str, names: Sequence[str]) -> ConfigError:
     listed = ", ".join(f"`{one}`" for one in names)
-    file = task_type.__module__.replace(".", "/")
-    return ConfigError(
-        Problem(
-            f"tasks.{name}.type",
-            expected,
-            f"'{task_type.type}' {fault} {listed}",
-            f"See {file}.py.",
-        )
-    )
+    file = type(task).__module__.replace(".", "/")
+    key, found = f"tasks.{task.name}.type", f"'{task.type}' {fault} {listed}"
+    return ConfigError(Problem(key, expected, found, f"See {file}.py."))

@@ -16,7 +16,6 @@ from mtl.errors import ConfigError
 from mtl.heads.base import Head
 from mtl.tasks import TASK_TYPES, Task
 from mtl.tasks.base import take
-from mtl.tasks.contract import check_methods
 from mtl.trunk import Trunk
 from mtl.trunk.recall import Recall, empty_cache
 from mtl.types import Examples, MicroBatch, WriteBatch
@@ -170,7 +169,6 @@ def make_task(
         ConfigError: If its type is unknown, an option is wrong, or its name cannot be a module's.
     """
     kind = TASK_TYPES.get(type, f"tasks.{name}.type")
-    check_methods(kind, name)
     its_options, problems = check(kind.Options, options, f"tasks.{name}.options")
     its_head, more = check(kind.HeadOptions, head, f"tasks.{name}.head")
     if problems or more:

@@ -81,7 +81,5 @@ def test_a_missing_method_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Half.__abstractmethods__ = frozenset({"decode", "baseline"})
     monkeypatch.setitem(TASK_TYPES._entries, "half", Half)
-    with pytest.raises(
-        ConfigError, match=r"`tasks\.mood\.type`.*'half' lacks `baseline`, `decode`"
-    ):
+    with pytest.raises(ConfigError, match=r"`tasks\.mood\.type`.*'half' lacks baseline, decode"):
         make_task("mood", "half", options={}, head={})
