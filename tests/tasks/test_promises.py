@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric, MetricCollection
 
 from mtl.errors import ConfigError
+from mtl.heads.classification import ClassificationHead
 from mtl.tasks import TASK_TYPES
 from mtl.tasks.base import Learned
 from mtl.tasks.contract import check_masses, check_metric_names, learn
@@ -17,6 +19,7 @@ from mtl.tasks.encode import encode_split
 from mtl.tasks.text_classification import TextClassification
 from mtl.training.model import make_task
 from tests.tasks.samples import SAMPLES, Sample, encoder, head_of
+from train import main
 
 samples = pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
 MOOD = next(sample for sample in SAMPLES.values() if sample.type == "text_classification")
@@ -83,3 +86,33 @@ def test_a_missing_method_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TASK_TYPES._entries, "half", Half)
     with pytest.raises(ConfigError, match=r"`tasks\.mood\.type`.*'half' lacks baseline, decode"):
         make_task("mood", "half", options={}, head={})
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "wrong", "says"),
+    [
+        (ClassificationHead, "mass", lambda self, targets: 0.5, "encodes 1 where its head counts"),
+        (TextClassification, "learn", lambda self, rows: Learned(), "returns `Learned`"),
+        (
+            TextClassification,
+            "metrics",
+            lambda self: MetricCollection([]),
+            "do not give `accuracy`",
+        ),
+    ],
+)
+def test_a_run_ends_before_its_first_step(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    owner: type,
+    name: str,
+    wrong: Any,
+    says: str,
+) -> None:
+    monkeypatch.setattr(owner, name, wrong)
+    argv = ["task=sentiment", "logger=none", "trainer.threads=1", "trainer.accelerator=cpu"]
+    assert main([*argv, "trainer.max_steps=1", f"hydra.run.dir={tmp_path / 'run'}"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "`tasks.sentiment.type`" in told
+    assert says in told
