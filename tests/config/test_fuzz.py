@@ -17,7 +17,7 @@ from mtl.config.schema import Config, dotted_keys
 from mtl.errors import MtlError
 from tests.properties import max_examples
 
-FEW = max_examples(40)
+FEW = max_examples(25)
 GROUPS = Groups([CONF])
 NAMES = ("ner", "sentiment")
 KEYS = st.sampled_from([*dotted_keys(names=NAMES), *GROUPS.names, "hydra.run.dir", "nothing"])

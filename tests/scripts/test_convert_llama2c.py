@@ -88,9 +88,9 @@ def stories() -> Path:
     return found
 
 
-def converted(folder: Path, dest: Path, **options: Any) -> Trunk:
+def converted(folder: Path, dest: Path, *, writes: bool = False, **options: Any) -> Trunk:
     assert main([str(folder), str(dest)]) == 0
-    return load_trunk(TrunkConfig(name="hf", path=str(dest), **options))
+    return load_trunk(TrunkConfig(name="hf", path=str(dest), **options), writes=writes)
 
 
 def states(model: Any, ids: list[int]) -> np.ndarray:

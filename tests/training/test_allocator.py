@@ -50,6 +50,7 @@ def run(**environment: str) -> tuple[bool, int, int]:
     return kept == "True", int(freed), int(given)
 
 
+@pytest.mark.slow
 @linux
 def test_freed_memory_is_kept_and_then_given_back() -> None:
     kept, at_once, when_told = run()

@@ -313,6 +313,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["stop", "skip"])
 def test_ranks_agree(site: Site, tmp_path: Path, mode: str) -> None:
     """A loss that only one of two processes sees ends, or leaves out, the step of both."""

@@ -191,4 +191,5 @@ def test_ddp_with_one_process(site: Site, tmp_path: Path) -> None:
         ready = prepared(cfg, tmp_path)
         fit(module_of(cfg, ready), ready.data, steps=4, strategy=strategy, devices=1)
         found.append(weights(ready.model))
-    assert differing(*found) == []
+    for name, weight in found[0].items():  # DDP's buckets lie elsewhere in memory: last digits.
+        torch.testing.assert_close(found[1][name], weight, rtol=0, atol=1e-6)

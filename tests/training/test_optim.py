@@ -101,8 +101,8 @@ def test_rates_are_set_anew() -> None:
 
 def test_unknown_schedule() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=8.0)
+    section = ScheduleConfig.model_construct(name="linera")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"schedule\.name.*'linera'.*linear"):
-        section = ScheduleConfig.model_construct(name="linera")  # type: ignore[arg-type]
         build_schedule(optimizer, section, 4)
 
 

@@ -54,7 +54,7 @@ def one(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base / "run"
 
 
-@pytest.fixture(scope="module", params=["ddp", "fsdp"])
+@pytest.fixture(scope="module", params=["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
 def pair(
     request: pytest.FixtureRequest,
     one: Path,
@@ -134,7 +134,8 @@ def test_it_resumes(pair: Pair, tmp_path: Path) -> None:
         torch.testing.assert_close(two[name], value, **CLOSE)
 
 
-@pytest.mark.parametrize("tuning", ["full", pytest.param("lora", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("tuning", ["full", "lora"])
 def test_parts_resume_after_one_step(site: Site, tmp_path: Path, tuning: str) -> None:
     """Some weights have no moments yet, or never learn; the others' are those of one process."""
     line = arguments(site, tmp_path / "conf", f"tuning={tuning}", "trainer.max_steps=1")
@@ -164,6 +165,7 @@ def moments(run: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_an_error_is_one_sentence(site: Site, tmp_path: Path) -> None:
     line = arguments(site, tmp_path / "conf", "tasks.ner.data.source=nowhere")
     ended = train_py(*line, "trainer.devices=2", f"hydra.run.dir={tmp_path / 'run'}")

@@ -64,8 +64,15 @@ def config(site: Site, data: Path, layout: str, **changes: Any) -> Any:
     return cfg
 
 
-@pytest.mark.parametrize("impossible", [False, True], ids=["answerable", "impossible"])
-@pytest.mark.parametrize("layout", ["joint", "branch"])
+@pytest.mark.parametrize(
+    ("layout", "impossible"),
+    [
+        pytest.param("branch", True, id="branch-impossible"),
+        pytest.param("joint", False, id="joint-answerable", marks=pytest.mark.slow),
+        pytest.param("joint", True, id="joint-impossible", marks=pytest.mark.slow),
+        pytest.param("branch", False, id="branch-answerable", marks=pytest.mark.slow),
+    ],
+)
 def test_it_learns_who_and_what(site: Site, tmp_path: Path, layout: str, impossible: bool) -> None:
     run = tmp_path / "run"
     cfg = config(site, corpus(tmp_path / "data", impossible), layout)
@@ -103,8 +110,8 @@ def other_trunk(kind: str, folder: Path) -> Path:
     ("kind", "layout", "chosen"),
     [
         ("encoder", "auto", "joint"),
-        ("encoder", "branch", "branch"),
-        ("encoder-decoder", "auto", "joint"),
+        pytest.param("encoder", "branch", "branch", marks=pytest.mark.slow),
+        pytest.param("encoder-decoder", "auto", "joint", marks=pytest.mark.slow),
     ],
 )
 def test_encoders_learn_it_too(

@@ -91,8 +91,13 @@ SAMPLING = {"tasks__gist__options__do_sample": True}
 
 @pytest.mark.parametrize(
     ("kind", "head", "changes"),
-    [("untied", {}, {}), ("tied", {"tied": False}, SAMPLING), ("t5", {}, {})],
-    ids=["untied", "own head, sampling", "t5"],
+    [
+        pytest.param("untied", {}, {}, id="untied"),
+        pytest.param(
+            "tied", {"tied": False}, SAMPLING, id="own head, sampling", marks=pytest.mark.slow
+        ),
+        pytest.param("t5", {}, {}, id="t5", marks=pytest.mark.slow),
+    ],
 )
 def test_killed_and_resumed(
     site: Site,
@@ -118,6 +123,7 @@ def test_killed_and_resumed(
         check_equal(run, tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(site: Site, trunks: dict[str, Path], tmp_path: Path) -> None:
     """In some steps one rank alone has texts to learn, in some none has: then nothing of the
     decoder, or of the output layer, decays."""
