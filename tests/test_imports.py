@@ -184,6 +184,7 @@ def test_help_imports_nothing_that_takes_long(name: str) -> None:
     assert not imported(*QUICK[name]) & {*LIBRARIES, "hydra"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(COMPOSING))
 def test_composing_imports_no_trainer(name: str) -> None:
     assert not imported(*QUICK[name]) & {"lightning", "datasets", "wandb", "peft"}

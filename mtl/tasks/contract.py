@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
-
 from mtl.data.store import ExampleStore
 from mtl.errors import ConfigError, Problem
 from mtl.heads.base import Head
 from mtl.metrics.registry import feed
 from mtl.tasks.base import Learned, Task
-from mtl.types import Examples, Row
+from mtl.types import Examples, Row, concatenate
 
 TRIED = 16
 """Training examples that are looked at."""
@@ -61,7 +59,7 @@ def check_masses(task: Task, head: Head, train: ExampleStore) -> None:
     """
     for example in _some(train).encoded:
         given = {**example.inputs, **example.targets}
-        counted = head.mass({name: torch.as_tensor(values) for name, values in given.items()})
+        counted = head.mass({name: concatenate([values]) for name, values in given.items()})
         if not math.isclose(example.mass, counted, rel_tol=1e-4, abs_tol=1e-6):
             raise ConfigError(
                 Problem(

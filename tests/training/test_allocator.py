@@ -71,6 +71,7 @@ def test_settings_of_the_environment_win(
     assert not allocator.keep_freed_memory()
 
 
+@pytest.mark.slow
 @linux
 def test_settings_of_the_environment_are_left_alone() -> None:
     kept, at_once, _ = run(MALLOC_MMAP_THRESHOLD_="1000000")

@@ -136,6 +136,7 @@ def test_another_trunk_than_the_run_began_with(
         train(resumed(cfg, tmp_path / "run"), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_the_model_folder_is_plain(site: Site, run: Path) -> None:
     """The adapters are in its weights, and it is opened without their library."""
     names = load_file(site.trunk / "model.safetensors").keys()

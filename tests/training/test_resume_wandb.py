@@ -60,7 +60,9 @@ def terminate() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
-@pytest.mark.parametrize(("end", "raised"), [(terminate, Interrupted), (die, Killed)])
+@pytest.mark.parametrize(
+    ("end", "raised"), [(terminate, Interrupted), pytest.param(die, Killed, marks=pytest.mark.slow)]
+)
 def test_one_run_with_the_whole_history(
     site: Site,
     whole: list[Row],
