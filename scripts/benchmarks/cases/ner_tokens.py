@@ -41,7 +41,7 @@ def rows_of(training: Training) -> list[dict[str, Any]]:
     """Return the Trainer's rows of a run's training examples: the same ids and labelled tokens."""
     store = training.prepared.data.train[0]
     tokenizer = training.model.trunk.tokenizer
-    labels = training.prepared.tasks[0].labels
+    labels = training.prepared.tasks[0].learned.labels
     rows = []
     for row in store.rows:
         encoded = tokenizer(row["tokens"], is_split_into_words=True, truncation=True)
@@ -59,7 +59,7 @@ def peer_model(training: Training) -> Any:
     """Return transformers' token classifier with a run's weights."""
     from transformers import AutoModelForTokenClassification
 
-    count = len(training.prepared.tasks[0].labels)
+    count = len(training.prepared.tasks[0].learned.labels)
     path = training.cfg.trunk.path
     model = AutoModelForTokenClassification.from_pretrained(
         path, dtype=torch.float32, num_labels=count
