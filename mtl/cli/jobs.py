@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +17,11 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, flag_override
 
 from mtl.cli.folders import HYDRA, SWEEP, claim_run, claim_sweep, release_run_dir
+from mtl.cli.outcomes import Outcome, outcome_file, read_outcomes, write_outcome
+from mtl.cli.summary import exit_code, print_summary
 from mtl.config.compose import Composed, checked
 from mtl.config.hydra_errors import as_config_error
 from mtl.errors import ConfigError, MtlError, ProcessError, printable
-from mtl.files import write_whole
 from mtl.launch.agree import from_first
 from mtl.launch.place import is_first
 from mtl.launch.processes import check_no_launcher
@@ -32,22 +31,6 @@ if TYPE_CHECKING:
     from mtl.config.schema import Config
 
 Train = Callable[["Config", Path], dict[str, float]]
-
-
-@dataclass
-class Outcome:
-    """How a job of a sweep ended."""
-
-    job: int
-    folder: str
-    overrides: list[str]
-    status: str = "killed"
-    """``killed`` until it ends: ``done``, ``error`` (the user's), ``crash``, ``interrupted``."""
-    message: str = ""
-    score: float | None = None
-    """The monitored metric."""
-    metrics: dict[str, float] = field(default_factory=dict)
-    monitor: str = ""
 
 
 def run(composed: Composed, train: Train, typed: bool) -> None:
@@ -103,8 +86,6 @@ def sweep(composed: Composed, train: Train, typed: bool) -> int:
         ConfigError: If a launcher started this process as one of several.
         ProcessError: If jobs were killed.
     """
-    from mtl.cli.summary import exit_code, print_summary
-
     check_no_launcher()
     with as_config_error():
         wanted = str(composed.cfg.hydra.sweep.dir)
@@ -171,7 +152,7 @@ class Job:
         typed = [mask(text.removeprefix("++")) for text in hydra.overrides.task]
         outcome = Outcome(int(hydra.job.num), str(folder), typed)
         print(f"job {outcome.job}: {' '.join(outcome.overrides)} -> {folder}", flush=True)
-        _write(outcome)  # Stays if this process is killed.
+        write_outcome(outcome)  # Stays if this process is killed.
         outcome.status = "interrupted"
         try:
             self._run(cfg, folder, outcome)
@@ -182,11 +163,11 @@ class Job:
             outcome.status, outcome.message = "crash", mask(f"{type(error).__name__}: {error}")
             traceback.print_exc()
         finally:
-            _write(outcome)
+            write_outcome(outcome)
         return outcome.score
 
     def _run(self, cfg: DictConfig, folder: Path, outcome: Outcome) -> None:
-        own = _file(folder, outcome.job)
+        own = outcome_file(folder, outcome.job)
         if taken := [file for file in (folder / HYDRA).glob("job-*.json") if file != own]:
             raise ConfigError(
                 f"Expected `hydra.sweep.subdir` to give each job its own folder, but {folder} has"
@@ -207,23 +188,3 @@ def _keep_secrets(folder: Path) -> None:
     mask_files(folder, f"{HYDRA}/*.yaml")
     mask_files(folder.parent, SWEEP)
     sys.argv = [mask(text) for text in sys.argv]
-
-
-def read_outcomes(sweep_dir: Path) -> list[Outcome]:
-    """Return how the jobs below a sweep's folder ended, by number.
-
-    Jobs that were not begun are not among them.
-    """
-    files = sweep_dir.glob(f"**/{HYDRA}/job-*.json")
-    outcomes = [Outcome(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
-    return sorted(outcomes, key=lambda outcome: outcome.job)
-
-
-def _write(outcome: Outcome) -> None:
-    """Write down how a job ended, whole or not at all."""
-    file = _file(Path(outcome.folder), outcome.job)
-    write_whole(file, json.dumps(asdict(outcome), indent=2) + "\n")
-
-
-def _file(folder: Path, number: int) -> Path:
-    return folder / HYDRA / f"job-{number}.json"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtl.cli.jobs import Outcome
+from mtl.cli.outcomes import Outcome
 
 if TYPE_CHECKING:
     from rich.table import Table

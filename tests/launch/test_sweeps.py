@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mtl.cli.jobs import read_outcomes
+from mtl.cli.outcomes import read_outcomes
 
 SCRIPT = Path(__file__).with_name("sweep.py")
 ROOT = SCRIPT.parents[2]
