@@ -1,5 +1,4 @@
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -143,13 +142,15 @@ def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
     assert torch.equal(viterbi_packed(scores, lengths, *masks), whole)
 
 
-def test_thousands_of_sentences_take_no_time() -> None:
+def test_thousands_of_sentences_are_decoded_as_one_by_one() -> None:
     masks = transitions(("O", *(f"{p}-{t}" for t in ("LOC", "MISC", "ORG", "PER") for p in "BI")))
     lengths = [1 + i % 40 for i in range(4000)]
     scores = torch.randn(sum(lengths), 9)
-    began = time.perf_counter()
-    viterbi_packed(scores, lengths, *masks)
-    assert time.perf_counter() - began < 5  # 0.2 s on an idle core
+    together = viterbi_packed(scores, lengths, *masks).split(lengths)
+    alone = scores.split(lengths)
+    for number in range(0, len(lengths), 97):
+        one = viterbi_packed(alone[number], [lengths[number]], *masks)
+        assert torch.equal(together[number], one)
 
 
 def test_an_unreachable_label_is_never_chosen() -> None:
