@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -23,9 +24,9 @@ class TableMetric(Metric, Generic[R]):
         """True: a rank that had no example joins with a state as good as any."""
         return True
 
+    @abstractmethod
     def rows(self) -> Sequence[R]:
         """Return the table's rows from the state as it is; each metric says which."""
-        raise NotImplementedError
 
     def table(self) -> list[R]:
         """Return the table's rows over all ranks; every rank must call it, as with ``compute``."""

@@ -7,6 +7,7 @@ reports. States are int64 or float64. Each ``update`` takes what a task feeds, b
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -160,9 +161,9 @@ class MultiLabelScores(CountMetric[LabelRow]):
 class ValueScores(CountMetric[ValueRow]):
     """A metric whose table is its scores, and what they were counted over."""
 
+    @abstractmethod
     def over(self) -> dict[str, int]:
         """Return the names and numbers of what was counted."""
-        raise NotImplementedError
 
     def rows(self) -> list[ValueRow]:
         """Return the scores and what they were counted over; nothing where there are none."""
