@@ -26,6 +26,8 @@ Keys = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 
 GROUP = Role("group", "label", help="what rows that stay together share")
+NONE: Keys = np.zeros(0, dtype=np.uint64)
+"""The keys of no rows."""
 STRATIFIED = ("label", "labels", "tags")
 """Types of role whose values are the labels that every split should have."""
 
@@ -116,7 +118,7 @@ def sample(
     chosen = _spread_parts(list(cuts.values()), joint, seed)
     found = {}
     for (name, part), own in zip(rows.items(), joint.slices, strict=True):
-        draws = _mix(joint.draws[joint.units[own]] + np.arange(len(part), dtype=np.uint64), seed)
+        draws = _mix(joint.draws[joint.units[own]] + np.arange(len(part)).astype(np.uint64), seed)
         edges = np.asarray([0, len(part)])
         firsts = _strata([_labels(part, roles[name])], np.arange(len(part)), edges).firsts(draws)
         sure = np.isin(np.arange(len(part)), firsts) & (len(np.unique(firsts)) <= counts[name])
@@ -155,7 +157,10 @@ def _join(cuts: Mapping[str, Cut], seed: int) -> _Joint:
 def _spread_parts(cuts: Sequence[Cut], joint: _Joint, seed: int) -> Mask:
     """Return which units are of their part: of a fold if a task asks, else of the largest share."""
     shares = sorted({cut.part for cut in cuts if not isinstance(cut.part, Fold)})
-    known = [*shares, *dict.fromkeys(cut.part for cut in cuts if isinstance(cut.part, Fold))]
+    known: list[float | Fold] = [
+        *shares,
+        *dict.fromkeys(cut.part for cut in cuts if isinstance(cut.part, Fold)),
+    ]
     which = np.zeros(len(joint.draws), dtype=np.int64)
     for cut, rows in zip(cuts, joint.slices, strict=True):
         own = joint.units[rows]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mtl.config.schema import DataConfig
-from mtl.data.holdout import GROUP, Cut, hold_out, parse_fold, sample, text_keys
+from mtl.data.holdout import GROUP, NONE, Cut, hold_out, parse_fold, sample, text_keys
 from mtl.data.origins import SPLITS, TaskData, limit_of, open_splits
 from mtl.data.readers.base import Column
 from mtl.data.readers.split import Check
@@ -173,7 +173,9 @@ def _cut(splits: Mapping[str, Splits], tasks: Mapping[str, TaskData], seed: int)
 def _leave_out_shared(splits: Mapping[str, Splits]) -> None:
     """Leave out of training what another task validates or tests on; say what a task's own has."""
     scored = {
-        name: np.concatenate([text_keys(r, name) for r in (own.validation, own.test) if r] or [[]])
+        name: np.concatenate(
+            [text_keys(r, name) for r in (own.validation, own.test) if r] or [NONE]
+        )
         for name, own in splits.items()
     }
     for name, own in splits.items():
@@ -187,7 +189,7 @@ def _leave_out_shared(splits: Mapping[str, Splits]) -> None:
                 "validation or test has too. They stay, as the files have them."
             )
         others = [other for other in scored if other != name and len(scored[other])]
-        shared = np.isin(keys, np.concatenate([scored[other] for other in others] or [[]]))
+        shared = np.isin(keys, np.concatenate([scored[other] for other in others] or [NONE]))
         shared &= ~np.isin(keys, scored[name])
         if shared.all():
             raise DataError(
