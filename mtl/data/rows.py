@@ -110,11 +110,13 @@ class BadRows:
             DataError: Under the policy ``error``.
         """
         if self.policy == "error":
-            advice = advice or (
-                f"Mend it, or set `{self.section}.on_bad_row=skip` to leave such rows out."
-            )
-            raise DataError(f"{place(file, line)}: {reason}. {advice}")
+            raise DataError(f"{place(file, line)}: {reason}. {advice or self.advice}")
         self.rejects.append(Reject(str(file), line, reason, raw))
+
+    @property
+    def advice(self) -> str:
+        """What the user can do about a bad row."""
+        return f"Mend it, or set `{self.section}.on_bad_row=skip` to leave such rows out."
 
     def summary(self) -> str:
         """Return one sentence on the rows that were left out, or an empty string."""
