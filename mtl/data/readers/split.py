@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 ID = Role("id", "label", required=False, help="a name of the row, unique in its split")
 REQUIRE = ("all", "inputs")
 
-Check = Callable[["Row"], "Row"]
-"""Takes a row as it was read and returns it, put right where that is possible; raises ValueError
-with a sentence where it is not."""
+Check = Callable[["Row"], "Row | None"]
+"""Takes a row as it was read and returns it, put right where that is possible, or None if it is to
+be left out; raises ValueError with a sentence where it is wrong."""
 
 
 def read_split(
@@ -165,7 +165,10 @@ def _convert(
     for source, line, cells in found:
         try:
             row = _row(cells, source.columns, roles)
-            row = check(row) if check else row
+            checked = check(row) if check else row
+            if checked is None:
+                continue
+            row = checked
             name = row.pop(ID.name, None) or f"{split}-{number}"
             if name in seen:
                 raise ValueError(
