@@ -50,6 +50,9 @@ class DataConfig(LabelConfig):
     quoting: Flag | None = None
     """Whether a quotation mark that begins a cell of a CSV or TSV file encloses it; when unset, it
     does in CSV, and in TSV if the file is written so."""
+    comment: Blank | None = None
+    """What comment lines before a sentence of a CoNLL file begin with, ``none`` where every line is
+    a word; when unset ``#``, where the line is not like those of words."""
     on_bad_row: Annotated[Literal["error", "skip"], Lower] = "error"
     """``error`` stops at the first bad row; ``skip`` counts them and writes ``rejected.jsonl``."""
     validation_fraction: Number = Field(0.1, gt=0, lt=1)

@@ -132,6 +132,7 @@ class TokenClassification(Task):
             Role("tokens", "tokens", help="the words"),
             Role("labels", "tags", help="a label for each word", target=True),
             Role("text", "text", required=False, help="the text that the words were split from"),
+            Role("sentence", "label", required=False, help="what sentence a row of one word is of"),
         ]
 
     def learn(self, rows: Sequence[Row]) -> Tagset:

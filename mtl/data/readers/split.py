@@ -11,6 +11,7 @@ from mtl.data.readers.base import FORMATS, PLACE, Cells, Column, Columns, Dialec
 from mtl.data.readers.files import find, format_of
 from mtl.data.readers.notes import Notes
 from mtl.data.readers.table import make_rows
+from mtl.data.readers.word_rows import gather
 from mtl.data.rows import BadRows, Role, Rows, place
 from mtl.data.value_types import VALUE_TYPES, show
 from mtl.errors import ConfigError, DataError, one_of
@@ -149,7 +150,9 @@ def _read(
                     f"{source.name} is read as {name}.",
                 )
         source, read = replace(source, columns=layout.fit(source)), layout.read
-    for line, cells in read(source):
+    rows = read(source)
+    words = any(role.type == "tokens" for role in source.roles)
+    for line, cells in gather(source, rows) if words else rows:
         yield source, line, cells
 
 
