@@ -21,7 +21,7 @@ from mtl.config.schema import DataConfig
 from mtl.data.origins import SPLITS, TaskData, open_splits
 from mtl.data.readers.base import Column
 from mtl.data.readers.split import Check
-from mtl.data.rows import BadRows, Role, Rows
+from mtl.data.rows import BadRows, Role, Rows, told
 from mtl.errors import ConfigError, DataError
 
 
@@ -83,6 +83,7 @@ def load_splits(
     if "train" not in only:
         splits.train = None
     splits.notes.extend(_unused(splits, task))
+    splits.notes.extend(told(splits.bad_rows.counts, section))
     if splits.bad_rows.rejects:
         splits.notes.append(splits.bad_rows.summary())
     return splits
@@ -156,8 +157,10 @@ def _unused(splits: Splits, task: TaskData) -> list[str]:
     A column that is named like its role is the role's usual place, not a wish.
     """
     notes = []
+    others = {role.name: role.instead_of for role in task.roles}
     found = [rows for split in SPLITS if (rows := getattr(splits, split)) is not None]
     for role, column in task.columns.items():
-        if role != "id" and column != role and not any(role in rows.roles for rows in found):
+        names = {role, *others.get(role, ())}
+        if role != "id" and column != role and not any(names & {*rows.roles} for rows in found):
             notes.append(f"{task.section}: no row has column {column!r} (`{role}`).")
     return notes

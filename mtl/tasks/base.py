@@ -19,7 +19,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from mtl.config.section import Field, Number, Section, Values
-from mtl.data.rows import Role, where
+from mtl.data.rows import Role, told, where
 from mtl.errors import ConfigError, DataError, Problem, did_you_mean, one_of
 from mtl.heads.base import Head
 from mtl.registry import Registry
@@ -75,6 +75,9 @@ L = TypeVar("L", bound="Learned")
 
 class Learned(Section):
     """What a task took from its training rows; kept in checkpoints as JSON. Here it is nothing."""
+
+    later: ClassVar[Values] = {}
+    """What fields that models of earlier versions lack are in those."""
 
     def shared(self: L, others: Sequence[L]) -> Values:
         """Return the fields that one head fixes for tasks of this type, with their values.
@@ -197,7 +200,8 @@ class Task(ABC):
         self.more_metrics = list(metrics)
         self.learned: Learned = self.learns()
         self.counts: Counter[str] = Counter()
-        """What was counted in the rows read and encoded so far; keys are made by :func:`remark`."""
+        """What was counted in the rows read and encoded so far; keys are made by
+        :func:`mtl.data.rows.remark`."""
         known = [*self.metric_names, *added_names(self.more_metrics)]
         self.primary_metric = metric or self.metric_names[0]
         if self.primary_metric not in known:
@@ -320,23 +324,14 @@ def restore(task: Task, state: Mapping[str, Any]) -> None:
         KeyError: If something is missing from it.
         ValueError: If something is not of its type.
     """
-    fields = {name: state[name] for name in task.learns.model_fields}
-    take(task, task.learns.model_validate({**state, **fields}))
-
-
-def remark(one: str, several: str, text: str) -> str:
-    """Return a key of :attr:`Task.counts`: ``remark("target", "targets", "longer than 8.")``."""
-    return f"{one}|{several}|{text}"
+    whole = {**task.learns.later, **state}
+    fields = {name: whole[name] for name in task.learns.model_fields}
+    take(task, task.learns.model_validate({**whole, **fields}))
 
 
 def remarks(task: Task) -> list[str]:
     """Return what the user should know of the rows read and encoded so far, a sentence each."""
-    found = []
-    for key, count in sorted(task.counts.items()):
-        one, several, text = key.split("|", 2)
-        if count:
-            found.append(f"tasks.{task.name}: {count:,} {one if count == 1 else several} {text}")
-    return found
+    return told(task.counts, f"tasks.{task.name}")
 
 
 def asks(task: Task) -> list[str]:

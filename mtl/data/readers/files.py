@@ -79,15 +79,18 @@ def format_of(source: Source, given: str | None) -> str:
     guess = known.get(ending, "tsv")
     if ending == ".txt" and [r.type for r in source.roles if r.required] == ["text"]:
         return "text"
+    claimed = specific(source, guess)
+    if claimed != guess:
+        return claimed
     words = any(role.type in ("tokens", "tags") for role in source.roles)
     if guess == "tsv" and words and _one_word_a_line(source):
         return "conll"
-    return specific(source, guess)
+    return guess
 
 
 def specific(source: Source, guess: str) -> str:
     """Return the name of the format within `guess` that claims a file, or `guess`."""
-    within = (name for name in FORMATS if FORMATS.get(name).within == guess)
+    within = (name for name in FORMATS if guess in FORMATS.get(name).within)
     return next((name for name in within if FORMATS.get(name).claims(source)), guess)
 
 
