@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from mtl.config.section import MISSING, Field, Flag, Lower, Number, Section, Text, Whole
+from mtl.config.section import MISSING, Blank, Field, Flag, Lower, Number, Section, Text, Whole
 
 Attention = Annotated[Literal["causal", "bidirectional"], Lower]
 Switch = Annotated[Literal["auto", "true", "false"], Lower]
@@ -31,6 +31,12 @@ class DataConfig(Section):
     header: Flag | None = None
     """Whether a TSV or CSV file starts with column names; guessed from the columns when unset."""
     encoding: Text = "utf-8"
+    delimiter: Blank | None = None
+    """What cells of a CSV or TSV file are apart by: a character, or ``comma | semicolon | tab |
+    pipe | space``; found from the first rows when unset."""
+    quoting: Flag | None = None
+    """Whether a quotation mark that begins a cell of a CSV or TSV file encloses it; when unset, it
+    does in CSV, and in TSV if the file is written so."""
     on_bad_row: Annotated[Literal["error", "skip"], Lower] = "error"
     """``error`` stops at the first bad row; ``skip`` counts them and writes ``rejected.jsonl``."""
     validation_fraction: Number = Field(0.1, gt=0, lt=1)

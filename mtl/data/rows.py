@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,8 +106,6 @@ class BadRows:
     policy: str = "error"
     section: str = "data"
     rejects: list[Reject] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    """What readers left out that is no bad row; keys are made by :func:`remark`."""
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
@@ -133,11 +130,13 @@ class BadRows:
             DataError: Under the policy ``error``.
         """
         if self.policy == "error":
-            advice = advice or (
-                f"Mend it, or set `{self.section}.on_bad_row=skip` to leave such rows out."
-            )
-            raise DataError(f"{place(file, line)}: {reason}. {advice}")
+            raise DataError(f"{place(file, line)}: {reason}. {advice or self.advice}")
         self.rejects.append(Reject(str(file), line, reason, raw))
+
+    @property
+    def advice(self) -> str:
+        """What the user can do about a bad row."""
+        return f"Mend it, or set `{self.section}.on_bad_row=skip` to leave such rows out."
 
     def summary(self) -> str:
         """Return one sentence on the rows that were left out, or an empty string."""

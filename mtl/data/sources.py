@@ -21,7 +21,7 @@ from mtl.config.schema import DataConfig
 from mtl.data.origins import SPLITS, TaskData, open_splits
 from mtl.data.readers.base import Column
 from mtl.data.readers.split import Check
-from mtl.data.rows import BadRows, Role, Rows, told
+from mtl.data.rows import BadRows, Role, Rows
 from mtl.errors import ConfigError, DataError
 
 
@@ -83,7 +83,6 @@ def load_splits(
     if "train" not in only:
         splits.train = None
     splits.notes.extend(_unused(splits, task))
-    splits.notes.extend(told(splits.bad_rows.counts, section))
     if splits.bad_rows.rejects:
         splits.notes.append(splits.bad_rows.summary())
     return splits

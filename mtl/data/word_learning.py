@@ -245,7 +245,7 @@ def _exceptions(rule: WordRule, known: dict[Piece, int]) -> dict[str, list[int]]
         for start, cut, end in zip(edges, edges[1:], edges[2:], strict=False):
             if cut not in guess:
                 found[piece[start:end], (cut - start,)] += count
-    exact = {piece: cuts for piece, cuts in known}
+    exact = dict(known)
     chosen = {
         piece: list(cuts)
         for (piece, cuts), _ in sorted(found.items(), key=lambda item: (item[1], item[0]))

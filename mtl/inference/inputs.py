@@ -89,6 +89,7 @@ class File:
             key=self.option,
             check=check,
             title=self.title,
+            notes=self.notes,
         )
 
     def _header(self, columns: Mapping[str, Column], roles: Sequence[Role]) -> bool | None:

@@ -13,7 +13,6 @@ from mtl.config.section import Values
 from mtl.data.readers.base import Cells, Columns, Read, Source
 from mtl.data.readers.jsons import BROKEN, elements, fault, member, skip
 from mtl.data.readers.text import lines, whole
-from mtl.data.rows import remark
 from mtl.data.value_types import show
 
 CELLS = ("text", "tokens", "spans", "id")
@@ -23,8 +22,9 @@ SAMPLE = 50
 """Records by which a tool is recognized."""
 
 Record = tuple[int, Any]
-ToCells = Callable[[Source, Any], "Cells | None"]
-"""Returns the cells of a record, None if it is no example; raises ValueError where it is broken."""
+ToCells = Callable[[Source, int, Any], "Cells | None"]
+"""Takes a line's number and its record, and returns the cells, or None if it is no example; raises
+ValueError where it is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def reader(to_cells: ToCells) -> Read:
     def read(source: Source) -> Iterator[tuple[int, Cells]]:
         for line, record in records(source):
             try:
-                cells = to_cells(source, record)
+                cells = to_cells(source, line, record)
             except ValueError as problem:
                 source.reject(line, str(problem), record)
                 continue
@@ -167,7 +167,7 @@ def text_of(record: Values, *names: str) -> str:
     found = next((record[name] for name in names if isinstance(record.get(name), str)), None)
     if found is None:
         raise ValueError(
-            f"Expected a text under '{names[0]}', but got {', '.join(map(str, record)) or 'nothing'}"
+            f"Expected a text under '{names[0]}', but got {', '.join(record) or 'nothing'}"
         )
     return found
 
@@ -183,12 +183,10 @@ def an_object(record: object, tool: str) -> Values:
     return record
 
 
-def leave_out(source: Source, count: int, one: str, several: str, why: str = "") -> None:
-    """Count what a reader leaves out, to be said once all is read."""
-    if count:
-        be = ("was", "were")
-        key = remark(f"{one} {be[0]}", f"{several} {be[1]}", f"left out{why and f': {why}'}.")
-        source.bad_rows.counts[key] += count
+def leave_out(source: Source, line: int, what: str, number: int = 1) -> None:
+    """Count what is left out of a file: ``leave_out(source, 3, "relation")``."""
+    if number:
+        source.count(line, what, "left out", number)
 
 
 def write_lines(path: Path, items: Iterable[object]) -> None:

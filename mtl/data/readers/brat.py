@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from mtl.config.section import Values
 from mtl.data.readers.annotated import Annotated, fit_annotated, leave_out
@@ -22,20 +21,14 @@ from mtl.errors import DataError, Place, Problem
 
 TEXT, MARKS = ".txt", ".ann"
 _OTHERS = {
-    "R": ("relation", "relations"),
-    "*": ("relation", "relations"),
-    "E": ("event", "events"),
-    "A": ("attribute", "attributes"),
-    "M": ("attribute", "attributes"),
-    "N": ("reference", "references"),
-    "#": ("note", "notes"),
+    "R": "relation",
+    "*": "relation",
+    "E": "event",
+    "A": "attribute",
+    "M": "attribute",
+    "N": "reference",
+    "#": "note",
 }
-
-
-class _Marks(NamedTuple):
-    spans: list[Values]
-    first: int
-    """The line of the first span."""
 
 
 def read(source: Source) -> Iterator[tuple[int, Cells]]:
@@ -62,7 +55,7 @@ def read(source: Source) -> Iterator[tuple[int, Cells]]:
     cells: Values = {"text": text, "id": path.stem}
     if "spans" in source.columns:
         if not marks.is_file():
-            leave_out(source, 1, "text", "texts", "it has no .ann file")
+            leave_out(source, 0, "unannotated text")
             return
         try:
             cells["spans"] = _spans(replace(source, path=marks, title=""))
@@ -88,14 +81,14 @@ def _spans(source: Source) -> list[Values]:
         if not line.strip():
             continue
         if line[0] in _OTHERS:
-            leave_out(source, 1, *_OTHERS[line[0]])
+            leave_out(source, number, _OTHERS[line[0]])
             continue
         parts = line.rstrip("\r\n").split("\t")
         head = parts[1].split(" ", 1) if len(parts) > 1 else []
         if line[0] != "T" or len(head) != 2:
             raise _Malformed(number, line)
         if ";" in head[1]:
-            leave_out(source, 1, "span", "spans", "it has several parts")
+            leave_out(source, number, "discontinuous span")
             continue
         places = head[1].split()
         if len(places) != 2 or not all(place.isdecimal() for place in places):
@@ -132,5 +125,5 @@ def _mark(number: int, span: Values, text: str) -> str:
 
 
 FORMATS.register("brat")(
-    Format(read, (MARKS,), fit_annotated, within=("tsv",), claims=is_brat, write=write)
+    Format(read, (MARKS,), fit=fit_annotated, within=("tsv",), claims=is_brat, write=write)
 )

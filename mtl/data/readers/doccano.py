@@ -29,7 +29,7 @@ from mtl.data.readers.base import FORMATS, Cells, Format, Source
 _LISTS = ("entities", "label", "labels", "annotations")
 
 
-def to_cells(source: Source, record: Any) -> Cells:
+def to_cells(source: Source, line: int, record: Any) -> Cells:
     """Return the cells of a line.
 
     Raises:
@@ -45,7 +45,7 @@ def to_cells(source: Source, record: Any) -> Cells:
                 f"but got {', '.join(given)}"
             )
         cells["spans"] = held
-        leave_out(source, len(given.get("relations") or ()), "relation", "relations")
+        leave_out(source, line, "relation", len(given.get("relations") or ()))
     return cells
 
 
@@ -92,6 +92,7 @@ FORMATS.register("doccano")(
         reader(to_cells),
         (),
         fit_annotated,
+        leave_out,
         within=("json", "jsonl"),
         claims=claims(is_doccano),
         write=write,

@@ -28,14 +28,13 @@ from mtl.data.readers.annotated import (
     write_list,
 )
 from mtl.data.readers.base import FORMATS, Cells, Format, Source
-from mtl.data.rows import remark
 from mtl.data.spans import utf16_places
 
 _VERSIONS = ("annotations", "completions")
 """Under which key versions of the tool have what annotators said."""
 
 
-def to_cells(source: Source, record: Any) -> Cells | None:
+def to_cells(source: Source, line: int, record: Any) -> Cells | None:
     """Return the cells of a task; None where nobody has annotated it.
 
     Raises:
@@ -51,7 +50,7 @@ def to_cells(source: Source, record: Any) -> Cells | None:
     said = next((task[key] for key in _VERSIONS if key in task), None)
     if said is None and "predictions" in task:
         said = task["predictions"]
-        source.bad_rows.counts[_PREDICTED] += 1
+        source.count(line, "predicted task", "read as if it were annotated")
     if not isinstance(said, list):
         raise ValueError(
             "Expected `annotations`, as Label Studio exports them, but the task has "
@@ -59,19 +58,15 @@ def to_cells(source: Source, record: Any) -> Cells | None:
         )
     valid = [an_object(a, "Label Studio") for a in said]
     valid = [a for a in valid if not (a.get("was_cancelled") or a.get("skipped"))]
-    leave_out(source, not valid, "task", "tasks", "nobody has annotated it, or it was skipped")
-    leave_out(source, len(valid[1:]), "further annotation", "further annotations", _SEVERAL)
+    leave_out(source, line, "unannotated or skipped task", int(not valid))
+    leave_out(source, line, "further annotation", len(valid[1:]))
     if not valid:
         return None
     chosen = next((a for a in valid if a.get("ground_truth")), valid[0])
-    return {**cells, "spans": _regions(source, chosen.get("result"))}
+    return {**cells, "spans": _regions(source, line, chosen.get("result"))}
 
 
-_PREDICTED = remark("task has", "tasks have", "predictions alone, which are read as annotations.")
-_SEVERAL = "of several of a task, the first counts, or the one marked as ground truth"
-
-
-def _regions(source: Source, result: object) -> list[Values]:
+def _regions(source: Source, line: int, result: object) -> list[Values]:
     """Return the regions of an annotation that are spans with labels.
 
     Raises:
@@ -87,7 +82,7 @@ def _regions(source: Source, result: object) -> list[Values]:
             others += 1
             continue
         found.append(_span(value, labels))
-    leave_out(source, others, "region", "regions", "it is no span with a label")
+    leave_out(source, line, "unlabelled region", others)
     return found
 
 
@@ -173,8 +168,7 @@ def _task(document: Annotated) -> Values:
 FORMATS.register("labelstudio")(
     Format(
         reader(to_cells),
-        (),
-        fit_annotated,
+        fit=fit_annotated,
         within=("json", "jsonl"),
         claims=claims(is_label_studio),
         write=write,

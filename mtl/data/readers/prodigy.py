@@ -30,7 +30,7 @@ _OURS = ("answer", "_task_hash", "_input_hash", "_view_id")
 """Keys that no other tool writes."""
 
 
-def to_cells(source: Source, record: Any) -> Cells | None:
+def to_cells(source: Source, line: int, record: Any) -> Cells | None:
     """Return the cells of a line; None where the answer is to reject or ignore it.
 
     Raises:
@@ -40,7 +40,7 @@ def to_cells(source: Source, record: Any) -> Cells | None:
     answer = given.get("answer", "accept")
     wanted = "spans" in source.columns
     if wanted and answer in ("reject", "ignore"):
-        leave_out(source, 1, "line", "lines", f"its answer is {answer}")
+        leave_out(source, line, f"`{answer}` answer")
         return None
     if wanted and answer != "accept":
         raise ValueError(f"Expected `answer` to be accept, reject or ignore, but got {answer!r}")
@@ -48,7 +48,7 @@ def to_cells(source: Source, record: Any) -> Cells | None:
     cells["id"] = (given.get("meta") or {}).get("id", given.get("id"))
     if wanted:
         cells["spans"] = given.get("spans") or []
-        leave_out(source, len(given.get("relations") or ()), "relation", "relations")
+        leave_out(source, line, "relation", len(given.get("relations") or ()))
     tokens = [t["text"] for t in given.get("tokens") or () if t["text"].strip()]
     return {**cells, "tokens": tokens} if tokens else cells
 

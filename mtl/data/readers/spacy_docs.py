@@ -7,6 +7,7 @@ where it has no entities.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ def _doc(document: Annotated, tokens: Any, vocab: Any) -> Doc:
     starts, ends = (side.tolist() for side in WordRule().split(text))
     for start, end in document.words or zip(starts, ends, strict=True):
         inside = sorted({start, end, *(e for e in edges if start < e < end)})
-        words += [text[a:b] for a, b in zip(inside, inside[1:], strict=False)]
+        words += [text[a:b] for a, b in pairwise(inside)]
     doc: Doc = tokens.Doc(vocab, *get_words_and_spaces(words, text))
     spans = [doc.char_span(s["start"], s["end"], label=s["label"]) for s in document.spans]
     if len(filter_spans(spans)) == len(spans):
@@ -94,4 +95,4 @@ def _doc(document: Annotated, tokens: Any, vocab: Any) -> Doc:
     return doc
 
 
-FORMATS.register("spacy")(Format(read, (".spacy",), fit_annotated, write=write))
+FORMATS.register("spacy")(Format(read, (".spacy",), fit=fit_annotated, write=write))

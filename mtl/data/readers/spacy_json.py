@@ -38,7 +38,7 @@ def read(source: Source) -> Iterator[tuple[int, Cells]]:
     """Yield a row for each example, document, or paragraph of one."""
     for line, record in records(source):
         if record is None:  # Some annotators write one for a text without spans.
-            leave_out(source, 1, "empty record", "empty records")
+            leave_out(source, line, "empty record")
             continue
         try:
             yield from ((line, cells) for cells in _cells(source, record))

@@ -8,8 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl.data.readers.base import FORMATS, PLACE, Cells, Column, Columns, Read, Source
+from mtl.data.readers.base import FORMATS, PLACE, Cells, Column, Columns, Dialect, Read, Source
 from mtl.data.readers.files import find, format_of
+from mtl.data.readers.notes import Notes
 from mtl.data.readers.table import make_rows
 from mtl.data.rows import BadRows, Role, Rows, place
 from mtl.data.value_types import VALUE_TYPES, show
@@ -43,6 +44,8 @@ def read_split(
     check: Check | None = None,
     read: Read | None = None,
     title: str = "",
+    dialect: Dialect | None = None,
+    notes: list[str] | None = None,
 ) -> Rows:
     """Read the files that a path or glob names into rows.
 
@@ -64,6 +67,8 @@ def read_split(
         check: Puts a row right or refuses it.
         read: Reads the rows, where `pattern` merely names them and is no path.
         title: What messages call the file, where its path says nothing to the user.
+        dialect: How text files write their cells, where it is not to be guessed.
+        notes: Takes a sentence for each thing that was guessed, converted or left out.
 
     Raises:
         DataError: If a file is missing, empty, malformed, or has no rows.
@@ -73,13 +78,28 @@ def read_split(
     key = key or f"{bad_rows.section}.{split}"
     chosen = _choose_roles(roles, columns, require, bad_rows.section)
     mapped = {role.name: columns[role.name] for role in chosen if role.name in columns}
+    findings = Notes()
+    common = Source(
+        Path(),
+        tuple(chosen),
+        mapped,
+        header,
+        encoding,
+        bad_rows.section,
+        bad_rows,
+        title,
+        dialect or Dialect(),
+        findings,
+    )
     sources = (
-        Source(file, tuple(chosen), mapped, header, encoding, bad_rows.section, bad_rows, title)
+        replace(common, path=file)
         for file in ([Path(pattern)] if read else find(pattern, key, base))
     )
     cells = (item for source in sources for item in _read(source, format, read))
     before = len(bad_rows)
     rows = make_rows(islice(_convert(cells, chosen, split, check), limit), chosen)
+    if notes is not None:
+        notes.extend(findings.sentences(bad_rows.section))
     if len(rows):
         return rows
     rejected = bad_rows.rejects[before:]
@@ -111,7 +131,7 @@ def _choose_roles(
     others = {name for role in chosen for name in role.instead_of}
     for role in chosen:
         if role.name not in others:
-            _demand(role, columns, where)
+            _demand(role, columns, f"{where}.")
     # Which of roles that stand for each other a file has, its format may tell.
     others.update(name for r in chosen if r.instead_of for name in (r.name, *r.needs))
     return [role for role in chosen if role.name in columns or role.name in others]
@@ -132,7 +152,7 @@ def _demand(role: Role, columns: Mapping[str, Column], where: str) -> None:
     """Raise ConfigError if a required role has no column."""
     if role.required and role.name not in columns:
         raise ConfigError(
-            f"{where}.{role.name}: Expected the column of the task's {role.name}"
+            f"{where}{role.name}: Expected the column of the task's {role.name}"
             f"{role.help and f' ({role.help})'}, but got none."
         )
 
@@ -141,13 +161,21 @@ def _read(
     source: Source, format: str | None, read: Read | None
 ) -> Iterator[tuple[Source, int, Cells]]:
     if read is None:
-        layout = FORMATS.get(format_of(source, format))
+        name = format_of(source, format)
+        layout = FORMATS.get(name)
+        for option in source.dialect.said:
+            if option not in layout.options:
+                has = ", ".join(other for other in FORMATS if option in FORMATS.get(other).options)
+                raise source.refuse(
+                    option,
+                    f"Expected a file in a format that has it, one of {{{has}}}, but "
+                    f"{source.name} is read as {name}.",
+                )
         columns = layout.fit(source)
         roles = tuple(settled(source.roles, columns))
         source, read = replace(source, columns=columns, roles=roles), layout.read
-    task = source.section.rpartition(".")[0]
     for role in source.roles:
-        _demand(role, source.columns, f"{task}.columns" if task else "columns")
+        _demand(role, source.columns, source.column_key(""))
     for line, cells in read(source):
         yield source, line, cells
 
