@@ -92,7 +92,7 @@ def learn_words(rows: Iterable[tuple[Sequence[str], str | None]]) -> WordRule:
         for (kind, cuts), count in kinds.items():
             evidence.piece(kind, cuts, count, exact=is_exact)
     for (piece, cut), count in joined.items():
-        evidence.place(classes(piece), cut, count, exact=False, is_cut=True)
+        evidence.place(classes(piece), cut, count, exact=False, is_cut=True, alone=True)
     endings, beginnings = _clitics(exact, seen.pairs)
     rule = WordRule(
         **evidence.contexts(),
@@ -148,10 +148,23 @@ class _Evidence:
         for at in range(1, len(seen)):
             self.place(seen, at, count, exact=exact, is_cut=at in inside)
 
-    def place(self, seen: Sequence[str], at: int, count: int, *, exact: bool, is_cut: bool) -> None:
-        if seen[at] != "m":
-            for context in contexts(seen, at):
-                self.counts[exact][context][not is_cut] += count
+    def place(
+        self,
+        seen: Sequence[str],
+        at: int,
+        count: int,
+        *,
+        exact: bool,
+        is_cut: bool,
+        alone: bool = False,
+    ) -> None:
+        """Count a place; whether a sign there is at an end is not known of words `alone`."""
+        if seen[at] == "m":
+            return
+        wide, narrow = contexts(seen, at)
+        found = {wide, narrow, *((narrow[:2], narrow[:2] + " ") if alone else ())}
+        for context in found:
+            self.counts[exact][context][not is_cut] += count
 
     def contexts(self) -> dict[str, list[str]]:
         """Return the contexts that are cut, and those that are kept; sorted."""
@@ -160,7 +173,7 @@ class _Evidence:
         for exact in (False, True):  # What texts show wins.
             for context, (cut, kept) in self.counts[exact].items():
                 least = _INNER if not exact and _is_inner(context) else 0.5
-                told[context] = kept < least * (cut + kept)
+                told[context] = kept <= least * (cut + kept) if cut else False
                 order[context] += cut + kept
         chosen = sorted(order, key=lambda context: (-order[context], context))[:CONTEXTS]
         return {

@@ -46,7 +46,7 @@ class WordRule(Section):
     """Whether letters of scripts without spaces are words of their own; not so in models that were
     made before there was such a rule."""
     cut: list[str] = Field(default_factory=list)
-    """Contexts of four characters, or of the two alone, where a word ends."""
+    """Contexts where a word ends: with both neighbors, or without."""
     keep: list[str] = Field(default_factory=list)
     """Those where it goes on."""
     whole: dict[str, list[int]] = Field(default_factory=dict)
@@ -141,7 +141,7 @@ class WordRule(Section):
         told = self._contexts.get(wide, self._contexts.get(narrow))
         if told is not None:
             return told
-        if self.scripts and "C" in narrow:
+        if self.scripts and "C" in wide[1:3]:
             return True
         return at in usual
 
@@ -177,14 +177,18 @@ def _class(character: str, *, first: bool) -> str:
 
 
 def contexts(seen: Sequence[str], at: int) -> tuple[str, str]:
-    """Return the context of the place before a character: with its neighbors, and without."""
+    """Return the context of the place before a character: with its neighbors, and without.
+
+    Without them, a blank says that a sign stands at an end.
+    """
     left = at - 1
     while left > 0 and seen[left] == "m":
         left -= 1
     before = _coarse(seen[left - 1]) if left > 0 else " "
     after = _coarse(seen[at + 1]) if at + 1 < len(seen) else " "
-    narrow = seen[left] + seen[at]
-    return before + narrow + after, narrow
+    pair = seen[left] + seen[at]
+    outer = after if pair[1] not in "LDC" else before if pair[0] not in "LDC" else ""
+    return before + pair + after, pair + (" " if outer == " " else "")
 
 
 def _coarse(kind: str) -> str:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.words import find_words, split_words
 from mtl.data.word_rule import WordRule
+from mtl.data.words import find_words, split_words
 from mtl.tasks.base import document
 from mtl.tasks.token_classification import word_spans
 from mtl.types import IntArray

@@ -134,6 +134,7 @@ class Format:
         within: The names of the formats that its files also are, such as ``json``.
         claims: Whether a file of a format `within` is of this one.
         write: Writes texts with their spans, where an annotation tool reads the format.
+        folders: Whether a folder of its files is one set of data.
     """
 
     read: Read
@@ -143,6 +144,7 @@ class Format:
     within: tuple[str, ...] = ()
     claims: Callable[[Source], bool] = field(default=lambda source: False)
     write: Write | None = None
+    folders: bool = False
 
 
 FORMATS: Registry[Format] = Registry("data format", "mtl.readers")

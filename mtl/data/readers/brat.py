@@ -125,5 +125,13 @@ def _mark(number: int, span: Values, text: str) -> str:
 
 
 FORMATS.register("brat")(
-    Format(read, (MARKS,), fit=fit_annotated, within=("tsv",), claims=is_brat, write=write)
+    Format(
+        read,
+        (MARKS,),
+        fit=fit_annotated,
+        within=("tsv",),
+        claims=is_brat,
+        write=write,
+        folders=True,
+    )
 )

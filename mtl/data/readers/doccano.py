@@ -57,7 +57,7 @@ def is_doccano(source: Source, record: Any) -> bool:
     wanted = any(role.name == "spans" for role in source.roles)
     if not wanted or source.columns.get("spans", key) != key or not isinstance(spans, list):
         return False
-    return all(map(_is_span, spans)) and not _has_own(source, record)
+    return bool(spans) and all(map(_is_span, spans)) and not _has_own(source, record)
 
 
 def _has_own(source: Source, record: Values) -> bool:

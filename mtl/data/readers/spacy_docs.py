@@ -53,7 +53,7 @@ def _spacy(where: str) -> tuple[Any, Any]:
 def _cells(doc: Doc) -> Cells:
     given = doc.ents or [span for group in doc.spans.values() for span in group]
     spans = [{"start": s.start_char, "end": s.end_char, "label": s.label_} for s in given]
-    words = [token.text for token in doc if not token.is_space]
+    words = [token.text for token in doc if token.text.strip()]
     cells: Values = {"text": doc.text, "spans": spans, "id": doc.user_data.get("id")}
     return {**cells, "tokens": words} if words else cells
 
