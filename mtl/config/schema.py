@@ -41,10 +41,14 @@ class DataConfig(Section):
     """``error`` stops at the first bad row; ``skip`` counts them and writes ``rejected.jsonl``."""
     validation_fraction: Number = Field(0.1, gt=0, lt=1)
     """Share of train that becomes validation when there is no validation split."""
+    fold: Text | None = None
+    """``2/5``: validate on the second of five parts of train, and train on the others."""
+    group: Text | None = None
+    """A column: rows with the same value stay on one side when validation is cut from train."""
     max_examples: Whole | None = Field(None, ge=1)
-    """Use only the first so many rows of each split."""
+    """Use only a sample of so many rows of each split, in which labels have their shares."""
     max_train_examples: Whole | None = Field(None, ge=1)
-    """Use only the first so many rows of train; wins over `max_examples` there."""
+    """The same for train; wins over `max_examples` there."""
 
 
 class TaskConfig(Section):
@@ -201,7 +205,7 @@ class TrainerConfig(Section):
     """``stop`` when a loss or the gradient is not finite, or ``skip`` the step and count it."""
     log_every_n_steps: Whole = Field(10, ge=1)
     limit_val_examples: Whole | None = Field(None, ge=1)
-    """Validate on the first so many examples of each task."""
+    """Validate on a sample of so many examples of each task, in which labels have their shares."""
     progress: Flag = True
     threads: Whole | None = Field(None, ge=1)
     """CPU threads of PyTorch; one per core when unset."""

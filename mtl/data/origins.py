@@ -102,7 +102,6 @@ def _read(
         format=options.format,
         header=options.header,
         encoding=options.encoding,
-        limit=limit_of(options, split),
         key=f"{task.section}.{option}",
         base=task.base,
         check=task.check,

@@ -255,14 +255,20 @@ class Rows(Sequence["Row"]):
         Raises:
             KeyError: If no row has the role.
         """
-        column = self.table.column(role)
-        if self._indices is not None:
-            column = column.take(self._indices)
         parse = json.loads if role in self.records else None
-        for batch in column.chunks:
+        for batch in self.values(role).chunks:
             for value in batch:
                 found = value.as_py()
                 yield parse(found) if parse and found is not None else found
+
+    def values(self, role: str) -> pa.ChunkedArray:
+        """Return the values of one role as they lie in the table: JSON where they are records.
+
+        Raises:
+            KeyError: If no row has the role.
+        """
+        column = self.table.column(role)
+        return column if self._indices is None else column.take(self._indices)
 
     def select(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Rows:
         """Return the rows at `indices`, without copying them."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mtl.data.readers import FORMATS, read_split
 from mtl.data.readers.base import Column, Source
+from mtl.data.readers.compressed import ending_of
 from mtl.data.readers.files import find, format_of, specific
 from mtl.data.readers.split import Check
 from mtl.data.readers.table import make_rows
@@ -211,7 +212,7 @@ def _text_lines(file: File, paths: Sequence[Path]) -> Rows:
 
 
 def _by_ending(file: File) -> str:
-    ending = Path(file.pattern).suffix.lower()
+    ending = ending_of(Path(file.pattern))
     known = {e: name for name in FORMATS for e in FORMATS.get(name).endings} | {".txt": LINES}
     if ending not in known:
         raise ConfigError(

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from mtl.config.schema import Config, MixingConfig, TaskConfig, TuningConfig
+from mtl.config.schema import Config, MixingConfig, TuningConfig
 from mtl.config.section import Section
 from mtl.data.cache import ExampleCache, cache_folder
 from mtl.data.collate import Sharing
 from mtl.data.datamodule import MultiTaskData
+from mtl.data.holdout import sample
 from mtl.data.loaders import Writes
 from mtl.data.mixing import MIXERS
 from mtl.data.rows import Rows, write_rejects
-from mtl.data.sources import Splits, load_splits
+from mtl.data.sources import Splits, Wanted, load_splits
 from mtl.data.store import ExampleStore
 from mtl.data.value_types import show
 from mtl.errors import CheckpointError, ConfigError, DataError
@@ -69,7 +70,10 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, State] | None = Non
         MtlError: If configuration, data or trunk are wrong.
     """
     tasks = [build_task(name, spec) for name, spec in cfg.tasks.items()]
-    splits = {t.name: _read(t, cfg.tasks[t.name], cfg.seed) for t in tasks}
+    splits = read_splits(cfg, tasks)
+    _check_present(splits)
+    if cfg.trainer.limit_val_examples is not None:
+        _limit_validation(splits, tasks, cfg.trainer.limit_val_examples, cfg.seed)
     for task in tasks:
         if states is None:
             train = splits[task.name].train
@@ -110,20 +114,37 @@ def _load_state(task: Task, state: State, path: Path) -> None:
         ) from error
 
 
-def _read(task: Task, spec: TaskConfig, seed: int) -> Splits:
-    splits = load_splits(
-        spec.data, spec.columns, task.roles(task.options), seed, task.name, check=task.check
-    )
-    for line in splits.notes:
-        note(line)
-    for split in ("train", "validation"):
-        rows = getattr(splits, split)
-        if rows is None or not len(rows):
-            raise DataError(
-                f"Expected `tasks.{task.name}.data` to give at least one example of {split}, but "
-                "there is none."
-            )
-    return splits
+def read_splits(
+    cfg: Config, tasks: Iterable[Task], base: Path | None = None, only: Sequence[str] = SPLITS
+) -> dict[str, Splits]:
+    """Read the splits of a run's tasks as training reads them; see :func:`load_splits`."""
+    wanted = {}
+    for task in tasks:
+        spec, roles = cfg.tasks[task.name], task.roles(task.options)
+        wanted[task.name] = Wanted(spec.data, spec.columns, roles, task.check)
+    return load_splits(wanted, cfg.seed, base, only)
+
+
+def _check_present(splits: Mapping[str, Splits]) -> None:
+    """Say what was noted of the splits; training and validation must have rows."""
+    for name, own in splits.items():
+        for line in own.notes:
+            note(line)
+        for split in ("train", "validation"):
+            if not getattr(own, split):
+                raise DataError(
+                    f"Expected `tasks.{name}.data` to give at least one example of {split}, but "
+                    "there is none."
+                )
+
+
+def _limit_validation(
+    splits: Mapping[str, Splits], tasks: Iterable[Task], limit: int, seed: int
+) -> None:
+    rows = {name: own.validation for name, own in splits.items() if own.validation is not None}
+    roles = {task.name: task.roles(task.options) for task in tasks}
+    for name, part in sample(rows, roles, dict.fromkeys(rows, limit), seed).items():
+        splits[name].validation = part
 
 
 def write_rejected(splits: Mapping[str, Splits], run_dir: Path) -> None:
@@ -262,7 +283,6 @@ def _data(
         seed=cfg.seed,
         max_epochs=cfg.trainer.max_epochs,
         max_steps=cfg.trainer.max_steps,
-        limit_val=cfg.trainer.limit_val_examples,
         writes=_writes(tasks),
         keeps=trunk.keeps,
     )

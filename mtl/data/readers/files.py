@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from mtl.data.readers.base import FORMATS, Source
+from mtl.data.readers.compressed import ending_of
 from mtl.data.readers.text import lines
 from mtl.errors import ConfigError, DataError, did_you_mean, one_of
 
@@ -84,7 +85,7 @@ def format_of(source: Source, given: str | None) -> str:
         if given not in FORMATS:
             raise ConfigError(one_of(f"{source.key('format')}", given, FORMATS))
         return given
-    ending = source.path.suffix.lower()
+    ending = ending_of(source.path)
     known = {e: name for name in FORMATS for e in FORMATS.get(name).endings}
     guess = known.get(ending, "tsv")
     if ending == ".txt" and [r.type for r in source.roles if r.required] == ["text"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +36,6 @@ def read_split(
     format: str | None = None,
     header: bool | None = None,
     encoding: str = "utf-8",
-    limit: int | None = None,
     require: str = "all",
     key: str | None = None,
     base: Path | None = None,
@@ -60,7 +58,6 @@ def read_split(
         header: Whether a CSV or TSV file begins with names; when ``None``, it does if `columns`
             gives names.
         encoding: Of text files; a byte-order mark wins over UTF-8.
-        limit: Read only the first so many rows.
         require: ``all``, or ``inputs`` to leave targets out, as predictions do.
         key: The config key that holds `pattern`, for messages.
         base: The folder that a relative pattern starts from; the current one when ``None``.
@@ -97,7 +94,7 @@ def read_split(
     )
     cells = (item for source in sources for item in _read(source, format, read))
     before = len(bad_rows)
-    rows = make_rows(islice(_convert(cells, chosen, split, check), limit), chosen)
+    rows = make_rows(_convert(cells, chosen, split, check), chosen)
     if notes is not None:
         notes.extend(findings.sentences(bad_rows.section))
     if len(rows):
