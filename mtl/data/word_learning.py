@@ -82,7 +82,9 @@ def learn_words(rows: Iterable[tuple[Sequence[str], str | None]]) -> WordRule:
     for words, text in rows:
         seen.add(words, text)
     exact = dict(_commonest(seen.exact))
-    alone = [((word, ()), count) for word, count in seen.words.most_common(DISTINCT)]
+    alone: list[tuple[Piece, int]] = [
+        ((word, ()), count) for word, count in seen.words.most_common(DISTINCT)
+    ]
     joined = _joined(seen)
     evidence = _Evidence()
     for is_exact, shown in ((True, exact.items()), (False, alone)):
@@ -100,7 +102,8 @@ def learn_words(rows: Iterable[tuple[Sequence[str], str | None]]) -> WordRule:
         beginnings=beginnings,
         vocabulary=_vocabulary(exact, seen.words),
     )
-    known = {**exact, **{piece: n for piece, n in alone if _is_one(piece[0], n, seen, joined)}}
+    known = {**exact}
+    known.update((piece, n) for piece, n in alone if _is_one(piece[0], n, seen, joined))
     return rule.model_copy(update={"whole": _exceptions(rule, known)})
 
 
@@ -258,7 +261,7 @@ def _exceptions(rule: WordRule, known: dict[Piece, int]) -> dict[str, list[int]]
         for start, cut, end in zip(edges, edges[1:], edges[2:], strict=False):
             if cut not in guess:
                 found[piece[start:end], (cut - start,)] += count
-    exact = dict(known)
+    exact = dict(known.keys())
     chosen = {
         piece: list(cuts)
         for (piece, cuts), _ in sorted(found.items(), key=lambda item: (item[1], item[0]))

@@ -12,13 +12,13 @@ import pytest
 from mtl.config.schema import DataConfig
 from mtl.data.readers.annotated import Annotated
 from mtl.data.readers.base import FORMATS
-from mtl.data.sources import load_splits
+from mtl.data.sources import Wanted, load_splits
 from mtl.errors import ConfigError, DataError
 from mtl.tasks.base import remarks
 from mtl.training.model import make_task
 
 TEXT = "Rosa Quill sailed to Lyme."
-SPANS = [[0, 10, "PER"], [21, 25, "LOC"]]
+SPANS: list[Any] = [[0, 10, "PER"], [21, 25, "LOC"]]
 WORDS = ["Rosa", "Quill", "sailed", "to", "Lyme", "."]
 TAGS = ["B-PER", "I-PER", "O", "O", "B-LOC", "O"]
 ROW = (WORDS, TAGS)
@@ -31,11 +31,12 @@ def read(
 ) -> tuple[list[Any], list[str]]:
     """Return words and labels of each row, and what is said."""
     task = make_task("ner", "token_classification", options={}, head={})
-    data = DataConfig(train=str(path), **options)
+    data = DataConfig(train=str(path), test=str(path), **options)
     roles = task.roles(task.options)
-    splits = load_splits(data, columns, roles, 0, "ner", only=("train",), check=task.check)
-    assert splits.train is not None
-    rows = [(row["tokens"], row["labels"]) for row in splits.train]
+    wanted = {"ner": Wanted(data, columns, roles, task.check)}
+    splits = load_splits(wanted, 0, only=("test",))["ner"]
+    assert splits.test is not None
+    rows = [(row["tokens"], row["labels"]) for row in splits.test]
     return rows, [*splits.notes, *remarks(task)]
 
 
@@ -367,12 +368,11 @@ def test_what_is_written_is_read_back(tmp_path: Path, name: str) -> None:
     layout.write(path, iter(DOCUMENTS))
     task = make_task("ner", "token_classification", options={}, head={})
     roles = [*task.roles(task.options)]
-    splits = load_splits(
-        DataConfig(train=str(path), format=name), {}, roles, 0, "ner", only=("train",)
-    )
-    assert splits.train is not None
+    wanted = {"ner": Wanted(DataConfig(train=str(path), test=str(path), format=name), {}, roles)}
+    splits = load_splits(wanted, 0, only=("test",))["ner"]
+    assert splits.test is not None
     found = {}
-    for row in splits.train:
+    for row in splits.test:
         units = [row["text"][s["start"] : s["end"]] for s in row["spans"]]
         if name == "labelstudio":
             units = [s["text"] for s in row["spans"]]

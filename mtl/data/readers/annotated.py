@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.config.section import Values
-from mtl.data.readers.base import Cells, Columns, Read, Source
+from mtl.data.readers.base import Cells, Column, Columns, Read, Source
 from mtl.data.readers.jsons import BROKEN, elements, fault, member, skip
 from mtl.data.readers.text import lines, whole
 from mtl.data.value_types import show
@@ -22,6 +22,7 @@ SAMPLE = 50
 """Records by which a tool is recognized."""
 
 Record = tuple[int, Any]
+Fields = dict[Column, Any]
 ToCells = Callable[[Source, int, Any], "Cells | None"]
 """Takes a line's number and its record, and returns the cells, or None if it is no example; raises
 ValueError where it is broken."""

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mtl.config.section import Values
-from mtl.data.readers.annotated import Annotated, fit_annotated, leave_out
+from mtl.data.readers.annotated import Annotated, Fields, fit_annotated, leave_out
 from mtl.data.readers.base import FORMATS, Cells, Format, Source
 from mtl.data.readers.text import lines
 from mtl.errors import DataError, Place, Problem
@@ -52,7 +52,7 @@ def read(source: Source) -> Iterator[tuple[int, Cells]]:
     if not text.strip():
         source.reject(0, "Expected a text, but the file is blank", text)
         return
-    cells: Values = {"text": text, "id": path.stem}
+    cells: Fields = {"text": text, "id": path.stem}
     if "spans" in source.columns:
         if not marks.is_file():
             leave_out(source, 0, "unannotated text")

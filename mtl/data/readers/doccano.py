@@ -16,6 +16,7 @@ from typing import Any
 from mtl.config.section import Values
 from mtl.data.readers.annotated import (
     Annotated,
+    Fields,
     an_object,
     claims,
     fit_annotated,
@@ -36,7 +37,7 @@ def to_cells(source: Source, line: int, record: Any) -> Cells:
         ValueError: If it is none of doccano's.
     """
     given = an_object(record, "doccano")
-    cells = {"text": text_of(given, "text", "data"), "id": given.get("id")}
+    cells: Fields = {"text": text_of(given, "text", "data"), "id": given.get("id")}
     if "spans" in source.columns:
         held = next((given[key] for key in _LISTS if isinstance(given.get(key), list)), None)
         if held is None:
@@ -90,9 +91,7 @@ def write(path: Path, documents: Iterable[Annotated]) -> None:
 FORMATS.register("doccano")(
     Format(
         reader(to_cells),
-        (),
-        fit_annotated,
-        leave_out,
+        fit=fit_annotated,
         within=("json", "jsonl"),
         claims=claims(is_doccano),
         write=write,

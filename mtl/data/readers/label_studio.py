@@ -20,6 +20,7 @@ from typing import Any
 from mtl.config.section import Values
 from mtl.data.readers.annotated import (
     Annotated,
+    Fields,
     an_object,
     claims,
     fit_annotated,
@@ -44,7 +45,7 @@ def to_cells(source: Source, line: int, record: Any) -> Cells | None:
     if "data" not in task:
         return _short(source, task)
     data = an_object(task["data"], "Label Studio")
-    cells: Values = {"text": _text(source, data), "id": task.get("id", data.get("id"))}
+    cells: Fields = {"text": _text(source, data), "id": task.get("id", data.get("id"))}
     if "spans" not in source.columns:
         return cells
     said = next((task[key] for key in _VERSIONS if key in task), None)
@@ -102,7 +103,7 @@ def _span(value: Any, labels: list[str]) -> Values:
 def _short(source: Source, task: Values) -> Cells:
     """Return the cells of a task in JSON-MIN, whose regions stand under the name of a control."""
     keys = [k for k, v in task.items() if isinstance(v, list) and v and all(map(_is_region, v))]
-    cells: Values = {"text": _text(source, task), "id": task.get("id")}
+    cells: Fields = {"text": _text(source, task), "id": task.get("id")}
     if "spans" in source.columns:
         cells["spans"] = [_span(r, _labels(r) or []) for key in keys for r in task[key]]
     return cells

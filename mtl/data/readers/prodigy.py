@@ -16,6 +16,7 @@ from typing import Any
 from mtl.config.section import Values
 from mtl.data.readers.annotated import (
     Annotated,
+    Fields,
     an_object,
     claims,
     fit_annotated,
@@ -44,7 +45,7 @@ def to_cells(source: Source, line: int, record: Any) -> Cells | None:
         return None
     if wanted and answer != "accept":
         raise ValueError(f"Expected `answer` to be accept, reject or ignore, but got {answer!r}")
-    cells: Values = {"text": text_of(given, "text")}
+    cells: Fields = {"text": text_of(given, "text")}
     cells["id"] = (given.get("meta") or {}).get("id", given.get("id"))
     if wanted:
         cells["spans"] = given.get("spans") or []

@@ -11,8 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl.config.section import Values
-from mtl.data.readers.annotated import Annotated, fit_annotated
+from mtl.data.readers.annotated import Annotated, Fields, fit_annotated
 from mtl.data.readers.base import FORMATS, Cells, Format, Source
 from mtl.data.word_rule import WordRule
 from mtl.errors import ConfigError, Place, Problem
@@ -54,7 +53,7 @@ def _cells(doc: Doc) -> Cells:
     given = doc.ents or [span for group in doc.spans.values() for span in group]
     spans = [{"start": s.start_char, "end": s.end_char, "label": s.label_} for s in given]
     words = [token.text for token in doc if token.text.strip()]
-    cells: Values = {"text": doc.text, "spans": spans, "id": doc.user_data.get("id")}
+    cells: Fields = {"text": doc.text, "spans": spans, "id": doc.user_data.get("id")}
     return {**cells, "tokens": words} if words else cells
 
 
@@ -85,7 +84,8 @@ def _doc(document: Annotated, tokens: Any, vocab: Any) -> Doc:
         inside = sorted({start, end, *(e for e in edges if start < e < end)})
         words += [text[a:b] for a, b in pairwise(inside)]
     doc: Doc = tokens.Doc(vocab, *get_words_and_spaces(words, text))
-    spans = [doc.char_span(s["start"], s["end"], label=s["label"]) for s in document.spans]
+    marked = (doc.char_span(s["start"], s["end"], label=s["label"]) for s in document.spans)
+    spans = [span for span in marked if span is not None]  # All are: words end where they do.
     if len(filter_spans(spans)) == len(spans):
         doc.set_ents(spans)
     else:

@@ -17,6 +17,7 @@ from typing import Any
 from mtl.config.section import Values
 from mtl.data.readers.annotated import (
     Annotated,
+    Fields,
     an_object,
     claims,
     fit_annotated,
@@ -96,7 +97,7 @@ def _paragraph(paragraph: Values, name: object) -> Cells:
     starts, ends = (side.tolist() for side in places)
     found = spans_of([str(token.get("ner") or "O") for token in tokens])
     spans = [{"start": starts[s.start], "end": ends[s.end - 1], "label": s.type} for s in found]
-    given = {"text": text, "id": name}
+    given: Fields = {"text": text, "id": name}
     return {**given, "tokens": words, "spans": spans} if words else {**given, "spans": []}
 
 
