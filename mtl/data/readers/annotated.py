@@ -70,13 +70,24 @@ def reader(to_cells: ToCells) -> Read:
         for line, record in records(source):
             try:
                 cells = to_cells(source, line, record)
-            except ValueError as problem:
-                source.reject(line, str(problem), record)
+            except UNLIKE as problem:
+                source.reject(line, reason(problem, record), record)
                 continue
             if cells is not None:
                 yield line, cells
 
     return read
+
+
+UNLIKE = (ValueError, TypeError, KeyError, AttributeError)
+"""What a record raises that is not built as its tool builds it."""
+
+
+def reason(problem: Exception, record: object) -> str:
+    """Return what is wrong with a record, in a sentence without its full stop."""
+    if isinstance(problem, ValueError):
+        return str(problem)
+    return f"Expected a record as its tool exports it, but got {show(record)}"
 
 
 def claims(is_record: Callable[[Source, Any], bool]) -> Callable[[Source], bool]:
@@ -85,9 +96,9 @@ def claims(is_record: Callable[[Source, Any], bool]) -> Callable[[Source], bool]
     def claimed(source: Source) -> bool:
         try:
             first = [record for _, record in islice(records(source, quiet=True), SAMPLE)]
-        except BROKEN:
+            return any(is_record(source, record) for record in first)
+        except (*BROKEN, *UNLIKE):
             return False
-        return any(is_record(source, record) for record in first)
 
     return claimed
 

@@ -37,7 +37,8 @@ def read(source: Source) -> Iterator[tuple[int, Cells]]:
     Raises:
         DataError: If the text is missing.
     """
-    path, marks = source.path.with_suffix(TEXT), source.path.with_suffix(MARKS)
+    path, marks = source.path.with_suffix(TEXT), source.path
+    marks = marks.with_suffix(MARKS) if marks == path else marks
     if not path.is_file():
         raise DataError(
             Problem(

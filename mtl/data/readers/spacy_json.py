@@ -16,12 +16,14 @@ from typing import Any
 
 from mtl.config.section import Values
 from mtl.data.readers.annotated import (
+    UNLIKE,
     Annotated,
     Fields,
     an_object,
     claims,
     fit_annotated,
     leave_out,
+    reason,
     records,
     text_of,
     write_list,
@@ -42,9 +44,11 @@ def read(source: Source) -> Iterator[tuple[int, Cells]]:
             leave_out(source, line, "empty record")
             continue
         try:
-            yield from ((line, cells) for cells in _cells(source, record))
-        except ValueError as problem:
-            source.reject(line, str(problem), record)
+            found = list(_cells(source, record))
+        except UNLIKE as problem:
+            source.reject(line, reason(problem, record), record)
+            continue
+        yield from ((line, cells) for cells in found)
 
 
 def _cells(source: Source, record: Any) -> Iterator[Cells]:
