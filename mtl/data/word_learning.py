@@ -91,7 +91,7 @@ def learn_words(rows: Iterable[tuple[Sequence[str], str | None]]) -> WordRule:
         kinds: Counter[Piece] = Counter()  # Many pieces look alike.
         for (piece, cuts), count in shown:
             kinds["".join(classes(piece)), cuts] += count
-        for (kind, cuts), count in kinds.items():
+        for (kind, cuts), count in _broken(kinds).items():
             evidence.piece(kind, cuts, count, exact=is_exact)
     for (piece, cut), count in joined.items():
         evidence.place(classes(piece), cut, count, exact=False, is_cut=True, alone=True)
@@ -114,6 +114,28 @@ def _commonest(exact: Counter[Piece]) -> Iterator[tuple[Piece, int]]:
         if piece not in done and len(done) < DISTINCT:
             done.add(piece)
             yield (piece, cuts), count
+
+
+def _broken(kinds: Counter[Piece]) -> Counter[Piece]:
+    """Return pieces, broken where two words meet at letters, if most neighboring letters are one's.
+
+    Such places, as in ``do|n't``, are known by the words, and not by what letters are in general.
+    """
+    cut = sum(
+        n * sum(kind[c - 1 : c + 1] == "LL" for c in cuts) for (kind, cuts), n in kinds.items()
+    )
+    every = sum(
+        n * sum(pair == ("L", "L") for pair in pairwise(kind)) for (kind, _), n in kinds.items()
+    )
+    if not cut or 2 * cut > every:
+        return kinds
+    found: Counter[Piece] = Counter()
+    for (kind, cuts), count in kinds.items():
+        edges = [0, *(c for c in cuts if kind[c - 1 : c + 1] == "LL"), len(kind)]
+        for start, end in pairwise(edges):
+            inside = tuple(c - start for c in cuts if start < c < end)
+            found[kind[start:end], inside] += count
+    return found
 
 
 def _joined(seen: Seen) -> dict[tuple[str, int], int]:
