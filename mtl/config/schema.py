@@ -15,7 +15,20 @@ Switch = Annotated[Literal["auto", "true", "false"], Lower]
 Probability = Annotated[Number, Field(ge=0, lt=1)]
 
 
-class DataConfig(Section):
+class LabelConfig(Section):
+    """What is known of a task's labels beside its data."""
+
+    labels: list[Blank] | None = None
+    """All labels that there are; a number in a file is the place of one, counted from 0."""
+    unseen_labels: Annotated[Literal["error", "count"], Lower] = "error"
+    """``count``: a label that training has no row of is learned to be one, so that rows of
+    validation and test that have it count as wrong."""
+    ignore_labels: list[Blank] = []
+    """Labels that are none, such as ``_`` or ``-100``: rows with one are left out, in tagging
+    words."""
+
+
+class DataConfig(LabelConfig):
     """Where a task's examples come from."""
 
     source: Text | None = None
@@ -37,6 +50,9 @@ class DataConfig(Section):
     quoting: Flag | None = None
     """Whether a quotation mark that begins a cell of a CSV or TSV file encloses it; when unset, it
     does in CSV, and in TSV if the file is written so."""
+    comment: Blank | None = None
+    """What comment lines before a sentence of a CoNLL file begin with, ``none`` where every line is
+    a word; when unset ``#``, where the line is not like those of words."""
     on_bad_row: Annotated[Literal["error", "skip"], Lower] = "error"
     """``error`` stops at the first bad row; ``skip`` counts them and writes ``rejected.jsonl``."""
     validation_fraction: Number = Field(0.1, gt=0, lt=1)

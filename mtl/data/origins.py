@@ -107,7 +107,7 @@ def _read(
         check=task.check,
         read=read,
         notes=task.notes,
-        dialect=Dialect(options.delimiter, options.quoting),
+        dialect=Dialect(options.delimiter, options.quoting, options.comment),
     )
 
 

@@ -50,6 +50,8 @@ class Splits:
     test: Rows | None = None
     notes: list[str] = field(default_factory=list)
     bad_rows: BadRows = field(default_factory=BadRows)
+    cut: bool = False
+    """Whether validation was cut from train."""
 
 
 def load_splits(
@@ -159,6 +161,7 @@ def _cut(splits: Mapping[str, Splits], tasks: Mapping[str, TaskData], seed: int)
     for name, held in (hold_out(cuts, seed) if cuts else {}).items():
         own, options, total = splits[name], tasks[name].options, len(held)
         assert own.train is not None
+        own.cut = True
         own.validation = own.train.select(np.flatnonzero(held))
         own.train = own.train.select(np.flatnonzero(~held))
         how = f"validation_fraction={options.validation_fraction}"

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import chain, islice
 
-from mtl.data.readers.base import FORMATS, Cells, Format, Source, check_columns
+from mtl.data.readers.base import FORMATS, Cells, Column, Format, Source, check_columns
 from mtl.data.readers.delimiters import advice_on, find_delimiter
 from mtl.data.readers.headers import begins_with_names
 from mtl.data.readers.quoting import Row, is_quoted, plain_rows, quoted_rows
+from mtl.data.readers.word_rows import ROLE, SENTENCE, find_boundaries
 
 OWN = {"csv": ",", "tsv": "\t"}
 """What cells are apart by, unless a file shows another delimiter."""
@@ -88,9 +89,20 @@ def cells_of(source: Source, rows: Iterator[Row], advice: str = "") -> Iterator[
     at = {c: names.get(c) if isinstance(c, str) else c for c in source.wanted}
     places = {column: place for column, place in at.items() if place is not None}
     needed = max((i + 1 if i >= 0 else -i for i in places.values()), default=0)
-    for line, cells in _with_blank(source, rows if names else chain([first], rows), width):
+    body = rows if names else chain([first], rows)
+    sample = list(islice(body, _SAMPLE))
+    body = chain(sample, body)
+    boundaries = find_boundaries(source, names, sample, places)
+    if boundaries is not None:
+        source.say(
+            f"rows of one word are gathered into sentences by {boundaries.name} "
+            f"(`{source.column_key(ROLE)}`)"
+        )
+        body = boundaries.track(body)
+    for line, cells in _with_blank(source, body, width):
         if len(cells) == width >= needed:
-            yield line, {column: cells[place] for column, place in places.items()}
+            wanted: dict[Column, str] = {column: cells[place] for column, place in places.items()}
+            yield line, wanted if boundaries is None else {**wanted, SENTENCE: boundaries.of(cells)}
         else:
             reason = f"Expected {max(width, needed)} columns, but got {len(cells)}"
             usual = source.bad_rows.advice

@@ -109,17 +109,20 @@ def _one_word_a_line(source: Source) -> bool:
     """Whether the first lines look like columns of words, not like sentences with their labels.
 
     Cells between tabs that hold several words are sentences. Lines without labels are columns
-    only if all are of one width.
+    only if all are of one width; those below the columns' names only if empty lines part them.
     """
     widths = set()
+    gaps = blank = False
     for _, line in islice(lines(source), _SAMPLE):
         cells = line.strip().split("\t")
         if len(cells) > 1 and any(" " in cell.strip() for cell in cells):
             return False
         if line.strip():
             widths.add(len(line.split()))
+            gaps = gaps or blank
+        blank = not line.strip()
     labelled = any(role.type == "tags" for role in source.roles)
-    return (labelled or len(widths) == 1) and not _has_names(source)
+    return (labelled or len(widths) == 1) and (gaps or not _has_names(source))
 
 
 def _has_names(source: Source) -> bool:

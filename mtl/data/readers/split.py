@@ -11,6 +11,7 @@ from mtl.data.readers.base import FORMATS, PLACE, Cells, Column, Columns, Dialec
 from mtl.data.readers.files import find, format_of
 from mtl.data.readers.notes import Notes
 from mtl.data.readers.table import make_rows
+from mtl.data.readers.word_rows import gather
 from mtl.data.rows import BadRows, Role, Rows, place
 from mtl.data.value_types import VALUE_TYPES, show
 from mtl.errors import ConfigError, DataError, one_of
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 ID = Role("id", "label", required=False, help="a name of the row, unique in its split")
 REQUIRE = ("all", "inputs")
 
-Check = Callable[["Row"], "Row"]
-"""Takes a row as it was read and returns it, put right where that is possible; raises ValueError
-with a sentence where it is not."""
+Check = Callable[["Row"], "Row | None"]
+"""Takes a row as it was read and returns it, put right where that is possible, or None if it is to
+be left out; raises ValueError with a sentence where it is wrong."""
 
 
 def read_split(
@@ -173,7 +174,9 @@ def _read(
         source, read = replace(source, columns=columns, roles=roles), layout.read
     for role in source.roles:
         _demand(role, source.columns, source.column_key(""))
-    for line, cells in read(source):
+    rows = read(source)
+    words = any(role.type == "tokens" for role in source.roles)
+    for line, cells in gather(source, rows) if words else rows:
         yield source, line, cells
 
 
@@ -189,7 +192,10 @@ def _convert(
     for source, line, cells in found:
         try:
             row = _row(cells, source.columns, source.roles)
-            row = check(row) if check else row
+            checked = check(row) if check else row
+            if checked is None:
+                continue
+            row = checked
             name = row.pop(ID.name, None) or f"{split}-{number}"
             if name in seen:
                 raise ValueError(
