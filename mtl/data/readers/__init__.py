@@ -1,6 +1,6 @@
 """Files become rows: one module a format, one function for all of them, :func:`read_split`."""
 
-from mtl.data.readers import conll, delimited, jsons, plain, squad, typed
+from mtl.data.readers import conll, delimited, folders, jsons, plain, squad, typed
 from mtl.data.readers.base import FORMATS
 from mtl.data.readers.split import read_split
 
@@ -8,6 +8,7 @@ __all__ = [
     "FORMATS",
     "conll",
     "delimited",
+    "folders",
     "jsons",
     "plain",
     "read_split",
