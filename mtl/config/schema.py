@@ -26,7 +26,20 @@ Switch = Annotated[Literal["auto", "true", "false"], Lower]
 Probability = Annotated[Number, Field(ge=0, lt=1)]
 
 
-class DataConfig(Section):
+class LabelConfig(Section):
+    """What is known of a task's labels beside its data."""
+
+    labels: list[Blank] | None = None
+    """All labels that there are; a number in a file is the place of one, counted from 0."""
+    unseen_labels: Annotated[Literal["error", "count"], Lower] = "error"
+    """``count``: a label that training has no row of is learned to be one, so that rows of
+    validation and test that have it count as wrong."""
+    ignore_labels: list[Blank] = []
+    """Labels that are none, such as ``_`` or ``-100``: rows with one are left out, in tagging
+    words."""
+
+
+class DataConfig(LabelConfig):
     """Where a task's examples come from."""
 
     source: Text | None = None

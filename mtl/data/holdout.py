@@ -85,18 +85,16 @@ def text_keys(rows: Rows, name: str = "") -> Keys:
 def hold_out(cuts: Mapping[str, Cut], seed: int) -> dict[str, Mask]:
     """Return which rows of each task validate, (n,).
 
-    Every label stays in training, and every task trains and validates on one row or more.
-
-    Raises:
-        ConfigError: If a task cannot be cut so.
+    Every task, of two rows or more, validates on one or more. Every label stays in training,
+    unless each row of a task is the only one with some label.
     """
     joint = _join(cuts, seed)
     held = _spread_parts(list(cuts.values()), joint, seed)
     held[joint.strata.first_of_lost(held, joint.draws)] = False
-    for name, rows in zip(cuts, joint.slices, strict=True):
+    for rows in joint.slices:
         own = np.unique(joint.units[rows])
         if not held[own].any():
-            held[_one(own, held, joint, name)] = True
+            held[_one(own, held, joint)] = True
     masks = [held[joint.units[rows]] for rows in joint.slices]
     return dict(zip(cuts, masks, strict=True))
 
@@ -294,18 +292,10 @@ def _spread(order: Ints, count: int, seed: int) -> Ints:
     return order[np.flatnonzero(np.diff(steps))]
 
 
-def _one(own: Ints, held: Mask, joint: _Joint, name: str) -> int:
-    """Return a unit of a task that can validate without taking a label from training."""
+def _one(own: Ints, held: Mask, joint: _Joint) -> int:
+    """Return a unit of a task that can validate, if possible without taking a label from train."""
     free = np.setdiff1d(own, joint.strata.needed(held))
-    if len(own) < 2 or not len(free):
-        found = "it has 1 row" if len(own) < 2 else "each is the only one of its label"
-        raise ConfigError(
-            Problem(
-                f"tasks.{name}.data.validation",
-                "to be a file, as training has no row that could validate without being missed",
-                found,
-            )
-        )
+    free = free if len(free) else own
     return int(free[joint.draws[free].argmin()])
 
 

@@ -51,6 +51,8 @@ class Splits:
     test: Rows | None = None
     notes: list[str] = field(default_factory=list)
     bad_rows: BadRows = field(default_factory=BadRows)
+    cut: bool = False
+    """Whether validation was cut from train."""
 
 
 def load_splits(
@@ -160,6 +162,7 @@ def _cut(splits: Mapping[str, Splits], tasks: Mapping[str, TaskData], seed: int)
     for name, held in (hold_out(cuts, seed) if cuts else {}).items():
         own, options, total = splits[name], tasks[name].options, len(held)
         assert own.train is not None
+        own.cut = True
         own.validation = own.train.select(np.flatnonzero(held))
         own.train = own.train.select(np.flatnonzero(~held))
         how = f"validation_fraction={options.validation_fraction}"
@@ -211,8 +214,10 @@ def _unused(splits: Splits, task: TaskData) -> list[str]:
     A column that is named like its role is the role's usual place, not a wish.
     """
     notes = []
+    others = {role.name: role.instead_of for role in task.roles}
     found = [rows for split in SPLITS if (rows := getattr(splits, split)) is not None]
     for role, column in task.columns.items():
-        if role != "id" and column != role and not any(role in rows.roles for rows in found):
+        names = {role, *others.get(role, ())}
+        if role != "id" and column != role and not any(names & {*rows.roles} for rows in found):
             notes.append(f"{task.section}: no row has column {column!r} (`{role}`).")
     return notes

@@ -24,6 +24,7 @@ from mtl.data.rows import BadRows, Role, Rows, place
 from mtl.errors import ConfigError, DataError, one_of
 from mtl.inference.columns import fit, header, merged_roles
 from mtl.tasks import Task
+from mtl.tasks.base import row_check
 from mtl.types import Row
 
 STDIN = "-"
@@ -126,7 +127,10 @@ def read_labelled(file: File, task: Task, own: Mapping[str, Column]) -> Rows:
     format = format_of(file.source(first, roles, known), file.format)
     names = header(file.source(first), format)
     columns = fit(names, [role.name for role in roles], {task.name: own})
-    return file.read(columns, roles, format, task.check)
+    check, rules = row_check(task)
+    rows = file.read(columns, roles, format, check)
+    file.notes.extend(rules.notes())
+    return rows
 
 
 def read_inputs(file: File, tasks: Sequence[Task], columns: ByTask) -> Rows:

@@ -18,9 +18,12 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from mtl.config.schema import LabelConfig
 from mtl.config.section import Field, Number, Section, Values
-from mtl.data.rows import Role, where
-from mtl.errors import ConfigError, DataError, Problem, did_you_mean, one_of
+from mtl.data.label_rules import LabelRules
+from mtl.data.readers.split import Check
+from mtl.data.rows import Role, told, where
+from mtl.errors import ConfigError, DataError, Problem, did_you_mean, few, one_of
 from mtl.heads.base import Head
 from mtl.registry import Registry
 from mtl.trunk.recall import Recalled
@@ -75,6 +78,9 @@ L = TypeVar("L", bound="Learned")
 
 class Learned(Section):
     """What a task took from its training rows; kept in checkpoints as JSON. Here it is nothing."""
+
+    later: ClassVar[Values] = {}
+    """What fields that models of earlier versions lack are in those."""
 
     def shared(self: L, others: Sequence[L]) -> Values:
         """Return the fields that one head fixes for tasks of this type, with their values.
@@ -196,8 +202,11 @@ class Task(ABC):
         self.weight = weight
         self.more_metrics = list(metrics)
         self.learned: Learned = self.learns()
+        self.labels = LabelConfig()
+        """What its data section says of labels."""
         self.counts: Counter[str] = Counter()
-        """What was counted in the rows read and encoded so far; keys are made by :func:`remark`."""
+        """What was counted in the rows read and encoded so far; keys are made by
+        :func:`mtl.data.rows.remark`."""
         known = [*self.metric_names, *added_names(self.more_metrics)]
         self.primary_metric = metric or self.metric_names[0]
         if self.primary_metric not in known:
@@ -320,23 +329,25 @@ def restore(task: Task, state: Mapping[str, Any]) -> None:
         KeyError: If something is missing from it.
         ValueError: If something is not of its type.
     """
-    fields = {name: state[name] for name in task.learns.model_fields}
-    take(task, task.learns.model_validate({**state, **fields}))
+    whole = {**task.learns.later, **state}
+    fields = {name: whole[name] for name in task.learns.model_fields}
+    take(task, task.learns.model_validate({**whole, **fields}))
 
 
-def remark(one: str, several: str, text: str) -> str:
-    """Return a key of :attr:`Task.counts`: ``remark("target", "targets", "longer than 8.")``."""
-    return f"{one}|{several}|{text}"
+def row_check(task: Task) -> tuple[Check, LabelRules]:
+    """Return what is done to each row that is read for a task, and its rules for labels."""
+    rules = LabelRules(task.labels, task.roles(task.options), f"tasks.{task.name}.data")
+
+    def check(row: Row) -> Row | None:
+        known = rules(row)
+        return None if known is None else task.check(known)
+
+    return check, rules
 
 
 def remarks(task: Task) -> list[str]:
     """Return what the user should know of the rows read and encoded so far, a sentence each."""
-    found = []
-    for key, count in sorted(task.counts.items()):
-        one, several, text = key.split("|", 2)
-        if count:
-            found.append(f"tasks.{task.name}: {count:,} {one if count == 1 else several} {text}")
-    return found
+    return told(task.counts, f"tasks.{task.name}")
 
 
 def asks(task: Task) -> list[str]:
@@ -353,7 +364,7 @@ def document(row: Row) -> str:
 def unknown_label(row: Row, task: str, label: str, labels: Sequence[str]) -> DataError:
     """Return the error of a label that training did not have."""
     return DataError(
-        f"{where(row)}: Expected a label of the training split of task '{task}' "
-        f"({', '.join(labels)}), but got '{label}'.{did_you_mean(label, labels)} Add examples of "
-        "it to training, or mend the label."
+        f"{where(row)}: Expected a label that training has rows of (task '{task}': "
+        f"{few(labels, label)}), but got '{label}'.{did_you_mean(label, labels)} Mend it, add rows "
+        f"of it to training, or set `tasks.{task}.data.unseen_labels=count` to count it as wrong."
     )

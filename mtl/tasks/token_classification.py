@@ -18,13 +18,18 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from mtl.config.section import Field, Lower, Number, Section, Values
+from mtl.data.label_rules import IGNORED
 from mtl.data.rows import Role, where
-from mtl.data.words import find_words, split_words
-from mtl.errors import ConfigError, DataError, Place, one_of
+from mtl.data.spans import apart, lay, placed, tagged
+from mtl.data.value_types import to_label
+from mtl.data.word_learning import learn_words
+from mtl.data.word_rule import WordRule
+from mtl.data.words import find_words
+from mtl.errors import ConfigError, DataError, Place, Problem, few, one_of
 from mtl.heads.base import Head
 from mtl.heads.classification import ClassificationHead
 from mtl.heads.decoding import viterbi_packed
-from mtl.labels import NONE, detect_scheme, spans_of, to_iob2, transitions
+from mtl.labels import NONE, OUTSIDE, detect_scheme, spans_of, to_iob2, transitions
 from mtl.metrics.scores import EntityScores, TokenScores
 from mtl.tasks.base import (
     TASK_TYPES,
@@ -38,6 +43,16 @@ from mtl.tasks.base import (
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.types import Encoded, Examples, IntArray, Row
 
+ENTITY_METRICS = ("f1", "precision", "recall")
+SPANS = Role(
+    "spans",
+    "spans",
+    required=False,
+    help="spans of characters, each with its label, in place of words and their labels",
+    target=True,
+    instead_of=("tokens", "labels"),
+    needs=("text",),
+)
 NEVER = -1e9
 """Logit of a label that a word cannot have."""
 
@@ -67,8 +82,12 @@ class TokenHeadOptions(HeadOptions):
 class Tagset(Learned):
     """The scheme of the data's labels, and the head's labels, in IOB2 where they mark spans."""
 
+    later: ClassVar[Values] = {"words": {"scripts": False}}
+
     scheme: str = NONE
     labels: list[str] = Field(default_factory=list)
+    words: WordRule = Field(default_factory=WordRule)
+    """How raw texts become words."""
 
     def shared(self, others: Sequence[Tagset]) -> Values:
         """Return the union of labels; all must mark spans, or none."""
@@ -83,7 +102,7 @@ class Tagset(Learned):
     def without(self) -> dict[str, str]:
         """Those of entities, where labels mark none."""
         marks = not self.labels or self.scheme != NONE
-        names = () if marks else ("f1", "precision", "recall")
+        names = () if marks else ENTITY_METRICS
         return dict.fromkeys(names, "the labels mark no spans")
 
     @property
@@ -130,16 +149,41 @@ class TokenClassification(Task):
             Role("labels", "tags", help="a label for each word", target=True),
             Role("text", "text", required=False, help="the text that the words were split from"),
             Role("sentence", "label", required=False, help="what sentence a row of one word is of"),
+            SPANS,
         ]
+
+    def check(self, row: Row) -> Row:
+        """Return a row with words and their labels in place of spans.
+
+        Raises:
+            ValueError: If spans are of another text.
+        """
+        if "spans" not in row:
+            return row
+        rest = {name: value for name, value in row.items() if name not in ("spans", "labels")}
+        spans = apart(placed(row["text"], row["spans"], self.counts), self.counts)
+        try:
+            starts, ends = word_spans(rest, self.learned.words)
+        except ValueError as problem:
+            raise ValueError(f"Expected the tokens {problem}") from None
+        laid = lay(spans, starts, ends, self.counts)
+        words = [row["text"][s:e] for s, e in zip(laid.starts, laid.ends, strict=True)]
+        return {**rest, "tokens": words, "labels": tagged(laid)}
 
     def learn(self, rows: Sequence[Row]) -> Tagset:
         """Find the labels' scheme and the label set, in IOB2 where they mark spans."""
         everything = [rows[i] for i in range(len(rows))]
-        given = [row["labels"] for row in everything]
+        declared = [str(to_label(label)) for label in self.labels.labels or []]
+        given = [[n for n in row["labels"] if n != IGNORED] for row in everything]
+        given += [[label] for label in declared]
         places = [Place(row["_file"], row["_line"]) for row in everything]
+        places += [Place(f"tasks.{self.name}.data.labels")] * len(declared)
         scheme = self.options.scheme or detect_scheme(given, places)
+        words = learn_words((row["tokens"], row.get("text")) for row in everything)
         if scheme == NONE:
-            return Tagset(scheme=NONE, labels=sorted({n for labels in given for n in labels}))
+            names = sorted({n for labels in given for n in labels} - {IGNORED})
+            self._refuse_numbers(names)
+            return Tagset(scheme=NONE, labels=names, words=words)
         types = {s.type for g, p in zip(given, places, strict=True) for s in spans_of(g, p)}
         if not types:
             raise DataError(
@@ -147,18 +191,19 @@ class TokenClassification(Task):
                 "but every word is labelled O."
             )
         labels = ["O", *(f"{p}-{t}" if t else p for t in sorted(types) for p in "BI")]
-        return Tagset(scheme=scheme, labels=labels)
+        return Tagset(scheme=scheme, labels=labels, words=words)
 
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Read each word at its first or last sub-word; words without a token are left out."""
-        starts, ends = word_spans(row, self.name)
+        starts, ends = self.words_of(row)
         asked = self.head_options.subword
         last = asked == "last" or (asked == "auto" and attention == "causal")
         index = (tokens.last_of if last else tokens.first_of)(starts, ends)
-        words = np.flatnonzero(index >= 0).astype(np.int32)
+        gold = self.gold(row) if "labels" in row else np.full(len(starts), -1)
+        wanted = gold >= 0 if "labels" in row else np.ones(len(starts), dtype=bool)
+        words = np.flatnonzero((index >= 0) & wanted).astype(np.int32)
         windows = encoder.windows(len(tokens))
         part, offset = encoder.places(index[words], windows)
-        gold = self.gold(row) if "labels" in row else np.full(len(starts), -1)
         targets = {"labels": gold[words]} if "labels" in row else {}
         mass = float(len(words)) if targets else 0.0
         if targets and self.head_options.class_weights:
@@ -173,19 +218,39 @@ class TokenClassification(Task):
         )
 
     def gold(self, row: Row) -> npt.NDArray[np.int64]:
-        """Return the row's label numbers, (W,).
+        """Return the row's label numbers, (W,); -1 for words whose label is ignored.
 
         Raises:
             DataError: If a label is not among those of training.
         """
         number = {label: i for i, label in enumerate(self.learned.labels)}
         labels, scheme = row["labels"], self.learned.scheme
+        ignored = [label == IGNORED for label in labels]
         if scheme != NONE:
+            labels = [OUTSIDE if skip else n for n, skip in zip(labels, ignored, strict=True)]
             labels = to_iob2(labels, scheme, Place(row["_file"], row["_line"]))
         for label in labels:
-            if label not in number:
+            if label not in number and label != IGNORED:
                 raise unknown_label(row, self.name, label, self.learned.labels)
-        return np.asarray([number[label] for label in labels], dtype=np.int64)
+        numbers = np.asarray([number.get(label, -1) for label in labels], dtype=np.int64)
+        numbers[ignored] = -1
+        return numbers
+
+    def _refuse_numbers(self, names: Sequence[str]) -> None:
+        """Refuse numbers as labels where entities are to be scored: they want names first.
+
+        Raises:
+            ConfigError: With the key that names them.
+        """
+        if self.primary_metric in ENTITY_METRICS and all(name.isdecimal() for name in names):
+            raise ConfigError(
+                Problem(
+                    f"tasks.{self.name}.data.labels",
+                    "to name the labels in the order of their numbers, such as [O, B-PER, I-PER]",
+                    f"the labels are {few(names)}",
+                    f"Or set `tasks.{self.name}.metric=accuracy` to tag with the numbers.",
+                )
+            )
 
     def _weights(self) -> npt.NDArray[np.float32]:
         named, labels = self.head_options.class_weights or {}, self.learned.labels
@@ -193,6 +258,19 @@ class TokenClassification(Task):
             if label not in labels:
                 raise ConfigError(one_of(f"tasks.{self.name}.head.class_weights", label, labels))
         return np.asarray([named.get(label, 1.0) for label in labels], dtype=np.float32)
+
+    def words_of(self, row: Row) -> tuple[IntArray, IntArray]:
+        """Return the starts and ends (W,) of a row's words in its document.
+
+        Raises:
+            DataError: If the row has text and words, and a word is not in the text.
+        """
+        try:
+            return word_spans(row, self.learned.words)
+        except ValueError as problem:
+            raise DataError(
+                f"{where(row)}: Expected the tokens of task '{self.name}' {problem}."
+            ) from None
 
     def build_head(self, hidden_size: int) -> Head:
         """Return a linear head with one output a label."""
@@ -241,11 +319,13 @@ class TokenClassification(Task):
         the probability of each label that was chosen.
         """
         gold = [example.extra["gold"] for example in examples.encoded]
+        target = np.concatenate(gold)
+        scored = target >= 0
         return {
-            "preds": torch.from_numpy(np.concatenate([o.labels for o in outputs])),
-            "target": torch.from_numpy(np.concatenate(gold)),
-            "sizes": [len(part) for part in gold],
-            "scores": torch.from_numpy(np.concatenate([o.scores for o in outputs])),
+            "preds": torch.from_numpy(np.concatenate([o.labels for o in outputs])[scored]),
+            "target": torch.from_numpy(target[scored]),
+            "sizes": [int((part >= 0).sum()) for part in gold],
+            "scores": torch.from_numpy(np.concatenate([o.scores for o in outputs])[scored]),
         }
 
     def baseline(self, train: Examples) -> Guess:
@@ -254,7 +334,8 @@ class TokenClassification(Task):
         if self.learned.scheme == NONE:
             counts = np.zeros(len(self.learned.labels))
             for example in train.encoded:
-                np.add.at(counts, example.extra["gold"], 1)
+                gold = example.extra["gold"]
+                np.add.at(counts, gold[gold >= 0], 1)
             common = int(counts.argmax())
 
         def guess(examples: Examples) -> list[Tags]:
@@ -266,7 +347,7 @@ class TokenClassification(Task):
     def present(self, output: Tags, row: Row) -> Values:
         """Return entities with character spans, or each word's label where none are marked."""
         text = document(row)
-        starts, ends = (side.tolist() for side in word_spans(row, self.name))
+        starts, ends = (side.tolist() for side in self.words_of(row))
         labels = [self.learned.labels[i] for i in output.labels]
         if self.learned.scheme == NONE:
             words = [text[s:e] for s, e in zip(starts, ends, strict=True)]
@@ -285,23 +366,28 @@ class TokenClassification(Task):
         }
 
 
-def word_spans(row: Row, task: str) -> tuple[IntArray, IntArray]:
+def word_spans(row: Row, rule: WordRule) -> tuple[IntArray, IntArray]:
     """Return the starts and ends (W,) of a row's words in its document.
 
+    Args:
+        row: With words, or a text that `rule` splits, or both.
+        rule: How the model splits texts.
+
     Raises:
-        DataError: If the row has text and words, and a word is not in the text.
+        ValueError: If the row has text and words, and a word is not in the text; with what is said
+            of words, after "Expected the tokens".
     """
     if "tokens" not in row:
-        return split_words(row["text"])
+        return rule.split(row["text"])
     if "text" not in row:
         sizes = np.asarray([len(word) for word in row["tokens"]], dtype=np.int32)
         ends = np.cumsum(sizes + 1, dtype=np.int32) - 1  # A space stands after each.
         return ends - sizes, ends
     found = find_words(row["text"], row["tokens"])
     if found is None:
-        raise DataError(
-            f"{where(row)}: Expected the tokens of task '{task}' to stand in the text in their "
-            "order, but one does not; mend the row, or leave the column `text` unmapped."
+        raise ValueError(
+            "to stand in the text in their order, but one does not; mend the row, or leave the "
+            "column `text` unmapped"
         )
     return found
 

@@ -21,12 +21,12 @@ from mtl.data.rows import Rows, write_rejects
 from mtl.data.sources import Splits, Wanted, load_splits
 from mtl.data.store import ExampleStore
 from mtl.data.value_types import show
-from mtl.errors import CheckpointError, ConfigError, DataError
+from mtl.errors import CheckpointError, ConfigError, DataError, few
 from mtl.registry import Registry
 from mtl.reporting.console import is_rank_zero, note
 from mtl.reporting.tracking import track
 from mtl.tasks import Task
-from mtl.tasks.base import remarks, restore, take
+from mtl.tasks.base import Learned, remarks, restore, row_check, take
 from mtl.tasks.contract import check_masses, check_metric_names, learn
 from mtl.tasks.encode import encode_split
 from mtl.training.checkpoint import State
@@ -76,9 +76,7 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, State] | None = Non
         _limit_validation(splits, tasks, cfg.trainer.limit_val_examples, cfg.seed)
     for task in tasks:
         if states is None:
-            train = splits[task.name].train
-            assert train is not None
-            take(task, learn(task, train))
+            take(task, _learn(task, splits[task.name]))
         else:
             _load_state(task, states[task.name], last_path(run_dir))
     trunk = build_trunk(cfg, writes=any(task.traits.writes for task in tasks))
@@ -104,6 +102,32 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, State] | None = Non
     return Prepared(model, encoder, _data(cfg, trunk, tasks, stores), splits, columns)
 
 
+def _learn(task: Task, splits: Splits) -> Learned:
+    """Return what a task learns: from training, and labels from other splits if it counts them.
+
+    The labels of rows that were cut from train belong to it.
+    """
+    assert splits.train is not None
+    learned = learn(task, splits.train)
+    counts = task.labels.unseen_labels == "count"
+    others = [
+        rows
+        for rows, its in ((splits.validation, counts or splits.cut), (splits.test, counts))
+        if rows is not None and its
+    ]
+    if not others or "labels" not in task.learns.model_fields:
+        return learned
+    wider = learn(task, [row for rows in (splits.train, *others) for row in rows])
+    both = [getattr(one, "labels", []) for one in (wider, learned)]
+    unseen = [label for label in both[0] if label not in both[1]]
+    if unseen:
+        note(
+            f"tasks.{task.name}: {len(unseen):,} labels have no row in training and always count "
+            f"as wrong ({few(unseen)})."
+        )
+    return wider
+
+
 def _load_state(task: Task, state: State, path: Path) -> None:
     try:
         restore(task, state)
@@ -118,11 +142,15 @@ def read_splits(
     cfg: Config, tasks: Iterable[Task], base: Path | None = None, only: Sequence[str] = SPLITS
 ) -> dict[str, Splits]:
     """Read the splits of a run's tasks as training reads them; see :func:`load_splits`."""
-    wanted = {}
+    wanted, rules = {}, {}
     for task in tasks:
         spec, roles = cfg.tasks[task.name], task.roles(task.options)
-        wanted[task.name] = Wanted(spec.data, spec.columns, roles, task.check)
-    return load_splits(wanted, cfg.seed, base, only)
+        check, rules[task.name] = row_check(task)
+        wanted[task.name] = Wanted(spec.data, spec.columns, roles, check)
+    splits = load_splits(wanted, cfg.seed, base, only)
+    for name, own in splits.items():
+        own.notes += rules[name].notes()
+    return splits
 
 
 def _check_present(splits: Mapping[str, Splits]) -> None:

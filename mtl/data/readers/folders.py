@@ -27,7 +27,9 @@ def read_document(source: Source) -> Iterator[tuple[int, Cells]]:
     """
     cells: dict[Column, str] = {}
     for role in source.roles:
-        column = source.columns[role.name]
+        column = source.columns.get(role.name)
+        if column is None:
+            continue
         if role.type == "text":
             cells[column] = whole(source).strip("\r\n")
         elif role.type in _LABELS:
