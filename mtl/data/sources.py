@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mtl.config.schema import DataConfig
+from mtl.data import folders  # noqa: F401  registers a source
 from mtl.data.holdout import GROUP, NONE, Cut, hold_out, parse_fold, sample, text_keys
 from mtl.data.origins import SPLITS, TaskData, limit_of, open_splits
 from mtl.data.readers.base import Column
