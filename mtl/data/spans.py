@@ -96,10 +96,18 @@ def _in_utf16(text: str, given: Iterable[tuple[int, int, str, str | None]]) -> b
     told = [(start, end, held) for start, end, _, held in given if held is not None]
     if not told or not text or max(text) <= "\uffff":
         return False
-    if all(_holds(text, *span) for span in told):
-        return False
     places = utf16_places(text)
-    return all(_holds(text, places(start), places(end), held) for start, end, held in told)
+    units = [(places(start), places(end), held) for start, end, held in told]
+    for same in (_is_exactly, _holds):
+        if all(same(text, *span) for span in told):
+            return False
+        if all(same(text, *span) for span in units):
+            return True
+    return False
+
+
+def _is_exactly(text: str, start: int, end: int, held: str) -> bool:
+    return text[start:end] == held
 
 
 def utf16_places(text: str) -> _Places:

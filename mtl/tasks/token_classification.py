@@ -37,6 +37,7 @@ from mtl.tasks.base import (
     HeadOptions,
     Learned,
     Task,
+    Traits,
     document,
     unknown_label,
 )
@@ -129,6 +130,7 @@ class TokenClassification(Task):
     Options = TokenOptions
     HeadOptions = TokenHeadOptions
     learns = Tagset
+    traits = Traits(unread=True)
     metric_names = (
         "f1",
         "precision",
@@ -284,6 +286,8 @@ class TokenClassification(Task):
 
     def decode(self, logits: Tensor, examples: Examples) -> list[Any]:
         """Return :class:`Tags` for every example; words without a token are O, or label 0."""
+        if not len(logits):
+            logits = logits.new_zeros(0, len(self.learned.labels))
         counts = [len(e.extra["gold"]) for e in examples.encoded]
         firsts = np.cumsum([0, *counts[:-1]])
         words = [f + e.extra["words"] for f, e in zip(firsts, examples.encoded, strict=True)]
