@@ -44,6 +44,7 @@ from mtl.tasks.base import (
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.types import Encoded, Examples, IntArray, Row
 
+ENTITY_METRICS = ("f1", "precision", "recall")
 SPANS = Role(
     "spans",
     "spans",
@@ -53,7 +54,6 @@ SPANS = Role(
     instead_of=("tokens", "labels"),
     needs=("text",),
 )
-ENTITY_METRICS = ("f1", "precision", "recall")
 NEVER = -1e9
 """Logit of a label that a word cannot have."""
 
@@ -150,8 +150,8 @@ class TokenClassification(Task):
             Role("tokens", "tokens", help="the words"),
             Role("labels", "tags", help="a label for each word", target=True),
             Role("text", "text", required=False, help="the text that the words were split from"),
-            SPANS,
             Role("sentence", "label", required=False, help="what sentence a row of one word is of"),
+            SPANS,
         ]
 
     def check(self, row: Row) -> Row:
