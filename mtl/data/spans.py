@@ -22,13 +22,13 @@ from mtl.labels import Span, write_spans
 if TYPE_CHECKING:
     from mtl.types import IntArray
 
-OUTSIDE = remark("span lies", "spans lie", "outside of the text, and were left out.")
-REVERSED = remark("span ends", "spans end", "before the start, and were left out.")
-EMPTY = remark("span holds", "spans hold", "no word, and were left out.")
+OUTSIDE = remark("span lies", "spans lie", "outside of the text: left out.")
+REVERSED = remark("span ends", "spans end", "before the start: left out.")
+EMPTY = remark("span holds", "spans hold", "no word: left out.")
 OVERLAP = remark(
     "span overlaps",
     "spans overlap",
-    "with a longer one, and were left out; `type: span_classification` reads all of them.",
+    "with a longer one: left out; `type: span_classification` reads all of them.",
 )
 CUTS = remark("span begins or ends", "spans begin or end", "inside a word, which is split there.")
 UTF16 = remark("span was", "spans were", "counted in UTF-16, and converted to characters.")

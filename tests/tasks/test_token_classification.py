@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader
 from mtl.errors import ConfigError, DataError
+from mtl.tasks._words import words_of
 from mtl.tasks.base import document, restore
 from mtl.tasks.encode import encode_split
 from mtl.tasks.token_classification import Tags, TokenClassification
@@ -337,9 +338,15 @@ def test_words_that_are_not_in_the_text() -> None:
 def test_a_model_from_before_splits_texts_as_it_did() -> None:
     task = task_of([{"tokens": ["@rosa_q", "5kg"], "labels": ["B-PER", "O"]}])
     row: Row = {"text": "@rosa_q 东京", "_file": "a", "_line": 1}
-    assert [s.tolist() for s in task.words_of(row)] == [[0, 8, 9], [7, 9, 10]]
+    assert [s.tolist() for s in words_of(row, task.learned.words, task.name)] == [
+        [0, 8, 9],
+        [7, 9, 10],
+    ]
     restore(task, {"scheme": "iob2", "labels": ["O", "B-PER"]})
-    assert [s.tolist() for s in task.words_of(row)] == [[0, 1, 5, 6, 8], [1, 5, 6, 7, 10]]
+    assert [s.tolist() for s in words_of(row, task.learned.words, task.name)] == [
+        [0, 1, 5, 6, 8],
+        [1, 5, 6, 7, 10],
+    ]
 
 
 def test_raw_texts_have_the_words_of_training() -> None:
@@ -349,7 +356,8 @@ def test_raw_texts_have_the_words_of_training() -> None:
     ]
     task = task_of(rows)
     text = "Didn't 京东 @bo_b"
-    cuts = zip(*task.words_of({"text": text, "_file": "a", "_line": 1}), strict=True)
+    row: Row = {"text": text, "_file": "a", "_line": 1}
+    cuts = zip(*words_of(row, task.learned.words, task.name), strict=True)
     assert [text[s:e] for s, e in cuts] == ["Did", "n't", "京", "东", "@bo_b"]
 
 
