@@ -114,6 +114,8 @@ class Traits:
     """In training, each window of a document is an example of its own."""
     repeats: bool = False
     """A document that a split holds twice is read twice, not once for both."""
+    unread: bool = False
+    """An example of which nothing is read, having no word with a token, has an answer too."""
 
 
 class Writer(Protocol):

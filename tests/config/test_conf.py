@@ -76,7 +76,7 @@ def test_help_lists_every_choice_in_80_columns() -> None:
     text = help_text(groups)
     assert max(map(len, text.splitlines())) <= WIDTH
     for group in groups.names:
-        assert f"  {group:<12} {', '.join(groups.choices(group))}\n" in text
+        assert f"{group} {', '.join(groups.choices(group))}" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS if not key.startswith("hydra.")])

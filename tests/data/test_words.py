@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from mtl.data.word_rule import WordRule
 from mtl.data.words import find_words, split_words
+from mtl.tasks._words import word_spans
 from mtl.tasks.base import document
-from mtl.tasks.token_classification import word_spans
 from mtl.types import IntArray
 from tests.properties import max_examples
 

@@ -100,7 +100,7 @@ def read_split(
     rows = make_rows(_convert(cells, chosen, split, check), chosen)
     if notes is not None:
         notes.extend(findings.sentences(bad_rows.section))
-    if len(rows):
+    if len(rows) or (bad_rows.keeps and len(bad_rows)):
         return rows
     rejected = bad_rows.rejects[before:]
     if not rejected:
