@@ -23,6 +23,7 @@ from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader, Writes
 from mtl.data.rows import where
 from mtl.data.store import ExampleStore, build_store
+from mtl.data.words import join_words
 from mtl.errors import ConfigError, DataError, one_of
 from mtl.inference.questions import ERROR, TASKS, lacking
 from mtl.tasks import Task
@@ -266,7 +267,7 @@ def prepare(row: Row, number: int, *, mark: bool = False) -> Row:
     """
     whole = {"_file": "row", "_line": number, **row}
     if "text" not in row and row.get("tokens"):
-        whole["text"] = " ".join(row["tokens"])
+        whole["text"] = join_words(row["tokens"])
     wrong = None if ERROR in whole else _no_text(whole.get("text"))
     if wrong is not None:
         if not mark:

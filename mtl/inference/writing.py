@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -80,9 +81,12 @@ def check_place(path: Path, format: str, *, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         advice = "Add `--overwrite` to replace it, or name another."
         raise ConfigError(Problem("--output", "to be a new file", f"'{path}' exists", advice))
-    if not path.parent.is_dir():
-        found = f"got '{path}': No such file or directory"
-        raise ConfigError(Problem("--output", "to be a file that can be written", found))
+    try:
+        os.listdir(path.parent)
+    except OSError as error:
+        found = f"got '{path}': {error.strerror}"
+        expected = "to be a file that can be written"
+        raise ConfigError(Problem("--output", expected, found)) from None
 
 
 def spans_task(tasks: Mapping[str, Task], format: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from mtl.data.rows import Role, where
 from mtl.data.word_rule import WordRule
-from mtl.data.words import find_words
+from mtl.data.words import blanks_after, find_words
 from mtl.errors import DataError
 from mtl.types import IntArray, Row
 
@@ -60,8 +60,9 @@ def word_spans(row: Row, rule: WordRule) -> tuple[IntArray, IntArray]:
         return rule.split(row["text"])
     if "text" not in row:
         sizes = np.asarray([len(word) for word in row["tokens"]], dtype=np.int32)
-        ends = np.cumsum(sizes + 1, dtype=np.int32) - 1  # A space stands after each.
-        return ends - sizes, ends
+        blanks = np.asarray(blanks_after(row["tokens"]), dtype=np.int32)
+        starts = np.cumsum(sizes + blanks, dtype=np.int32) - sizes - blanks
+        return starts, starts + sizes
     found = find_words(row["text"], row["tokens"])
     if found is None:
         raise ValueError(

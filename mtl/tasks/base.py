@@ -23,6 +23,7 @@ from mtl.config.section import Field, Number, Section, Values
 from mtl.data.label_rules import LabelRules
 from mtl.data.readers.split import Check
 from mtl.data.rows import Role, told, where
+from mtl.data.words import join_words
 from mtl.errors import ConfigError, DataError, Problem, did_you_mean, few, one_of
 from mtl.heads.base import Head
 from mtl.registry import Registry
@@ -363,8 +364,8 @@ def asks(task: Task) -> list[str]:
 
 
 def document(row: Row) -> str:
-    """Return the text of a row's document: its text, or its words joined by spaces."""
-    return str(row["text"]) if "text" in row else " ".join(row["tokens"])
+    """Return the text of a row's document: its text, or its words joined."""
+    return str(row["text"]) if "text" in row else join_words(row["tokens"])
 
 
 def unknown_label(row: Row, task: str, label: str, labels: Sequence[str]) -> DataError:

@@ -180,10 +180,10 @@ def test_nested_names_from_file_to_prediction(tmp_path: Path, kind: str) -> None
     trunk = helpers.save_tiny(tmp_path / "trunk", config, tokenizer)
     code = train(
         [
-            "task=nested_ner,ner",
-            *(f"tasks.{t}.data.{s}={file}" for t in ("ner", "nested_ner")
+            "task=nested_entities,ner",
+            *(f"tasks.{t}.data.{s}={file}" for t in ("ner", "nested_entities")
               for s in ("train", "validation", "test")),
-            *(f"tasks.{t}.data.format=doccano" for t in ("ner", "nested_ner")),
+            *(f"tasks.{t}.data.format=doccano" for t in ("ner", "nested_entities")),
             "trunk=hf", f"trunk.path={trunk}", "trunk.lr=2e-3", "head.lr=1e-2",
             "trunk.max_length=16", "trunk.stride=4", "batching.examples=16",
             "trainer.max_steps=300", "trainer.val_check_interval=300", "trainer.threads=1",
@@ -191,7 +191,9 @@ def test_nested_names_from_file_to_prediction(tmp_path: Path, kind: str) -> None
         ]
     )  # fmt: skip
     assert code == 0
-    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test/nested_ner/f1"] > 0.9
+    assert (
+        json.loads((tmp_path / "run" / "metrics.json").read_text())["test/nested_entities/f1"] > 0.9
+    )
     (answer,) = Predictor(tmp_path / "run", "cpu").predict([{"text": "The Lyme Chess Club met."}])
-    entities = [(e["text"], e["label"], e["start"]) for e in answer["nested_ner"]["entities"]]
+    entities = [(e["text"], e["label"], e["start"]) for e in answer["nested_entities"]["entities"]]
     assert entities == [("Lyme Chess Club", "ORG", 4), ("Lyme", "LOC", 4)]
