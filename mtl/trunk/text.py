@@ -222,8 +222,14 @@ class TextEncoder:
         # The text's own two ends are no edges: nothing is cut off there.
         left = np.where(edges[:, 0] == 0, -(10**9), edges[:, 0])
         right = np.where(edges[:, 1] == edges[-1, 1], 10**9, edges[:, 1])
-        room = np.minimum(index[:, None] - left, right - 1 - index[:, None])
-        part = room.argmax(axis=1).astype(np.int32)
+        part = np.searchsorted(edges[:, 1], index, side="right")  # The first that has the token.
+        last = np.searchsorted(edges[:, 0], index, side="right") - 1
+        first, most = part.copy(), np.full(len(index), -1)
+        for further in range(int((last - first).max(initial=0)) + 1):
+            window = np.minimum(first + further, last)
+            room = np.minimum(index - left[window], right[window] - 1 - index)
+            part, most = np.where(room > most, window, part), np.maximum(room, most)
+        part = part.astype(np.int32)
         return part, index - edges[part, 0] + len(self.prefix)
 
 
