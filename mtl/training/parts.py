@@ -13,16 +13,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from mtl.heads.base import Head
+from mtl.training.allocator import give_back
 from mtl.types import HeadBatch, MicroBatch, TrunkBatch
 
 Run = Callable[[TrunkBatch], Tensor]
 """From the rows of a part to their hidden states, (rows * T, D)."""
+Compute = Callable[[MicroBatch], dict[str, Tensor]]
+"""From a part to what heads make of it, by task."""
+Piece = tuple[Tensor, Tensor]
+"""Numbers of outputs of the whole pass, (n,), and their values, (n, C) or (n, D)."""
+ENOUGH = 512
+"""Tokens of a part on a CPU: larger ones are hardly faster."""
+TOGETHER = 2
+"""Parts after which memory that lies free between what is kept goes back to the system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +76,22 @@ class _Reader:
         return part, outputs
 
 
-def divided(batch: MicroBatch, heads: Mapping[str, Head]) -> Iterator[Part]:
+def divided(
+    batch: MicroBatch, heads: Mapping[str, Head], rows: int | None = None
+) -> Iterator[Part]:
     """Yield the parts of a pass that any head reads.
 
     Args:
         batch: With `rows` to run at once.
         heads: By task; for those that are not there, a part has no targets.
+        rows: Of a part, if not as many as the batch says.
     """
-    assert batch.rows is not None
+    rows = rows or batch.rows
+    assert rows is not None
     count, width = batch.trunk.input_ids.shape
     readers = {name: _Reader(heads.get(name), whole) for name, whole in batch.heads.items()}
-    for first in range(0, count, batch.rows):
-        end = min(first + batch.rows, count)
+    for first in range(0, count, rows):
+        end = min(first + rows, count)
         read = {n: reader.between(first * width, end * width) for n, reader in readers.items()}
         read = {name: found for name, found in read.items() if len(found[1])}
         if read:
@@ -106,19 +120,42 @@ def scores_in_parts(
             for name, found in states.items()
         }
 
-    found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in batch.heads}
-    for part in divided(batch, heads):
-        values = recomputed(compute, part.batch) if torch.is_grad_enabled() else compute(part.batch)
-        for name, outputs in part.outputs.items():
-            found[name].append((outputs, values[name]))
+    read = _read(compute, batch, heads)
     scores: dict[str, Tensor] = {}
     for name, whole in batch.heads.items():
-        if not found[name]:  # It reads nothing.
-            scores[name] = heads[name].score(torch.zeros(0, hidden_size), whole.given)
-            continue
-        values = _whole(found[name], sum(whole.sizes))
-        scores[name] = values if name in alone else heads[name].score(values, whole.given)
+        if parts := read[name]:
+            values = _whole(parts, sum(whole.sizes))
+        else:  # It reads nothing.
+            values = torch.zeros(0, hidden_size, device=whole.positions.device)
+        done = parts and name in alone
+        scores[name] = values if done else heads[name].score(values, whole.given)
     return scores
+
+
+def _rows(batch: MicroBatch) -> int | None:
+    """Return the rows of a part: on a CPU no more than make use of it, since more take memory."""
+    if batch.rows is None or batch.trunk.input_ids.device.type != "cpu":
+        return batch.rows
+    return min(batch.rows, max(1, ENOUGH // batch.trunk.input_ids.shape[1]))
+
+
+def _read(compute: Compute, batch: MicroBatch, heads: Mapping[str, Head]) -> dict[str, list[Piece]]:
+    """Return by task what is computed of each part, and which outputs of the pass that is."""
+    found: dict[str, list[Piece]] = {name: [] for name in batch.heads}
+    learning = torch.is_grad_enabled()
+    for number, part in enumerate(divided(batch, heads, _rows(batch)), start=1):
+        job = compute if number % TOGETHER else partial(_tidily, compute)
+        values = recomputed(job, part.batch) if learning else job(part.batch)
+        for name, outputs in part.outputs.items():
+            found[name].append((outputs, values[name]))
+    return found
+
+
+def _tidily(compute: Compute, part: MicroBatch) -> dict[str, Tensor]:
+    """Compute a part after memory that those before it left free has been given back."""
+    if part.trunk.input_ids.device.type == "cpu":
+        give_back()
+    return compute(part)
 
 
 def states_in_parts(run: Run, batch: MicroBatch) -> Iterator[tuple[str, Tensor, Tensor]]:
@@ -128,9 +165,9 @@ def states_in_parts(run: Run, batch: MicroBatch) -> Iterator[tuple[str, Tensor, 
         run: The trunk, without gradients.
         batch: With or without `rows` to run at once.
     """
-    pooled: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    pooled: dict[str, list[Piece]] = {}
     everything = {name: torch.arange(sum(whole.sizes)) for name, whole in batch.heads.items()}
-    parts = [Part(batch, everything)] if batch.rows is None else divided(batch, {})
+    parts = [Part(batch, everything)] if batch.rows is None else divided(batch, {}, _rows(batch))
     for part in parts:
         hidden = run(part.batch.trunk)
         for name, piece in part.batch.heads.items():
@@ -143,15 +180,25 @@ def states_in_parts(run: Run, batch: MicroBatch) -> Iterator[tuple[str, Tensor, 
         yield name, everything[name], _whole(found, len(everything[name]))
 
 
-def recomputed(
-    compute: Callable[[MicroBatch], dict[str, Tensor]], part: MicroBatch
-) -> dict[str, Tensor]:
-    """Return what is computed, and compute it again when its gradient is asked for."""
-    found: dict[str, Tensor] = checkpoint(compute, part, use_reentrant=False)
-    return found
+def recomputed(compute: Compute, part: MicroBatch) -> dict[str, Tensor]:
+    """Return what is computed, and compute it again when its gradient is asked for.
+
+    That gradient is added to the weights' own at once, so that no two parts' exist together. Ranks
+    must not reduce gradients in such a backward pass: it comes to each weight more than once.
+    """
+    names = list(part.heads)
+
+    def run(start: Tensor) -> tuple[Tensor, ...]:
+        del start
+        found = compute(part)
+        return tuple(found[name] for name in names)
+
+    # Something has to ask for a gradient, or there would be no backward pass.
+    start = torch.zeros((), requires_grad=True)
+    return dict(zip(names, checkpoint(run, start, use_reentrant=True), strict=True))
 
 
-def _whole(parts: list[tuple[Tensor, Tensor]], count: int) -> Tensor:
+def _whole(parts: list[Piece], count: int) -> Tensor:
     """Add up values (n, C) by the outputs of a pass that they belong to; returns (count, C)."""
     outputs = torch.cat([numbers for numbers, _ in parts])
     values = torch.cat([found for _, found in parts])
