@@ -142,6 +142,15 @@ def one_of(where: str | Place, name: object, known: Iterable[object]) -> Problem
     return Problem(where, expected, found, did_you_mean(name, names).strip())
 
 
+def few(names: Iterable[object], like: object = "", most: int = 5) -> str:
+    """Return some names with commas between them: of many, those that are most like another one."""
+    listed = [str(name) for name in names]
+    if len(listed) <= most:
+        return ", ".join(listed)
+    near = difflib.get_close_matches(str(like), listed, n=most, cutoff=0.0)
+    return f"{', '.join(near)}, … {len(listed):,} in all"
+
+
 def printable(error: object) -> str:
     """Return an error's message for a terminal: control characters, but line ends, as escapes.
 

@@ -10,7 +10,8 @@ scheme::
     io      I-PER   I-PER   O    I-PER   I-PER   O   I-LOC     neighbours of one type run together
 
 BILOU, BMES and BMEWO are ``bioes`` with other letters: L is E, U and W are S, M is I. Labels
-without a type (``B``, ``I``, ``O``) are read too; their type is empty.
+without a type (``B``, ``I``, ``O``) are read too; their type is empty. Where all labels of a corpus
+are spelled ``B_PER``, ``b-PER`` or ``PER-B``, they are read as ``B-PER``.
 
 Spans are read as ``conlleval`` reads them, which accepts every sequence: one begins at B and S,
 after O, E and S, and where the type changes; one ends before the next begins, before O, and after
@@ -21,21 +22,27 @@ need not be known to convert from it.
 from __future__ import annotations
 
 import functools
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mtl.errors import ConfigError, DataError, Place, one_of
+from mtl.errors import ConfigError, DataError, Place, Problem, one_of
 
 Bools = npt.NDArray[np.bool_]
 
 NONE = "none"
 """What :func:`detect_scheme` says of labels that mark no spans, such as parts of speech."""
 OUTSIDE = "O"
+_SPELLINGS = (
+    re.compile(r"(?P<letter>[BIMELSUWbimelsuw])[-_](?P<type>.+)"),
+    re.compile(r"(?P<type>.+)[-_](?P<letter>[BIMELSUWbimelsuw])"),
+)
+_LIKE_ENTITIES = re.compile(r"(?P<letter>[BI])[^A-Za-z0-9]?(?P<type>.+)", re.IGNORECASE)
 _LETTERS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
 
 
@@ -66,6 +73,38 @@ def tag_of(label: str) -> Tag | None:
     return Tag(_LETTERS[letter], type_)
 
 
+@functools.lru_cache(maxsize=4096)
+def read_tag(label: str) -> Tag | None:
+    """Return a label's letter and type, also of ``B_PER``, ``b-PER`` and ``PER-B``."""
+    usual = tag_of(label)
+    if usual is not None or label == OUTSIDE.lower():
+        return usual or Tag(OUTSIDE, "")
+    for spelling in _SPELLINGS:
+        if match := spelling.fullmatch(label):
+            return Tag(_LETTERS[match["letter"].upper()], match["type"])
+    return None
+
+
+def usual_spelling(labels: Iterable[str]) -> dict[str, str]:
+    """Return each label of a set as it is usually spelled; nothing if the set is of no scheme."""
+    names = list(labels)
+    if not _spelled_otherwise(names):
+        return {}
+    tags = {name: read_tag(name) for name in names}
+    return {n: f"{t.letter}-{t.type}".removesuffix("-") for n, t in tags.items() if t is not None}
+
+
+def _spelled_otherwise(labels: Iterable[str]) -> bool:
+    """Whether labels mark spans, all of them spelled in another way than ``B-PER``."""
+    names = set(labels)
+    tags = [read_tag(name) for name in names]
+    if None in tags or names.isdisjoint({OUTSIDE, OUTSIDE.lower()}):
+        return False
+    spelled = [match for n in names for s in _SPELLINGS if (match := s.fullmatch(n)) is not None]
+    begun = any(match["letter"] in "BIbi" for match in spelled)
+    return begun and not any((tag := tag_of(name)) is not None and tag.type for name in names)
+
+
 def _invalid(label: str, place: Place | str) -> DataError:
     where = f"{place}: " if place else ""
     return DataError(
@@ -87,7 +126,7 @@ def spans_of(labels: Sequence[str], place: Place | str = "") -> list[Span]:
     found: list[Span] = []
     before, start = Tag(OUTSIDE, ""), 0
     for position, label in enumerate(labels):
-        tag = tag_of(label)
+        tag = read_tag(label)
         if tag is None:
             raise _invalid(label, place)
         begins = tag.letter != OUTSIDE and (
@@ -185,7 +224,7 @@ def to_iob2(labels: Sequence[str], scheme: str, place: Place | str = "") -> list
         raise ConfigError(one_of("scheme", scheme, SCHEMES))
     if scheme != "bioes":
         for label in labels:
-            tag = tag_of(label)
+            tag = read_tag(label)
             if tag is not None and tag.letter in "ES":
                 where = f"{place}: " if place else ""
                 raise DataError(
@@ -208,7 +247,8 @@ def detect_scheme(sentences: Iterable[Sequence[str]], places: Sequence[Place | s
         places: Where each sentence stands, for the message.
 
     Raises:
-        DataError: If some labels are of a scheme and others of none.
+        DataError: If some labels are of a scheme and others of none, or if they look like labels
+            of entities that are spelled in a way that is not read.
     """
     pairs: Counter[tuple[str, str]] = Counter()
     first: dict[str, int] = {}
@@ -217,6 +257,9 @@ def detect_scheme(sentences: Iterable[Sequence[str]], places: Sequence[Place | s
         for label in set(labels) - first.keys():
             first[label] = number
     if not _marks_spans(first):
+        if _spelled_otherwise(first):
+            return _scheme(pairs)
+        _check_unread(first, places)
         return NONE
     for label, number in first.items():
         if tag_of(label) is None:
@@ -233,12 +276,42 @@ def _marks_spans(labels: Iterable[str]) -> bool:
     return not inside or (None not in tags.values() and not inside.isdisjoint({"B", "I"}))
 
 
+def _check_unread(first: Mapping[str, int], places: Sequence[Place | str]) -> None:
+    """Refuse labels such as ``B:PER`` and ``I:PER`` beside ``O``."""
+    if first.keys().isdisjoint({OUTSIDE, OUTSIDE.lower()}):
+        return
+    halves = {name: _LIKE_ENTITIES.fullmatch(name) for name in first}
+    letters: dict[str, set[str]] = {}
+    for match in halves.values():
+        if match:
+            letters.setdefault(match["type"], set()).add(match["letter"].upper())
+    alike = next((n for n in sorted(halves) if _both(halves[n], letters)), None)
+    if alike is None:
+        return
+    match = halves[alike]
+    assert match is not None
+    place = places[first[alike]] if places else "labels"
+    raise DataError(
+        Problem(
+            place if isinstance(place, Place) else Place(place),
+            "labels of entities to be spelled as in B-PER",
+            f"got '{alike}'",
+            f"Write {match['letter'].upper()}-{match['type']}, or set the task's "
+            "`options.scheme=none` if it marks no entity.",
+        )
+    )
+
+
+def _both(match: re.Match[str] | None, letters: Mapping[str, set[str]]) -> bool:
+    return match is not None and letters[match["type"]] == {"B", "I"}
+
+
 def _scheme(pairs: Counter[tuple[str, str]]) -> str:
     """Return the scheme that fewest labels break, given how often one follows another."""
     letters: Counter[str] = Counter()
     lonely: Counter[str] = Counter()  # Without a word of the same type before.
     for (before, label), count in pairs.items():
-        tag, previous = tag_of(label), tag_of(before)
+        tag, previous = read_tag(label), read_tag(before)
         assert tag is not None
         assert previous is not None
         letters[tag.letter] += count

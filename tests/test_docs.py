@@ -17,7 +17,7 @@ import yaml
 from mtl.cli import train as script
 from mtl.config.compose import compose_checked
 from mtl.config.schema import DataConfig
-from mtl.data.sources import load_splits
+from mtl.data.sources import Wanted, load_splits
 from mtl.tasks import TASK_TYPES
 from mtl.tasks.base import take
 from mtl.tasks.encode import encode_split
@@ -121,7 +121,7 @@ def test_rows_of_a_new_task_can_be_pasted(tmp_path: Path) -> None:
     spec = yaml.safe_load(block(GUIDE, "yaml"))
     roles = TASK_TYPES.get(spec["type"]).roles()
     data = DataConfig(train=str(tmp_path / "tickets.csv"))
-    splits = load_splits(data, spec["columns"], roles, seed=42, task_name="intent")
+    splits = load_splits({"intent": Wanted(data, spec["columns"], roles)}, seed=42)["intent"]
     assert splits.train is not None
     assert splits.validation is not None
     held = set(splits.validation.column("label"))

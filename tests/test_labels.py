@@ -156,6 +156,9 @@ def test_invalid_labels(label: str) -> None:
     sentence = rf"Expected a label such as B-PER, I-PER or O, but got '{label}'"
     with pytest.raises(DataError, match=rf"line 1: {sentence}"):
         detect_scheme(corpus, [f"line {number}" for number in range(len(corpus))])
+    if label == "b-PER":  # A spelling that is read, but not beside another one.
+        assert spans_of(corpus[1]) == [("PER", 1, 2)]
+        return
     with pytest.raises(DataError, match=f"^{sentence}"):
         spans_of(corpus[1])
 
@@ -183,3 +186,38 @@ def test_conll_2003_is_iob1_with_its_published_entities(name: str, entities: int
     converted = [to_iob2(sentence, "iob1") for sentence in labels]
     assert sum(label.startswith("B-") for s in converted for label in s) == entities
     assert detect_scheme(converted) == "iob2"
+
+
+def spelled(label: str, way: str) -> str:
+    letter, _, type_ = label.partition("-")
+    return way.format(letter, letter.lower(), type_, type_.lower()) if type_ else label
+
+
+WAYS = ["{0}_{2}", "{1}-{2}", "{2}-{0}", "{2}_{0}", "{1}_{3}"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("scheme", ["iob1", "iob2", "bioes", "io"])
+def test_other_spellings(scheme: str, way: str) -> None:
+    labels = [spelled(label, way) for label in PEOPLE[scheme].split()]
+    assert detect_scheme([labels]) == scheme
+    found = to_iob2(labels, scheme)
+    usual = to_iob2(PEOPLE[scheme].split(), scheme)
+    low = "{3}" in way
+    assert found == [x[:2] + x[2:].lower() if low and x != "O" else x for x in usual]
+
+
+@pytest.mark.parametrize(
+    "labels", ["B:PER I:PER O", "BPER IPER O", "B.loc I.loc O O", "B PER|I PER|O"]
+)
+def test_a_spelling_that_is_not_read_is_refused(labels: str) -> None:
+    names = labels.split("|") if "|" in labels else labels.split()
+    with pytest.raises(DataError, match=r"spelled as in B-PER.*Write B-.*options\.scheme=none"):
+        detect_scheme([["O", "O"], names], ["a.conll:1", "a.conll:4"])
+
+
+@pytest.mark.parametrize(
+    "labels", ["NN-S NN-P VB-S", "NOUN-M NOUN-S O", "ADJ_b ADJ_a O", "B_x C_x O"]
+)
+def test_labels_that_only_look_alike(labels: str) -> None:
+    assert detect_scheme([labels.split()]) == NONE

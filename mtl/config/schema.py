@@ -8,14 +8,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from mtl.config.section import MISSING, Field, Flag, Lower, Number, Section, Text, Whole
+from mtl.config.section import MISSING, Blank, Field, Flag, Lower, Number, Section, Text, Whole
 
 Attention = Annotated[Literal["causal", "bidirectional"], Lower]
 Switch = Annotated[Literal["auto", "true", "false"], Lower]
 Probability = Annotated[Number, Field(ge=0, lt=1)]
 
 
-class DataConfig(Section):
+class LabelConfig(Section):
+    """What is known of a task's labels beside its data."""
+
+    labels: list[Blank] | None = None
+    """All labels that there are; a number in a file is the place of one, counted from 0."""
+    unseen_labels: Annotated[Literal["error", "count"], Lower] = "error"
+    """``count``: a label that training has no row of is learned to be one, so that rows of
+    validation and test that have it count as wrong."""
+    ignore_labels: list[Blank] = []
+    """Labels that are none, such as ``_`` or ``-100``: rows with one are left out, in tagging
+    words."""
+
+
+class DataConfig(LabelConfig):
     """Where a task's examples come from."""
 
     source: Text | None = None
@@ -31,14 +44,27 @@ class DataConfig(Section):
     header: Flag | None = None
     """Whether a TSV or CSV file starts with column names; guessed from the columns when unset."""
     encoding: Text = "utf-8"
+    delimiter: Blank | None = None
+    """What cells of a CSV or TSV file are apart by: a character, or ``comma | semicolon | tab |
+    pipe | space``; found from the first rows when unset."""
+    quoting: Flag | None = None
+    """Whether a quotation mark that begins a cell of a CSV or TSV file encloses it; when unset, it
+    does in CSV, and in TSV if the file is written so."""
+    comment: Blank | None = None
+    """What comment lines before a sentence of a CoNLL file begin with, ``none`` where every line is
+    a word; when unset ``#``, where the line is not like those of words."""
     on_bad_row: Annotated[Literal["error", "skip"], Lower] = "error"
     """``error`` stops at the first bad row; ``skip`` counts them and writes ``rejected.jsonl``."""
     validation_fraction: Number = Field(0.1, gt=0, lt=1)
     """Share of train that becomes validation when there is no validation split."""
+    fold: Text | None = None
+    """``2/5``: validate on the second of five parts of train, and train on the others."""
+    group: Text | None = None
+    """A column: rows with the same value stay on one side when validation is cut from train."""
     max_examples: Whole | None = Field(None, ge=1)
-    """Use only the first so many rows of each split."""
+    """Use only a sample of so many rows of each split, in which labels have their shares."""
     max_train_examples: Whole | None = Field(None, ge=1)
-    """Use only the first so many rows of train; wins over `max_examples` there."""
+    """The same for train; wins over `max_examples` there."""
 
 
 class TaskConfig(Section):
@@ -195,7 +221,7 @@ class TrainerConfig(Section):
     """``stop`` when a loss or the gradient is not finite, or ``skip`` the step and count it."""
     log_every_n_steps: Whole = Field(10, ge=1)
     limit_val_examples: Whole | None = Field(None, ge=1)
-    """Validate on the first so many examples of each task."""
+    """Validate on a sample of so many examples of each task, in which labels have their shares."""
     progress: Flag = True
     threads: Whole | None = Field(None, ge=1)
     """CPU threads of PyTorch; one per core when unset."""

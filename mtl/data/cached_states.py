@@ -162,16 +162,12 @@ class CachedStatesCollator(Collator):
         return MicroBatch(CachedStates(states, tokens), heads)
 
 
-def fingerprint(stores: Sequence[ExampleStore], limit: int | None = None) -> str:
-    """Return a digest of all that decides which states are read, and from what tokens.
-
-    With a limit, only the first so many examples of each store count.
-    """
+def fingerprint(stores: Sequence[ExampleStore]) -> str:
+    """Return a digest of all that decides which states are read, and from what tokens."""
     found = hashlib.blake2b(digest_size=16)
     for store in stores:
-        count = len(store) if limit is None else min(limit, len(store))
-        found.update(f"{count} {store.bidirectional}\n".encode())
-        for index in range(count):
+        found.update(f"{len(store)} {store.bidirectional}\n".encode())
+        for index in range(len(store)):
             for array in _arrays(store.examples[index]):
                 found.update(len(array).to_bytes(4, "little"))
                 found.update(np.ascontiguousarray(array, dtype=np.int32).tobytes())

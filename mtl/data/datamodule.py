@@ -35,7 +35,6 @@ class MultiTaskData(L.LightningDataModule):
         seed: Of the whole run.
         max_epochs: Passes over the mixture.
         max_steps: If set, wins over `max_epochs`.
-        limit_val: Validate on the first so many examples of each task.
         writes: By stage (``val``, ``test``) and task: for which examples texts are written.
         keeps: Whether documents that a pass has read are kept for texts after them.
     """
@@ -52,14 +51,12 @@ class MultiTaskData(L.LightningDataModule):
         seed: int,
         max_epochs: int,
         max_steps: int | None = None,
-        limit_val: int | None = None,
         writes: Mapping[str, Mapping[str, Writes]] | None = None,
         keeps: bool = False,
     ) -> None:
         super().__init__()
         self.train, self.validation, self.test = train, validation, test
         self.batching, self.sharing = batching, sharing
-        self.limit_val = limit_val
         self.writes = writes or {}
         self.keeps = keeps
         self.cached: dict[str, tuple[States, Places]] = {}
@@ -123,17 +120,16 @@ class MultiTaskData(L.LightningDataModule):
 
     def val_dataloader(self) -> EvalLoader:
         """Return the loader of this rank's validation passes."""
-        return self._passes(self.validation, "val", self.limit_val)
+        return self._passes(self.validation, "val")
 
     def test_dataloader(self) -> EvalLoader:
         """Return the loader of this rank's test passes."""
         return self._passes(self.test, "test")
 
-    def _passes(self, stores: Stores, stage: str, limit: int | None = None) -> EvalLoader:
+    def _passes(self, stores: Stores, stage: str) -> EvalLoader:
         return EvalLoader(
             self._collator(stores, stage),
             stores,
-            limit=limit,
             max_branches=self.batching.max_branches,
             writes=self.writes.get(stage),
             keeps=self.keeps and stage not in self.cached,

@@ -93,7 +93,6 @@ class EvalLoader:
         stores: The tasks' examples of the split.
         rank: This process's number, of `world`.
         world: Number of processes.
-        limit: Use only the first so many examples of each task.
         max_branches: Most examples of one document that share its encoding in a pass.
         writes: By task: for which examples texts are written; for none of tasks that are not there.
         keeps: Whether a causal document that a pass has read is kept for texts after it.
@@ -107,7 +106,6 @@ class EvalLoader:
         *,
         rank: int = 0,
         world: int = 1,
-        limit: int | None = None,
         max_branches: int = 16,
         writes: Mapping[str, Writes] | None = None,
         keeps: bool = False,
@@ -115,7 +113,7 @@ class EvalLoader:
     ) -> None:
         self.collator = collator
         self.write_budget = write_budget or collator.budget
-        groups = collator.separate(_by_document(stores, limit, max_branches))
+        groups = collator.separate(_by_document(stores, max_branches))
         sizes = [collator.size(g) for g in groups]
         mine = split_ranks(sizes, world)[rank] if world > 1 else range(len(groups))
         mine = sorted(mine, key=lambda g: (-sizes[g], g))
@@ -126,7 +124,7 @@ class EvalLoader:
         """By the number of the pass that they follow; the last are all others."""
         for store in stores:
             if store.task in (asked := writes or {}):
-                chosen = _written(store, asked[store.task], limit)[rank::world]
+                chosen = _written(store, asked[store.task])[rank::world]
                 self._write(store, chosen, asked[store.task].new_tokens, read)
 
     def _first_passes(self) -> dict[int, int]:
@@ -163,9 +161,9 @@ class EvalLoader:
         yield from self.writes[-1]
 
 
-def _written(store: ExampleStore, asked: Writes, limit: int | None) -> list[int]:
+def _written(store: ExampleStore, asked: Writes) -> list[int]:
     """Return the examples for which texts are written, the longest first."""
-    size = len(store) if limit is None else min(limit, len(store))
+    size = len(store)
     count = size if asked.examples is None else min(asked.examples, size)
     chosen = np.arange(count) * size // max(count, 1)
     return sorted(chosen.tolist(), key=lambda i: (-store.lengths[i], i))
@@ -186,12 +184,11 @@ def _batches(
     return batches
 
 
-def _by_document(stores: Sequence[ExampleStore], limit: int | None, most: int) -> list[list[Pair]]:
+def _by_document(stores: Sequence[ExampleStore], most: int) -> list[list[Pair]]:
     """Group equal documents of all tasks, at most so many examples each, as they first appear."""
     groups: dict[int, list[Pair]] = {}
     for number, store in enumerate(stores):
-        count = len(store) if limit is None else min(limit, len(store))
-        for example, key in enumerate(np.asarray(store.keys[:count]).tolist()):
+        for example, key in enumerate(np.asarray(store.keys).tolist()):
             if not store.reads[example]:
                 continue  # It reads nothing: it is only there to be written for.
             groups.setdefault(key, []).append((number, example))

@@ -11,7 +11,7 @@ from pathlib import Path
 from mtl.config.schema import DataConfig
 from mtl.data import hub
 from mtl.data.readers import read_split
-from mtl.data.readers.base import Column, Read
+from mtl.data.readers.base import Column, Dialect, Read
 from mtl.data.readers.split import Check
 from mtl.data.rows import BadRows, Role, Rows
 from mtl.errors import ConfigError, DataError, did_you_mean, one_of
@@ -102,11 +102,12 @@ def _read(
         format=options.format,
         header=options.header,
         encoding=options.encoding,
-        limit=limit_of(options, split),
         key=f"{task.section}.{option}",
         base=task.base,
         check=task.check,
         read=read,
+        notes=task.notes,
+        dialect=Dialect(options.delimiter, options.quoting, options.comment),
     )
 
 

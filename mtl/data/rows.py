@@ -110,11 +110,13 @@ class BadRows:
             DataError: Under the policy ``error``.
         """
         if self.policy == "error":
-            advice = advice or (
-                f"Mend it, or set `{self.section}.on_bad_row=skip` to leave such rows out."
-            )
-            raise DataError(f"{place(file, line)}: {reason}. {advice}")
+            raise DataError(f"{place(file, line)}: {reason}. {advice or self.advice}")
         self.rejects.append(Reject(str(file), line, reason, raw))
+
+    @property
+    def advice(self) -> str:
+        """What the user can do about a bad row."""
+        return f"Mend it, or set `{self.section}.on_bad_row=skip` to leave such rows out."
 
     def summary(self) -> str:
         """Return one sentence on the rows that were left out, or an empty string."""
@@ -233,14 +235,20 @@ class Rows(Sequence["Row"]):
         Raises:
             KeyError: If no row has the role.
         """
-        column = self.table.column(role)
-        if self._indices is not None:
-            column = column.take(self._indices)
         parse = json.loads if role in self.records else None
-        for batch in column.chunks:
+        for batch in self.values(role).chunks:
             for value in batch:
                 found = value.as_py()
                 yield parse(found) if parse and found is not None else found
+
+    def values(self, role: str) -> pa.ChunkedArray:
+        """Return the values of one role as they lie in the table: JSON where they are records.
+
+        Raises:
+            KeyError: If no row has the role.
+        """
+        column = self.table.column(role)
+        return column if self._indices is None else column.take(self._indices)
 
     def select(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Rows:
         """Return the rows at `indices`, without copying them."""

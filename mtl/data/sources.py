@@ -1,4 +1,4 @@
-"""From a task's ``data`` section to its splits.
+"""From the ``data`` sections of a run's tasks to their splits.
 
 A section names something with all splits (``source``), or a file for a split, or both::
 
@@ -9,20 +9,36 @@ A section names something with all splits (``source``), or a file for a split, o
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from mtl.config.schema import DataConfig
-from mtl.data.origins import SPLITS, TaskData, open_splits
+from mtl.data.holdout import GROUP, NONE, Cut, hold_out, parse_fold, sample, text_keys
+from mtl.data.origins import SPLITS, TaskData, limit_of, open_splits
 from mtl.data.readers.base import Column
 from mtl.data.readers.split import Check
 from mtl.data.rows import BadRows, Role, Rows
-from mtl.errors import ConfigError, DataError
+from mtl.errors import ConfigError, DataError, Problem
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be read for one task.
+
+    Args:
+        options: The task's ``data`` section.
+        columns: Role to column.
+        roles: What the task wants.
+        check: Puts a row right or refuses it; see :data:`mtl.data.readers.split.Check`.
+    """
+
+    options: DataConfig
+    columns: Mapping[str, Column]
+    roles: Sequence[Role]
+    check: Check | None = None
 
 
 @dataclass
@@ -34,120 +50,161 @@ class Splits:
     test: Rows | None = None
     notes: list[str] = field(default_factory=list)
     bad_rows: BadRows = field(default_factory=BadRows)
+    cut: bool = False
+    """Whether validation was cut from train."""
 
 
 def load_splits(
-    options: DataConfig,
-    columns: Mapping[str, Column],
-    roles: Sequence[Role],
+    wanted: Mapping[str, Wanted],
     seed: int,
-    task_name: str,
     base_dir: str | Path | None = None,
     only: Sequence[str] = SPLITS,
-    check: Check | None = None,
-) -> Splits:
-    """Read a task's splits.
+) -> dict[str, Splits]:
+    """Read the splits of a run's tasks.
 
     A file of a split wins over the source. A training file replaces a bundled source as a whole:
-    its other splits would be of another corpus. A missing validation split is cut from train.
+    its other splits would be of another corpus. A missing validation split is cut from train, for
+    all tasks together: a text that one task validates on trains none.
 
     Args:
-        options: The task's ``data`` section.
-        columns: Role to column.
-        roles: What the task wants.
-        seed: Chooses the rows of a validation split that is cut from train.
-        task_name: For messages: keys begin with ``tasks.<task_name>``.
+        wanted: By task, whose keys begin with ``tasks.<name>``.
+        seed: Chooses the rows that validate, and those of a sample.
         base_dir: The folder that relative paths start from; the current one when ``None``.
         only: The splits to read.
-        check: Puts a row right or refuses it; see :data:`mtl.data.readers.split.Check`.
 
     Raises:
         ConfigError: If an option does not fit.
         DataError: If data is missing or malformed.
     """
-    section = f"tasks.{task_name}.data"
+    base = Path(base_dir or ".")
+    tasks = {name: _task_data(name, one, base) for name, one in wanted.items()}
+    splits = {name: _read(task, only) for name, task in tasks.items()}
+    for split in SPLITS:
+        _sample(splits, tasks, split, seed)
+    if "train" in only:
+        _leave_out_shared(splits)
+    _cut(splits, tasks, seed)
+    for name, own in splits.items():
+        if "train" not in only:
+            own.train = None
+        own.notes.extend(_unused(own, tasks[name]))
+        if own.bad_rows.rejects:
+            own.notes.append(own.bad_rows.summary())
+    return splits
+
+
+def _task_data(name: str, wanted: Wanted, base: Path) -> TaskData:
+    section, options = f"tasks.{name}.data", wanted.options
     if options.source is None and options.train is None:
         raise ConfigError(
             f"Expected `{section}.source` or `{section}.train` to be set, but got neither."
         )
-    splits = Splits(bad_rows=BadRows(options.on_bad_row, section))
-    base = Path(base_dir or ".")
-    task = TaskData(options, columns, roles, section, base, splits.bad_rows, splits.notes, check)
-    found = open_splits(task)
-    cut = "validation" in only and "validation" not in found
+    columns, roles = wanted.columns, wanted.roles
+    if options.group is not None:
+        columns, roles = {**columns, GROUP.name: options.group}, [*roles, GROUP]
+    if options.fold is not None:
+        parse_fold(options.fold, f"{section}.fold")
+        if options.validation is not None:
+            expected = f"to be unset, because `{section}.fold` cuts validation from train"
+            found = f"got '{options.validation}'"
+            raise ConfigError(Problem(f"{section}.validation", expected, found))
+    bad_rows = BadRows(options.on_bad_row, section)
+    return TaskData(options, columns, roles, section, base, bad_rows, [], wanted.check)
+
+
+def _read(task: TaskData, only: Sequence[str]) -> Splits:
+    """Read what there is of a task's splits, and train where validation is cut from it."""
+    splits = Splits(bad_rows=task.bad_rows, notes=task.notes)
+    opened = open_splits(task)
+    if task.options.fold is not None:
+        opened.pop("validation", None)
+    cuts = "validation" in only and "validation" not in opened
     for split in SPLITS:
-        if split in found and (split in only or (cut and split == "train")):
-            setattr(splits, split, found[split]())
-    if cut and splits.train is not None:
-        _cut(splits, options.validation_fraction, seed, section)
-    if "train" not in only:
-        splits.train = None
-    splits.notes.extend(_unused(splits, task))
-    if splits.bad_rows.rejects:
-        splits.notes.append(splits.bad_rows.summary())
+        if split in opened and (split in only or (cuts and split == "train")):
+            setattr(splits, split, opened[split]())
     return splits
 
 
-def cut_indices(size: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:
-    """Return which of `size` rows stay in train, and which become validation; both sorted.
+def _sample(
+    splits: Mapping[str, Splits], tasks: Mapping[str, TaskData], split: str, seed: int
+) -> None:
+    """Keep a sample of a split's rows where the options ask for one."""
+    found = {name: rows for name, own in splits.items() if (rows := getattr(own, split))}
+    counts = {name: limit_of(tasks[name].options, split) or len(found[name]) for name in found}
+    roles = {name: tasks[name].roles for name in found}
+    for name, rows in sample(found, roles, counts, seed).items():
+        setattr(splits[name], split, rows)
+        if len(rows) < len(found[name]):
+            limit = "max_examples"
+            if split == "train" and tasks[name].options.max_train_examples is not None:
+                limit = "max_train_examples"
+            splits[name].notes.append(
+                f"{tasks[name].section}: {len(rows):,} of {len(found[name]):,} rows of {split} are "
+                f"used, a sample in which labels have their shares ({limit}, seed={seed})."
+            )
 
-    The order of raw draws of NumPy's Philox generator chooses, a pure function of the seed on
-    every platform and in every version.
 
-    Args:
-        size: Number of rows, two or more.
-        fraction: Share of them for validation; at least one row, and not all.
-        seed: Any integer.
-    """
-    key = np.array([seed % 2**64, size], dtype=np.uint64)
-    draws = np.random.Philox(key=key).random_raw(size)
-    order = np.argsort(draws, kind="stable")
-    count = min(max(round(size * fraction), 1), size - 1)
-    return sorted(order[count:].tolist()), sorted(order[:count].tolist())
-
-
-def _cut(splits: Splits, fraction: float, seed: int, section: str) -> None:
-    train = splits.train
-    assert train is not None
-    if len(train) < 2:
-        raise DataError(
-            f"{section}.train: Expected two rows or more to cut validation from, but got 1. "
-            f"Set `{section}.validation`."
+def _cut(splits: Mapping[str, Splits], tasks: Mapping[str, TaskData], seed: int) -> None:
+    """Cut validation from train where there is none, from the same texts in all tasks."""
+    cuts = {}
+    for name, own in splits.items():
+        options, section = tasks[name].options, tasks[name].section
+        if own.train is None or own.validation is not None:
+            continue
+        if len(own.train) < 2:
+            raise DataError(
+                f"{section}.train: Expected two rows or more to cut validation from, but got "
+                f"{len(own.train)}. Set `{section}.validation`."
+            )
+        fold = options.fold and parse_fold(options.fold, f"{section}.fold")
+        cuts[name] = Cut(own.train, tasks[name].roles, fold or options.validation_fraction)
+    for name, held in (hold_out(cuts, seed) if cuts else {}).items():
+        own, options, total = splits[name], tasks[name].options, len(held)
+        assert own.train is not None
+        own.cut = True
+        own.validation = own.train.select(np.flatnonzero(held))
+        own.train = own.train.select(np.flatnonzero(~held))
+        how = f"validation_fraction={options.validation_fraction}"
+        how = f"fold={options.fold}" if options.fold else how
+        own.notes.append(
+            f"{tasks[name].section}: there is no validation split, so {len(own.validation):,} of "
+            f"{total:,} training rows serve as one ({how}, seed={seed}; rows of one text stay "
+            "together, in all tasks)."
         )
-    texts = documents_of(train)
-    count = int(texts.max()) + 1
-    if count > 1:
-        kept, held = (np.flatnonzero(np.isin(texts, t)) for t in cut_indices(count, fraction, seed))
-    else:  # All rows are of one text: there is no other way than to cut it.
-        kept, held = map(np.asarray, cut_indices(len(train), fraction, seed))
-    splits.train, splits.validation = train.select(kept), train.select(held)
-    apart = "; rows of one text stay together" if 1 < count < len(train) else ""
-    splits.notes.append(
-        f"{section}: there is no validation split, so {len(held):,} of {len(train):,} training "
-        f"rows serve as one (validation_fraction={fraction}, seed={seed}{apart})."
-    )
 
 
-def documents_of(rows: Rows) -> npt.NDArray[np.int64]:
-    """Return each row's text as a number, shape (n,); texts count from 0 as they first appear.
-
-    Questions of one paragraph must not stand on both sides of a cut: the model would be validated
-    on a text that it has learned from. Rows without a text are all apart.
-    """
-    size = len(rows)
-    if "text" not in rows.roles:
-        return np.arange(size)
-    keys = np.fromiter(map(_key, range(size), rows.column("text")), dtype=np.uint64, count=size)
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.empty(len(first), dtype=np.int64)
-    order[np.argsort(first)] = np.arange(len(first))
-    return order[inverse]
-
-
-def _key(number: int, text: str | None) -> int:
-    """Return a hash of a row's text; of its number if it has none."""
-    what = b"\0%d" % number if text is None else b"\1" + text.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(what, digest_size=8).digest())
+def _leave_out_shared(splits: Mapping[str, Splits]) -> None:
+    """Leave out of training what another task validates or tests on; say what a task's own has."""
+    scored = {
+        name: np.concatenate(
+            [text_keys(r, name) for r in (own.validation, own.test) if r] or [NONE]
+        )
+        for name, own in splits.items()
+    }
+    for name, own in splits.items():
+        if own.train is None or not any(map(len, scored.values())):
+            continue
+        keys, section = text_keys(own.train, name), f"tasks.{name}.data"
+        repeated = int(np.isin(keys, scored[name]).sum())
+        if repeated:
+            own.notes.append(
+                f"{section}: {repeated:,} of {len(keys):,} training rows have a text that "
+                "validation or test has too. They stay, as the files have them."
+            )
+        others = [other for other in scored if other != name and len(scored[other])]
+        shared = np.isin(keys, np.concatenate([scored[other] for other in others] or [NONE]))
+        shared &= ~np.isin(keys, scored[name])
+        if shared.all():
+            raise DataError(
+                f"{section}: Expected training texts of its own, but task {' or '.join(others)} "
+                "validates or tests on all of them. Give both tasks the same splits."
+            )
+        if shared.any():
+            own.train = own.train.select(np.flatnonzero(~shared))
+            own.notes.append(
+                f"{section}: {int(shared.sum()):,} of {len(keys):,} training rows are left out: "
+                f"task {' or '.join(others)} validates or tests on their texts."
+            )
 
 
 def _unused(splits: Splits, task: TaskData) -> list[str]:

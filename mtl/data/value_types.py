@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -71,9 +72,12 @@ def _whole(text: str) -> str:
     return text
 
 
+_WHOLE_NUMBER = re.compile(r"^([+-]?\d+)\.0+$")
+
+
 @_value_type("label", "string")
 def to_label(cell: object) -> str | None:
-    """Return a name: a stripped string, a truth value, or a whole number."""
+    """Return a name: a stripped string, a truth value, or a whole number; 1 and 1.0 are one."""
     if isinstance(cell, bool):
         return str(cell).lower()
     if isinstance(cell, float) and cell.is_integer():
@@ -82,7 +86,8 @@ def to_label(cell: object) -> str | None:
         return str(cell)
     if not isinstance(cell, str):
         raise _unexpected("a label (text or a whole number)", cell)
-    return _whole(cell.strip()) or None
+    name = _WHOLE_NUMBER.sub(r"\1", cell.strip())
+    return _whole(name) or None
 
 
 @_value_type("number", "number")
@@ -159,9 +164,26 @@ def _split_names(cell: str) -> list[str]:
 
 @_value_type("labels", "strings")
 def to_labels(cell: object) -> list[str]:
-    """Return a set of labels as a list, possibly empty; a string is split on ``|``, else ``,``."""
+    """Return a set of labels as a list, possibly empty; a string is split on ``|``, else ``,``.
+
+    An object has 0 or 1 for each label. A list of 0 and 1 stays as it is: labels may be named
+    elsewhere.
+    """
+    if isinstance(cell, dict):
+        return [name for label, on in cell.items() if (name := to_label(label)) and _switch(on)]
     names = _items(cell, "a list of labels", to_label, _split_names)
-    return list(dict.fromkeys(names))
+    return names if set(names) <= {"0", "1"} else list(dict.fromkeys(names))
+
+
+def _switch(cell: object) -> bool:
+    try:
+        value = to_label(cell)
+    except ValueError:
+        value = None
+    known = {"1": True, "true": True, "0": False, "false": False}
+    if value not in known:
+        raise _unexpected("0 or 1 for each label", cell)
+    return known[value]
 
 
 @_value_type("texts", "strings")

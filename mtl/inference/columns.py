@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from mtl.config.section import Values
+from mtl.data.readers import delimited
 from mtl.data.readers.base import Column, Source
 from mtl.data.readers.dotted import keys_in
 from mtl.data.readers.nested import MARK
@@ -78,14 +78,6 @@ def _first(source: Source) -> str:
     return next((line for _, line in lines(source) if line.strip()), "")
 
 
-def _cells(separator: str) -> Callable[[Source], list[str]]:
-    def peek(source: Source) -> list[str]:
-        row = next(csv.reader([_first(source)], delimiter=separator), [])
-        return [cell.strip() for cell in row]
-
-    return peek
-
-
 def _keys(text: str) -> list[str]:
     try:
         value: Any = json.loads(text)
@@ -105,8 +97,8 @@ def _nested(value: Values) -> list[str]:
 
 
 _PEEKS: dict[str, Callable[[Source], list[str]]] = {
-    "csv": _cells(","),
-    "tsv": _cells("\t"),
+    "csv": partial(delimited.column_names, "csv"),
+    "tsv": partial(delimited.column_names, "tsv"),
     "jsonl": lambda source: _keys(_first(source)),
     "json": lambda source: _keys(_first(source)) or _keys(whole(source)),
     "parquet": partial(column_names, "parquet"),

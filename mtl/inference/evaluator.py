@@ -15,7 +15,7 @@ from mtl.config.saved import HYDRA, saved_config
 from mtl.config.schema import Config
 from mtl.config.section import Values
 from mtl.data.rows import Rows
-from mtl.data.sources import load_splits
+from mtl.data.sources import Splits
 from mtl.errors import CheckpointError, ConfigError, DataError, one_of
 from mtl.inference.inputs import File, read_labelled
 from mtl.inference.predictor import Predictor
@@ -23,6 +23,7 @@ from mtl.metrics.aggregate import aggregate
 from mtl.tasks.encode import encode_split
 from mtl.training.evaluation import Evaluation, higher_is_better
 from mtl.training.model_io import load_model
+from mtl.training.setup import read_splits
 
 SPLITS = ("test", "validation")
 
@@ -113,8 +114,9 @@ def evaluate(
         columns = loaded.description.tasks[name].columns
         rows = read_labelled(data, predictor.tasks[name], columns)
         return Report(data.pattern, score(predictor, {name: rows}, track), None, data.notes)
-    notes: list[str] = []
-    found = {name: _split(cfg, name, predictor, data, folder, notes) for name in names}
+    splits = _splits(cfg, predictor, data, folder)
+    notes = [line for name in names for line in splits[name].notes]
+    found: dict[str, Rows | None] = {name: getattr(splits[name], data) for name in names}
     reports = score(predictor, _present(found, data, tasks is not None, notes), track)
     known = predictor.tasks
     primary = {
@@ -127,7 +129,7 @@ def _present(
     found: Mapping[str, Rows | None], split: str, named: bool, notes: list[str]
 ) -> dict[str, Rows]:
     """Return the rows of tasks that have a split; all must, if the user named them."""
-    chosen = {name: part for name, part in found.items() if part is not None}
+    chosen = {name: part for name, part in found.items() if part}
     missing = [name for name in found if name not in chosen]
     if missing and (named or not chosen):
         raise DataError(
@@ -198,30 +200,15 @@ def run_config(folder: Path) -> Config:
     return saved_config(folder)
 
 
-def _split(
-    cfg: Config, name: str, predictor: Predictor, split: str, folder: Path, notes: list[str]
-) -> Rows | None:
-    """Return a task's rows of a split, read as training read them."""
-    if name not in cfg.tasks:
-        raise CheckpointError(
-            f"{folder / HYDRA / 'config.yaml'}: Expected task '{name}' of the run's model, but "
-            f"found {{{', '.join(cfg.tasks)}}}; it belongs to another run."
-        )
-    spec, task = cfg.tasks[name], predictor.tasks[name]
-    base = started_in(folder)
-    found = load_splits(
-        spec.data,
-        spec.columns,
-        task.roles(task.options),
-        cfg.seed,
-        name,
-        base,
-        only=(split,),
-        check=task.check,
-    )
-    notes += found.notes
-    rows: Rows | None = getattr(found, split)
-    return rows if rows is not None and len(rows) else None
+def _splits(cfg: Config, predictor: Predictor, split: str, folder: Path) -> dict[str, Splits]:
+    """Return the rows of a split, read as training read them, of all tasks at once."""
+    for name in predictor.tasks:
+        if name not in cfg.tasks:
+            raise CheckpointError(
+                f"{folder / HYDRA / 'config.yaml'}: Expected task '{name}' of the run's model, but "
+                f"found {{{', '.join(cfg.tasks)}}}; it belongs to another run."
+            )
+    return read_splits(cfg, predictor.tasks.values(), started_in(folder), only=(split,))
 
 
 def started_in(folder: Path) -> Path | None:

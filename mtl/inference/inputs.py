@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mtl.data.readers import FORMATS, read_split
 from mtl.data.readers.base import Column, Source
+from mtl.data.readers.compressed import ending_of
 from mtl.data.readers.files import find, format_of, specific
 from mtl.data.readers.split import Check
 from mtl.data.readers.table import make_rows
@@ -23,6 +24,7 @@ from mtl.data.rows import BadRows, Role, Rows, place
 from mtl.errors import ConfigError, DataError, one_of
 from mtl.inference.columns import fit, header, merged_roles
 from mtl.tasks import Task
+from mtl.tasks.base import row_check
 from mtl.types import Row
 
 STDIN = "-"
@@ -89,6 +91,7 @@ class File:
             key=self.option,
             check=check,
             title=self.title,
+            notes=self.notes,
         )
 
     def _header(self, columns: Mapping[str, Column], roles: Sequence[Role]) -> bool | None:
@@ -124,7 +127,10 @@ def read_labelled(file: File, task: Task, own: Mapping[str, Column]) -> Rows:
     format = format_of(file.source(first, roles, known), file.format)
     names = header(file.source(first), format)
     columns = fit(names, [role.name for role in roles], {task.name: own})
-    return file.read(columns, roles, format, task.check)
+    check, rules = row_check(task)
+    rows = file.read(columns, roles, format, check)
+    file.notes.extend(rules.notes())
+    return rows
 
 
 def read_inputs(file: File, tasks: Sequence[Task], columns: ByTask) -> Rows:
@@ -210,7 +216,7 @@ def _text_lines(file: File, paths: Sequence[Path]) -> Rows:
 
 
 def _by_ending(file: File) -> str:
-    ending = Path(file.pattern).suffix.lower()
+    ending = ending_of(Path(file.pattern))
     known = {e: name for name in FORMATS for e in FORMATS.get(name).endings} | {".txt": LINES}
     if ending not in known:
         raise ConfigError(

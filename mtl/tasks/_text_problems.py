@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -101,6 +102,11 @@ class TextProblem(ABC):
         """What the task learned."""
         return self.task.learned
 
+    @property
+    def declared(self) -> list[str]:
+        """The labels that the data section declares."""
+        return [str(VALUE_TYPES.get("label").convert(n)) for n in self.task.labels.labels or []]
+
     def value(self, row: Row) -> Any:
         """Return the row's converted label.
 
@@ -180,7 +186,7 @@ class Single(TextProblem):
     unused = ()
 
     def learn(self, rows: Sequence[Row]) -> OneLabel:
-        labels = sorted({self.value(row) for row in rows}, key=_natural)
+        labels = sorted({*self.declared, *(self.value(row) for row in rows)}, key=_natural)
         if len(labels) < 2:
             raise DataError(
                 f"tasks.{self.name}: Expected at least two different labels in the training data, "
@@ -233,7 +239,9 @@ class Multi(TextProblem):
     role = "labels"
 
     def learn(self, rows: Sequence[Row]) -> ManyLabels:
-        labels = sorted({n for row in rows for n in self.value(row)}, key=_natural)
+        labels = sorted(
+            {*self.declared, *(n for row in rows for n in self.value(row))}, key=_natural
+        )
         if not labels:
             raise DataError(
                 f"tasks.{self.name}: Expected at least one label in the training data, but no row "
@@ -315,8 +323,9 @@ class Regression(TextProblem):
 
 
 def _natural(label: str) -> tuple[int, float, str]:
-    """Sort numbers by value, before words."""
+    """Sort numbers by value, before words; a word such as ``nan`` is no number."""
     try:
-        return 0, float(label), label
+        value = float(label)
     except ValueError:
-        return 1, 0.0, label
+        value = math.nan
+    return (0, value, label) if math.isfinite(value) else (1, 0.0, label)

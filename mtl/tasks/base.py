@@ -18,9 +18,12 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from mtl.config.schema import LabelConfig
 from mtl.config.section import Field, Number, Section, Values
+from mtl.data.label_rules import LabelRules
+from mtl.data.readers.split import Check
 from mtl.data.rows import Role, where
-from mtl.errors import ConfigError, DataError, Problem, did_you_mean, one_of
+from mtl.errors import ConfigError, DataError, Problem, did_you_mean, few, one_of
 from mtl.heads.base import Head
 from mtl.registry import Registry
 from mtl.trunk.recall import Recalled
@@ -196,6 +199,8 @@ class Task(ABC):
         self.weight = weight
         self.more_metrics = list(metrics)
         self.learned: Learned = self.learns()
+        self.labels = LabelConfig()
+        """What its data section says of labels."""
         self.counts: Counter[str] = Counter()
         """What was counted in the rows read and encoded so far; keys are made by :func:`remark`."""
         known = [*self.metric_names, *added_names(self.more_metrics)]
@@ -324,6 +329,17 @@ def restore(task: Task, state: Mapping[str, Any]) -> None:
     take(task, task.learns.model_validate({**state, **fields}))
 
 
+def row_check(task: Task) -> tuple[Check, LabelRules]:
+    """Return what is done to each row that is read for a task, and its rules for labels."""
+    rules = LabelRules(task.labels, task.roles(task.options), f"tasks.{task.name}.data")
+
+    def check(row: Row) -> Row | None:
+        known = rules(row)
+        return None if known is None else task.check(known)
+
+    return check, rules
+
+
 def remark(one: str, several: str, text: str) -> str:
     """Return a key of :attr:`Task.counts`: ``remark("target", "targets", "longer than 8.")``."""
     return f"{one}|{several}|{text}"
@@ -353,7 +369,7 @@ def document(row: Row) -> str:
 def unknown_label(row: Row, task: str, label: str, labels: Sequence[str]) -> DataError:
     """Return the error of a label that training did not have."""
     return DataError(
-        f"{where(row)}: Expected a label of the training split of task '{task}' "
-        f"({', '.join(labels)}), but got '{label}'.{did_you_mean(label, labels)} Add examples of "
-        "it to training, or mend the label."
+        f"{where(row)}: Expected a label that training has rows of (task '{task}': "
+        f"{few(labels, label)}), but got '{label}'.{did_you_mean(label, labels)} Mend it, add rows "
+        f"of it to training, or set `tasks.{task}.data.unseen_labels=count` to count it as wrong."
     )

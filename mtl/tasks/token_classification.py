@@ -18,13 +18,15 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from mtl.config.section import Field, Lower, Number, Section, Values
+from mtl.data.label_rules import IGNORED
 from mtl.data.rows import Role, where
+from mtl.data.value_types import to_label
 from mtl.data.words import find_words, split_words
-from mtl.errors import ConfigError, DataError, Place, one_of
+from mtl.errors import ConfigError, DataError, Place, Problem, few, one_of
 from mtl.heads.base import Head
 from mtl.heads.classification import ClassificationHead
 from mtl.heads.decoding import viterbi_packed
-from mtl.labels import NONE, detect_scheme, spans_of, to_iob2, transitions
+from mtl.labels import NONE, OUTSIDE, detect_scheme, spans_of, to_iob2, transitions
 from mtl.metrics.scores import EntityScores, TokenScores
 from mtl.tasks.base import (
     TASK_TYPES,
@@ -38,6 +40,7 @@ from mtl.tasks.base import (
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.types import Encoded, Examples, IntArray, Row
 
+ENTITY_METRICS = ("f1", "precision", "recall")
 NEVER = -1e9
 """Logit of a label that a word cannot have."""
 
@@ -83,7 +86,7 @@ class Tagset(Learned):
     def without(self) -> dict[str, str]:
         """Those of entities, where labels mark none."""
         marks = not self.labels or self.scheme != NONE
-        names = () if marks else ("f1", "precision", "recall")
+        names = () if marks else ENTITY_METRICS
         return dict.fromkeys(names, "the labels mark no spans")
 
     @property
@@ -129,16 +132,22 @@ class TokenClassification(Task):
             Role("tokens", "tokens", help="the words"),
             Role("labels", "tags", help="a label for each word", target=True),
             Role("text", "text", required=False, help="the text that the words were split from"),
+            Role("sentence", "label", required=False, help="what sentence a row of one word is of"),
         ]
 
     def learn(self, rows: Sequence[Row]) -> Tagset:
         """Find the labels' scheme and the label set, in IOB2 where they mark spans."""
         everything = [rows[i] for i in range(len(rows))]
-        given = [row["labels"] for row in everything]
+        declared = [str(to_label(label)) for label in self.labels.labels or []]
+        given = [[n for n in row["labels"] if n != IGNORED] for row in everything]
+        given += [[label] for label in declared]
         places = [Place(row["_file"], row["_line"]) for row in everything]
+        places += [Place(f"tasks.{self.name}.data.labels")] * len(declared)
         scheme = self.options.scheme or detect_scheme(given, places)
         if scheme == NONE:
-            return Tagset(scheme=NONE, labels=sorted({n for labels in given for n in labels}))
+            names = sorted({n for labels in given for n in labels} - {IGNORED})
+            self._refuse_numbers(names)
+            return Tagset(scheme=NONE, labels=names)
         types = {s.type for g, p in zip(given, places, strict=True) for s in spans_of(g, p)}
         if not types:
             raise DataError(
@@ -154,10 +163,11 @@ class TokenClassification(Task):
         asked = self.head_options.subword
         last = asked == "last" or (asked == "auto" and attention == "causal")
         index = (tokens.last_of if last else tokens.first_of)(starts, ends)
-        words = np.flatnonzero(index >= 0).astype(np.int32)
+        gold = self.gold(row) if "labels" in row else np.full(len(starts), -1)
+        wanted = gold >= 0 if "labels" in row else np.ones(len(starts), dtype=bool)
+        words = np.flatnonzero((index >= 0) & wanted).astype(np.int32)
         windows = encoder.windows(len(tokens))
         part, offset = encoder.places(index[words], windows)
-        gold = self.gold(row) if "labels" in row else np.full(len(starts), -1)
         targets = {"labels": gold[words]} if "labels" in row else {}
         mass = float(len(words)) if targets else 0.0
         if targets and self.head_options.class_weights:
@@ -172,19 +182,39 @@ class TokenClassification(Task):
         )
 
     def gold(self, row: Row) -> npt.NDArray[np.int64]:
-        """Return the row's label numbers, (W,).
+        """Return the row's label numbers, (W,); -1 for words whose label is ignored.
 
         Raises:
             DataError: If a label is not among those of training.
         """
         number = {label: i for i, label in enumerate(self.learned.labels)}
         labels, scheme = row["labels"], self.learned.scheme
+        ignored = [label == IGNORED for label in labels]
         if scheme != NONE:
+            labels = [OUTSIDE if skip else n for n, skip in zip(labels, ignored, strict=True)]
             labels = to_iob2(labels, scheme, Place(row["_file"], row["_line"]))
         for label in labels:
-            if label not in number:
+            if label not in number and label != IGNORED:
                 raise unknown_label(row, self.name, label, self.learned.labels)
-        return np.asarray([number[label] for label in labels], dtype=np.int64)
+        numbers = np.asarray([number.get(label, -1) for label in labels], dtype=np.int64)
+        numbers[ignored] = -1
+        return numbers
+
+    def _refuse_numbers(self, names: Sequence[str]) -> None:
+        """Refuse numbers as labels where entities are to be scored: they want names first.
+
+        Raises:
+            ConfigError: With the key that names them.
+        """
+        if self.primary_metric in ENTITY_METRICS and all(name.isdecimal() for name in names):
+            raise ConfigError(
+                Problem(
+                    f"tasks.{self.name}.data.labels",
+                    "to name the labels in the order of their numbers, such as [O, B-PER, I-PER]",
+                    f"the labels are {few(names)}",
+                    f"Or set `tasks.{self.name}.metric=accuracy` to tag with the numbers.",
+                )
+            )
 
     def _weights(self) -> npt.NDArray[np.float32]:
         named, labels = self.head_options.class_weights or {}, self.learned.labels
@@ -240,11 +270,13 @@ class TokenClassification(Task):
         the probability of each label that was chosen.
         """
         gold = [example.extra["gold"] for example in examples.encoded]
+        target = np.concatenate(gold)
+        scored = target >= 0
         return {
-            "preds": torch.from_numpy(np.concatenate([o.labels for o in outputs])),
-            "target": torch.from_numpy(np.concatenate(gold)),
-            "sizes": [len(part) for part in gold],
-            "scores": torch.from_numpy(np.concatenate([o.scores for o in outputs])),
+            "preds": torch.from_numpy(np.concatenate([o.labels for o in outputs])[scored]),
+            "target": torch.from_numpy(target[scored]),
+            "sizes": [int((part >= 0).sum()) for part in gold],
+            "scores": torch.from_numpy(np.concatenate([o.scores for o in outputs])[scored]),
         }
 
     def baseline(self, train: Examples) -> Guess:
@@ -253,7 +285,8 @@ class TokenClassification(Task):
         if self.learned.scheme == NONE:
             counts = np.zeros(len(self.learned.labels))
             for example in train.encoded:
-                np.add.at(counts, example.extra["gold"], 1)
+                gold = example.extra["gold"]
+                np.add.at(counts, gold[gold >= 0], 1)
             common = int(counts.argmax())
 
         def guess(examples: Examples) -> list[Tags]:

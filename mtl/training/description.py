@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import model_validator
 
 from mtl.config.rules import NAME, is_name
-from mtl.config.schema import Attention
+from mtl.config.schema import Attention, LabelConfig
 from mtl.config.section import Field, Flag, Number, Section, Text, Whole, check
 from mtl.errors import CheckpointError, ConfigError, MtlError, Problem
 from mtl.tasks import Task
@@ -54,6 +54,7 @@ class TaskDescription(Section):
     """How its documents are read; as the trunk reads when unset."""
     metrics: list[Any] = []
     """Metrics that its configuration adds."""
+    labels: LabelConfig = LabelConfig()
 
 
 class Description(Section):
@@ -91,6 +92,7 @@ def describe(
             metrics=list(task.more_metrics),
             state=task.learned.model_dump(),
             columns=dict(columns.get(name, {})),
+            labels=LabelConfig(**{n: getattr(task.labels, n) for n in LabelConfig.model_fields}),
             attention=attention.get(name, model.trunk.attention),
         )
         for name, task in model.tasks.items()

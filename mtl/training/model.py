@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from mtl.config.schema import TaskConfig
 from mtl.config.section import check
 from mtl.data.plan import generator
 from mtl.data.store import ExampleStore
@@ -22,7 +23,6 @@ from mtl.trunk.recall import Recall, empty_cache
 from mtl.types import Examples, MicroBatch, WriteBatch
 
 if TYPE_CHECKING:
-    from mtl.config.schema import TaskConfig
     from mtl.training.description import TaskDescription
 
 _EMPTY = nn.ModuleDict()
@@ -200,7 +200,7 @@ def build_task(name: str, spec: TaskConfig | TaskDescription) -> Task:
     Raises:
         ConfigError: If its type is unknown or an option is wrong.
     """
-    return make_task(
+    task = make_task(
         name,
         spec.type,
         options=spec.options,
@@ -209,6 +209,8 @@ def build_task(name: str, spec: TaskConfig | TaskDescription) -> Task:
         weight=spec.weight,
         metrics=spec.metrics,
     )
+    task.labels = spec.data if isinstance(spec, TaskConfig) else spec.labels
+    return task
 
 
 def first_difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str | None:

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from mtl.config.schema import Config, MixingConfig, TaskConfig, TuningConfig
+from mtl.config.schema import Config, MixingConfig, TuningConfig
 from mtl.config.section import Section
 from mtl.data.cache import ExampleCache, cache_folder
 from mtl.data.collate import Sharing
 from mtl.data.datamodule import MultiTaskData
+from mtl.data.holdout import sample
 from mtl.data.loaders import Writes
 from mtl.data.mixing import MIXERS
 from mtl.data.rows import Rows, write_rejects
-from mtl.data.sources import Splits, load_splits
+from mtl.data.sources import Splits, Wanted, load_splits
 from mtl.data.store import ExampleStore
 from mtl.data.value_types import show
-from mtl.errors import CheckpointError, ConfigError, DataError
+from mtl.errors import CheckpointError, ConfigError, DataError, few
 from mtl.registry import Registry
 from mtl.reporting.console import is_rank_zero, note
 from mtl.reporting.tracking import track
 from mtl.tasks import Task
-from mtl.tasks.base import remarks, restore, take
+from mtl.tasks.base import Learned, remarks, restore, row_check, take
 from mtl.tasks.contract import check_masses, check_metric_names, learn
 from mtl.tasks.encode import encode_split
 from mtl.training.checkpoint import State
@@ -69,12 +70,13 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, State] | None = Non
         MtlError: If configuration, data or trunk are wrong.
     """
     tasks = [build_task(name, spec) for name, spec in cfg.tasks.items()]
-    splits = {t.name: _read(t, cfg.tasks[t.name], cfg.seed) for t in tasks}
+    splits = read_splits(cfg, tasks)
+    _check_present(splits)
+    if cfg.trainer.limit_val_examples is not None:
+        _limit_validation(splits, tasks, cfg.trainer.limit_val_examples, cfg.seed)
     for task in tasks:
         if states is None:
-            train = splits[task.name].train
-            assert train is not None
-            take(task, learn(task, train))
+            take(task, _learn(task, splits[task.name]))
         else:
             _load_state(task, states[task.name], last_path(run_dir))
     trunk = build_trunk(cfg, writes=any(task.traits.writes for task in tasks))
@@ -100,6 +102,32 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, State] | None = Non
     return Prepared(model, encoder, _data(cfg, trunk, tasks, stores), splits, columns)
 
 
+def _learn(task: Task, splits: Splits) -> Learned:
+    """Return what a task learns: from training, and labels from other splits if it counts them.
+
+    The labels of rows that were cut from train belong to it.
+    """
+    assert splits.train is not None
+    learned = learn(task, splits.train)
+    counts = task.labels.unseen_labels == "count"
+    others = [
+        rows
+        for rows, its in ((splits.validation, counts or splits.cut), (splits.test, counts))
+        if rows is not None and its
+    ]
+    if not others or "labels" not in task.learns.model_fields:
+        return learned
+    wider = learn(task, [row for rows in (splits.train, *others) for row in rows])
+    both = [getattr(one, "labels", []) for one in (wider, learned)]
+    unseen = [label for label in both[0] if label not in both[1]]
+    if unseen:
+        note(
+            f"tasks.{task.name}: {len(unseen):,} labels have no row in training and always count "
+            f"as wrong ({few(unseen)})."
+        )
+    return wider
+
+
 def _load_state(task: Task, state: State, path: Path) -> None:
     try:
         restore(task, state)
@@ -110,20 +138,41 @@ def _load_state(task: Task, state: State, path: Path) -> None:
         ) from error
 
 
-def _read(task: Task, spec: TaskConfig, seed: int) -> Splits:
-    splits = load_splits(
-        spec.data, spec.columns, task.roles(task.options), seed, task.name, check=task.check
-    )
-    for line in splits.notes:
-        note(line)
-    for split in ("train", "validation"):
-        rows = getattr(splits, split)
-        if rows is None or not len(rows):
-            raise DataError(
-                f"Expected `tasks.{task.name}.data` to give at least one example of {split}, but "
-                "there is none."
-            )
+def read_splits(
+    cfg: Config, tasks: Iterable[Task], base: Path | None = None, only: Sequence[str] = SPLITS
+) -> dict[str, Splits]:
+    """Read the splits of a run's tasks as training reads them; see :func:`load_splits`."""
+    wanted, rules = {}, {}
+    for task in tasks:
+        spec, roles = cfg.tasks[task.name], task.roles(task.options)
+        check, rules[task.name] = row_check(task)
+        wanted[task.name] = Wanted(spec.data, spec.columns, roles, check)
+    splits = load_splits(wanted, cfg.seed, base, only)
+    for name, own in splits.items():
+        own.notes += rules[name].notes()
     return splits
+
+
+def _check_present(splits: Mapping[str, Splits]) -> None:
+    """Say what was noted of the splits; training and validation must have rows."""
+    for name, own in splits.items():
+        for line in own.notes:
+            note(line)
+        for split in ("train", "validation"):
+            if not getattr(own, split):
+                raise DataError(
+                    f"Expected `tasks.{name}.data` to give at least one example of {split}, but "
+                    "there is none."
+                )
+
+
+def _limit_validation(
+    splits: Mapping[str, Splits], tasks: Iterable[Task], limit: int, seed: int
+) -> None:
+    rows = {name: own.validation for name, own in splits.items() if own.validation is not None}
+    roles = {task.name: task.roles(task.options) for task in tasks}
+    for name, part in sample(rows, roles, dict.fromkeys(rows, limit), seed).items():
+        splits[name].validation = part
 
 
 def write_rejected(splits: Mapping[str, Splits], run_dir: Path) -> None:
@@ -262,7 +311,6 @@ def _data(
         seed=cfg.seed,
         max_epochs=cfg.trainer.max_epochs,
         max_steps=cfg.trainer.max_steps,
-        limit_val=cfg.trainer.limit_val_examples,
         writes=_writes(tasks),
         keeps=trunk.keeps,
     )

@@ -91,11 +91,8 @@ class StateCache(L.Callback):
             )
             return
         about = _about(trainer, model.trunk, data)
-        for stage, stores, limit in (
-            ("train", data.train, None),
-            ("val", data.validation, data.limit_val),
-        ):
-            work = _work(stage, data, stores, limit, about)
+        for stage, stores in (("train", data.train), ("val", data.validation)):
+            work = _work(stage, data, stores, about)
             states = self._read(trainer, work) or self._make(trainer, model.trunk, work)
             if states is not None:
                 data.cached[stage] = (states, work.places)
@@ -197,14 +194,12 @@ class StateCache(L.Callback):
         note(f"tuning.cache: every epoch runs the frozen trunk, since {why}.")
 
 
-def _work(
-    stage: str, data: MultiTaskData, stores: Stores, limit: int | None, about: Mapping[str, object]
-) -> Work:
+def _work(stage: str, data: MultiTaskData, stores: Stores, about: Mapping[str, object]) -> Work:
     collator = data.collator(stores)
     most = data.batching.max_branches
-    passes = EvalLoader(collator, stores, limit=limit, max_branches=most).passes
+    passes = EvalLoader(collator, stores, max_branches=most).passes
     groups = [group for planned in passes for group in planned.groups]
-    key = cache_key({**about, "texts": fingerprint(stores, limit)})
+    key = cache_key({**about, "texts": fingerprint(stores)})
     return Work(stage, key, *places(collator, groups), passes, collator)
 
 

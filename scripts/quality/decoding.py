@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mtl.data.rows import Rows
-from mtl.data.sources import load_splits
 from mtl.inference.evaluator import run_config, score
 from mtl.inference.predictor import Predictor
 from mtl.tasks.token_classification import DECODINGS
+from mtl.training.setup import read_splits
 
 
 def main() -> None:
@@ -36,11 +36,7 @@ def main() -> None:
 
 def read(run: Path, name: str, split: str, task: Any) -> Rows:
     """Return the rows of a run's split."""
-    cfg = run_config(run)
-    spec = cfg.tasks[name]
-    roles = task.roles(task.options)
-    splits = load_splits(spec.data, spec.columns, roles, cfg.seed, name, only=(split,))
-    rows = getattr(splits, split)
+    rows = getattr(read_splits(run_config(run), [task], only=(split,))[name], split)
     assert isinstance(rows, Rows), f"{run} has no {split} split"
     return rows
 

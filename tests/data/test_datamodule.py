@@ -55,7 +55,6 @@ def test_each_split_has_its_examples() -> None:
     assert count(b for s in them.train_dataloader() for b in s.micro_batches) == 3 * 34
     assert count(them.val_dataloader()) == 68
     assert count(them.test_dataloader()) == 23
-    assert count(data(limit_val=15).val_dataloader()) == 30
 
 
 def test_loaders_are_of_the_trainers_rank() -> None:

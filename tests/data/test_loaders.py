@@ -149,16 +149,6 @@ def test_evaluation_has_every_example_once_over_all_ranks(
     assert found == Counter((t, i) for t, s in enumerate(stores) for i in range(len(s)))
 
 
-def test_evaluation_of_the_first_examples() -> None:
-    stores = train_stores()
-    collator = Collator(stores, budget=50, sharing=Sharing(rows=True, branches=True, pad=0))
-    found = examples_of(
-        b for b in EvalLoader(collator, stores, limit=15) if isinstance(b, MicroBatch)
-    )
-    wanted = {"ner": 15, "topic": 15, "qa": 9}
-    assert found == Counter((n, i) for n, count in wanted.items() for i in range(count))
-
-
 def test_evaluation_passes_hold_documents_of_like_length() -> None:
     rng = np.random.default_rng(0)
     lengths = rng.gamma(2.0, 8.0, 1000).clip(2, 60).astype(int)

@@ -14,7 +14,7 @@ from mtl.data import hub
 from mtl.data.readers import read_split
 from mtl.data.readers.base import Source
 from mtl.data.rows import Role
-from mtl.data.sources import load_splits
+from mtl.data.sources import Wanted, load_splits
 from mtl.errors import DataError
 from mtl.inference.columns import header
 
@@ -73,7 +73,7 @@ def test_of_the_hub(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     made = datasets.Dataset.from_dict({"id": list("a" * 20), "pair": pairs}, features=features)
     monkeypatch.setattr(hub, "_load", lambda spec: {"train": made})
     columns = {"text": "pair.en", "target": "pair.fr"}
-    splits = load_splits(DataConfig(source="hub:me/set"), columns, ROLES, 1, "x")
+    splits = load_splits({"x": Wanted(DataConfig(source="hub:me/set"), columns, ROLES)}, 1)["x"]
     assert splits.train is not None
     assert splits.validation is not None
     found = {

@@ -102,11 +102,6 @@ def test_unequal_words_and_tags(tmp_path: Path) -> None:
         read_words(path, columns={"tokens": "t", "labels": "l"})
 
 
-def test_limit_stops_reading(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", "text,label\ngood,1\nbad,0\nthree,cells,here\n")
-    assert len(read_classes(path, limit=2)) == 2
-
-
 def test_rejects_are_counted_and_written(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "text,label\n,1\nbad,0\nso\n")
     bad_rows = skipping()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -75,20 +74,18 @@ def reads(batches: list[MicroBatch | WriteBatch]) -> Counter[tuple[str, int]]:
     world=st.integers(1, 4),
     budget=st.integers(1, 200),
     few=st.none() | st.integers(1, 50),
-    limit=st.none() | st.integers(1, 30),
 )
 @max_examples(60)
 def test_every_asked_example_once_over_all_ranks(
-    seed: int, world: int, budget: int, few: int | None, limit: int | None
+    seed: int, world: int, budget: int, few: int | None
 ) -> None:
     stores = some_stores(seed)
     asked = {"summaries": Writes(few, 7), "answers": Writes(None, 3)}
-    options: dict[str, Any] = {} if limit is None else {"limit": limit}
-    ranks = evaluation(stores, budget, asked, world, **options)
+    ranks = evaluation(stores, budget, asked, world)
     for part in stores[:2]:
         mine = [b for batches in ranks for b in writes(batches) if b.task == part.task]
         found = Counter(i for b in mine for i in b.examples)
-        size = len(part) if limit is None else min(limit, len(part))
+        size = len(part)
         most = asked[part.task].examples
         assert set(found.values()) == {1}
         assert len(found) == (size if most is None else min(most, size))

@@ -242,7 +242,8 @@ def test_probabilities_are_those_of_the_chosen_labels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "near"), [("B-LOK", "Did you mean 'B-LOC'?"), ("I-MISC", "Add examples")]
+    ("label", "near"),
+    [("B-LOK", "Did you mean 'B-LOC'?"), ("I-MISC", "add rows of it")],
 )
 def test_a_label_that_training_never_had(label: str, near: str) -> None:
     task = task_of()

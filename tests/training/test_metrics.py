@@ -112,21 +112,32 @@ class Seen(L.Callback):
 @pytest.mark.parametrize("tokens", [8, 13, 40, 4096])
 @pytest.mark.parametrize("pack", [True, False], ids=["packed", "padded"])
 def test_every_example_counts_once(site: Site, tmp_path: Path, tokens: int, pack: bool) -> None:
-    limit = None if tokens > 20 else 4
     options = {"tokens": tokens, "pack": pack}
     cfg = site.config(
         "ner",
         "sentiment",
-        trainer__limit_val_examples=limit,
         **{f"batching__{key}": value for key, value in options.items()},
     )
     ready = prepared(cfg, tmp_path)
-    for split, expected in (("validate", rows(limit or 6, 16)), ("test", rows(9, 22))):
+    for split, expected in (("validate", rows(6, 16)), ("test", rows(9, 22))):
         trainer, seen = evaluator(), Seen()
         trainer.callbacks.append(seen)  # type: ignore[attr-defined]
         getattr(trainer, split)(module_of(cfg, ready), datamodule=ready.data, verbose=False)
         once = Counter(row["text"] for row in expected)
         assert seen.texts == {"ner": once, "sentiment": once}
+
+
+def test_a_limited_validation_is_a_sample(site: Site, tmp_path: Path) -> None:
+    cfg = site.config("ner", "sentiment", trainer__limit_val_examples=4)
+    ready = prepared(cfg, tmp_path)
+    trainer, seen = evaluator(), Seen()
+    trainer.callbacks.append(seen)  # type: ignore[attr-defined]
+    trainer.validate(module_of(cfg, ready), datamodule=ready.data, verbose=False)
+    every = {row["text"] for row in rows(6, 16)}
+    for texts in seen.texts.values():
+        assert set(texts.values()) == {1}
+        assert len(texts) == 4
+        assert set(texts) < every
 
 
 def test_metrics_do_not_depend_on_the_budget(site: Site, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from mtl.data.readers.notes import Notes
 from mtl.data.rows import BadRows, Role, place
 from mtl.errors import ConfigError, DataError, nearest
 from mtl.registry import Registry
@@ -24,6 +25,26 @@ Columns = dict[str, Column]
 
 PLACE = "_place"
 """Cell in which a reader says where in its line a row stands, such as ``questions[2]``."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text file writes its cells, where it is said and not guessed."""
+
+    delimiter: str | None = None
+    """What stands between the cells of a CSV, TSV or CoNLL file."""
+    quoting: bool | None = None
+    """Whether a quotation mark at the start of a cell of a CSV or TSV file encloses it."""
+    comment: str | None = None
+    """What comment lines of a CoNLL file begin with; empty where there are none."""
+    keep_blank: bool = False
+    """Whether a blank row is given in its place, and not left out and counted."""
+
+    @property
+    def said(self) -> list[str]:
+        """The options that the user has set."""
+        named = ("delimiter", "quoting", "comment")
+        return [name for name in named if getattr(self, name) is not None]
 
 
 @dataclass(frozen=True)
@@ -41,6 +62,8 @@ class Source:
     bad_rows: BadRows = field(default_factory=BadRows)
     title: str = ""
     """What messages call it, where its path says nothing to the user."""
+    dialect: Dialect = Dialect()
+    notes: Notes = field(default_factory=Notes)
 
     @property
     def name(self) -> str:
@@ -62,6 +85,14 @@ class Source:
         """File a bad row of this file; see :meth:`mtl.data.rows.BadRows.reject`."""
         self.bad_rows.reject(self.name, line, reason, raw, advice)
 
+    def count(self, line: int, what: str, then: str, number: int = 1) -> None:
+        """Count what is left out or put right; see :meth:`mtl.data.readers.notes.Notes.count`."""
+        self.notes.count(place(self.name, line), what, then, number)
+
+    def say(self, sentence: str) -> None:
+        """Note what holds for this file; see :meth:`mtl.data.readers.notes.Notes.say`."""
+        self.notes.say(self.name, sentence)
+
     def fail(self, line: int, sentence: str) -> DataError:
         """Return an error about the file as a whole, or about the place where reading ends."""
         return DataError(f"{place(self.name, line)}: {sentence}")
@@ -74,10 +105,14 @@ class Source:
         """Return an error about an option of this file's section."""
         return ConfigError(f"{self.key(option)}: {sentence}")
 
-    def refuse_column(self, role: str, sentence: str) -> ConfigError:
-        """Return an error about the column of a role: ``columns`` stands beside the section."""
+    def column_key(self, role: str) -> str:
+        """Return how the user says the column of a role: ``columns`` stands beside the section."""
         task = self.section.rpartition(".")[0]
-        return ConfigError(f"{task}{'.' if task else ''}columns.{role}: {sentence}")
+        return f"{task}{'.' if task else ''}columns.{role}"
+
+    def refuse_column(self, role: str, sentence: str) -> ConfigError:
+        """Return an error about the column of a role."""
+        return ConfigError(f"{self.column_key(role)}: {sentence}")
 
 
 Read = Callable[[Source], Iterator[tuple[int, Cells]]]
@@ -91,6 +126,7 @@ class Format:
         read: The reader.
         endings: Endings of file names that mean this format, with their dot.
         fit: Returns a source's columns as this format can have them.
+        options: The options of a :class:`Dialect` that it has.
         within: The name of the format that its files also are, such as ``json``.
         claims: Whether a file of the format `within` is of this one.
     """
@@ -98,6 +134,7 @@ class Format:
     read: Read
     endings: tuple[str, ...] = ()
     fit: Callable[[Source], Columns] = attrgetter("columns")
+    options: tuple[str, ...] = ()
     within: str | None = None
     claims: Callable[[Source], bool] = field(default=lambda source: False)
 
@@ -166,6 +203,7 @@ def only_names(source: Source) -> Columns:
             raise source.refuse_column(
                 role,
                 f"Expected a column's name, but got {column!r}: the columns of "
-                f"{source.path.name} have names.",
+                f"{source.path.name} have names. Names of digits stand in quotes, as in "
+                f"\"{source.column_key(role)}='{column}'\".",
             )
     return source.columns

@@ -1,111 +1,161 @@
-"""CSV and TSV: with or without a header, quoted or not.
+"""CSV and TSV: with or without a header, quoted or not, apart by whatever the rows show.
 
 TSV files come in two dialects: quoted like CSV, or with every quotation mark meaning itself.
-Which one a file is in is found by reading its first rows in the strict quoted dialect.
+Which one a file is in is judged by all of it.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain, islice
 
-from mtl.data.readers.base import FORMATS, Cells, Format, Source, check_columns
-from mtl.data.readers.text import lines
+from mtl.data.readers.base import FORMATS, Cells, Column, Format, Source, check_columns
+from mtl.data.readers.delimiters import advice_on, find_delimiter
+from mtl.data.readers.headers import begins_with_names
+from mtl.data.readers.quoting import Row, is_quoted, plain_rows, quoted_rows
+from mtl.data.readers.word_rows import ROLE, SENTENCE, find_boundaries
 
-LONGEST_CELL = 1 << 24
-_SAMPLE = 5_000
-_Row = tuple[int, list[str]]
-
-
-def _parse(source: Source, delimiter: str) -> Iterator[_Row]:
-    """Yield ``(line, cells)`` of each row that is not blank; a row may span lines."""
-    csv.field_size_limit(LONGEST_CELL)
-    reader = csv.reader((line for _, line in lines(source, newline="")), delimiter=delimiter)
-    while True:
-        start = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as problem:
-            source.reject(start, f"Expected a row of quoted cells, but found {problem}", None)
-            continue
-        if any(cell.strip() for cell in cells):
-            yield start, cells
+OWN = {"csv": ",", "tsv": "\t"}
+"""What cells are apart by, unless a file shows another delimiter."""
+_SAMPLE = 200
 
 
-def _plain(source: Source) -> Iterator[_Row]:
-    for number, line in lines(source):
-        if line.strip():
-            yield number, line.rstrip("\r\n").split("\t")
+def read_delimited(format: str, source: Source) -> Iterator[tuple[int, Cells]]:
+    """Yield the rows of a file of one of the formats in :data:`OWN`."""
+    delimiter = find_delimiter(source, OWN[format])
+    rows = _rows(source, format, delimiter)
+    return cells_of(source, rows, advice_on(source, delimiter))
 
 
-def is_quoted(source: Source) -> bool:
-    """Return whether a TSV file quotes its cells as CSV does.
+def column_names(format: str, source: Source) -> list[str]:
+    """Return the cells of a file's first row, which are the columns' names if it has names."""
+    delimiter = find_delimiter(source, OWN[format])
+    _, first = next(_filled(_rows(source, format, delimiter)), (0, []))
+    return [cell.strip() for cell in first]
 
-    It does if its first rows have a cell that begins with a quotation mark, and all of them are
-    of one width when read so, with nothing between a closing mark and the next tab.
+
+def _rows(source: Source, format: str, delimiter: str) -> Iterator[Row]:
+    quoting = source.dialect.quoting
+    if len(delimiter) == 1 and (
+        quoting or (quoting is None and (format == "csv" or is_quoted(source, delimiter)))
+    ):
+        return quoted_rows(source, delimiter)
+    if source.dialect.delimiter is None:
+        return plain_rows(source, delimiter)
+    return _rejoined(source, delimiter)
+
+
+def _rejoined(source: Source, delimiter: str) -> Iterator[Row]:
+    """Yield rows in which a delimiter inside the text divides nothing.
+
+    Without marks around cells, a row of too many has the delimiter in its text, if a text is
+    among its columns: ``mail a@b.example now@positive`` has two cells, apart by ``@``.
     """
-    text = (line for _, line in lines(source, newline=""))
-    head = list(islice(text, _SAMPLE))
-    if not any(cell.startswith('"') for line in head for cell in line.split("\t")):
-        return False
-    csv.field_size_limit(LONGEST_CELL)
-    again = (line for _, line in lines(source, newline=""))
-    reader = csv.reader(again, delimiter="\t", strict=True)
-    try:
-        return len({len(row) for row in islice(reader, _SAMPLE) if row}) == 1
-    except csv.Error:
-        return False
+    sample = islice(_filled(plain_rows(source, delimiter)), _SAMPLE)
+    width = min((len(cells) for _, cells in sample), default=0)
+    kinds = {role.name: role.type for role in source.roles}
+    texts = {
+        column if isinstance(column, int) else -width - 1
+        for role, column in source.columns.items()
+        if kinds.get(role) == "text"
+    }
+    at = min(texts) % width if len(texts) == 1 and -width <= min(texts) < width else None
+    for line, cells in plain_rows(source, delimiter):
+        more = len(cells) - width
+        if at is not None and more > 0:
+            source.count(line, "text that holds the delimiter", "read as a whole")
+            cells[at : at + more + 1] = [delimiter.join(cells[at : at + more + 1])]
+        yield line, cells
 
 
-def read_csv(source: Source) -> Iterator[tuple[int, Cells]]:
-    """Yield the rows of a comma-separated file."""
-    return _cells(source, _parse(source, ","))
+def _filled(rows: Iterator[Row]) -> Iterator[Row]:
+    return (row for row in rows if any(cell.strip() for cell in row[1]))
 
 
-def read_tsv(source: Source) -> Iterator[tuple[int, Cells]]:
-    """Yield the rows of a tab-separated file."""
-    rows = _parse(source, "\t") if is_quoted(source) else _plain(source)
-    return _cells(source, rows)
+def cells_of(source: Source, rows: Iterator[Row], advice: str = "") -> Iterator[tuple[int, Cells]]:
+    """Yield the wanted cells of rows, the first of which may be the columns' names.
 
-
-def _cells(source: Source, rows: Iterator[_Row]) -> Iterator[tuple[int, Cells]]:
-    first = next(rows, None)
+    Args:
+        source: What is wanted.
+        rows: Every row with its line, blank ones too.
+        advice: What the user may have to say where cells are not found.
+    """
+    first = next(_filled(rows), None)
     if first is None:
         return
-    names = _header(source, *first)
+    names = _header(source, *first, advice)
     width = len(first[1])
     at = {c: names.get(c) if isinstance(c, str) else c for c in source.wanted}
     places = {column: place for column, place in at.items() if place is not None}
     needed = max((i + 1 if i >= 0 else -i for i in places.values()), default=0)
-    for line, cells in rows if names else chain([first], rows):
+    body = rows if names else chain([first], rows)
+    sample = list(islice(body, _SAMPLE))
+    body = chain(sample, body)
+    boundaries = find_boundaries(source, names, sample, places)
+    if boundaries is not None:
+        source.say(
+            f"rows of one word are gathered into sentences by {boundaries.name} "
+            f"(`{source.column_key(ROLE)}`)"
+        )
+        body = boundaries.track(body)
+    for line, cells in _with_blank(source, body, width):
         if len(cells) == width >= needed:
-            yield line, {column: cells[place] for column, place in places.items()}
+            wanted: dict[Column, str] = {column: cells[place] for column, place in places.items()}
+            yield line, wanted if boundaries is None else {**wanted, SENTENCE: boundaries.of(cells)}
         else:
             reason = f"Expected {max(width, needed)} columns, but got {len(cells)}"
-            source.reject(line, reason, cells)
+            usual = source.bad_rows.advice
+            source.reject(line, reason, cells, f"{usual} {advice}" if advice else None)
 
 
-def _header(source: Source, line: int, cells: list[str]) -> dict[str, int]:
+def _with_blank(source: Source, rows: Iterator[Row], width: int) -> Iterator[Row]:
+    """Yield rows; blank ones are counted and left out, or kept where they are wanted.
+
+    An empty line is a row only between others, and only where rows have one cell.
+    """
+    keep = source.dialect.keep_blank
+    empty: list[int] = []
+    for line, cells in rows:
+        if not cells:
+            empty.append(line)
+            continue
+        for place in empty:
+            if keep and width == 1:
+                yield place, [""]
+            else:
+                source.count(place, "blank row", "left out")
+        empty.clear()
+        if any(cell.strip() for cell in cells) or (keep and len(cells) == width):
+            yield line, cells
+        else:
+            source.count(line, "blank row", "left out")
+
+
+def _header(source: Source, line: int, cells: list[str], advice: str) -> dict[str, int]:
     """Return the names in the first line with their places; empty if it is a row like others."""
     if source.header is False and source.needed:
         raise source.refuse(
             "header",
             f"Expected columns by number where there is no header, but got '{source.needed[0]}'.",
         )
-    if source.header is False or (source.header is None and not source.needed):
+    if source.header is False:
         return {}
-    advice = (
-        ""
-        if source.header
-        else f" If {source.path.name} has no header, give columns by number, counted from 0."
-    )
+    if source.header is None and not source.needed and not begins_with_names(source, line, cells):
+        return {}
+    if source.header is None and source.needed:
+        advice = (
+            f"{advice and f' {advice}'} If {source.path.name} has no header, give columns by "
+            "number, counted from 0."
+        )
+    else:
+        advice = f" {advice}" if advice else ""
     names = [cell.strip() for cell in cells]
     check_columns(source, line, names, advice)
     return {name: place for place, name in reversed(list(enumerate(names)))}
 
 
-FORMATS.register("csv")(Format(read_csv, (".csv",)))
-FORMATS.register("tsv")(Format(read_tsv, (".tsv", ".tab")))
+for _format, _endings in (("csv", (".csv",)), ("tsv", (".tsv", ".tab"))):
+    FORMATS.register(_format)(
+        Format(partial(read_delimited, _format), _endings, options=("delimiter", "quoting"))
+    )

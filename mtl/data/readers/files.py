@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from mtl.data.readers.base import FORMATS, Source
+from mtl.data.readers.compressed import ending_of
 from mtl.data.readers.text import lines
 from mtl.errors import ConfigError, DataError, did_you_mean, one_of
 
@@ -74,7 +75,7 @@ def format_of(source: Source, given: str | None) -> str:
         if given not in FORMATS:
             raise ConfigError(one_of(f"{source.key('format')}", given, FORMATS))
         return given
-    ending = source.path.suffix.lower()
+    ending = ending_of(source.path)
     known = {e: name for name in FORMATS for e in FORMATS.get(name).endings}
     guess = known.get(ending, "tsv")
     if ending == ".txt" and [r.type for r in source.roles if r.required] == ["text"]:
@@ -95,17 +96,20 @@ def _one_word_a_line(source: Source) -> bool:
     """Whether the first lines look like columns of words, not like sentences with their labels.
 
     Cells between tabs that hold several words are sentences. Lines without labels are columns
-    only if all are of one width.
+    only if all are of one width; those below the columns' names only if empty lines part them.
     """
     widths = set()
+    gaps = blank = False
     for _, line in islice(lines(source), _SAMPLE):
         cells = line.strip().split("\t")
         if len(cells) > 1 and any(" " in cell.strip() for cell in cells):
             return False
         if line.strip():
             widths.add(len(line.split()))
+            gaps = gaps or blank
+        blank = not line.strip()
     labelled = any(role.type == "tags" for role in source.roles)
-    return (labelled or len(widths) == 1) and not _has_names(source)
+    return (labelled or len(widths) == 1) and (gaps or not _has_names(source))
 
 
 def _has_names(source: Source) -> bool:

@@ -22,12 +22,16 @@ BROKEN = (ValueError, RecursionError)
 
 
 def read_jsonl(source: Source) -> Iterator[tuple[int, Cells]]:
-    """Yield the rows of a file with one object a line; blank lines are left out."""
+    """Yield the rows of a file with one object a line; blank lines are left out and counted."""
     first = True
+    blank: list[int] = []
     for number, line in lines(source):
         text = line.strip()
         if not text:
+            blank.append(number)
             continue
+        while blank:  # Those at the end of a file are no rows.
+            source.count(blank.pop(0), "blank line", "left out")
         try:
             value = json.loads(text)
         except BROKEN as problem:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl.data.readers.base import FORMATS, PLACE, Cells, Column, Columns, Read, Source
+from mtl.data.readers.base import FORMATS, PLACE, Cells, Column, Columns, Dialect, Read, Source
 from mtl.data.readers.files import find, format_of
+from mtl.data.readers.notes import Notes
 from mtl.data.readers.table import make_rows
+from mtl.data.readers.word_rows import gather
 from mtl.data.rows import BadRows, Role, Rows, place
 from mtl.data.value_types import VALUE_TYPES, show
 from mtl.errors import ConfigError, DataError, one_of
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 ID = Role("id", "label", required=False, help="a name of the row, unique in its split")
 REQUIRE = ("all", "inputs")
 
-Check = Callable[["Row"], "Row"]
-"""Takes a row as it was read and returns it, put right where that is possible; raises ValueError
-with a sentence where it is not."""
+Check = Callable[["Row"], "Row | None"]
+"""Takes a row as it was read and returns it, put right where that is possible, or None if it is to
+be left out; raises ValueError with a sentence where it is wrong."""
 
 
 def read_split(
@@ -36,13 +37,14 @@ def read_split(
     format: str | None = None,
     header: bool | None = None,
     encoding: str = "utf-8",
-    limit: int | None = None,
     require: str = "all",
     key: str | None = None,
     base: Path | None = None,
     check: Check | None = None,
     read: Read | None = None,
     title: str = "",
+    dialect: Dialect | None = None,
+    notes: list[str] | None = None,
 ) -> Rows:
     """Read the files that a path or glob names into rows.
 
@@ -57,13 +59,14 @@ def read_split(
         header: Whether a CSV or TSV file begins with names; when ``None``, it does if `columns`
             gives names.
         encoding: Of text files; a byte-order mark wins over UTF-8.
-        limit: Read only the first so many rows.
         require: ``all``, or ``inputs`` to leave targets out, as predictions do.
         key: The config key that holds `pattern`, for messages.
         base: The folder that a relative pattern starts from; the current one when ``None``.
         check: Puts a row right or refuses it.
         read: Reads the rows, where `pattern` merely names them and is no path.
         title: What messages call the file, where its path says nothing to the user.
+        dialect: How text files write their cells, where it is not to be guessed.
+        notes: Takes a sentence for each thing that was guessed, converted or left out.
 
     Raises:
         DataError: If a file is missing, empty, malformed, or has no rows.
@@ -73,13 +76,28 @@ def read_split(
     key = key or f"{bad_rows.section}.{split}"
     chosen = _choose_roles(roles, columns, require, bad_rows.section)
     mapped = {role.name: columns[role.name] for role in chosen}
+    findings = Notes()
+    common = Source(
+        Path(),
+        tuple(chosen),
+        mapped,
+        header,
+        encoding,
+        bad_rows.section,
+        bad_rows,
+        title,
+        dialect or Dialect(),
+        findings,
+    )
     sources = (
-        Source(file, tuple(chosen), mapped, header, encoding, bad_rows.section, bad_rows, title)
+        replace(common, path=file)
         for file in ([Path(pattern)] if read else find(pattern, key, base))
     )
     cells = (item for source in sources for item in _read(source, format, read))
     before = len(bad_rows)
-    rows = make_rows(islice(_convert(cells, chosen, split, check), limit), chosen)
+    rows = make_rows(_convert(cells, chosen, split, check), chosen)
+    if notes is not None:
+        notes.extend(findings.sentences(bad_rows.section))
     if len(rows):
         return rows
     rejected = bad_rows.rejects[before:]
@@ -121,9 +139,20 @@ def _read(
     source: Source, format: str | None, read: Read | None
 ) -> Iterator[tuple[Source, int, Cells]]:
     if read is None:
-        layout = FORMATS.get(format_of(source, format))
+        name = format_of(source, format)
+        layout = FORMATS.get(name)
+        for option in source.dialect.said:
+            if option not in layout.options:
+                has = ", ".join(other for other in FORMATS if option in FORMATS.get(other).options)
+                raise source.refuse(
+                    option,
+                    f"Expected a file in a format that has it, one of {{{has}}}, but "
+                    f"{source.name} is read as {name}.",
+                )
         source, read = replace(source, columns=layout.fit(source)), layout.read
-    for line, cells in read(source):
+    rows = read(source)
+    words = any(role.type == "tokens" for role in source.roles)
+    for line, cells in gather(source, rows) if words else rows:
         yield source, line, cells
 
 
@@ -139,7 +168,10 @@ def _convert(
     for source, line, cells in found:
         try:
             row = _row(cells, source.columns, roles)
-            row = check(row) if check else row
+            checked = check(row) if check else row
+            if checked is None:
+                continue
+            row = checked
             name = row.pop(ID.name, None) or f"{split}-{number}"
             if name in seen:
                 raise ValueError(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
 from mtl.data.readers.base import Source
-from mtl.errors import DataError
+from mtl.data.readers.compressed import open_bytes
+from mtl.errors import ConfigError, DataError
 
 _MARK = "\udfff"  # A lone surrogate: no decoder of a Unicode encoding returns one.
 _BOMS = (
@@ -35,7 +37,7 @@ def encoding_of(path: Path, encoding: str) -> str:
     """
     if codecs.lookup(encoding).name != "utf-8":
         return encoding
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         start = file.read(4)
     return next((name for bom, name in _BOMS if start.startswith(bom)), encoding)
 
@@ -79,10 +81,19 @@ def whole(source: Source) -> str:
 def _open(source: Source, newline: str) -> TextIO:
     try:
         encoding = encoding_of(source.path, source.encoding)
-        return source.path.open(encoding=encoding, errors="mtl-mark", newline=newline)
     except LookupError:
-        raise source.refuse(
-            "encoding",
-            "Expected an encoding that Python knows (utf-8, latin-1, cp1252, utf-16, …), "
-            f"but got '{source.encoding}'.",
-        ) from None
+        raise _unknown(source) from None
+    file = open_bytes(source.path)
+    try:
+        return TextIOWrapper(file, encoding=encoding, errors="mtl-mark", newline=newline)
+    except LookupError:  # Such as hex, which is of bytes.
+        file.close()
+        raise _unknown(source) from None
+
+
+def _unknown(source: Source) -> ConfigError:
+    return source.refuse(
+        "encoding",
+        "Expected an encoding that Python knows (utf-8, latin-1, cp1252, utf-16, …), "
+        f"but got '{source.encoding}'.",
+    )

@@ -9,15 +9,16 @@ The last two columns are the gold and the predicted label; a blank line ends a s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from mtl.config.section import Values
 from mtl.data.readers.conll import sentences
+from mtl.data.readers.conll_layout import layout_of
 from mtl.errors import DataError, Place, Problem
 from mtl.inference.score.files import read_text
-from mtl.labels import tag_of
+from mtl.labels import tag_of, usual_spelling
 from mtl.metrics.confusion import confusion_matrix, label_counts, label_rows, report_order
 from mtl.metrics.entities import count_entities, entity_rows, entity_types
 from mtl.metrics.tables import EntityRow, LabelRow, ratio
@@ -29,6 +30,14 @@ class Columns(NamedTuple):
     gold: list[list[str]]
     predicted: list[list[str]]
     first_line: dict[str, int]
+
+    def spelled(self, usual: Mapping[str, str]) -> Columns:
+        """Return the same with every label as it is usually spelled."""
+        gold, predicted = (
+            [[usual[label] for label in sentence] for sentence in side]
+            for side in (self.gold, self.predicted)
+        )
+        return Columns(gold, predicted, {usual[n]: line for n, line in self.first_line.items()})
 
 
 class TaggingScore(NamedTuple):
@@ -123,8 +132,8 @@ def read_columns(path: Path) -> Columns:
     """
     columns = Columns([], [], {})
     width = 0
-    numbered = enumerate(read_text(path).split("\n"), start=1)
-    for sentence in sentences(numbered, marks=True):
+    lines = read_text(path).split("\n")
+    for sentence in sentences(enumerate(lines, start=1), layout_of(lines, comment="")):
         width = width or len(sentence[0][1])
         for number, cells in sentence:
             _check_width(cells, width, Place(path, number))
@@ -134,7 +143,8 @@ def read_columns(path: Path) -> Columns:
         columns.predicted.append([cells[-1] for _, cells in sentence])
     if not columns.gold:
         raise DataError(f"{path}: expected lines of gold and predicted labels, but it is empty.")
-    return columns
+    usual = usual_spelling(columns.first_line)
+    return columns.spelled(usual) if usual else columns
 
 
 def _check_width(cells: Sequence[str], width: int, place: Place) -> None:

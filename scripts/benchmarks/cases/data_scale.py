@@ -63,7 +63,7 @@ def measure(size: int) -> dict[str, Any]:
     from mtl.data.cache import ExampleCache
     from mtl.data.mixing import MIXERS
     from mtl.data.plan import Planner
-    from mtl.data.sources import load_splits
+    from mtl.data.sources import Wanted, load_splits
     from mtl.tasks.base import take
     from mtl.tasks.encode import encode_split
     from mtl.training.allocator import give_back, keep_freed_memory
@@ -81,7 +81,8 @@ def measure(size: int) -> dict[str, Any]:
         clock = Clock(found)
         data = DataConfig(train=str(file), validation=str(file))
         columns = {"text": "text", "label": "label"}
-        splits = load_splits(data, columns, task.roles(task.options), 1, SECTION, only=["train"])
+        wanted = {SECTION: Wanted(data, columns, task.roles(task.options))}
+        splits = load_splits(wanted, 1, only=["train"])[SECTION]
         assert splits.train is not None
         take(task, task.learn(splits.train))
         clock.stop("read")
