@@ -171,13 +171,13 @@ def states_in_parts(run: Run, batch: MicroBatch) -> Iterator[tuple[str, Tensor, 
     for part in parts:
         hidden = run(part.batch.trunk)
         for name, piece in part.batch.heads.items():
-            found = part.outputs[name], piece.read(hidden)
+            outputs, states = part.outputs[name], piece.read(hidden)
             if piece.group is None:
-                yield name, *found
+                yield name, outputs, states
             else:
-                pooled.setdefault(name, []).append(found)
-    for name, found in pooled.items():
-        yield name, everything[name], _whole(found, len(everything[name]))
+                pooled.setdefault(name, []).append((outputs, states))
+    for name, pieces in pooled.items():
+        yield name, everything[name], _whole(pieces, len(everything[name]))
 
 
 def recomputed(compute: Compute, part: MicroBatch) -> dict[str, Tensor]:
@@ -194,7 +194,7 @@ def recomputed(compute: Compute, part: MicroBatch) -> dict[str, Tensor]:
         return tuple(found[name] for name in names)
 
     # Something has to ask for a gradient, or there would be no backward pass.
-    start = torch.zeros((), requires_grad=True)
+    start = torch.zeros((), device=part.trunk.input_ids.device, requires_grad=True)
     return dict(zip(names, checkpoint(run, start, use_reentrant=True), strict=True))
 
 

@@ -248,7 +248,7 @@ class TextEncoder:
             room = np.minimum(index - left[window], right[window] - 1 - index)
             part, most = np.where(room > most, window, part), np.maximum(room, most)
         part = part.astype(np.int32)
-        return part, index - edges[part, 0] + len(self.prefix)
+        return part, (index - edges[part, 0] + len(self.prefix)).astype(np.int32)
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerFast) -> tuple[IntArray, IntArray]:

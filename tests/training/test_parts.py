@@ -23,9 +23,10 @@ from mtl.trunk import Trunk
 from mtl.types import CachedStates, Step, TrunkBatch
 from tests import helpers
 from tests.training.corpus import EXTRA, SENTENCES, write_rows
-from tests.training.site import Site, fit, module_of, prepared
+from tests.training.processes import arguments, train_py
+from tests.training.site import Site, fit, last_weights, module_of, prepared
 
-COLUMNS = {
+COLUMNS: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
     "ner": ("token_classification", {"text": "text", "tokens": "tokens", "labels": "labels"}, {}),
     "mood": ("text_classification", {"text": "text", "label": "mood"}, {}),
     "stars": ("text_classification", {"text": "text", "label": "stars"}, {"problem": "regression"}),
@@ -129,7 +130,7 @@ def gradients(module: MultiTaskModule, step: Step) -> tuple[dict[str, float], di
     with module.pass_context():
         for number, batch in enumerate(step.micro_batches):
             torch.manual_seed(number)
-            module.pass_loss(batch, step, losses).backward()  # type: ignore[no-untyped-call]
+            module.pass_loss(batch, step, losses).backward()
     named = module.named_parameters()
     found = {name: p.grad.clone() for name, p in named if p.grad is not None}
     return {name: float(loss) for name, loss in losses.items()}, found
@@ -253,7 +254,7 @@ def test_cached_states_are_those_of_one_pass(
     build: Callable[..., Any], tmp_path: Path, names: list[str]
 ) -> None:
     options = {"tuning.name": "frozen", "trunk.attention": "bidirectional"}
-    found = []
+    found: list[tuple[Any, Any]] = []
     for tokens in (SMALL, 100_000):
         module, _, ready = build("llama", names, tokens, **options)
         keep = StateCache(tmp_path / str(tokens), forced=True)
@@ -261,7 +262,7 @@ def test_cached_states_are_those_of_one_pass(
         step = ready.data.train_dataloader().step(0)
         assert all(isinstance(batch.source, CachedStates) for batch in step.micro_batches)
         found.append(gradients(module, step))
-    assert_equal(*found, 1e-5)
+    assert_equal(found[0], found[1], 1e-5)
 
 
 def test_a_head_that_needs_all_states_gets_them(build: Callable[..., Any]) -> None:
@@ -277,3 +278,22 @@ def test_a_head_that_needs_all_states_gets_them(build: Callable[..., Any]) -> No
     step.micro_batches = [max(step.micro_batches, key=lambda batch: batch.source.tokens)]
     whole = replace(step, micro_batches=[replace(step.micro_batches[0], rows=None)])
     assert_equal(gradients(module, step), gradients(module, whole), 1e-4)
+
+
+@pytest.mark.slow
+def test_ranks_that_run_parts_take_the_steps_of_one(site: Site, tmp_path: Path) -> None:
+    """Gradients come to a weight more than once in a pass, and are still reduced once."""
+    runs = []
+    for number, (processes, tokens) in enumerate(((1, 4096), (2, 8))):
+        more = [f"batching.tokens={tokens}", "trunk.max_length=8", "trunk.stride=1"]
+        if processes > 1:
+            more += ["trainer=ddp", f"trainer.devices={processes}"]
+        line = arguments(site, tmp_path / "conf", *more)
+        line = [word for word in line if not any(n in word for n in ("gist", "rating", "task="))]
+        runs.append(tmp_path / f"run-{number}")
+        ended = train_py("task=x_ner,x_sentiment", *line, f"hydra.run.dir={runs[-1]}")
+        assert ended.returncode == 0, ended.stderr
+        assert ("longer than a pass" in ended.stderr) == (processes > 1)
+    one, two = (last_weights(run) for run in runs)
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-6, msg=name)
