@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -38,10 +38,13 @@ class Role:
     Args:
         name: The key of ``columns`` in the task's YAML, and of the row.
         type: A name in :data:`mtl.data.value_types.VALUE_TYPES`: ``text``, ``tokens``,
-            ``tags``, ``label``, ``labels``, ``number``, ``texts``, ``answers`` or ``record``.
+            ``tags``, ``label``, ``labels``, ``number``, ``texts``, ``answers``, ``spans`` or
+            ``record``.
         required: Whether every row must have a value for it.
         help: What it is, in a few words.
         target: Whether it is what the task learns to predict; predictions do without.
+        instead_of: Roles that are not required where this one has a column, which then is.
+        needs: Roles that are required beside it.
     """
 
     name: str
@@ -49,9 +52,26 @@ class Role:
     required: bool = True
     help: str = ""
     target: bool = False
+    instead_of: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         VALUE_TYPES.get(self.type, where=f"type of role {self.name}")
+
+
+def remark(one: str, several: str, text: str) -> str:
+    """Return a key to count by: ``remark("target", "targets", "longer than 8.")``."""
+    return f"{one}|{several}|{text}"
+
+
+def told(counts: Mapping[str, int], section: str) -> list[str]:
+    """Return what was counted, a sentence each: ``tasks.qa: 3 targets longer than 8.``."""
+    found = []
+    for key, count in sorted(counts.items()):
+        one, several, text = key.split("|", 2)
+        if count:
+            found.append(f"{section}: {count:,} {one if count == 1 else several} {text}")
+    return found
 
 
 def where(row: Row) -> str:

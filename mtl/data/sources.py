@@ -213,8 +213,10 @@ def _unused(splits: Splits, task: TaskData) -> list[str]:
     A column that is named like its role is the role's usual place, not a wish.
     """
     notes = []
+    others = {role.name: role.instead_of for role in task.roles}
     found = [rows for split in SPLITS if (rows := getattr(splits, split)) is not None]
     for role, column in task.columns.items():
-        if role != "id" and column != role and not any(role in rows.roles for rows in found):
+        names = {role, *others.get(role, ())}
+        if role != "id" and column != role and not any(names & {*rows.roles} for rows in found):
             notes.append(f"{task.section}: no row has column {column!r} (`{role}`).")
     return notes

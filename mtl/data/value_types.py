@@ -140,6 +140,8 @@ def _items(
 
 def _word(cell: object) -> str | None:
     # A word of white space (a no-break space, say) does occur in real corpora; "" does not.
+    if isinstance(cell, dict) and isinstance(cell.get("text"), str):
+        cell = cell["text"]
     if not isinstance(cell, str):
         raise _unexpected("a word", cell)
     return _whole(cell) or None
@@ -147,7 +149,10 @@ def _word(cell: object) -> str | None:
 
 @_value_type("tokens", "strings")
 def to_tokens(cell: object) -> list[str] | None:
-    """Return a list of words; a string is split on white space, or parsed if it is a JSON list."""
+    """Return a list of words, or of objects with the word as ``text``.
+
+    A string is split on white space, or parsed if it is a JSON list.
+    """
     return _items(cell, "a list of words", _word, str.split) or None
 
 
@@ -271,3 +276,85 @@ def to_start(value: object) -> int | None:
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise _unexpected("an answer's start as a whole number of 0 or more", value)
     return number
+
+
+_SPAN_KEYS = {
+    "start": ("start", "start_offset", "startOffset", "start_char", "begin", "from", "offset"),
+    "end": ("end", "end_offset", "endOffset", "end_char", "stop", "to"),
+    "label": (
+        *("label", "labels", "type", "label_", "entity_type", "entity_group", "tag", "category"),
+        *("class", "name", "entity"),
+    ),
+    "text": ("text", "surface", "mention", "word", "value"),
+}
+"""What tools call the parts of a span; of several that an object has, the first counts."""
+_SPAN_LISTS = ("entities", "spans", "ents", "labels", "label", "annotations")
+"""Under which key an object holds its list of spans."""
+_A_SPAN = "a span ([start, end, label], or an object with start, end and label)"
+
+
+@_value_type("spans", "json")
+def to_spans(cell: object) -> list[Values]:
+    """Return spans as ``[{"start": 0, "end": 11, "label": "PER"}]``; ``text`` where it is given.
+
+    A cell is a list of ``[start, end, label]`` or of objects with these under a tool's names, an
+    object that holds such a list, an object of three parallel lists, or any of these as JSON in a
+    string. An object with several labels is as many spans.
+    """
+    if isinstance(cell, str):
+        try:
+            cell = json.loads(cell) if cell.strip() else []
+        except (ValueError, RecursionError):
+            raise _unexpected('spans in JSON, such as [[0, 4, "PER"]]', cell) from None
+    if isinstance(cell, dict):
+        cell = _listed(cell)
+    if not isinstance(cell, list | tuple):
+        raise _unexpected("a list of spans", cell)
+    return [span for item in cell for span in _spans(item)]
+
+
+def _listed(cell: Values) -> object:
+    """Return the list of spans that an object holds, of parallel lists as a list of triples."""
+    if not cell:
+        return []
+    sides = [_first_of(cell, _SPAN_KEYS[part]) for part in ("start", "end", "label")]
+    if all(isinstance(side, list | tuple) for side in sides):
+        if len({len(side) for side in sides}) > 1:
+            raise _unexpected("as many starts and ends as labels", cell)
+        return list(zip(*sides, strict=True))
+    held = _first_of(cell, _SPAN_LISTS)
+    return [cell] if held is None or sides[0] is not None else held
+
+
+def _first_of(given: Values, keys: tuple[str, ...]) -> Any:
+    return next((given[key] for key in keys if given.get(key) is not None), None)
+
+
+def _spans(item: object) -> list[Values]:
+    """Return the spans of an item of a list: one for each of its labels."""
+    if isinstance(item, dict):
+        parts = {part: _first_of(item, keys) for part, keys in _SPAN_KEYS.items()}
+        if parts["end"] is None and isinstance(item.get("length"), int):
+            parts["end"] = _offset(parts["start"], item) + item["length"]
+    elif isinstance(item, list | tuple) and len(item) >= 3:
+        parts = {**dict(zip(("start", "end", "label"), item, strict=False)), "text": None}
+    else:
+        raise _unexpected(_A_SPAN, item)
+    start, end = _offset(parts["start"], item), _offset(parts["end"], item)
+    held = {"text": parts["text"]} if isinstance(parts["text"], str) else {}
+    labels = parts["label"] if isinstance(parts["label"], list) else [parts["label"]]
+    names = [None if label is None else to_label(label) for label in labels]
+    if not names or None in names:
+        raise _unexpected(_A_SPAN, item)
+    return [{"start": start, "end": end, "label": name, **held} for name in names]
+
+
+def _offset(value: object, item: object) -> int:
+    """Return a place in a text, as a number or as digits; where it lies is not looked at."""
+    if isinstance(value, str) and len(value) < 19 and value.strip().lstrip("-").isdecimal():
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 10**18:
+        raise _unexpected(_A_SPAN, item)
+    return value

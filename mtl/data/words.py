@@ -1,4 +1,4 @@
-"""Split text into words, and find given words in a text."""
+"""Split text into words by a fixed rule, and find given words in a text."""
 
 from __future__ import annotations
 

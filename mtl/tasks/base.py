@@ -22,7 +22,7 @@ from mtl.config.schema import LabelConfig
 from mtl.config.section import Field, Number, Section, Values
 from mtl.data.label_rules import LabelRules
 from mtl.data.readers.split import Check
-from mtl.data.rows import Role, where
+from mtl.data.rows import Role, told, where
 from mtl.errors import ConfigError, DataError, Problem, did_you_mean, few, one_of
 from mtl.heads.base import Head
 from mtl.registry import Registry
@@ -78,6 +78,9 @@ L = TypeVar("L", bound="Learned")
 
 class Learned(Section):
     """What a task took from its training rows; kept in checkpoints as JSON. Here it is nothing."""
+
+    later: ClassVar[Values] = {}
+    """What fields that models of earlier versions lack are in those."""
 
     def shared(self: L, others: Sequence[L]) -> Values:
         """Return the fields that one head fixes for tasks of this type, with their values.
@@ -202,7 +205,8 @@ class Task(ABC):
         self.labels = LabelConfig()
         """What its data section says of labels."""
         self.counts: Counter[str] = Counter()
-        """What was counted in the rows read and encoded so far; keys are made by :func:`remark`."""
+        """What was counted in the rows read and encoded so far; keys are made by
+        :func:`mtl.data.rows.remark`."""
         known = [*self.metric_names, *added_names(self.more_metrics)]
         self.primary_metric = metric or self.metric_names[0]
         if self.primary_metric not in known:
@@ -325,34 +329,29 @@ def restore(task: Task, state: Mapping[str, Any]) -> None:
         KeyError: If something is missing from it.
         ValueError: If something is not of its type.
     """
-    fields = {name: state[name] for name in task.learns.model_fields}
-    take(task, task.learns.model_validate({**state, **fields}))
+    whole = {**task.learns.later, **state}
+    fields = {name: whole[name] for name in task.learns.model_fields}
+    take(task, task.learns.model_validate({**whole, **fields}))
 
 
 def row_check(task: Task) -> tuple[Check, LabelRules]:
     """Return what is done to each row that is read for a task, and its rules for labels."""
-    rules = LabelRules(task.labels, task.roles(task.options), f"tasks.{task.name}.data")
+    roles = task.roles(task.options)
+    rules = LabelRules(task.labels, roles, f"tasks.{task.name}.data")
+    others = [role.name for role in roles if role.instead_of]
 
     def check(row: Row) -> Row | None:
+        if any(name in row for name in others):
+            return rules(task.check(row))  # Which turns them into the labels that rules are for.
         known = rules(row)
         return None if known is None else task.check(known)
 
     return check, rules
 
 
-def remark(one: str, several: str, text: str) -> str:
-    """Return a key of :attr:`Task.counts`: ``remark("target", "targets", "longer than 8.")``."""
-    return f"{one}|{several}|{text}"
-
-
 def remarks(task: Task) -> list[str]:
     """Return what the user should know of the rows read and encoded so far, a sentence each."""
-    found = []
-    for key, count in sorted(task.counts.items()):
-        one, several, text = key.split("|", 2)
-        if count:
-            found.append(f"tasks.{task.name}: {count:,} {one if count == 1 else several} {text}")
-    return found
+    return told(task.counts, f"tasks.{task.name}")
 
 
 def asks(task: Task) -> list[str]:

@@ -25,7 +25,11 @@ CHUNK = 1000
 _CODE = (
     "data/columns.py",
     "data/examples.py",
+    "data/scripts.py",
+    "data/spans.py",
     "data/store.py",
+    "data/word_rule.py",
+    "data/words.py",
     "labels.py",
     "tasks",
     "trunk",

@@ -25,14 +25,14 @@ from torch.nn import functional as F
 from torchmetrics import MetricCollection
 
 from mtl.config.section import Blank, Field, Lower, Values, Whole
-from mtl.data.rows import Role
+from mtl.data.rows import Role, remark
 from mtl.errors import ConfigError, Problem
 from mtl.heads.base import Head
 from mtl.heads.language import LanguageHead
 from mtl.metrics.scores import PerplexityScore, TextScores
 from mtl.metrics.texts import SCORINGS
 from mtl.tasks._language_head import LanguageHeadOptions
-from mtl.tasks.base import TASK_TYPES, Guess, Task, Traits, remark
+from mtl.tasks.base import TASK_TYPES, Guess, Task, Traits
 from mtl.trunk.generate import Decoding, Prompt, generate
 from mtl.trunk.recall import Recalled
 from mtl.trunk.text import TextEncoder, Tokens

@@ -17,7 +17,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from mtl.config.section import Field, Lower, Section, Values, Whole
-from mtl.data.rows import Role, where
+from mtl.data.rows import Role, remark, where
 from mtl.data.value_types import show
 from mtl.errors import DataError
 from mtl.heads.base import Head
@@ -25,7 +25,7 @@ from mtl.metrics.spans import ANSWERED, NAMES, SpanScores
 from mtl.tasks._span_answers import Answer, Window, choose, gold_places, nearest, with_starts
 from mtl.tasks._span_layouts import LAYOUTS
 from mtl.tasks._span_rules import best_rule
-from mtl.tasks.base import TASK_TYPES, Guess, Learned, Task, remark
+from mtl.tasks.base import TASK_TYPES, Guess, Learned, Task
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
 from mtl.types import Encoded, Examples, Row

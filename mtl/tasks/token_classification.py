@@ -20,8 +20,11 @@ from torchmetrics import MetricCollection
 from mtl.config.section import Field, Lower, Number, Section, Values
 from mtl.data.label_rules import IGNORED
 from mtl.data.rows import Role, where
+from mtl.data.spans import apart, lay, placed, tagged
 from mtl.data.value_types import to_label
-from mtl.data.words import find_words, split_words
+from mtl.data.word_learning import learn_words
+from mtl.data.word_rule import WordRule
+from mtl.data.words import find_words
 from mtl.errors import ConfigError, DataError, Place, Problem, few, one_of
 from mtl.heads.base import Head
 from mtl.heads.classification import ClassificationHead
@@ -41,6 +44,15 @@ from mtl.trunk.text import TextEncoder, Tokens
 from mtl.types import Encoded, Examples, IntArray, Row
 
 ENTITY_METRICS = ("f1", "precision", "recall")
+SPANS = Role(
+    "spans",
+    "spans",
+    required=False,
+    help="spans of characters, each with its label, in place of words and their labels",
+    target=True,
+    instead_of=("tokens", "labels"),
+    needs=("text",),
+)
 NEVER = -1e9
 """Logit of a label that a word cannot have."""
 
@@ -70,8 +82,12 @@ class TokenHeadOptions(HeadOptions):
 class Tagset(Learned):
     """The scheme of the data's labels, and the head's labels, in IOB2 where they mark spans."""
 
+    later: ClassVar[Values] = {"words": {"scripts": False}}
+
     scheme: str = NONE
     labels: list[str] = Field(default_factory=list)
+    words: WordRule = Field(default_factory=WordRule)
+    """How raw texts become words."""
 
     def shared(self, others: Sequence[Tagset]) -> Values:
         """Return the union of labels; all must mark spans, or none."""
@@ -133,7 +149,26 @@ class TokenClassification(Task):
             Role("labels", "tags", help="a label for each word", target=True),
             Role("text", "text", required=False, help="the text that the words were split from"),
             Role("sentence", "label", required=False, help="what sentence a row of one word is of"),
+            SPANS,
         ]
+
+    def check(self, row: Row) -> Row:
+        """Return a row with words and their labels in place of spans.
+
+        Raises:
+            ValueError: If spans are of another text.
+        """
+        if "spans" not in row:
+            return row
+        rest = {name: value for name, value in row.items() if name not in ("spans", "labels")}
+        spans = apart(placed(row["text"], row["spans"], self.counts), self.counts)
+        try:
+            starts, ends = word_spans(rest, self.learned.words)
+        except ValueError as problem:
+            raise ValueError(f"Expected the tokens {problem}") from None
+        laid = lay(spans, starts, ends, self.counts)
+        words = [row["text"][s:e] for s, e in zip(laid.starts, laid.ends, strict=True)]
+        return {**rest, "tokens": words, "labels": tagged(laid)}
 
     def learn(self, rows: Sequence[Row]) -> Tagset:
         """Find the labels' scheme and the label set, in IOB2 where they mark spans."""
@@ -144,10 +179,11 @@ class TokenClassification(Task):
         places = [Place(row["_file"], row["_line"]) for row in everything]
         places += [Place(f"tasks.{self.name}.data.labels")] * len(declared)
         scheme = self.options.scheme or detect_scheme(given, places)
+        words = learn_words((row["tokens"], row.get("text")) for row in everything)
         if scheme == NONE:
             names = sorted({n for labels in given for n in labels} - {IGNORED})
             self._refuse_numbers(names)
-            return Tagset(scheme=NONE, labels=names)
+            return Tagset(scheme=NONE, labels=names, words=words)
         types = {s.type for g, p in zip(given, places, strict=True) for s in spans_of(g, p)}
         if not types:
             raise DataError(
@@ -155,11 +191,11 @@ class TokenClassification(Task):
                 "but every word is labelled O."
             )
         labels = ["O", *(f"{p}-{t}" if t else p for t in sorted(types) for p in "BI")]
-        return Tagset(scheme=scheme, labels=labels)
+        return Tagset(scheme=scheme, labels=labels, words=words)
 
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Read each word at its first or last sub-word; words without a token are left out."""
-        starts, ends = word_spans(row, self.name)
+        starts, ends = self.words_of(row)
         asked = self.head_options.subword
         last = asked == "last" or (asked == "auto" and attention == "causal")
         index = (tokens.last_of if last else tokens.first_of)(starts, ends)
@@ -222,6 +258,19 @@ class TokenClassification(Task):
             if label not in labels:
                 raise ConfigError(one_of(f"tasks.{self.name}.head.class_weights", label, labels))
         return np.asarray([named.get(label, 1.0) for label in labels], dtype=np.float32)
+
+    def words_of(self, row: Row) -> tuple[IntArray, IntArray]:
+        """Return the starts and ends (W,) of a row's words in its document.
+
+        Raises:
+            DataError: If the row has text and words, and a word is not in the text.
+        """
+        try:
+            return word_spans(row, self.learned.words)
+        except ValueError as problem:
+            raise DataError(
+                f"{where(row)}: Expected the tokens of task '{self.name}' {problem}."
+            ) from None
 
     def build_head(self, hidden_size: int) -> Head:
         """Return a linear head with one output a label."""
@@ -298,7 +347,7 @@ class TokenClassification(Task):
     def present(self, output: Tags, row: Row) -> Values:
         """Return entities with character spans, or each word's label where none are marked."""
         text = document(row)
-        starts, ends = (side.tolist() for side in word_spans(row, self.name))
+        starts, ends = (side.tolist() for side in self.words_of(row))
         labels = [self.learned.labels[i] for i in output.labels]
         if self.learned.scheme == NONE:
             words = [text[s:e] for s, e in zip(starts, ends, strict=True)]
@@ -317,23 +366,28 @@ class TokenClassification(Task):
         }
 
 
-def word_spans(row: Row, task: str) -> tuple[IntArray, IntArray]:
+def word_spans(row: Row, rule: WordRule) -> tuple[IntArray, IntArray]:
     """Return the starts and ends (W,) of a row's words in its document.
 
+    Args:
+        row: With words, or a text that `rule` splits, or both.
+        rule: How the model splits texts.
+
     Raises:
-        DataError: If the row has text and words, and a word is not in the text.
+        ValueError: If the row has text and words, and a word is not in the text; with what is said
+            of words, after "Expected the tokens".
     """
     if "tokens" not in row:
-        return split_words(row["text"])
+        return rule.split(row["text"])
     if "text" not in row:
         sizes = np.asarray([len(word) for word in row["tokens"]], dtype=np.int32)
         ends = np.cumsum(sizes + 1, dtype=np.int32) - 1  # A space stands after each.
         return ends - sizes, ends
     found = find_words(row["text"], row["tokens"])
     if found is None:
-        raise DataError(
-            f"{where(row)}: Expected the tokens of task '{task}' to stand in the text in their "
-            "order, but one does not; mend the row, or leave the column `text` unmapped."
+        raise ValueError(
+            "to stand in the text in their order, but one does not; mend the row, or leave the "
+            "column `text` unmapped"
         )
     return found
 

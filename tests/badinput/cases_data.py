@@ -218,13 +218,13 @@ LABELS = [
     Case(
         "label that training never had",
         train(),
-        ("data/validation.jsonl:2", "'B-EVENT'", "Add examples of it to training, or mend"),
+        ("data/validation.jsonl:2", "'B-EVENT'", "Mend it, add rows of it"),
         files={"data/validation.jsonl": [row(), EVENT]},
     ),
     Case(
         "class that training never had",
         train(task="sentiment"),
-        ("data/validation.jsonl:2", "Did you mean 'positive'?", "or mend the label"),
+        ("data/validation.jsonl:2", "Did you mean 'positive'?", "Mend it"),
         files={"data/validation.jsonl": [row(), row(sentiment="positiv")]},
     ),
     Case(

@@ -192,7 +192,7 @@ DATA = [
     Case(
         "pickle for a file",
         train(f"{NER}.train=evil.pkl"),
-        ("evil.pkl:1", "bytes that are not"),
+        ("evil.pkl: ", "an archive of one file"),
         damage=code("evil.pkl"),
     ),
     Case(

@@ -56,7 +56,7 @@ EVALUATE = [
     Case(
         "evaluate a new label",
         evaluate("--task", "ner", "--data", "bad.jsonl"),
-        ("bad.jsonl:2", "'B-EVENT'", "mend the label"),
+        ("bad.jsonl:2", "'B-EVENT'", "Mend it"),
         files={"bad.jsonl": [row(), row(ner_tags=["B-EVENT", *["O"] * 5])]},
     ),
     Case(

@@ -118,7 +118,9 @@ def check(case: Case, result: Result) -> None:
     """Exit code 2, nothing on standard output, one message on standard error that says it all."""
     assert result.code == 2, result.err
     assert result.out == ""
-    lines = result.err.removesuffix("\n").split("\n")[case.notes :]
+    said = result.err.removesuffix("\n").split("\n")
+    # The corpora here have the same rows in every split, which is noted for each task.
+    lines = [line for line in said if "that validation or test has too" not in line][case.notes :]
     assert lines[0].startswith("error: ")
     lines[0] = lines[0].removeprefix("error: ")
     if case.problems > 1:

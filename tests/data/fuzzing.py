@@ -23,6 +23,7 @@ ANSWERS = (
     Role("answers", "answers", target=True),
     Role("start", "record", required=False),
 )
+SPANS = (Role("text", "text"), Role("spans", "spans", target=True))
 ROWS = [{"text": "Ines left.", "label": "a"}, {"text": "«Déjà», she said", "label": "b"}]
 SQUAD = {
     "version": "2.0",
@@ -72,8 +73,12 @@ class Target:
     columns: dict[str, Any]
     seed: bytes
     header: bool | None = None
+    beside: bytes = b""
+    """The text beside a file that only marks it."""
 
 
+MARKED = {"text": "text", "spans": "spans"}
+REGION = {"start": 0, "end": 4, "text": "Ines", "labels": ["PER"]}
 NAMED = {"text": "text", "label": "label"}
 NUMBERED = {"text": 0, "label": -1}
 IN_LISTS = {"text": "text", "question": "qs[].q", "answers": "qs[].a"}
@@ -94,11 +99,48 @@ TARGETS = {
         {"text": "text", "question": "question", "answers": "answers"},
         json.dumps(SQUAD, indent=1).encode(),
     ),
+    "doccano": Target(
+        "doccano", SPANS, MARKED, b'{"text": "Ines left.", "label": [[0, 4, "PER"]]}\n'
+    ),
+    "prodigy": Target(
+        "prodigy",
+        SPANS,
+        MARKED,
+        b'{"text": "Ines left.", "tokens": [{"text": "Ines"}, {"text": "left."}], "spans": '
+        b'[{"start": 0, "end": 4, "label": "PER"}], "meta": {"id": 3}, "answer": "accept"}\n',
+    ),
+    "labelstudio": Target(
+        "labelstudio",
+        SPANS,
+        MARKED,
+        json.dumps(
+            [
+                {"data": {"text": "Ines left."}, "annotations": [{"result": [{"value": REGION}]}]},
+                {"id": 2, "text": "Ines left.", "label": [REGION]},
+            ],
+            indent=1,
+        ).encode(),
+    ),
+    "spacy-json": Target(
+        "spacy-json",
+        SPANS,
+        MARKED,
+        b'[["Ines left.", {"entities": [[0, 4, "PER"]]}],\n{"id": 0, "paragraphs": [{"raw": "Ines",'
+        b'"sentences": [{"tokens": [{"orth": "Ines", "ner": "U-PER"}]}]}]}]',
+    ),
+    "brat": Target(
+        "brat",
+        SPANS,
+        MARKED,
+        b"T1\tPER 0 4\tInes\nR1\tlives Arg1:T1 Arg2:T1\n",
+        beside=b"Ines left.\n",
+    ),
     "text": Target("text", TEXTS[:1], {"text": "text"}, b"One.\nTwo.\n\nThree.\n"),
     "parquet": Target("parquet", TEXTS, NAMED, parquet(ROWS)),
     "arrow": Target("arrow", TEXTS, NAMED, arrow(ROWS)),
 }
-assert {target.format for target in TARGETS.values()} == set(FORMATS)
+OTHERS = {"spacy"}  # Its files are spaCy's to read.
+assert {target.format for target in TARGETS.values()} == set(FORMATS) - OTHERS
 
 
 def read(target: Target, content: bytes, folder: Path, policy: str, guess: bool = False) -> None:
@@ -114,6 +156,8 @@ def read(target: Target, content: bytes, folder: Path, policy: str, guess: bool 
     ending = FORMATS.get(target.format).endings
     file = folder / f"fuzzed{ending[0] if ending and not guess else '.json'}"
     file.write_bytes(content)
+    if target.beside:
+        file.with_suffix(".txt").write_bytes(target.beside)
     bad = BadRows(policy, "tasks.x.data")
     try:
         rows = read_split(

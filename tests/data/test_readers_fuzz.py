@@ -68,6 +68,7 @@ def test_the_good_file_itself(name: str, tmp_path: Path) -> None:
     target = TARGETS[name]
     file = tmp_path / "good"
     file.write_bytes(target.seed)
+    file.with_suffix(".txt").write_bytes(target.beside)
     rows = read_split(
         file, columns=target.columns, roles=target.roles, format=target.format, header=target.header
     )

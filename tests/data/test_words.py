@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtl.data.word_rule import WordRule
 from mtl.data.words import find_words, split_words
 from mtl.tasks.base import document
 from mtl.tasks.token_classification import word_spans
@@ -64,7 +65,7 @@ def test_words_hold_every_visible_character_once(text: str) -> None:
 @given(st.lists(st.text(st.sampled_from("abé東'👍"), max_size=4), max_size=6))
 def test_joined_words_are_at_their_spans(given_words: list[str]) -> None:
     row = {"tokens": given_words}
-    assert cut(document(row), word_spans(row, "ner")) == given_words
+    assert cut(document(row), word_spans(row, WordRule())) == given_words
 
 
 def first_placement(text: str, given_words: list[str]) -> list[tuple[int, int]]:

@@ -155,7 +155,7 @@ def test_an_error_leaves_the_output_as_it_was(mtl: Run, trained: Path, tmp_path:
         ("a.jsonl", '{"txt": "a"}', "a.jsonl:1: Expected a column 'text', but found txt (did you"),
         ("a.csv", "review\nfine\n", "a.csv:1: Expected a column 'text', but found review"),
         ("a.tsv", "a b\n", "a.tsv:1: Expected a column 'text', but found a b"),
-        ("a.dat", "a\n", "Expected `--input` to end in one of {.arrow, .conll, "),
+        ("a.dat", "a\n", "Expected `--input` to end in one of {.ann, .arrow, .conll, "),
         (
             "a.txt",
             b"a\n\xff\n",

@@ -68,9 +68,10 @@ def test_state_is_json_and_comes_back(sample: Sample) -> None:
     state = json.loads(json.dumps(task.learned.model_dump()))
     restore(other, state)
     assert other.learned == task.learned
-    for name in state:
+    for name in state.keys() - task.learns.later.keys():
         with pytest.raises(KeyError, match=name):
             restore(other, {key: value for key, value in state.items() if key != name})
+    restore(other, {key: value for key, value in state.items() if key not in task.learns.later})
     before, after = head_of(task), head_of(other)
     assert [p.shape for p in before.parameters()] == [p.shape for p in after.parameters()]
 

@@ -102,7 +102,7 @@ def test_tasks_of_yaml_alone_train_together(conf: Path, tmp_path: Path) -> None:
     assert tasks["intent"].learned.model_dump() == {"labels": ["ask", "book", "cancel", "complain"]}
     assert tasks["topic"].learned.model_dump() == {"labels": ["money", "sport", "weather"]}
     assert tasks["rating"].learned.model_dump()["mean"] == 3.125
-    assert tasks["pos"].learned.model_dump() == {
+    assert tasks["pos"].learned.model_dump(exclude={"words"}) == {
         "scheme": "none",
         "labels": ["ADV", "DET", "NOUN", "PRON", "VERB"],
     }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from mtl.errors import ConfigError, DataError
-from mtl.tasks.base import document
+from mtl.tasks.base import document, restore
 from mtl.tasks.token_classification import Tags, TokenClassification
 from mtl.types import Encoded, HeadBatch, Row
 from tests import helpers
@@ -128,7 +128,7 @@ IOB2 = [["B-PER", "I-PER", "B-PER", "O"], ["O", "B-ORG", "B-PER"]]
 
 def test_labels_in_iob1_become_iob2() -> None:
     task = task_of(IOB1)
-    assert task.learned.model_dump() == {
+    assert task.learned.model_dump(exclude={"words"}) == {
         "scheme": "iob1",
         "labels": ["O", "B-ORG", "I-ORG", "B-PER", "I-PER"],
     }
@@ -324,3 +324,22 @@ def test_words_that_are_not_in_the_text() -> None:
     rows = place([{"text": "Ines left.", "tokens": ["left", "Ines"]}], "a.jsonl")
     with pytest.raises(DataError, match=r"a\.jsonl:1: .*stand in the text in their order"):
         one_pass(task_of(), rows)
+
+
+def test_a_model_from_before_splits_texts_as_it_did() -> None:
+    task = task_of([{"tokens": ["@rosa_q", "5kg"], "labels": ["B-PER", "O"]}])
+    row: Row = {"text": "@rosa_q 东京", "_file": "a", "_line": 1}
+    assert [s.tolist() for s in task.words_of(row)] == [[0, 8, 9], [7, 9, 10]]
+    restore(task, {"scheme": "iob2", "labels": ["O", "B-PER"]})
+    assert [s.tolist() for s in task.words_of(row)] == [[0, 1, 5, 6, 8], [1, 5, 6, 7, 10]]
+
+
+def test_raw_texts_have_the_words_of_training() -> None:
+    rows = [
+        {"tokens": ["东", "京", "@rosa_q"], "labels": ["B-LOC", "I-LOC", "O"]},
+        {"tokens": ["Do", "n't"], "labels": ["O", "O"], "text": "Don't"},
+    ]
+    task = task_of(rows)
+    text = "Didn't 京东 @bo_b"
+    cuts = zip(*task.words_of({"text": text, "_file": "a", "_line": 1}), strict=True)
+    assert [text[s:e] for s, e in cuts] == ["Did", "n't", "京", "东", "@bo_b"]

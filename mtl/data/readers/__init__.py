@@ -1,16 +1,35 @@
 """Files become rows: one module a format, one function for all of them, :func:`read_split`."""
 
-from mtl.data.readers import conll, delimited, jsons, plain, squad, typed
+from mtl.data.readers import (
+    brat,
+    conll,
+    delimited,
+    doccano,
+    jsons,
+    label_studio,
+    plain,
+    prodigy,
+    spacy_docs,
+    spacy_json,
+    squad,
+    typed,
+)
 from mtl.data.readers.base import FORMATS
 from mtl.data.readers.split import read_split
 
 __all__ = [
     "FORMATS",
+    "brat",
     "conll",
     "delimited",
+    "doccano",
     "jsons",
+    "label_studio",
     "plain",
+    "prodigy",
     "read_split",
+    "spacy_docs",
+    "spacy_json",
     "squad",
     "typed",
 ]

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtl.data.readers.notes import Notes
 from mtl.data.rows import BadRows, Role, place
 from mtl.errors import ConfigError, DataError, nearest
 from mtl.registry import Registry
+
+if TYPE_CHECKING:
+    from mtl.data.readers.annotated import Annotated
 
 Column = str | int
 Cells = Mapping[Column, Any]
@@ -116,6 +119,7 @@ class Source:
 
 
 Read = Callable[[Source], Iterator[tuple[int, Cells]]]
+Write = Callable[[Path, "Iterable[Annotated]"], None]
 
 
 @dataclass(frozen=True)
@@ -127,16 +131,20 @@ class Format:
         endings: Endings of file names that mean this format, with their dot.
         fit: Returns a source's columns as this format can have them.
         options: The options of a :class:`Dialect` that it has.
-        within: The name of the format that its files also are, such as ``json``.
-        claims: Whether a file of the format `within` is of this one.
+        within: The names of the formats that its files also are, such as ``json``.
+        claims: Whether a file of a format `within` is of this one.
+        write: Writes texts with their spans, where an annotation tool reads the format.
+        folders: Whether a folder of its files is one set of data.
     """
 
     read: Read
     endings: tuple[str, ...] = ()
     fit: Callable[[Source], Columns] = attrgetter("columns")
     options: tuple[str, ...] = ()
-    within: str | None = None
+    within: tuple[str, ...] = ()
     claims: Callable[[Source], bool] = field(default=lambda source: False)
+    write: Write | None = None
+    folders: bool = False
 
 
 FORMATS: Registry[Format] = Registry("data format", "mtl.readers")

@@ -19,7 +19,7 @@ def find(pattern: str | Path, key: str, base: Path | None = None) -> list[Path]:
 
     Args:
         pattern: A path, or a glob (``**`` for any number of folders); a file whose name merely
-            looks like a glob is found as it is.
+            looks like a glob is found as it is. A folder is its files of a format that has folders.
         key: The config key that holds it.
         base: The folder that relative paths start from; the current one when ``None``.
 
@@ -28,7 +28,7 @@ def find(pattern: str | Path, key: str, base: Path | None = None) -> list[Path]:
     """
     path = (base or Path()) / Path(pattern).expanduser()
     if path.exists():
-        found = [path]
+        found = (_in_folder(path) if path.is_dir() else []) or [path]
     else:
         found = [Path(p) for p in sorted(glob.glob(str(path), recursive=True))]
         found = [p for p in found if not p.is_dir()]
@@ -38,6 +38,16 @@ def find(pattern: str | Path, key: str, base: Path | None = None) -> list[Path]:
     for file in found:
         _check(file, key)
     return found
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Return the files of a folder that are one set of data: texts, each with its marks beside."""
+    return sorted(file for end in _folder_endings() for file in folder.rglob(f"*{end}"))
+
+
+def _folder_endings() -> list[str]:
+    """Return the endings of files that stand for a text beside them, and may be empty."""
+    return [e for n in FORMATS if (f := FORMATS.get(n)).folders for e in f.endings]
 
 
 def _nearby(path: Path) -> str:
@@ -57,7 +67,7 @@ def _check(file: Path, key: str) -> None:
         file.open("rb").close()
     except OSError as problem:
         raise DataError(f"{key}: Expected a readable file, but got '{file}': {problem}.") from None
-    if not size:
+    if not size and file.suffix not in _folder_endings():
         raise DataError(f"{key}: Expected rows, but the file '{file}' is empty.")
 
 
@@ -80,15 +90,18 @@ def format_of(source: Source, given: str | None) -> str:
     guess = known.get(ending, "tsv")
     if ending == ".txt" and [r.type for r in source.roles if r.required] == ["text"]:
         return "text"
+    claimed = specific(source, guess)
+    if claimed != guess:
+        return claimed
     words = any(role.type in ("tokens", "tags") for role in source.roles)
     if guess == "tsv" and words and _one_word_a_line(source):
         return "conll"
-    return specific(source, guess)
+    return guess
 
 
 def specific(source: Source, guess: str) -> str:
     """Return the name of the format within `guess` that claims a file, or `guess`."""
-    within = (name for name in FORMATS if FORMATS.get(name).within == guess)
+    within = (name for name in FORMATS if guess in FORMATS.get(name).within)
     return next((name for name in within if FORMATS.get(name).claims(source)), guess)
 
 

@@ -75,7 +75,7 @@ def read_split(
     bad_rows = BadRows() if bad_rows is None else bad_rows
     key = key or f"{bad_rows.section}.{split}"
     chosen = _choose_roles(roles, columns, require, bad_rows.section)
-    mapped = {role.name: columns[role.name] for role in chosen}
+    mapped = {role.name: columns[role.name] for role in chosen if role.name in columns}
     findings = Notes()
     common = Source(
         Path(),
@@ -117,7 +117,7 @@ def _choose_roles(
     assert require in REQUIRE, require
     task = section.rpartition(".")[0]
     where = f"{task}.columns" if task else "columns"
-    known = [*roles, *([] if any(r.name == ID.name for r in roles) else [ID])]
+    known = settled([*roles, *([] if any(r.name == ID.name for r in roles) else [ID])], columns)
     for name, column in columns.items():
         if name not in {role.name for role in known}:
             raise ConfigError(one_of(where, name, (role.name for role in known)))
@@ -126,13 +126,33 @@ def _choose_roles(
                 f"{where}.{name}: Expected a column's name or number, but got {column!r}."
             )
     chosen = [role for role in known if require == "all" or not role.target]
+    others = {name for role in chosen for name in role.instead_of}
     for role in chosen:
-        if role.required and role.name not in columns:
-            raise ConfigError(
-                f"{where}.{role.name}: Expected the column of the task's {role.name}"
-                f"{role.help and f' ({role.help})'}, but got none."
-            )
-    return [role for role in chosen if role.name in columns]
+        if role.name not in others:
+            _demand(role, columns, f"{where}.")
+    # Which of roles that stand for each other a file has, its format may tell.
+    others.update(name for r in chosen if r.instead_of for name in (r.name, *r.needs))
+    return [role for role in chosen if role.name in columns or role.name in others]
+
+
+def settled(roles: Sequence[Role], columns: Mapping[str, Column]) -> list[Role]:
+    """Return roles of which those with a column make the ones that they stand for optional."""
+    standing = [role for role in roles if role.instead_of and role.name in columns]
+    replaced = {name for role in standing for name in role.instead_of}
+    needed = {name for role in standing for name in (role.name, *role.needs)}
+    return [
+        replace(role, required=role.name in needed or (role.required and role.name not in replaced))
+        for role in roles
+    ]
+
+
+def _demand(role: Role, columns: Mapping[str, Column], where: str) -> None:
+    """Raise ConfigError if a required role has no column."""
+    if role.required and role.name not in columns:
+        raise ConfigError(
+            f"{where}{role.name}: Expected the column of the task's {role.name}"
+            f"{role.help and f' ({role.help})'}, but got none."
+        )
 
 
 def _read(
@@ -149,7 +169,11 @@ def _read(
                     f"Expected a file in a format that has it, one of {{{has}}}, but "
                     f"{source.name} is read as {name}.",
                 )
-        source, read = replace(source, columns=layout.fit(source)), layout.read
+        columns = layout.fit(source)
+        roles = tuple(settled(source.roles, columns))
+        source, read = replace(source, columns=columns, roles=roles), layout.read
+    for role in source.roles:
+        _demand(role, source.columns, source.column_key(""))
     rows = read(source)
     words = any(role.type == "tokens" for role in source.roles)
     for line, cells in gather(source, rows) if words else rows:
@@ -167,7 +191,7 @@ def _convert(
     number = 0
     for source, line, cells in found:
         try:
-            row = _row(cells, source.columns, roles)
+            row = _row(cells, source.columns, source.roles)
             checked = check(row) if check else row
             if checked is None:
                 continue

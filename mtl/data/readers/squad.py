@@ -146,4 +146,4 @@ def is_squad(source: Source) -> bool:
         return False
 
 
-FORMATS.register("squad")(Format(read_squad, (), fit_cells, within="json", claims=is_squad))
+FORMATS.register("squad")(Format(read_squad, (), fit_cells, within=("json",), claims=is_squad))

@@ -1,0 +1,208 @@
+"""How raw text becomes words: a property of a model, learned from its training data.
+
+Between two characters that no white space parts, a word may end. A rule says where, by what the
+training words had there. Each character is seen as a class: ``L`` a letter, ``D`` a digit, ``C`` a
+letter of a script without spaces, and any other character as itself; a *context* is the two
+characters and the kind of their neighbors (``P`` for any sign, a blank for none). From the words
+``@ines_t`` and ``Talbot|-|inspired``, for example::
+
+    " @LL" and "LL_L" are kept together        "LL-L" and "L-LL" are cut
+
+What no training word tells is split by :func:`mtl.data.words.split_words`, and letters of scripts
+without spaces one by one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mtl.config.section import Field, Flag, Section
+from mtl.data.scripts import has_spaceless, is_spaceless, joins
+from mtl.data.words import split_words
+
+if TYPE_CHECKING:
+    from mtl.types import IntArray
+
+CHUNK = re.compile(r"\S+")
+LONGEST = 16
+"""Characters of the longest word that is looked for in a script without spaces."""
+_TRIM = 3
+"""Signs at either end of a chunk that may stand around a word known as a whole."""
+_KEPT = 100_000
+"""Chunks whose words are remembered."""
+
+Cuts = tuple[int, ...]
+
+
+class WordRule(Section):
+    """Where words end in a text without spaces; an empty one knows scripts only."""
+
+    scripts: Flag = True
+    """Whether letters of scripts without spaces are words of their own; not so in models that were
+    made before there was such a rule."""
+    cut: list[str] = Field(default_factory=list)
+    """Contexts where a word ends: with both neighbors, or without."""
+    keep: list[str] = Field(default_factory=list)
+    """Those where it goes on."""
+    whole: dict[str, list[int]] = Field(default_factory=dict)
+    """Pieces of text that the contexts would split otherwise: where words begin inside of them."""
+    endings: list[str] = Field(default_factory=list)
+    """Words with an apostrophe that follow another without a space: ``n't``, ``'s``."""
+    beginnings: list[str] = Field(default_factory=list)
+    """Words with an apostrophe that another follows without a space: ``l'``, ``qu'``."""
+    vocabulary: list[str] = Field(default_factory=list)
+    """Longer words of scripts without spaces; the longest that fits is taken, else a character."""
+
+    def split(self, text: str) -> tuple[IntArray, IntArray]:
+        """Return the starts and ends (W,) of the words of a text, in characters."""
+        if self._is_plain and not (self.scripts and has_spaceless(text)):
+            return split_words(text)
+        starts: list[int] = []
+        ends: list[int] = []
+        for chunk in CHUNK.finditer(text):
+            at, end = chunk.span()
+            inside = [at + cut for cut in self.cuts(chunk[0])]
+            starts += [at, *inside]
+            ends += [*inside, end]
+        return np.asarray(starts, dtype=np.int32), np.asarray(ends, dtype=np.int32)
+
+    def cuts(self, chunk: str) -> Cuts:
+        """Return where words begin inside a chunk of text without white space."""
+        known = self._known.get(chunk)
+        if known is None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            known = self._known[chunk] = self._find(chunk)
+        return known
+
+    @cached_property
+    def _known(self) -> dict[str, Cuts]:
+        return {}
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        return not (self.cut or self.keep or self.whole or self.endings or self.beginnings)
+
+    @cached_property
+    def _contexts(self) -> dict[str, bool]:
+        return dict.fromkeys(self.keep, False) | dict.fromkeys(self.cut, True)
+
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        return frozenset(self.vocabulary)
+
+    @cached_property
+    def _clitics(self) -> re.Pattern[str] | None:
+        """What finds endings and beginnings, each as a group of its name."""
+        sides = {
+            "ending": (self.endings, r"(?<=[^\W\d_])({})(?![^\W_])"),
+            "beginning": (self.beginnings, r"(?<![^\W_])({})(?=[^\W_])"),
+        }
+        parts = [
+            form.format(f"?P<{name}>" + "|".join(map(re.escape, sorted(words, key=len)[::-1])))
+            for name, (words, form) in sides.items()
+            if words
+        ]
+        return re.compile("|".join(parts), re.IGNORECASE) if parts else None
+
+    def _find(self, chunk: str) -> Cuts:
+        found = self.by_contexts(chunk)
+        for first, last in _cores(chunk) if self.whole else ():
+            inside = self.whole.get(chunk[first:last])
+            if inside is not None:
+                edges = {first, last} - {0, len(chunk)}
+                outside = {cut for cut in found if not first <= cut <= last}
+                return tuple(sorted(outside | edges | {first + cut for cut in inside}))
+        return found
+
+    def by_contexts(self, chunk: str) -> Cuts:
+        """Return where words begin inside a chunk, but for pieces that are known as a whole."""
+        seen = classes(chunk)
+        usual = set(split_words(chunk)[0].tolist())
+        found = {at for at in range(1, len(chunk)) if self._is_cut(seen, at, usual)}
+        for match in self._clitics.finditer(chunk) if self._clitics else ():
+            start, end = match.span()
+            edge = start if match.lastgroup == "ending" else end
+            found = {cut for cut in found if not start < cut < end} | {edge}
+        if self._words:
+            found -= {at for at in found if seen[at] == "C" and seen[at - 1] in "Cm"}
+            found |= self._longest(chunk, seen)
+        return tuple(sorted(found))
+
+    def _is_cut(self, seen: Sequence[str], at: int, usual: set[int]) -> bool:
+        if seen[at] == "m":
+            return False
+        wide, narrow = contexts(seen, at)
+        told = self._contexts.get(wide, self._contexts.get(narrow))
+        if told is not None:
+            return told
+        if self.scripts and "C" in wide[1:3]:
+            return True
+        return at in usual
+
+    def _longest(self, chunk: str, seen: Sequence[str]) -> set[int]:
+        """Return the cuts between letters of scripts without spaces, by the longest known words."""
+        found, at, size = set(), 0, len(chunk)
+        while at < size:
+            if seen[at] != "C":
+                at += 1
+                continue
+            if at and seen[at - 1] in "Cm":
+                found.add(at)
+            ends = range(min(at + LONGEST, size), at + 1, -1)
+            at = next((e for e in ends if chunk[at:e] in self._words), at + 1)
+            while at < size and seen[at] == "m":
+                at += 1
+        return found
+
+
+def classes(chunk: str) -> list[str]:
+    """Return each character's class: L, D, C, or itself; m if it belongs to the one before."""
+    return [_class(c, first=not i) for i, c in enumerate(chunk)]
+
+
+def _class(character: str, *, first: bool) -> str:
+    if character.isalpha():
+        return "C" if not character.isascii() and is_spaceless(character) else "L"
+    if character.isdecimal():
+        return "D"
+    if not first and not character.isascii() and joins(character):
+        return "m"
+    return "L" if character.isalnum() else character
+
+
+def contexts(seen: Sequence[str], at: int) -> tuple[str, str]:
+    """Return the context of the place before a character: with its neighbors, and without.
+
+    Without them, a blank says that a sign stands at an end.
+    """
+    left = at - 1
+    while left > 0 and seen[left] == "m":
+        left -= 1
+    before = _coarse(seen[left - 1]) if left > 0 else " "
+    after = _coarse(seen[at + 1]) if at + 1 < len(seen) else " "
+    pair = seen[left] + seen[at]
+    outer = after if pair[1] not in "LDC" else before if pair[0] not in "LDC" else ""
+    return before + pair + after, pair + (" " if outer == " " else "")
+
+
+def _coarse(kind: str) -> str:
+    return kind if kind in "LDC" else "L" if kind == "m" else "P"
+
+
+def _cores(chunk: str) -> list[tuple[int, int]]:
+    """Return a chunk, then what is left of it without some of the signs at its ends."""
+    size = len(chunk)
+    lead = next((i for i, c in enumerate(chunk) if c.isalnum()), size)
+    trail = next((i for i, c in enumerate(reversed(chunk)) if c.isalnum()), size)
+    return [
+        (first, size - last)
+        for first in range(min(lead, _TRIM) + 1)
+        for last in range(min(trail, _TRIM) + 1)
+        if first < size - last
+    ]
