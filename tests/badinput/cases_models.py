@@ -23,9 +23,9 @@ def predict(*arguments: str) -> tuple[str, ...]:
     return mtl("predict", "run", *arguments)
 
 
-def given(name: str, content: Any, *options: str) -> Any:
+def given(name: str, content: Any) -> Any:
     """Return the command that predicts a file into another, and the file."""
-    argv = predict("--input", name, "--output", "out.jsonl", *options)
+    argv = predict("--input", name, "--output", "out.jsonl", "--on-bad-row", "error")
     return {"argv": argv, "files": {name: content}}
 
 
@@ -113,13 +113,13 @@ PREDICT = [
     Case("predict a document", **given("bad.docx", "a"), says=("`--input`", "with `--format`")),
     Case(
         "predict a broken line",
-        **given("bad.jsonl", '{"text": "a"}\n{"text"\n', "--on-bad-row", "error"),
+        **given("bad.jsonl", '{"text": "a"}\n{"text"\n'),
         says=("bad.jsonl:2", "broken JSON", "Mend the row, or take it out"),
     ),
     Case("predict no column", **given("bad.csv", "id,body\n1,a\n"), says=("bad.csv:1", "'text'")),
     Case(
         "predict an empty row",
-        **given("bad.jsonl", [{"text": "a"}, {"text": ""}], "--on-bad-row", "error"),
+        **given("bad.jsonl", [{"text": "a"}, {"text": ""}]),
         says=("bad.jsonl:2", "'text'", "Mend the row, or take it out"),
     ),
     Case(
@@ -127,11 +127,35 @@ PREDICT = [
         **given("bad.txt", "fine\ndéjà\n".encode("latin-1")),
         says=("bad.txt:2", "Set `--encoding`", "such as latin-1"),
     ),
-    Case("predict into a table", predict(*TEXT, "--output", "o.xls"), ("`--output`", ".jsonl")),
+    Case(
+        "predict into a document",
+        predict(*TEXT, "--output", "o.docx"),
+        ("`--output`", "ends in one of {.csv, .jsonl", "`--output-format`"),
+    ),
+    Case(
+        "predict onto another output",
+        predict(*TEXT, "--output", "data/test.jsonl"),
+        ("`--output`", "a new file", "Add `--overwrite`"),
+    ),
+    Case(
+        "predict into a tool's file without spans",
+        predict(*TEXT, "--task", "sentiment", "--output", "o", "--output-format", "brat"),
+        ("`--task`", "marks spans", "Write jsonl or csv"),
+    ),
+    Case(
+        "predict into nothing in a format",
+        predict(*TEXT, "--output-format", "csv"),
+        ("`--output`", "`--output-format csv` alone"),
+    ),
+    Case(
+        "predict with another policy",
+        predict("--input", "data/test.jsonl", "--on-bad-row", "stop"),
+        ("`--on-bad-row`", "{error, mark, skip}", "'stop'"),
+    ),
     Case(
         "predict below a file",
         predict(*TEXT, "--output", "data/test.jsonl/out.jsonl"),
-        ("`--output`", "'data/test.jsonl/out.jsonl'"),
+        ("`--output`", "'data/test.jsonl/out.jsonl'", "Not a directory"),
     ),
     Case(
         "predict into no folder",
