@@ -261,7 +261,7 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
     characters = 0
     for row in rows:
         chunk.append(row)
-        characters += len(row.get("text", ""))
+        characters += len(row.get("text") or "")
         if len(chunk) >= CHUNK or characters >= CHARACTERS:
             yield chunk
             chunk, characters = [], 0
