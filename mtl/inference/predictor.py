@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -37,6 +36,8 @@ from mtl.types import Encoded, Row
 
 CHUNK = 2000
 """Rows that are encoded, sorted by length and answered together."""
+CHARACTERS = 2_000_000
+"""Of texts, after which a chunk has no further row."""
 USUAL = 4096
 """Tokens in one trunk pass that most devices have room for."""
 IN_CACHE = 1024
@@ -134,7 +135,7 @@ class Predictor:
         self, rows: Iterable[Row], names: list[str], advance: Callable[[int], None], mark: bool
     ) -> Iterator[Values]:
         numbered = (prepare(row, number, mark=mark) for number, row in enumerate(rows, start=1))
-        while chunk := list(islice(numbered, CHUNK)):
+        for chunk in _chunks(numbered):
             yield from self._answer(chunk, names, advance, mark)
 
     def _answer(
@@ -252,6 +253,20 @@ class Predictor:
             ):
                 found = list(answers(self.model, batch.to(self.device), by_task, recall=recall))
             yield from found
+
+
+def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Yield rows that are answered together."""
+    chunk: list[Row] = []
+    characters = 0
+    for row in rows:
+        chunk.append(row)
+        characters += len(row.get("text") or "")
+        if len(chunk) >= CHUNK or characters >= CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
 
 
 def prepare(row: Row, number: int, *, mark: bool = False) -> Row:

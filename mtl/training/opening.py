@@ -12,7 +12,8 @@ import lightning as L
 import torch
 
 from mtl.config.schema import Config
-from mtl.reporting.console import console, short_path
+from mtl.reporting.console import console, note, short_path
+from mtl.training.long_documents import long_documents
 from mtl.training.setup import Prepared
 
 WIDTH = 80
@@ -135,6 +136,9 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
     )
     for line in opening_lines(facts):
         console().print(line, soft_wrap=True)
+    if facts.tokens is not None:
+        for line in long_documents(data.train, facts.tokens):
+            note(line)
 
 
 def multiplies_bf16() -> bool:
