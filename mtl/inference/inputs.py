@@ -14,15 +14,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mtl.data.readers import FORMATS, read_split
-from mtl.data.readers.base import Column, Source
+from mtl.data.readers.base import Source
 from mtl.data.readers.compressed import ending_of
 from mtl.data.readers.files import find, format_of, specific
+from mtl.data.readers.several import Wish, spread
 from mtl.data.readers.split import Check
 from mtl.data.readers.table import make_rows
 from mtl.data.readers.text import lines
 from mtl.data.rows import BadRows, Role, Rows, place
 from mtl.errors import ConfigError, DataError, one_of
-from mtl.inference.columns import fit, header, merged_roles
+from mtl.inference.columns import fit, has, header, merged_roles
 from mtl.tasks import Task
 from mtl.tasks.base import row_check
 from mtl.types import Row
@@ -35,7 +36,7 @@ USUAL = (Role("text", "text", help="the text"), Role("tokens", "tokens", help="t
 KEY = Role("key", "record", required=False, help="what the user calls the row")
 """Column ``id`` of an input, handed through to the output as it stands."""
 
-ByTask = Mapping[str, Mapping[str, Column]]
+ByTask = Mapping[str, Mapping[str, Wish]]
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,14 @@ class File:
     title: str = ""
 
     def source(
-        self, path: Path, roles: Sequence[Role] = (), columns: Mapping[str, Column] | None = None
+        self, path: Path, roles: Sequence[Role] = (), columns: Mapping[str, Wish] | None = None
     ) -> Source:
         """Return one of its files as readers take it."""
+        single, roles = spread(columns or {}, roles, "columns")
         return Source(
             path,
             tuple(roles),
-            dict(columns or {}),
+            single,
             encoding=self.encoding,
             section="",
             title=self.title,
@@ -73,7 +75,7 @@ class File:
 
     def read(
         self,
-        columns: Mapping[str, Column],
+        columns: Mapping[str, Wish],
         roles: Sequence[Role],
         format: str,
         check: Check | None = None,
@@ -94,7 +96,7 @@ class File:
             notes=self.notes,
         )
 
-    def _header(self, columns: Mapping[str, Column], roles: Sequence[Role]) -> bool | None:
+    def _header(self, columns: Mapping[str, Wish], roles: Sequence[Role]) -> bool | None:
         """Return whether columns have names, so that no advice on numbers is given."""
         needed = [columns.get(role.name) for role in roles if role.required]
         return True if any(isinstance(column, str) for column in needed) else None
@@ -110,7 +112,7 @@ class Strict(BadRows):
         raise DataError(f"{place(file, line)}: {reason}. Mend the row, or take it out.")
 
 
-def read_labelled(file: File, task: Task, own: Mapping[str, Column]) -> Rows:
+def read_labelled(file: File, task: Task, own: Mapping[str, Wish]) -> Rows:
     """Read a file with targets for one task.
 
     Args:
@@ -173,9 +175,11 @@ def _read_inputs(file: File, format: str, tasks: Sequence[Task], columns: ByTask
     main = _main(names, chosen, format)
     column = chosen.get(main, main)
     by_number = format == "conll" or isinstance(column, int)
-    if not by_number and column not in names:
+    if not by_number and not has(names, column):
         column = main  # The message names the column that every run reads.
-    others = {r: c for r, c in chosen.items() if r in wanted and (by_number or isinstance(c, str))}
+    others = {
+        r: c for r, c in chosen.items() if r in wanted and (by_number or isinstance(c, str | tuple))
+    }
     return file.read(
         others | {main: column, KEY.name: "id"},
         [*(replace(role, required=role.name == main) for role in roles.values()), KEY],
@@ -183,11 +187,11 @@ def _read_inputs(file: File, format: str, tasks: Sequence[Task], columns: ByTask
     )
 
 
-def _main(names: Sequence[str], chosen: Mapping[str, Column], format: str) -> str:
+def _main(names: Sequence[str], chosen: Mapping[str, Wish], format: str) -> str:
     """Return the role that every row must have: the text, or the words where there is none."""
     if format == "conll":
         return "tokens"
-    return next((role.name for role in USUAL if chosen.get(role.name) in names), "text")
+    return next((role.name for role in USUAL if has(names, chosen.get(role.name, ""))), "text")
 
 
 def _text_lines(file: File, paths: Sequence[Path]) -> Rows:
