@@ -21,7 +21,7 @@ AUTO = "auto"
 """Continue the run in `hydra.run.dir`, or begin it: one command line for a job that is repeated."""
 HIDDEN = "(hidden)"
 """What stands in a run's files in place of a secret."""
-ALLOWED = ("trainer.max_steps", "trainer.max_epochs", "trainer.non_finite")
+ALLOWED = ("trainer.max_steps", "trainer.max_epochs", "trainer.non_finite", "changed_data")
 
 
 def resumed_run(overrides: Sequence[str]) -> tuple[str, list[str]] | None:

@@ -325,6 +325,8 @@ class Config(Section):
     ``val/<task>/<metric>``."""
     resume: Text | None = None
     """A run's folder: continue it exactly, with its own configuration."""
+    changed_data: Annotated[Literal["error", "continue"], Lower] = "error"
+    """What a resumed run does whose rows are not those that it began with."""
     init: Text | None = None
     """A run's folder: start from its trunk and from the heads of the tasks that are here too."""
 

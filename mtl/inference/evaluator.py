@@ -11,9 +11,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mtl.config.saved import HYDRA, saved_config
 from mtl.config.schema import Config
 from mtl.config.section import Values
+from mtl.data.holdout import text_keys
 from mtl.data.rows import Rows
 from mtl.data.sources import Splits
 from mtl.errors import CheckpointError, ConfigError, DataError, one_of
@@ -22,7 +25,7 @@ from mtl.inference.predictor import Predictor
 from mtl.metrics.aggregate import aggregate
 from mtl.tasks.encode import encode_split
 from mtl.training.evaluation import Evaluation, higher_is_better
-from mtl.training.model_io import load_model
+from mtl.training.model_io import load_model, trained_on
 from mtl.training.setup import read_splits
 
 SPLITS = ("test", "validation")
@@ -113,6 +116,12 @@ def evaluate(
         (name,) = names
         columns = loaded.description.tasks[name].columns
         rows = read_labelled(data, predictor.tasks[name], columns)
+        seen = int(np.isin(text_keys(rows, name), trained_on(run)).sum())
+        if seen:
+            data.notes.append(
+                f"{seen:,} of {len(rows):,} rows of {data.pattern} have a text that the model "
+                "learned from: its scores on them say little about new texts."
+            )
         return Report(data.pattern, score(predictor, {name: rows}, track), None, data.notes)
     splits = _splits(cfg, predictor, data, folder)
     notes = [line for name in names for line in splits[name].notes]

@@ -336,9 +336,13 @@ def restore(task: Task, state: Mapping[str, Any]) -> None:
 
 def row_check(task: Task) -> tuple[Check, LabelRules]:
     """Return what is done to each row that is read for a task, and its rules for labels."""
-    rules = LabelRules(task.labels, task.roles(task.options), f"tasks.{task.name}.data")
+    roles = task.roles(task.options)
+    rules = LabelRules(task.labels, roles, f"tasks.{task.name}.data")
+    others = [role.name for role in roles if role.instead_of]
 
     def check(row: Row) -> Row | None:
+        if any(name in row for name in others):
+            return rules(task.check(row))  # Which turns them into the labels that rules are for.
         known = rules(row)
         return None if known is None else task.check(known)
 

@@ -1,6 +1,7 @@
 """What a checkpoint holds, whether it fits the run that continues from it, and how that goes on.
 
 Under ``mtl``, beside Lightning's own: {"config": {...}, "tasks": {"ner": {...}}, "frozen": None,
+ "data": {"ner": {"train": "8c1f...", ...}},
  "results": {"val/score": 0.5}, "running": {...}, "skipped": 0, "in_a_row": 0}
 """
 
@@ -12,8 +13,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mtl.errors import CheckpointError
+from mtl.data.origins import SPLITS
+from mtl.data.sources import Splits
+from mtl.errors import CheckpointError, Problem, few
 from mtl.launch.processes import METRICS_FILE
+from mtl.reporting.console import note
 from mtl.training.checkpoint import LAST, State, read_checkpoint
 from mtl.training.model import MultiTaskModel, first_difference
 from mtl.trunk.fingerprint import digest
@@ -89,6 +93,43 @@ def check_weights(checkpoint: State, model: MultiTaskModel, run_dir: Path) -> No
             f"{last_path(run_dir)}: Expected the weights of this run's model, but {odd}; the trunk "
             "or the data has changed since. Put it back, or train anew."
         )
+
+
+def digests_of(splits: Mapping[str, Splits]) -> dict[str, dict[str, str]]:
+    """Return a digest of the rows of each task's splits."""
+    return {
+        name: {s: rows.digest() for s in SPLITS if (rows := getattr(own, s)) is not None}
+        for name, own in splits.items()
+    }
+
+
+def check_data(checkpoint: State, digests: Mapping[str, Mapping[str, str]], *, go_on: bool) -> None:
+    """Refuse rows that are not those that a run began with; with `go_on`, say so alone.
+
+    Raises:
+        CheckpointError: With the first split that is another one.
+    """
+    before = checkpoint["mtl"].get("data", {})
+    changed = [
+        f"{split} of task '{task}'"
+        for task, splits in before.items()
+        for split in SPLITS
+        if splits.get(split) != digests.get(task, {}).get(split)
+    ]
+    if not changed:
+        return
+    if go_on:
+        note(f"The rows of {few(changed)} are not those that the run began with.")
+        return
+    raise CheckpointError(
+        Problem(
+            "resume",
+            "to continue on the rows that the run began with",
+            f"those of {few(changed)} have changed since",
+            "Put the files back, train anew, or add changed_data=continue to go on with what is "
+            "there now.",
+        )
+    )
 
 
 def is_finished(checkpoint: State, steps: int, run_dir: Path) -> bool:

@@ -2,7 +2,7 @@
 
 ``config.json``, ``model.safetensors`` and the tokenizer are the trunk's, so that transformers
 opens the folder as it is; each head has a safetensors file of its own; ``mtl.json`` says what
-the tasks are.
+the tasks are, and ``trained_on.npy`` has hashes of the texts that training had.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from mtl.config.schema import TrunkConfig
+from mtl.data.holdout import NONE, Keys
 from mtl.errors import CheckpointError, ConfigError, one_of
 from mtl.files import whole_folder
 from mtl.tasks import Task
@@ -35,6 +37,8 @@ from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import NoModel, load_trunk
 from mtl.trunk.safety import OWN_CODE
 from mtl.trunk.tuning import merged, without_adapters
+
+TRAINED_ON = "trained_on.npy"
 
 
 @dataclass
@@ -57,6 +61,7 @@ def save_model(
     columns: Mapping[str, Mapping[str, object]],
     attention: Mapping[str, str] | None = None,
     tokens: int | None = None,
+    trained_on: Keys = NONE,
 ) -> None:
     """Write a model folder, whole or not at all.
 
@@ -67,6 +72,7 @@ def save_model(
         columns: By task: the columns of its data, for `mtl evaluate` on files of the same shape.
         attention: By task: how its documents are read; the trunk's own way where not named.
         tokens: Most tokens in one trunk pass of training.
+        trained_on: Hashes of the texts that it learned from.
     """
     about = describe(model, encoder, columns, attention or {}, tokens)
     text = json.dumps(about.model_dump(), indent=2, ensure_ascii=False)
@@ -78,7 +84,17 @@ def save_model(
         for name, head in model.heads.items():
             state = {k: v.detach().cpu().contiguous() for k, v in head.state_dict().items()}
             save_file(state, beside / head_file(name))
+        np.save(beside / TRAINED_ON, np.unique(trained_on), allow_pickle=False)
         (beside / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+
+
+def trained_on(folder: Path) -> Keys:
+    """Return hashes of the texts that a model learned from; none where its folder has none."""
+    try:
+        found = np.load(model_folder(folder) / TRAINED_ON, allow_pickle=False)
+    except (OSError, ValueError):
+        return NONE
+    return found if found.dtype == NONE.dtype else NONE
 
 
 def head_file(name: str) -> str:

@@ -60,12 +60,14 @@ class MultiTaskModule(L.LightningModule):
         *,
         steps: int,
         stores: Mapping[str, list[ExampleStore]],
+        digests: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model = model
         self.cfg = cfg
         self.steps = steps
+        self.digests = {name: dict(splits) for name, splits in (digests or {}).items()}
         self.non_finite = NonFinite(cfg, list(model.tasks))
         weights = {name: task.weight for name, task in model.tasks.items()}
         self.balance = build_balancer(weights, cfg.balancing)
@@ -99,6 +101,7 @@ class MultiTaskModule(L.LightningModule):
         checkpoint["mtl"] = {
             **self.non_finite.state(),
             "frozen": self.frozen.digest,
+            "data": self.digests,
             "config": hide_secrets(self.cfg.model_dump()),
             "tasks": {n: task.learned.model_dump() for n, task in self.model.tasks.items()},
             "results": dict(self.results),

@@ -12,11 +12,13 @@ from functools import partial
 from pathlib import Path
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.loggers import Logger
 
 from mtl.config.schema import Config
+from mtl.data.holdout import text_keys
 from mtl.errors import ConfigError, one_of
 from mtl.files import write_whole
 from mtl.launch.parent import handling
@@ -32,7 +34,9 @@ from mtl.training.budget import with_budget
 from mtl.training.checkpoint import State, read_checkpoint
 from mtl.training.contents import (
     budget_of,
+    check_data,
     check_weights,
+    digests_of,
     is_finished,
     last_checkpoint,
     stopped_early,
@@ -86,8 +90,10 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
         prepared = prepare(cfg, run_dir, states)
     give_back()
     _check_monitor(cfg.monitor, prepared.tasks)
+    digests = digests_of(prepared.splits)
     if checkpoint:
         check_weights(checkpoint, prepared.model, run_dir)
+        check_data(checkpoint, digests, go_on=cfg.changed_data == "continue")
     elif cfg.init is not None:
         _start_from(prepared, Path(cfg.init))
     if checkpoint and is_finished(checkpoint, prepared.data.steps, run_dir):
@@ -98,6 +104,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
         cfg,
         steps=prepared.data.steps,
         stores={"val": prepared.data.validation, "test": prepared.data.test},
+        digests=digests,
     )
     last_step = prepared.data.steps
     if checkpoint and stopped_early(checkpoint):
@@ -165,6 +172,9 @@ def _save(cfg: Config, run_dir: Path, prepared: Prepared, metrics: Mapping[str, 
         prepared.columns,
         attention={name: attention_of(cfg, name, model.trunk) for name in model.tasks},
         tokens=prepared.data.batching.tokens,
+        trained_on=np.concatenate(
+            [text_keys(own.train, n) for n, own in prepared.splits.items() if own.train is not None]
+        ),
     )
     text = json.dumps({k: float(v) for k, v in sorted(metrics.items())}, indent=2)
     write_whole(run_dir / METRICS_FILE, text + "\n")

@@ -154,7 +154,7 @@ def test_nothing_but_weights_and_words(run: Path) -> None:
     names = {path.name for path in (run / "model").iterdir()}
     heads = {f"head-{task}.safetensors" for task in ("ner", "sentiment", "rating")}
     trunk = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
-    assert names == heads | trunk | {"mtl.json"}
+    assert names == heads | trunk | {"mtl.json", "trained_on.npy"}
     for path in (run / "model").iterdir():
         assert str(run).encode() not in path.read_bytes()
     assert all(value.dtype == torch.float32 for value in saved(run).values())
