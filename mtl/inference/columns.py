@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, cast
 
 from mtl.config.section import Values
-from mtl.data.readers import delimited
+from mtl.data.readers import delimited, xlsx
 from mtl.data.readers.base import Column, Source
 from mtl.data.readers.dotted import keys_in
 from mtl.data.readers.nested import MARK
@@ -115,4 +115,5 @@ _PEEKS: dict[str, Callable[[Source], list[str]]] = {
     "parquet": partial(column_names, "parquet"),
     "arrow": partial(column_names, "arrow"),
     "squad": lambda source: list(CELLS),
+    "xlsx": xlsx.column_names,
 }

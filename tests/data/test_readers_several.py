@@ -32,7 +32,9 @@ def as_json(rows: list[dict[str, Any]]) -> str:
 
 
 def as_csv(rows: list[dict[str, Any]]) -> str:
-    return "\n".join(",".join(cells) for cells in (rows[0].keys(), *(r.values() for r in rows)))
+    return "\n".join(
+        ",".join(cells) for cells in [list(rows[0]), *(list(r.values()) for r in rows)]
+    )
 
 
 @pytest.mark.parametrize(("name", "write_as"), [("a.jsonl", as_json), ("a.csv", as_csv)])
