@@ -14,7 +14,7 @@ from .roles import CLASSES, plain, read_classes, write
 openpyxl = pytest.importorskip("openpyxl")
 
 
-def book(path: Path, *sheets: list[list[Any]]) -> Path:
+def book(path: Path, *sheets: Any) -> Path:
     found = openpyxl.Workbook()
     for number, rows in enumerate(sheets):
         sheet = found.active if not number else found.create_sheet(f"more {number}")
