@@ -5,6 +5,7 @@ from mtl.data.readers import (
     conll,
     delimited,
     doccano,
+    folders,
     jsons,
     label_studio,
     plain,
@@ -13,6 +14,7 @@ from mtl.data.readers import (
     spacy_json,
     squad,
     typed,
+    xlsx,
 )
 from mtl.data.readers.base import FORMATS
 from mtl.data.readers.split import read_split
@@ -23,6 +25,7 @@ __all__ = [
     "conll",
     "delimited",
     "doccano",
+    "folders",
     "jsons",
     "label_studio",
     "plain",
@@ -32,4 +35,5 @@ __all__ = [
     "spacy_json",
     "squad",
     "typed",
+    "xlsx",
 ]
