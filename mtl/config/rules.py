@@ -20,6 +20,9 @@ NAME = f"letters, digits, `_` and `-`, at most {LONGEST_NAME} of them"
 ID = "id"
 """The column of a row's own name, which every task may have."""
 SCORE = "val/score"
+SPLITS = ("train", "validation", "test")
+SEVERAL = ("text", "texts", "labels", "record")
+"""Types of roles that may have several columns; of a record its options decide."""
 
 
 def broken_rules(config: Config, task_types: Registry[TaskType], skip: Set[str]) -> list[Problem]:
@@ -73,8 +76,13 @@ def _task(key: str, name: str, task: TaskConfig, task_types: Registry[TaskType])
     task_type = task_types.get(task.type, f"{key}.type")
     problems += check(task_type.HeadOptions, task.head, f"{key}.head")[1]
     problems += check(task_type.Options, task.options, f"{key}.options")[1]
-    roles = [*(role.name for role in task_type.roles()), ID]
+    roles = {role.name: role.type in SEVERAL for role in task_type.roles()} | {ID: False}
     problems += _columns(f"{key}.columns", task.columns, roles)
+    for split, columns in task.data.columns.items():
+        own = f"{key}.data.columns.{split}"
+        if split not in SPLITS:
+            problems.append(one_of(f"{key}.data.columns", split, SPLITS))
+        problems += _columns(own, columns, roles)
     head = task.head.get("name")
     if isinstance(head, str) and not is_name(head):
         problems.append(Problem(f"{key}.head.name", f"to be {NAME}", f"got '{head}'"))
@@ -112,12 +120,14 @@ def _data(key: str, task: TaskConfig) -> list[Problem]:
     return problems
 
 
-def _columns(key: str, columns: Mapping[str, object], roles: list[str]) -> list[Problem]:
+def _columns(key: str, columns: Mapping[str, object], roles: Mapping[str, bool]) -> list[Problem]:
+    """Return what is wrong with columns; of `roles`, those that are true may have several."""
     beside = [f"{key}.{role}" for role in roles]
     wrong = [role for role in columns if role not in roles]
-    problems = [unknown_key(f"{key}.{role}", roles, beside, key) for role in wrong]
+    problems = [unknown_key(f"{key}.{role}", list(roles), beside, key) for role in wrong]
     for role, column in columns.items():
-        if isinstance(column, bool | float | dict | list) or column == "":
+        several = column if isinstance(column, list) and roles.get(role) and column else [column]
+        if any(isinstance(one, bool | float | dict | list) or one == "" for one in several):
             expected = "to be a column's name or number"
             problems.append(Problem(f"{key}.{role}", expected, f"got '{column}'"))
     return problems

@@ -53,6 +53,8 @@ class DataConfig(LabelConfig):
     format: Text | None = None
     """A registered reader, ``conll | tsv | csv | jsonl | json | parquet | arrow | squad | text`` or
     one of another package; guessed from the file's name and content when unset."""
+    columns: dict[str, dict[str, Any]] = {}
+    """By split: columns of its own, where its files have others than the task's `columns` say."""
     header: Flag | None = None
     """Whether a TSV or CSV file starts with column names; guessed from the columns when unset."""
     encoding: Text = "utf-8"

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from mtl.config.schema import DataConfig
 from mtl.data import hub
 from mtl.data.readers import read_split
-from mtl.data.readers.base import Column, Dialect, Read
+from mtl.data.readers.base import Dialect, Read
 from mtl.data.readers.files import find
 from mtl.data.readers.parallel import beside, read_parallel
+from mtl.data.readers.several import Wish
 from mtl.data.readers.split import Check
 from mtl.data.rows import BadRows, Role, Rows
 from mtl.errors import ConfigError, DataError, Problem, one_of
@@ -44,7 +45,7 @@ class TaskData:
     """What opening a source needs to know of a task, and where it leaves its notes."""
 
     options: DataConfig
-    columns: Mapping[str, Column]
+    columns: Mapping[str, Wish]
     roles: Sequence[Role]
     section: str
     base: Path
@@ -121,9 +122,10 @@ def read_rows(
         files = found or files
     if isinstance(files, Mapping):
         return _read_parallel(task, split, files, option)
+    columns = {**task.columns, **options.columns.get(split, {})}
     return read_split(
         files,
-        columns=task.columns,
+        columns={n: c for n, c in columns.items() if c is not None},
         roles=task.roles,
         bad_rows=task.bad_rows,
         split=split,
@@ -152,7 +154,8 @@ def _read_parallel(task: TaskData, split: str, files: Mapping[str, str], option:
         found = ", ".join(str(path) for path in paths[several][:5])
         raise ConfigError(Problem(f"{key}.{several}", "to name one file", f"got {found}"))
     single = {role: found[0] for role, found in paths.items()}
-    own = replace(task, columns={role: role for role in files})
+    options = task.options.model_copy(update={"columns": {}})
+    own = replace(task, columns={role: role for role in files}, options=options)
     first = next(iter(single.values()))
     return read_rows(own, split, first, option, partial(read_parallel, single))
 

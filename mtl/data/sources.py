@@ -19,7 +19,7 @@ from mtl.config.schema import DataConfig
 from mtl.data import folders  # noqa: F401  registers a source
 from mtl.data.holdout import GROUP, NONE, Cut, hold_out, parse_fold, sample, text_keys
 from mtl.data.origins import SPLITS, TaskData, limit_of, open_splits
-from mtl.data.readers.base import Column
+from mtl.data.readers.several import Wish
 from mtl.data.readers.split import Check
 from mtl.data.rows import BadRows, Role, Rows
 from mtl.errors import ConfigError, DataError, Problem
@@ -37,7 +37,7 @@ class Wanted:
     """
 
     options: DataConfig
-    columns: Mapping[str, Column]
+    columns: Mapping[str, Wish]
     roles: Sequence[Role]
     check: Check | None = None
 

@@ -15,7 +15,8 @@ without spaces one by one.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,13 @@ _TRIM = 3
 """Signs at either end of a chunk that may stand around a word known as a whole."""
 _KEPT = 100_000
 """Chunks whose words are remembered."""
+
+BLOCK = 4096
+"""Characters of a longer chunk that are looked at together."""
+_BESIDE = 64
+"""Characters on either side of a block that its cuts may depend on."""
+_REMEMBERED = 30
+"""Longer chunks are hardly met twice."""
 
 Cuts = tuple[int, ...]
 
@@ -62,23 +70,36 @@ class WordRule(Section):
         """Return the starts and ends (W,) of the words of a text, in characters."""
         if self._is_plain and not (self.scripts and has_spaceless(text)):
             return split_words(text)
-        starts: list[int] = []
-        ends: list[int] = []
+        starts, ends = array("i"), array("i")
         for chunk in CHUNK.finditer(text):
             at, end = chunk.span()
-            inside = [at + cut for cut in self.cuts(chunk[0])]
-            starts += [at, *inside]
-            ends += [*inside, end]
+            inside = array("i", (at + cut for cut in self.cuts(chunk[0])))
+            starts.append(at)
+            starts.extend(inside)
+            ends.extend(inside)
+            ends.append(end)
         return np.asarray(starts, dtype=np.int32), np.asarray(ends, dtype=np.int32)
 
-    def cuts(self, chunk: str) -> Cuts:
-        """Return where words begin inside a chunk of text without white space."""
+    def cuts(self, chunk: str) -> Iterable[int]:
+        """Return where words begin inside a chunk of text without white space, ascending."""
+        if len(chunk) > BLOCK:
+            return self._by_blocks(chunk)
+        if len(chunk) > _REMEMBERED:
+            return self._find(chunk)
         known = self._known.get(chunk)
         if known is None:
             if len(self._known) >= _KEPT:
                 self._known.clear()
             known = self._known[chunk] = self._find(chunk)
         return known
+
+    def _by_blocks(self, chunk: str) -> Iterator[int]:
+        """Yield the cuts of a chunk without end, a part of it at a time."""
+        for start in range(0, len(chunk), BLOCK):
+            before = max(0, start - _BESIDE)
+            part = chunk[before : start + BLOCK + _BESIDE]
+            inside = (before + cut for cut in self.by_contexts(part))
+            yield from (cut for cut in inside if max(start, 1) <= cut < start + BLOCK)
 
     @cached_property
     def _known(self) -> dict[str, Cuts]:

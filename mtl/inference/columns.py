@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from mtl.config.section import Values
-from mtl.data.readers import delimited
+from mtl.data.readers import delimited, xlsx
 from mtl.data.readers.base import Column, Source
 from mtl.data.readers.dotted import keys_in
 from mtl.data.readers.nested import MARK
+from mtl.data.readers.several import Wish
 from mtl.data.readers.squad import CELLS
 from mtl.data.readers.text import lines, whole
 from mtl.data.readers.typed import column_names
 from mtl.data.rows import Role
 from mtl.errors import ConfigError
 
-Columns = dict[str, Column]
+Columns = dict[str, Wish]
 
 
 def merged_roles(roles: Iterable[Role]) -> dict[str, Role]:
@@ -30,7 +31,7 @@ def merged_roles(roles: Iterable[Role]) -> dict[str, Role]:
 
 
 def fit(
-    names: Sequence[str], roles: Iterable[str], columns: Mapping[str, Mapping[str, Column]]
+    names: Sequence[str], roles: Iterable[str], columns: Mapping[str, Mapping[str, Wish]]
 ) -> Columns:
     """Return the column of each role.
 
@@ -48,8 +49,8 @@ def fit(
     """
     chosen: Columns = {}
     for role in roles:
-        own = {task: mapped[role] for task, mapped in columns.items() if role in mapped}
-        here = {task: column for task, column in own.items() if column in names}
+        own = {task: hashed(mapped[role]) for task, mapped in columns.items() if role in mapped}
+        here = {task: column for task, column in own.items() if has(names, column)}
         if len(set(here.values())) > 1:
             said = " and ".join(f"'{column}' ({task})" for task, column in here.items())
             raise ConfigError(
@@ -61,6 +62,16 @@ def fit(
         if candidates:
             chosen[role] = candidates[0]
     return chosen
+
+
+def hashed(column: Wish) -> Column | tuple[Column, ...]:
+    """Return a column, or several as a tuple, which can be compared and counted."""
+    return tuple(column) if isinstance(column, list | tuple) else cast(Column, column)
+
+
+def has(names: Sequence[str], column: Wish) -> bool:
+    """Whether a file has a column, or all of several."""
+    return all(one in names for one in column) if isinstance(column, tuple) else column in names
 
 
 def header(source: Source, format: str) -> list[str]:
@@ -104,4 +115,5 @@ _PEEKS: dict[str, Callable[[Source], list[str]]] = {
     "parquet": partial(column_names, "parquet"),
     "arrow": partial(column_names, "arrow"),
     "squad": lambda source: list(CELLS),
+    "xlsx": xlsx.column_names,
 }

@@ -14,17 +14,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mtl.data.readers import FORMATS, read_split
-from mtl.data.readers.base import Column, Dialect, Source
+from mtl.data.readers.base import Dialect, Source
 from mtl.data.readers.compressed import ending_of
 from mtl.data.readers.files import find, format_of, specific
 from mtl.data.readers.jsons import BROKEN
+from mtl.data.readers.several import Wish, spread
 from mtl.data.readers.split import Check
 from mtl.data.readers.table import make_rows
 from mtl.data.readers.text import lines
 from mtl.data.rows import BadRows, Role, Rows
 from mtl.errors import ConfigError, DataError, one_of
 from mtl.inference.bad_rows import ID, KEY, Aligned, Marked, Strict
-from mtl.inference.columns import fit, header, merged_roles
+from mtl.inference.columns import fit, has, header, merged_roles
 from mtl.tasks import Task
 from mtl.tasks.base import row_check
 from mtl.types import Row
@@ -36,7 +37,7 @@ LINES = "txt"
 
 USUAL = (Role("text", "text", help="the text"), Role("tokens", "tokens", help="the words"))
 
-ByTask = Mapping[str, Mapping[str, Column]]
+ByTask = Mapping[str, Mapping[str, Wish]]
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,14 @@ class File:
         return self.title or self.pattern
 
     def source(
-        self, path: Path, roles: Sequence[Role] = (), columns: Mapping[str, Column] | None = None
+        self, path: Path, roles: Sequence[Role] = (), columns: Mapping[str, Wish] | None = None
     ) -> Source:
         """Return one of its files as readers take it."""
+        single, roles = spread(columns or {}, roles, "columns")
         return Source(
             path,
             tuple(roles),
-            dict(columns or {}),
+            single,
             encoding=self.encoding,
             section="",
             title=self.title,
@@ -82,7 +84,7 @@ class File:
 
     def read(
         self,
-        columns: Mapping[str, Column],
+        columns: Mapping[str, Wish],
         roles: Sequence[Role],
         format: str,
         check: Check | None = None,
@@ -105,13 +107,13 @@ class File:
             notes=self.notes,
         )
 
-    def _header(self, columns: Mapping[str, Column], roles: Sequence[Role]) -> bool | None:
+    def _header(self, columns: Mapping[str, Wish], roles: Sequence[Role]) -> bool | None:
         """Return whether columns have names, so that no advice on numbers is given."""
         needed = [columns.get(role.name) for role in roles if role.required]
         return True if any(isinstance(column, str) for column in needed) else None
 
 
-def read_labelled(file: File, task: Task, own: Mapping[str, Column]) -> Rows:
+def read_labelled(file: File, task: Task, own: Mapping[str, Wish]) -> Rows:
     """Read a file with targets for one task.
 
     Args:
@@ -193,9 +195,11 @@ def _read_rows(
     main = _main(names, chosen, format)
     column = chosen.get(main, main)
     by_number = format == "conll" or isinstance(column, int)
-    if not by_number and column not in names:
+    if not by_number and not has(names, column):
         column = main  # The message names the column that every run reads.
-    others = {r: c for r, c in chosen.items() if r in wanted and (by_number or isinstance(c, str))}
+    others = {
+        r: c for r, c in chosen.items() if r in wanted and (by_number or isinstance(c, str | tuple))
+    }
     return file.read(
         others | {main: column, KEY.name: ID},
         [*(replace(role, required=role.name == main) for role in roles.values()), KEY],
@@ -205,11 +209,11 @@ def _read_rows(
     )
 
 
-def _main(names: Sequence[str], chosen: Mapping[str, Column], format: str) -> str:
+def _main(names: Sequence[str], chosen: Mapping[str, Wish], format: str) -> str:
     """Return the role that every row must have: the text, or the words where there is none."""
     if format == "conll":
         return "tokens"
-    return next((role.name for role in USUAL if chosen.get(role.name) in names), "text")
+    return next((role.name for role in USUAL if has(names, chosen.get(role.name, ""))), "text")
 
 
 def _text_lines(file: File, paths: Sequence[Path], bad: Marked | Strict) -> Rows:

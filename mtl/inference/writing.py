@@ -110,41 +110,46 @@ def spans_task(tasks: Mapping[str, Task], format: str) -> str:
 
 def write_answers(
     path: Path, format: str, answers: Iterable[Values], tasks: Mapping[str, Task]
-) -> None:
+) -> int:
     """Write answers in a format, whole or not at all.
+
+    Returns:
+        How many rows have no answer, and so no place in a tool's file.
 
     Raises:
         ConfigError: If they cannot be written.
     """
+    left_out: list[Values] = []
     try:
         if format in OUTPUTS:
             OUTPUTS.get(format)(path, answers)
-            return
+            return 0
         write = FORMATS.get(format).write
         assert write is not None
-        write(path, annotated(answers, spans_task(tasks, format)))
+        write(path, annotated(answers, spans_task(tasks, format), left_out))
     except OSError as error:
         found = f"got '{path}': {error.strerror}"
         raise ConfigError(Problem("--output", "to be a file that can be written", found)) from error
+    return len(left_out)
 
 
-def annotated(answers: Iterable[Values], task: str) -> Iterator[Annotated]:
-    """Yield answers as documents of an annotation tool; what is marked as bad has no spans.
+def annotated(answers: Iterable[Values], task: str, left_out: list[Values]) -> Iterator[Annotated]:
+    """Yield answers as documents of an annotation tool; those that are errors are left out.
 
     Raises:
         DataError: If the task's labels mark no spans.
     """
     for answer in answers:
         own = answer.get(task) or {}
-        if SPANS not in own and "error" not in own and "error" not in answer:
+        if "error" in answer or "error" in own:
+            left_out.append({})
+            continue
+        if SPANS not in own:
+            expected = f"to be jsonl or csv, because '{task}' marks no spans"
             raise DataError(
-                Problem(
-                    FORMAT,
-                    f"to be jsonl or csv, because '{task}' marks no spans",
-                    f"its answer has {', '.join(own) or 'nothing'}",
-                )
+                Problem(FORMAT, expected, f"its answer has {', '.join(own) or 'nothing'}")
             )
-        yield Annotated(answer.get("text") or "", own.get(SPANS, []), answer.get("id"))
+        yield Annotated(answer["text"], own[SPANS], answer.get("id"))
 
 
 @OUTPUTS.register("jsonl")

@@ -12,6 +12,7 @@ TASK_TYPES: Registry[Any] = Registry("type")
 @dataclass(frozen=True)
 class Role:
     name: str
+    type: str = "label"
 
 
 class HeadOptions(Section):

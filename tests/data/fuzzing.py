@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -61,6 +62,15 @@ def arrow(rows: list[dict[str, Any]]) -> bytes:
     sink, table = io.BytesIO(), pa.Table.from_pylist(rows)
     with pa.ipc.new_file(sink, table.schema) as file:
         file.write_table(table)
+    return sink.getvalue()
+
+
+def workbook(rows: list[dict[str, Any]]) -> bytes:
+    """Return a small Excel workbook."""
+    sink, book = io.BytesIO(), openpyxl.Workbook()
+    for cells in [list(rows[0]), *(list(row.values()) for row in rows)]:
+        book.active.append(cells)
+    book.save(sink)
     return sink.getvalue()
 
 
@@ -138,6 +148,7 @@ TARGETS = {
     "text": Target("text", TEXTS[:1], {"text": "text"}, b"One.\nTwo.\n\nThree.\n"),
     "folders": Target("folders", TEXTS, NAMED, b"One.\n\nTwo."),
     "parquet": Target("parquet", TEXTS, NAMED, parquet(ROWS)),
+    "xlsx": Target("xlsx", TEXTS, NAMED, workbook(ROWS)),
     "arrow": Target("arrow", TEXTS, NAMED, arrow(ROWS)),
 }
 OTHERS = {"spacy"}  # Its files are spaCy's to read.

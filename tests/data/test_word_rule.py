@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.data.word_learning import learn_words, pieces
-from mtl.data.word_rule import WordRule
+from mtl.data.word_rule import BLOCK, WordRule
 from mtl.data.words import find_words, split_words
 from tests.properties import max_examples
 
@@ -166,8 +166,16 @@ def test_rows_whose_words_are_not_in_the_text_teach_nothing() -> None:
     assert learn_words([(["Rosa"], "Ada"), ([], "")]) == WordRule()
 
 
-def test_long_texts_are_split_in_one_pass() -> None:
-    rule = from_words("东 京 @rosa_q")
-    starts, ends = rule.split("东京" * 50_000)
-    assert len(starts) == 100_000
-    assert ends.tolist() == list(range(1, 100_001))
+def test_text_without_blanks_is_split_a_block_at_a_time() -> None:
+    rule = from_words("东 京 @rosa_q well-known 5kg")
+    part = "东京a-b,5kg@x_y"
+    starts, ends = rule.split(part * 1_000)
+    one, its_ends = rule.split(part * 20)
+    size = len(part)
+    assert len(part) * 1_000 > 3 * BLOCK
+    assert starts[: len(one) // 2].tolist() == one[: len(one) // 2].tolist()
+    assert ends[-1] == size * 1_000
+    inner = {tuple((starts[(starts >= at) & (starts < at + size)] - at).tolist())
+             for at in range(size, 998 * size, size)}  # fmt: skip
+    assert len(inner) == 1
+    assert its_ends[-1] == 20 * size

@@ -340,6 +340,13 @@ def test_answers_for_a_tool_are_read_back(
     mtl: Run, trained: Path, tmp_path: Path, name: str
 ) -> None:
     """What is predicted and corrected nowhere is what a task then learns from."""
+    blank = tmp_path / "blank.jsonl"
+    write_jsonl(blank, [{"text": "Ines left."}, {"text": " "}])
+    code, _, err = mtl(
+        "predict", trained, "--input", blank, "--output", tmp_path / "b", "--output-format", name
+    )
+    assert code == 0
+    assert f"1 row without an answer is not in '{tmp_path / 'b'}': {name} has no place" in err
     source = write_jsonl(
         tmp_path / "in.jsonl",
         [{"id": f"r{n}", "text": t} for n, t in enumerate([*TEXTS, "👍 Ines Talbot"])],

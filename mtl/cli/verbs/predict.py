@@ -117,6 +117,7 @@ def predict(
         from mtl.inference.predictor import Predictor
     from mtl.inference.questions import described_tasks, rows_of
     from mtl.inference.writing import of_ending, spans_task, write_answers
+    from mtl.reporting.console import note
     from mtl.training.model_io import load_model
 
     tasks = described_tasks(run, split_names(task))
@@ -138,7 +139,14 @@ def predict(
         for answer in answers:
             sys.stdout.write((pretty if spread else plain)(answer, sys.stdout) + "\n")
     else:
-        write_answers(output, kind, answers, tasks)
+        missing = write_answers(output, kind, answers, tasks)
+        if missing:
+            rows_are = (
+                "1 row without an answer is"
+                if missing == 1
+                else f"{missing:,} rows without an answer are"
+            )
+            note(f"{rows_are} not in '{output}': {kind} has no place for an `error`.")
     _say_left_out(predictor)
 
 

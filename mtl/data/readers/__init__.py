@@ -14,6 +14,7 @@ from mtl.data.readers import (
     spacy_json,
     squad,
     typed,
+    xlsx,
 )
 from mtl.data.readers.base import FORMATS
 from mtl.data.readers.split import read_split
@@ -34,4 +35,5 @@ __all__ = [
     "spacy_json",
     "squad",
     "typed",
+    "xlsx",
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mtl.data.readers.base import FORMATS, PLACE, Cells, Column, Columns, Dialect, Read, Source
 from mtl.data.readers.files import find, format_of
 from mtl.data.readers.notes import Notes
+from mtl.data.readers.several import Wish, joined, spread
 from mtl.data.readers.table import make_rows
 from mtl.data.readers.word_rows import gather
 from mtl.data.rows import BadRows, Role, Rows, place
@@ -30,7 +31,7 @@ be left out; raises ValueError with a sentence where it is wrong."""
 def read_split(
     pattern: str | Path | Sequence[str | Path],
     *,
-    columns: Mapping[str, Column],
+    columns: Mapping[str, Wish],
     roles: Sequence[Role],
     bad_rows: BadRows | None = None,
     split: str = "data",
@@ -51,6 +52,7 @@ def read_split(
     Args:
         pattern: A path or glob, or several; the files of a glob are read in sorted order.
         columns: Role to column: a name, or a number counted from 0 (from the end if negative).
+            A role of texts or labels may have several.
             A column for ``id``, where no role has that name, gives the rows their ``_id``.
         roles: What the task wants.
         bad_rows: What happens to rows that cannot be read; stops at the first one by default.
@@ -74,8 +76,10 @@ def read_split(
     """
     bad_rows = BadRows() if bad_rows is None else bad_rows
     key = key or f"{bad_rows.section}.{split}"
-    chosen = _choose_roles(roles, columns, require, bad_rows.section)
-    mapped = {role.name: columns[role.name] for role in chosen if role.name in columns}
+    task = bad_rows.section.rpartition(".")[0]
+    single, roles = spread(columns, roles, f"{task}.columns" if task else "columns")
+    chosen = _choose_roles(roles, single, require, bad_rows.section)
+    mapped = {role.name: single[role.name] for role in chosen if role.name in single}
     findings = Notes()
     common = Source(
         Path(),
@@ -97,7 +101,7 @@ def read_split(
     )
     cells = (item for source in sources for item in _read(source, format, read))
     before = len(bad_rows)
-    rows = make_rows(_convert(cells, chosen, split, check), chosen)
+    rows = make_rows(_convert(cells, chosen, split, check), joined(common)[0].roles)
     if notes is not None:
         notes.extend(findings.sentences(bad_rows.section))
     if len(rows) or (bad_rows.keeps and len(bad_rows)):
@@ -178,8 +182,9 @@ def _read(
         _demand(role, source.columns, source.column_key(""))
     rows = read(source)
     words = any(role.type == "tokens" for role in source.roles)
+    whole, join = joined(source)
     for line, cells in gather(source, rows) if words else rows:
-        yield source, line, cells
+        yield whole, line, join(cells)
 
 
 def _convert(
