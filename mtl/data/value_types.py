@@ -260,15 +260,21 @@ def _answer(item: object) -> Values:
     return {"text": _whole(given["text"]), "start": to_start(start)}
 
 
+UNKNOWN = -1
+"""An answer's start that says of itself that it is not known, as CMRC 2018 has it."""
+
+
 def to_start(value: object) -> int | None:
     """Return the place of an answer's first character; digits in a string count, blanks do not.
 
     Raises:
-        ValueError: If it is no whole number of 0 or more.
+        ValueError: If it is no whole number of 0 or more, nor :data:`UNKNOWN`.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     number = value
+    if value == UNKNOWN or (isinstance(value, str) and value.strip() == str(UNKNOWN)):
+        return UNKNOWN
     if isinstance(value, str):
         number = int(value) if value.strip().isdecimal() and len(value) < 19 else None
     elif isinstance(value, float) and value.is_integer():

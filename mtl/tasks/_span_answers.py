@@ -143,13 +143,18 @@ def nearest(document: str, text: str, place: int) -> int | None:
     return min(found, key=lambda start: abs(start - place), default=None)
 
 
-def gold_places(answers: Sequence[Mapping[str, Any]], tokens: Tokens, windows: Windows) -> Values:
-    """Return the places of the first answer in each window, 0 where it is not wholly inside."""
-    first = last = -1
-    if answers:
-        start = np.asarray([answers[0]["start"]], dtype=np.int32)
-        end = start + len(answers[0]["text"])
-        first, last = int(tokens.first_of(start, end)[0]), int(tokens.last_of(start, end)[0])
+def token_span(answers: Sequence[Mapping[str, Any]], tokens: Tokens) -> tuple[int, int] | None:
+    """Return the first and last token of the first answer; None where there is none."""
+    if not answers:
+        return None
+    start = np.asarray([answers[0]["start"]], dtype=np.int32)
+    end = start + len(answers[0]["text"])
+    return int(tokens.first_of(start, end)[0]), int(tokens.last_of(start, end)[0])
+
+
+def gold_places(answer: tuple[int, int] | None, windows: Windows) -> Values:
+    """Return the places of an answer's tokens in each window, 0 where it is not wholly inside."""
+    first, last = answer or (-1, -1)
     inside = [0 <= s <= first <= last < e for s, e in windows]
     starts = [1 + first - s if here else 0 for here, (s, _) in zip(inside, windows, strict=True)]
     ends = [1 + last - s if here else 0 for here, (s, _) in zip(inside, windows, strict=True)]

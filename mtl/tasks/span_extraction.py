@@ -18,11 +18,19 @@ from torchmetrics import MetricCollection
 
 from mtl.config.section import Field, Lower, Section, Values, Whole
 from mtl.data.rows import Role, remark, where
-from mtl.data.value_types import show
+from mtl.data.value_types import UNKNOWN, show
 from mtl.errors import DataError
 from mtl.heads.base import Head
 from mtl.metrics.spans import ANSWERED, NAMES, SpanScores
-from mtl.tasks._span_answers import Answer, Window, choose, gold_places, nearest, with_starts
+from mtl.tasks._span_answers import (
+    Answer,
+    Window,
+    choose,
+    gold_places,
+    nearest,
+    token_span,
+    with_starts,
+)
 from mtl.tasks._span_layouts import LAYOUTS
 from mtl.tasks._span_rules import best_rule
 from mtl.tasks.base import TASK_TYPES, Guess, Learned, Task
@@ -39,6 +47,18 @@ MOVED = remark(
     "answer was",
     "answers were",
     "not at the given offset; the nearest place with the same text is taken.",
+)
+
+
+SOUGHT = remark(
+    "answer has",
+    "answers have",
+    "an unknown start (-1); the first place with the same text is taken.",
+)
+UNSEEN = remark(
+    "answer of the data is",
+    "answers of the data are",
+    "in no window whole, and taught as no answer; raise trunk.stride or trunk.max_length.",
 )
 
 
@@ -126,12 +146,14 @@ class SpanExtraction(Task):
 
     def _placed(self, row: Row, answer: Mapping[str, Any]) -> Values:
         text, document, start = answer["text"], row["text"], answer["start"]
-        if start is not None and document.startswith(text, start):
+        known = start is not None and start != UNKNOWN
+        if known and document.startswith(text, start):
             return {"text": text, "start": start}
         for wanted in (text, text.strip()):
-            found = nearest(document, wanted, start or 0)
+            found = nearest(document, wanted, start if known else 0)
             if found is not None:
-                self.counts[MOVED] += start is not None
+                self.counts[MOVED] += known
+                self.counts[SOUGHT] += start == UNKNOWN
                 return {"text": wanted, "start": found}
         raise ValueError(
             f"Expected the answer {show(text)} to question {show(row['question'])} to stand in "
@@ -176,9 +198,27 @@ class SpanExtraction(Task):
         encoded.extra = {"chars": chars}
         encoded.inputs = {"sizes": np.asarray([1 + e - s for s, e in windows], dtype=np.int32)}
         if "answers" in row:
-            encoded.targets = gold_places(row["answers"], tokens, windows)
+            answer = token_span(row["answers"], tokens)
+            encoded.targets = gold_places(answer, windows)
+            self._count(answer, seen=bool(encoded.targets["start"].any()))
             encoded.mass = float(len(windows))
         return encoded
+
+    def _count(self, answer: tuple[int, int] | None, *, seen: bool) -> None:
+        """Count an answer that can never be given, however well the task is learned."""
+        if answer is None:
+            return
+        most = self.options.max_answer_tokens
+        size = answer[1] - answer[0] + 1
+        limit = f"max_answer_tokens={most}"
+        longer = remark(
+            "answer of the data is",
+            "answers of the data are",
+            f"longer than options.{limit} and can never be given; raise "
+            f"tasks.{self.name}.options.max_answer_tokens.",
+        )
+        self.counts[longer] += size > most
+        self.counts[UNSEEN] += not seen
 
     def build_head(self, hidden_size: int) -> Head:
         """Return the layout's head."""

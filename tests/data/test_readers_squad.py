@@ -364,3 +364,32 @@ def test_blank_answers_are_none(tmp_path: Path) -> None:
 def test_a_cell_that_is_nested_too_deeply_is_text() -> None:
     deep = '["' + "[" * 99_999
     assert to_answers(deep) == [{"text": deep, "start": None}]
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({"answers": None}, 0),
+        ({"question": ""}, 0),
+        ({"question": 7}, 0),
+        ({"answers": [{"text": "Ash", "answer_start": 4.5}]}, 0),
+        ({"answers": [{"text": "Ash", "answer_start": 4.0}]}, 1),
+        ({"answers": [{"text": None, "answer_start": 4}]}, 0),
+        ({"answers": "Ash"}, 0),
+    ],
+)
+def test_one_bad_question_may_be_left_out(
+    tmp_path: Path, change: dict[str, Any], kept: int
+) -> None:
+    document: Any = deepcopy(DOCUMENT)
+    asked = document["data"][0]["paragraphs"][0]["qas"]
+    others = sum(len(p["qas"]) for a in document["data"] for p in a["paragraphs"])
+    asked.insert(1, {"id": "bad", "question": "Which?", "answers": [], **change})
+    file = write(tmp_path / "d.json", json.dumps(document))
+    bad = BadRows("skip")
+    found = read_split(file, columns=FLAT, roles=QA, bad_rows=bad)
+    assert len(found) == others + kept
+    assert len(bad.rejects) == 1 - kept
+    if not kept:
+        with pytest.raises(DataError, match=r"d\.json"):
+            read_split(file, columns=FLAT, roles=QA)

@@ -74,6 +74,31 @@ def test_an_answer_is_taken_where_it_stands_nearest(
     assert all("1 answer was not at the given offset" in line for line in remarks(task))
 
 
+@pytest.mark.parametrize("apart", [True, False], ids=["column", "in the answer"])
+def test_an_unknown_start_is_looked_up(apart: bool) -> None:
+    task = task_of()
+    item = row(TEXT, "Who?", ("Lantern", None if apart else -1))
+    found = task.check({**item, "start": [-1]} if apart else item)
+    assert found["answers"] == [{"text": "Lantern", "start": 42}]
+    (line,) = remarks(task)
+    assert "1 answer has an unknown start (-1); the first place with the same text" in line
+
+
+def test_answers_that_can_never_be_given_are_counted() -> None:
+    text = " ".join(f"w{n}" for n in range(60))
+    encoder = TextEncoder(WORDPIECE, 24, 4)
+    (four,) = encoder.tokenize(["w3 w4 w5 w6"])
+    most = len(four) - 1
+    task = task_of("joint", max_answer_tokens=most)
+    for answer in ("w1", "w3 w4 w5 w6", " ".join(f"w{n}" for n in range(20, 50))):
+        encode(task, task.check(row(text, "Which?", (answer, None))), encoder)
+    found = remarks(task)
+    longer = f"2 answers of the data are longer than options.max_answer_tokens={most}"
+    assert any(longer in line for line in found)
+    assert any("raise tasks.qa.options.max_answer_tokens" in line for line in found)
+    assert any("1 answer of the data is in no window whole" in line for line in found)
+
+
 @given(st.text("ab ", min_size=1, max_size=30), st.text("ab", min_size=1, max_size=3), st.data())
 def test_nearest_is_a_search_of_all_places(text: str, answer: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, 40))
@@ -104,7 +129,7 @@ def test_starts_may_be_a_column_of_their_own(start: Any, wanted: list[int]) -> N
         ("Nobody", None, "answer 'Nobody' to question 'What\\?' to stand in its document"),
         ("Ines", [0, 1], "one start for each of 1 answers, but got \\[0, 1\\]"),
         ("Ines", "zero", "whole number of 0 or more, but got 'zero'"),
-        ("Ines", -1, "whole number of 0 or more, but got -1"),
+        ("Ines", -2, "whole number of 0 or more, but got -2"),
         ("Ines", True, "whole number of 0 or more, but got True"),
     ],
 )

@@ -23,6 +23,8 @@ from mtl.data.readers.base import FORMATS, PLACE, Cells, Columns, Format, Source
 from mtl.data.readers.jsons import BROKEN, elements, fault, member, skip
 from mtl.data.readers.text import whole
 from mtl.data.rows import place
+from mtl.data.value_types import show
+from mtl.errors import DataError
 
 _PARAGRAPHS = re.compile(r'"paragraphs"\s*:')
 CELLS = ("text", "question", "answers", "start", "id", "title")
@@ -93,25 +95,45 @@ def _questions(
         for question in paragraph.each("qas", dict):
             line = next(own, line)
             question = question._replace(file=place(source.name, line))
-            cells: dict[Any, Any] = {"text": context, "title": title, PLACE: question.place}
-            for name in ("id", "question"):
-                if name in wanted:
-                    cells[name] = question.get(name, str).value
-            if "answers" in wanted:
-                answers = _answers(question)
-                cells |= {"answers": answers, "start": [a["start"] for a in answers]}
-            yield line, cells
+            try:
+                own_cells = _own_cells(question, wanted)
+            except DataError:
+                if source.bad_rows.policy == "error":
+                    raise  # It says which part of the question is wrong.
+                expected = "a question and its answers, each with `text` and `answer_start`"
+                found = f"Expected {expected}, but got {show(question.value)}"
+                source.reject(line, found, question.value)
+                continue
+            yield line, {"text": context, "title": title, PLACE: question.place, **own_cells}
+
+
+def _own_cells(question: Node, wanted: set[str]) -> Cells:
+    """Return what a question has beside its paragraph."""
+    cells: dict[Any, Any] = {}
+    for name in ("id", "question"):
+        if name in wanted:
+            cells[name] = question.get(name, str).value
+    if "answers" in wanted:
+        answers = _answers(question)
+        cells |= {"answers": answers, "start": [a["start"] for a in answers]}
+    return cells
 
 
 def _answers(question: Node) -> list[Values]:
     """Return a question's answers but blank ones; none where it is marked as impossible."""
     answers = question.each("answers", dict)
-    found = [
-        {"text": a.get("text", str).value, "start": a.get("answer_start", int).value}
-        for a in answers
-    ]
+    found = [{"text": a.get("text", str).value, "start": _start(a)} for a in answers]
     impossible = question.value.get("is_impossible") is True
     return [] if impossible else [answer for answer in found if answer["text"].strip()]
+
+
+def _start(answer: Node) -> int:
+    """Return an answer's start; a whole number may be written as 19.0."""
+    value = answer.value.get("answer_start")
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    start: int = answer.get("answer_start", int).value
+    return start
 
 
 def fit_cells(source: Source) -> Columns:
