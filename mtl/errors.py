@@ -142,6 +142,14 @@ def one_of(where: str | Place, name: object, known: Iterable[object]) -> Problem
     return Problem(where, expected, found, did_you_mean(name, names).strip())
 
 
+def truth_advice(name: object) -> str:
+    """Return what to do about a name that YAML has read as a truth value; empty for another."""
+    truth = str(name) in ("True", "False")
+    return (
+        "YAML reads yes, no, on and off as truth values: put quotes around them." if truth else ""
+    )
+
+
 def few(names: Iterable[object], like: object = "", most: int = 5) -> str:
     """Return some names with commas between them: of many, those that are most like another one."""
     listed = [str(name) for name in names]

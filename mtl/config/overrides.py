@@ -6,6 +6,7 @@ Hydra stops at the first override that it does not know and names no near one.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -33,6 +34,7 @@ GONE = {
 _KEY = re.compile(r"[+~]{0,2}([\w.]+)=")
 
 
+_TASK_NAME = re.compile(r"[\w./${}:@ -]*", re.ASCII)
 _TASK = ("task=", "+task=", "++task=")
 
 
@@ -53,6 +55,12 @@ def join_tasks(overrides: Sequence[str], multirun: bool, known: Sequence[str]) -
     ]
 
 
+def _plain_name(name: str) -> str:
+    """Return a name without accents, and with `_` for every other character that is not ASCII."""
+    bare = unicodedata.normalize("NFKD", name)
+    return re.sub(r"\W", "_", "".join(c for c in bare if not unicodedata.combining(c)), flags=re.A)
+
+
 def _join(override: str, multirun: bool, known: Sequence[str]) -> str:
     key, _, value = override.partition("=")
     plain = value.strip()
@@ -70,6 +78,10 @@ def _join(override: str, multirun: bool, known: Sequence[str]) -> str:
         advice = f"Write task={','.join(filter(None, names))}."
         expected = "to be names with a comma between"
         raise ConfigError(Problem("task", expected, f"got an empty name in '{plain}'", advice))
+    if odd := [name for name in names if not _TASK_NAME.fullmatch(name)]:
+        expected = "to be names of ASCII letters, digits, `_` and `-`"
+        advice = f"Name the task's file so, and write task={_plain_name(odd[0])}."
+        raise ConfigError(Problem("task", expected, f"got '{odd[0]}'", advice))
     if twice := [name for i, name in enumerate(names) if name in names[:i]]:
         raise ConfigError(Problem("task", "to name each task once", f"got '{twice[0]}' twice"))
     if (multirun and not listed) or (len(names) == 1 and not listed):

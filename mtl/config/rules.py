@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mtl.config.names import unknown_key
 from mtl.config.schema import Config, TaskConfig
 from mtl.config.section import MISSING, check
-from mtl.errors import Problem, did_you_mean, one_of
+from mtl.errors import Problem, did_you_mean, one_of, truth_advice
 
 if TYPE_CHECKING:
     from mtl.registry import Registry
@@ -129,7 +129,8 @@ def _columns(key: str, columns: Mapping[str, object], roles: Mapping[str, bool])
         several = column if isinstance(column, list) and roles.get(role) and column else [column]
         if any(isinstance(one, bool | float | dict | list) or one == "" for one in several):
             expected = "to be a column's name or number"
-            problems.append(Problem(f"{key}.{role}", expected, f"got '{column}'"))
+            advice = truth_advice(column)
+            problems.append(Problem(f"{key}.{role}", expected, f"got '{column}'", advice))
     return problems
 
 

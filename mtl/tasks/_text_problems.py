@@ -16,13 +16,13 @@ from torchmetrics import MetricCollection
 from mtl.config.section import Field, Values
 from mtl.data.rows import where
 from mtl.data.value_types import VALUE_TYPES
-from mtl.errors import ConfigError, DataError, Problem, one_of
+from mtl.errors import ConfigError, DataError, Problem
 from mtl.heads.base import Head
 from mtl.heads.classification import ClassificationHead, MultiLabelHead
 from mtl.heads.regression import RegressionHead
 from mtl.metrics.scores import LabelScores, MultiLabelScores, NumberScores
 from mtl.registry import Registry
-from mtl.tasks.base import Learned, Task, unknown_label
+from mtl.tasks.base import Learned, Task, label_weights, unknown_label
 from mtl.types import Encoded, Row
 
 PROBLEMS: Registry[type[TextProblem]] = Registry("options.problem")
@@ -196,14 +196,9 @@ class Single(TextProblem):
 
     def target(self, row: Row) -> tuple[dict[str, Array], float]:
         number = self.number(self.value(row), row)
-        return {"labels": np.asarray([number])}, float(self._weights()[number])
-
-    def _weights(self) -> list[float]:
-        named, labels = self.head.class_weights or {}, self.learned.labels
-        for label in named:
-            if label not in labels:
-                raise ConfigError(one_of(f"tasks.{self.name}.head.class_weights", label, labels))
-        return [float(named.get(label, 1.0)) for label in labels]
+        return {"labels": np.asarray([number])}, label_weights(self.task, self.learned.labels)[
+            number
+        ]
 
     def build_head(self, hidden_size: int) -> Head:
         return ClassificationHead(
@@ -211,7 +206,9 @@ class Single(TextProblem):
             len(self.learned.labels),
             dropout=self.head.dropout,
             label_smoothing=self.head.label_smoothing,
-            class_weights=self._weights() if self.head.class_weights else None,
+            class_weights=label_weights(self.task, self.learned.labels)
+            if self.head.class_weights
+            else None,
         )
 
     def activate(self, logits: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from mtl.data.spans import apart, lay, placed, tagged
 from mtl.data.value_types import to_label
 from mtl.data.word_learning import learn_words
 from mtl.data.word_rule import WordRule
-from mtl.errors import ConfigError, DataError, Place, Problem, few, one_of
+from mtl.errors import ConfigError, DataError, Place, Problem, few
 from mtl.heads.base import Head
 from mtl.heads.classification import ClassificationHead
 from mtl.heads.decoding import viterbi_packed
@@ -39,6 +39,7 @@ from mtl.tasks.base import (
     Task,
     Traits,
     document,
+    label_weights,
     unknown_label,
 )
 from mtl.trunk.text import TextEncoder, Tokens
@@ -197,7 +198,9 @@ class TokenClassification(Task):
         targets = {"labels": gold[words]} if "labels" in row else {}
         mass = float(len(words)) if targets else 0.0
         if targets and self.head_options.class_weights:
-            mass = float(self._weights()[gold[words]].sum())
+            mass = float(
+                np.asarray(label_weights(self, self.learned.labels), np.float32)[gold[words]].sum()
+            )
         return Encoded(
             [encoder.document(tokens, w) for w in windows],
             part,
@@ -242,13 +245,6 @@ class TokenClassification(Task):
                 )
             )
 
-    def _weights(self) -> npt.NDArray[np.float32]:
-        named, labels = self.head_options.class_weights or {}, self.learned.labels
-        for label in named:
-            if label not in labels:
-                raise ConfigError(one_of(f"tasks.{self.name}.head.class_weights", label, labels))
-        return np.asarray([named.get(label, 1.0) for label in labels], dtype=np.float32)
-
     def build_head(self, hidden_size: int) -> Head:
         """Return a linear head with one output a label."""
         return ClassificationHead(
@@ -256,7 +252,9 @@ class TokenClassification(Task):
             len(self.learned.labels),
             dropout=self.head_options.dropout,
             label_smoothing=self.head_options.label_smoothing,
-            class_weights=self._weights().tolist() if self.head_options.class_weights else None,
+            class_weights=label_weights(self, self.learned.labels)
+            if self.head_options.class_weights
+            else None,
         )
 
     def decode(self, logits: Tensor, examples: Examples) -> list[Any]:

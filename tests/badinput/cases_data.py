@@ -60,7 +60,7 @@ FILES = [
     Case(
         "unknown encoding", train(f"{NER}.encoding=utf-9"), (f"`{NER}.encoding`", "such as utf-8")
     ),
-    Case("unknown format", train(f"{NER}.format=xlsx"), (f"`{NER}.format`", "parquet", "'xlsx'")),
+    Case("unknown format", train(f"{NER}.format=docx"), (f"`{NER}.format`", "parquet", "'docx'")),
     Case("empty file", **ner(""), says=(f"{NER}.train", "'bad.jsonl' is empty")),
     Case("blank lines", **ner("\n\n"), says=(f"{NER}.train", "found none in 'bad.jsonl'")),
     Case(

@@ -14,7 +14,7 @@ each answer) and ``title``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from mtl.config.section import Values
@@ -107,7 +107,7 @@ def _questions(
             yield line, {"text": context, "title": title, PLACE: question.place, **own_cells}
 
 
-def _own_cells(question: Node, wanted: set[str]) -> Cells:
+def _own_cells(question: Node, wanted: Collection[str | int]) -> Cells:
     """Return what a question has beside its paragraph."""
     cells: dict[Any, Any] = {}
     for name in ("id", "question"):
