@@ -82,7 +82,9 @@ def test_a_file_of_the_same_rows_gives_the_same_numbers(
 ) -> None:
     file = write_jsonl(tmp_path / "again.jsonl", TEST)
     code, out, err = mtl("evaluate", run, "--task", "ner", "--data", file, "--json")
-    assert (code, err) == (0, f"Report: {run / 'evaluation-ner.json'}\n")
+    assert code == 0
+    assert "8 of 8 rows" in err.splitlines()[0]
+    assert err.endswith(f"Report: {run / 'evaluation-ner.json'}\n")
     found = json.loads(out)
     assert "score" not in found
     assert found["data"] == str(file)
