@@ -45,6 +45,7 @@ class Role:
         target: Whether it is what the task learns to predict; predictions do without.
         instead_of: Roles that are not required where this one has a column, which then is.
         needs: Roles that are required beside it.
+        further: Roles that its second and later columns are read as, where it has several.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Role:
     target: bool = False
     instead_of: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         VALUE_TYPES.get(self.type, where=f"type of role {self.name}")

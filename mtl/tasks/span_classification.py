@@ -110,7 +110,13 @@ class SpanClassification(Task):
         """Words with one or two levels of labels, or a text with its spans."""
         return [
             Role("tokens", "tokens", help="the words"),
-            Role("labels", "tags", help="a label in BIO for each word", target=True),
+            Role(
+                "labels",
+                "tags",
+                help="a label in BIO for each word, in one column or one for each level",
+                target=True,
+                further=("inner",),
+            ),
             Role(
                 "inner",
                 "tags",

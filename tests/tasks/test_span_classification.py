@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mtl.config.schema import DataConfig
 from mtl.data.sources import Wanted, load_splits
-from mtl.errors import DataError
+from mtl.errors import ConfigError, DataError
 from mtl.inference.predictor import Predictor
 from mtl.metrics.nested import NestedScores
 from mtl.tasks.base import remarks, row_check
@@ -66,6 +66,9 @@ def test_two_levels_of_columns(tmp_path: Path) -> None:
         (["In", "Lyme"], {(1, 2, "LOC")}),
     ]
     assert not [note for note in notes if "no row has column" in note]
+    assert read(path, {"tokens": 1, "labels": [2, 3]}, format="conll")[0] == rows
+    with pytest.raises(ConfigError, match=r"`tasks.nested.columns.labels` to be one column's"):
+        read(path, {"tokens": 1, "labels": [2, 3, 3]}, format="conll")
     rows, _ = read(path, {"tokens": 1, "labels": 2}, format="conll")
     assert rows[0][1] == {(1, 3, "ORG")}
 

@@ -55,6 +55,9 @@ def spread(
             single[name] = wish  # type: ignore[assignment]
             continue
         role = next((role for role in roles if role.name == name), None)
+        if role is not None and role.further and 0 < len(wish) <= 1 + len(role.further):
+            single.update(zip((name, *role.further), wish, strict=False))
+            continue
         if role is None or role.type not in _JOIN or not wish:
             raise ConfigError(
                 Problem(f"{where}.{name}", "to be one column's name or number", f"got {list(wish)}")
