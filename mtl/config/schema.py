@@ -51,7 +51,7 @@ class DataConfig(LabelConfig):
     validation: Files | None = None
     test: Files | None = None
     format: Text | None = None
-    """A registered reader, ``conll | tsv | csv | jsonl | json | parquet | arrow | squad | text`` or
+    """A registered reader, such as ``conll | tsv | csv | xlsx | jsonl | json | parquet | squad``, or
     one of another package; guessed from the file's name and content when unset."""
     columns: dict[str, dict[str, Any]] = {}
     """By split: columns of its own, where its files have others than the task's `columns` say."""
