@@ -137,6 +137,10 @@ class TrunkBatch(_Movable):
             plain=False,
         )
 
+    def between(self, first: int, end: int) -> TrunkBatch:
+        """Return the rows [first, end)."""
+        return replace(self.each(lambda values: values[first:end]), plain=self.plain)
+
     @property
     def tokens(self) -> int:
         """Real tokens: padding not counted."""
@@ -214,6 +218,15 @@ class MicroBatch(_Movable):
     heads: dict[str, HeadBatch]
     keep: list[Kept] = field(default_factory=list)
     """Documents whose keys and values are needed again."""
+    rows: int | None = None
+    """How many rows are run at once; all of them when None."""
+
+    @property
+    def tokens_at_once(self) -> int:
+        """The most tokens, padding included, whose states exist at one time."""
+        if self.rows is None:
+            return self.source.tokens_with_padding
+        return self.rows * self.trunk.input_ids.shape[1]
 
     @property
     def trunk(self) -> TrunkBatch:

@@ -12,7 +12,7 @@ import torch
 from mtl.data.packing import Place, pack
 from mtl.data.store import ExampleStore
 from mtl.layout import Unit, build_rows
-from mtl.types import Encoded, HeadBatch, Kept, MicroBatch, concatenate
+from mtl.types import Encoded, HeadBatch, Kept, MicroBatch, TrunkBatch, concatenate
 
 Pair = tuple[int, int]
 """(task number, example index)."""
@@ -167,7 +167,16 @@ class Collator:
                 positions = first[example.part] + example.offset
                 reads.setdefault(task, []).append((positions, index, example))
         heads = {self.stores[t].task: head_batch(reads[t]) for t in sorted(reads)}
-        return MicroBatch(built.batch, heads, keep)
+        return MicroBatch(built.batch, heads, keep, self._rows_at_once(built.batch))
+
+    def _rows_at_once(self, batch: TrunkBatch) -> int | None:
+        """Return how many rows of a pass fit into the budget; None where all do, or there is one.
+
+        Only the windows of one document can be more: they are one pass, run a part at a time.
+        """
+        rows, width = batch.input_ids.shape
+        fitting = max(1, self.budget // width)
+        return fitting if fitting < rows else None
 
     def _key(self, group: Group) -> int:
         (task, index), *_ = group.members[0]

@@ -32,7 +32,7 @@ def pack(groups: Sequence[Sequence[int]], budget: int, *, share: bool) -> list[l
     Longest first, each unit goes into the first row with room for it (first-fit decreasing), in
     the first of the last few passes that has such a row or may have one more without going over
     `budget`. A row is as wide as its pass's longest unit; a group that alone is over the budget
-    has a pass of its own.
+    has a pass of its own, which is run a part at a time (:mod:`mtl.training.parts`).
 
     Args:
         groups: Token counts of each group's units.
@@ -58,18 +58,21 @@ def _place(into: _Pass, group: int, units: Sequence[int], share: bool) -> bool:
     full = (len(into.free) + 1) * into.width > into.budget
     if into.rows and full and (not share or longest > into.room):
         return False
-    free = list(into.free)
+    free, most = list(into.free), into.room
     chosen = []
     for unit, size in enumerate(units):
-        row = next((r for r, room in enumerate(free) if room >= size), None) if share else None
-        if row is None:
+        if share and free and most >= size:
+            row = next(r for r, room in enumerate(free) if room >= size)
+            free[row] -= size
+            most = max(free)
+        else:
             row = len(free)
-            free.append(into.width)
-        free[row] -= size
+            free.append(into.width - size)
+            most = max(most, free[row])
         chosen.append((row, (group, unit)))
     if into.rows and len(free) * into.width > into.budget:
         return False
-    into.free, into.room = free, max(free)
+    into.free, into.room = free, most
     into.rows.extend([] for _ in range(len(free) - len(into.rows)))
     for row, place in chosen:
         into.rows[row].append(place)

@@ -44,6 +44,20 @@ class Head(nn.Module, ABC):
         del targets
         return self(states)
 
+    def within(self, given: dict[str, Tensor], outputs: Tensor) -> dict[str, Tensor] | None:
+        """Return what is given of some outputs, for :meth:`score` and the loss of these alone.
+
+        So a long document's outputs need not all be scored at once. None says that they must be,
+        as they must for a head with a :meth:`score` of its own that does not say otherwise.
+
+        Args:
+            given: Of all outputs.
+            outputs: (n,) their numbers, ascending, where the states of a row begin or end none.
+        """
+        if type(self).score is not Head.score:
+            return None
+        return {name: values[outputs] for name, values in given.items()}
+
     def attach(self, output: Output | None) -> None:
         """Meet the trunk's output layer, where it has one.
 

@@ -36,6 +36,10 @@ class LikelihoodHead(LanguageHead):
         found: Tensor = _Blocks.apply(job, states, *weights)
         return found
 
+    def within(self, given: dict[str, Tensor], outputs: Tensor) -> dict[str, Tensor]:
+        """Return what is given of some positions: each is scored by itself."""
+        return {name: values[outputs] for name, values in given.items()}
+
     def loss_sum(self, logits: Tensor, targets: dict[str, Tensor]) -> Tensor:
         """Return the summed loss of what :meth:`score` returned."""
         del targets

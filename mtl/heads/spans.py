@@ -28,6 +28,12 @@ class SpanHead(Head):
     def score(self, states: Tensor, targets: dict[str, Tensor]) -> Tensor:
         """Return (G, 2) start and end logits for (G, D) states; reads ``targets["sizes"]``."""
 
+    def within(self, given: dict[str, Tensor], outputs: Tensor) -> dict[str, Tensor]:
+        """Return what is given of the windows whose places some outputs are, all of each."""
+        sizes = given["sizes"]
+        windows = torch.isin(sizes.cumsum(0) - sizes, outputs)
+        return {name: values[windows] for name, values in given.items()}
+
     def forward(self, states: Tensor) -> Tensor:
         """Return (G, 2) logits of (G, D) states that are one window."""
         return self.score(states, {"sizes": torch.tensor([len(states)], device=states.device)})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import lightning as L
 import torch
@@ -20,6 +21,7 @@ from mtl.errors import TrainingError
 from mtl.reporting.console import note
 from mtl.training.memory import free_memory, is_out_of_memory
 from mtl.training.module import MultiTaskModule
+from mtl.training.parts import divided
 from mtl.types import MicroBatch, Step
 
 FINENESS = 16
@@ -79,7 +81,7 @@ def with_budget(cfg: Config, tokens: int) -> Config:
 
 
 def _search(trainer: L.Trainer, module: MultiTaskModule, data: MultiTaskData) -> int | None:
-    least = heaviest(data.longest_step(1)).trunk.tokens_with_padding
+    least = heaviest(data.longest_step(1)).tokens_at_once
     most = max(least, heaviest(data.longest_step(None)).trunk.tokens_with_padding)
     trial = _Trial(trainer, module, data)
     budget = largest_budget(trial.fits, least, most)
@@ -124,8 +126,8 @@ class _Trial:
         return all(self._fits(self.data.longest_step(budget, only)) for only in tasks)
 
     def _fits(self, step: Step) -> bool:
-        batch = heaviest(step)
-        size = batch.trunk.tokens_with_padding
+        batch = self._at_once(heaviest(step))
+        size = batch.tokens_at_once
         if self.free is not None and size * self.per_token * SLACK > self.free:
             return False
         kept: dict[int, int] = {}
@@ -147,6 +149,15 @@ class _Trial:
         self.largest = max(self.largest, size if fits else 0)
         return fits
 
+    def _at_once(self, batch: MicroBatch) -> MicroBatch:
+        """Return a pass, or the first part of it where not all of its rows are run at once."""
+        if batch.rows is None or self.module.model.touch:
+            return replace(batch, rows=None)
+        heads = {name: self.module.model.head(name) for name in batch.heads}
+        part = next(divided(batch, heads)).batch
+        read = {name: found for name, found in part.heads.items() if found.targets}
+        return replace(part, heads=read) if read else batch
+
     def _pass(self, batch: MicroBatch, step: Step) -> None:
         module = self.module
         batch = batch.to(module.device)
@@ -157,8 +168,8 @@ class _Trial:
 
 
 def heaviest(step: Step) -> MicroBatch:
-    """Return the pass with the most tokens, padding included."""
-    return max(step.micro_batches, key=lambda batch: batch.trunk.tokens_with_padding)
+    """Return the pass of which the most tokens are run at once, padding included."""
+    return max(step.micro_batches, key=lambda batch: batch.tokens_at_once)
 
 
 def _counting(kept: dict[int, int]) -> Callable[[Tensor], Tensor]:

@@ -20,6 +20,8 @@ TORCH_DROPOUT, TORCH_ATTENTION = F.dropout, F.scaled_dot_product_attention
 PARTS = 4
 """Elements that one random number decides on."""
 RANGE = 1 << 16
+FEW = 1 << 20
+"""Weights of an attention that are kept for its gradient; more are computed again."""
 
 
 @contextmanager
@@ -49,12 +51,16 @@ def noise(shape: Sequence[int], rate: float, dtype: torch.dtype = torch.float32)
 
     They depend on the state of PyTorch's generator and nothing else.
     """
+    return kept(shape, rate).to(dtype).mul_(1 / (1 - rate))
+
+
+def kept(shape: Sequence[int], rate: float) -> Tensor:
+    """Return 0 with probability `rate`, else 1, as numbers of 16 bits on the CPU."""
     count = prod(shape)
     drawn = torch.empty(-(-count // PARTS), dtype=torch.int64).random_(-(1 << 63), None)
     # Compared in place: a boolean result takes ten times as long.
     least = min(round(rate * RANGE), RANGE - 1) - RANGE // 2
-    kept = drawn.view(torch.int16)[:count].ge_(least)
-    return kept.to(dtype).mul_(1 / (1 - rate)).view(torch.Size(shape))
+    return drawn.view(torch.int16)[:count].ge_(least).view(torch.Size(shape))
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -106,11 +112,47 @@ def attention(
         groups = query.shape[-3] // key.shape[-3]
         key, value = key.repeat_interleave(groups, -3), value.repeat_interleave(groups, -3)
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    scores = (query * scale) @ key.transpose(-1, -2)
+    query = query * scale
     if is_causal:
-        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
-    weights = _masked(scores, attn_mask).softmax(-1)
+        attn_mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool).tril()
+    if attn_mask is None or not attn_mask.requires_grad:
+        found: Tensor = _Attention.apply(query, key, value, attn_mask, dropout_p)
+        return found
+    weights = _masked(query @ key.transpose(-1, -2), attn_mask).softmax(-1)
     return (weights * noise(weights.shape, dropout_p)) @ value
+
+
+class _Attention(torch.autograd.Function):
+    """Attention that keeps which of its weights were dropped, and of few of them their values.
+
+    The graph of its four steps would keep three numbers of 32 bits a weight, which with windows of
+    512 tokens is most of what a pass keeps. This keeps one of 16, and computes many weights again.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, rate: float
+    ) -> Tensor:
+        weights = _masked(query @ key.transpose(-1, -2), mask).softmax(-1)
+        left = kept(weights.shape, rate)
+        few = weights if weights.numel() <= FEW else None
+        ctx.save_for_backward(query, key, value, mask, left, few)
+        ctx.scale = 1 / (1 - rate)
+        return left.to(weights.dtype, copy=True).mul_(weights) @ value * ctx.scale
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, mask, left, weights = ctx.saved_tensors
+        if weights is None:
+            weights = _masked(query @ key.transpose(-1, -2), mask).softmax(-1)
+        slope = grads[0] * ctx.scale
+        dropped = left.to(weights.dtype, copy=True).mul_(weights)
+        values = dropped.transpose(-1, -2) @ slope
+        # Of a softmax: w * (g - sum(g * w)).
+        scores = (slope @ value.transpose(-1, -2)).mul_(dropped)
+        scores.addcmul_(weights, scores.sum(-1, keepdim=True), value=-1)
+        keys = scores.transpose(-1, -2) @ query
+        return scores @ key, keys, values, None, None
 
 
 def _masked(scores: Tensor, mask: Tensor | None) -> Tensor:

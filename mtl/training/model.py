@@ -17,6 +17,7 @@ from mtl.errors import ConfigError
 from mtl.heads.base import Head
 from mtl.tasks import TASK_TYPES, Task
 from mtl.tasks.base import take
+from mtl.training.parts import scores_in_parts
 from mtl.trunk import Trunk
 from mtl.trunk.recall import Recall, empty_cache
 from mtl.types import Examples, MicroBatch, WriteBatch
@@ -63,6 +64,9 @@ class MultiTaskModel(nn.Module):
             batch: One pass.
             recall: Keeps the documents that the batch says are needed again.
         """
+        if batch.rows is not None:
+            assert not batch.keep, "texts are written after documents of one window"
+            return self._score_in_parts(batch)
         if recall is None or not batch.keep:
             return self._score(batch, self.trunk(batch.source))
         cache = empty_cache(self.trunk.config)
@@ -74,9 +78,16 @@ class MultiTaskModel(nn.Module):
         """Return logits as :meth:`forward` does, and a zero for every parameter to take part in.
 
         The zero is there where ranks gather parameters for the length of a pass; else it is None.
+        Such passes are run whole: ranks would have to be at the same part of them.
         """
+        if batch.rows is not None and not self.touch:
+            return self._score_in_parts(batch), None
         hidden: Tensor = self.trunk(batch.source)
         return self._score(batch, hidden), self._touched(hidden) if self.touch else None
+
+    def _score_in_parts(self, batch: MicroBatch) -> dict[str, Tensor]:
+        heads = {name: self.head(name) for name in batch.heads}
+        return scores_in_parts(self.trunk, batch, heads, self.trunk.hidden_size)
 
     def _score(self, batch: MicroBatch, hidden: Tensor) -> dict[str, Tensor]:
         return {
@@ -135,7 +146,11 @@ def answers(
         name, store = batch.task, stores[batch.task]
         examples = store.select(batch.examples)
         write = model.tasks[name].writer()
-        assert write is not None
+        if write is None:
+            if model.tasks[name].traits.unread:
+                outputs = model.tasks[name].decode(torch.zeros(0, 0), examples)
+                yield Answered(name, batch.examples, outputs, examples)
+            return
         outputs = write(
             model.trunk,
             model.head(name),

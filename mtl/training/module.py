@@ -168,9 +168,10 @@ class MultiTaskModule(L.LightningModule):
         last = len(passes) - 1
         for number, micro_batch in enumerate(passes):
             self._seed(step.number, number)
-            with contextlib.nullcontext() if number == last else self.without_sync():
+            apart = micro_batch.rows is not None
+            with contextlib.nullcontext() if number == last and not apart else self.without_sync():
                 self.manual_backward(self.pass_loss(micro_batch, step, losses))
-        if last < 0:
+        if last < 0 or (self._reduces and passes[last].rows is not None):
             self.manual_backward(self._nothing())
         return losses
 
@@ -205,8 +206,12 @@ class MultiTaskModule(L.LightningModule):
         So all ranks reduce the same ones, whichever tasks their own rows have.
         """
         zero = torch.zeros((), device=self.device)
-        several = isinstance(self.trainer.strategy, ParallelStrategy)
-        return touched(self.model.parameters(), zero) if several else zero
+        return touched(self.model.parameters(), zero) if self._reduces else zero
+
+    @property
+    def _reduces(self) -> bool:
+        """Whether ranks reduce gradients."""
+        return isinstance(self.trainer.strategy, ParallelStrategy)
 
     def _drop_idle_heads(self, step: Step) -> None:
         """Leave heads without rows on any rank as they are: no momentum, no decay."""

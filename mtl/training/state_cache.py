@@ -27,10 +27,11 @@ from mtl.data.loaders import EvalLoader
 from mtl.errors import ConfigError
 from mtl.reporting.console import note
 from mtl.reporting.tracking import track
+from mtl.training.parts import Run, states_in_parts
 from mtl.trunk import Trunk
 from mtl.trunk.active_dropout import active_dropout
 from mtl.trunk.fingerprint import digest
-from mtl.types import MicroBatch
+from mtl.types import MicroBatch, TrunkBatch
 
 SHARE = 0.5
 """How much of the free disk may be taken without being asked to."""
@@ -49,15 +50,15 @@ class Work:
     passes: list[PlannedPass]
     collator: Collator
 
-    def write(
-        self, writer: StateWriter, folder: Path, batch: MicroBatch, states: torch.Tensor
-    ) -> None:
-        """Write what each task of a pass reads of its states, (B * T, D)."""
+    def write(self, writer: StateWriter, folder: Path, batch: MicroBatch, run: Run) -> None:
+        """Write what each task of a pass reads of its states."""
         numbers = {store.task: number for number, store in enumerate(self.collator.stores)}
-        for name, part in batch.heads.items():
-            rows = self.places[numbers[name]]
-            chosen = np.concatenate([rows[example] for example in part.examples])
-            writer.write(folder, chosen, part.to(states.device).read(states))
+        chosen = {
+            name: np.concatenate([self.places[numbers[name]][e] for e in part.examples])
+            for name, part in batch.heads.items()
+        }
+        for name, outputs, states in states_in_parts(run, batch):
+            writer.write(folder, chosen[name][outputs.cpu().numpy()], states)
 
 
 class StateCache(L.Callback):
@@ -118,7 +119,8 @@ class StateCache(L.Callback):
         """Compute the states, each rank those of its share of the passes."""
         if not work.count:
             return None
-        sample = _states(trainer, trunk, work.collator.planned(work.passes[-1]))
+        last = work.collator.planned(work.passes[-1])
+        _, _, sample = next(states_in_parts(_run(trainer, trunk), last.to(_device(trainer))))
         writer = StateWriter(work.count, sample.shape[1], sample.dtype)
         beside, problem = None, None
         if trainer.is_global_zero:
@@ -169,8 +171,8 @@ class StateCache(L.Callback):
             mine = work.passes[trainer.global_rank :: trainer.world_size]
             with track(f"Reading {WORDS[work.stage]} texts", len(mine)) as advance:
                 for planned in mine:
-                    batch = work.collator.planned(planned)
-                    work.write(writer, beside, batch, _states(trainer, trunk, batch))
+                    batch = work.collator.planned(planned).to(_device(trainer))
+                    work.write(writer, beside, batch, _run(trainer, trunk))
                     advance(1)
         except OSError as error:
             problem = f"{beside}: {error.strerror or error}"
@@ -201,16 +203,24 @@ def _work(stage: str, data: MultiTaskData, stores: Stores, about: Mapping[str, o
     return Work(stage, key, *places(collator, groups), passes, collator)
 
 
-def _states(trainer: L.Trainer, trunk: Trunk, batch: MicroBatch) -> torch.Tensor:
-    """Return the hidden states (B * T, D) of a pass, as training would compute them."""
-    was_training = trunk.training
-    trunk.eval()
-    try:
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
-            found: torch.Tensor = trunk(batch.trunk.to(trainer.strategy.root_device))
-            return found
-    finally:
-        trunk.train(was_training)
+def _run(trainer: L.Trainer, trunk: Trunk) -> Run:
+    """Return what computes the hidden states (B * T, D) of a pass, as training would."""
+
+    def run(batch: TrunkBatch) -> torch.Tensor:
+        was_training = trunk.training
+        trunk.eval()
+        try:
+            with torch.no_grad(), trainer.precision_plugin.forward_context():
+                found: torch.Tensor = trunk(batch)
+                return found
+        finally:
+            trunk.train(was_training)
+
+    return run
+
+
+def _device(trainer: L.Trainer) -> torch.device:
+    return trainer.strategy.root_device
 
 
 def _about(trainer: L.Trainer, trunk: Trunk, data: MultiTaskData) -> dict[str, object]:

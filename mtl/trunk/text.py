@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mtl.errors import ConfigError
+from mtl.trunk.pieces import SIZE, pieces
 from mtl.types import IntArray
 
 if TYPE_CHECKING:
@@ -140,7 +141,24 @@ class TextEncoder:
         }
 
     def _tokenize(self, texts: Sequence[str]) -> list[Tokens]:
-        shift = int(self.prefix_space)
+        """Tokenize texts together, but long ones alone and piece by piece."""
+        short = [text for text in texts if len(text) <= 2 * SIZE]
+        found = iter(self._together(short))
+        return [next(found) if len(t) <= 2 * SIZE else self._in_pieces(t) for t in texts]
+
+    def _in_pieces(self, text: str) -> Tokens:
+        parts: list[Tokens] = []
+        at = 0
+        for piece in pieces(text, self.plain):
+            (part,) = self._together([piece], first=not at)
+            parts.append(Tokens(part.ids, part.starts + np.int32(at), part.ends + np.int32(at)))
+            at += len(piece)
+        ids, starts, ends = zip(*((p.ids, p.starts, p.ends) for p in parts), strict=True)
+        return Tokens(np.concatenate(ids), np.concatenate(starts), np.concatenate(ends))
+
+    def _together(self, texts: Sequence[str], *, first: bool = True) -> list[Tokens]:
+        """Tokenize texts at once; only a text's `first` piece is shown a space before it."""
+        shift = int(self.prefix_space and first)
         given = [" " + t for t in texts] if shift else list(texts)
         if not given:
             return []
@@ -222,9 +240,15 @@ class TextEncoder:
         # The text's own two ends are no edges: nothing is cut off there.
         left = np.where(edges[:, 0] == 0, -(10**9), edges[:, 0])
         right = np.where(edges[:, 1] == edges[-1, 1], 10**9, edges[:, 1])
-        room = np.minimum(index[:, None] - left, right - 1 - index[:, None])
-        part = room.argmax(axis=1).astype(np.int32)
-        return part, index - edges[part, 0] + len(self.prefix)
+        part = np.searchsorted(edges[:, 1], index, side="right")  # The first that has the token.
+        last = np.searchsorted(edges[:, 0], index, side="right") - 1
+        first, most = part.copy(), np.full(len(index), -1)
+        for further in range(int((last - first).max(initial=0)) + 1):
+            window = np.minimum(first + further, last)
+            room = np.minimum(index - left[window], right[window] - 1 - index)
+            part, most = np.where(room > most, window, part), np.maximum(room, most)
+        chosen: IntArray = part.astype(np.int32)
+        return chosen, (index - edges[chosen, 0] + len(self.prefix)).astype(np.int32)
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerFast) -> tuple[IntArray, IntArray]:

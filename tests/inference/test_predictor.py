@@ -109,7 +109,7 @@ def test_passes_on_a_cpu_are_small(predictor: Predictor, monkeypatch: pytest.Mon
     monkeypatch.setattr("mtl.inference.predictor.IN_CACHE", 1)
     for one, other in zip(predictor.predict(given(TEXTS)), wanted, strict=True):
         assert_alike(one, other)
-    assert len(calls) == len(set(TEXTS)) > 1
+    assert len(calls) >= len(set(TEXTS)) > 1, "a pass for each text, or each of its windows"
 
 
 def test_spans_index_the_text(predictor: Predictor) -> None:

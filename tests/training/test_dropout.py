@@ -32,7 +32,11 @@ def drops_nothing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
         asked.append(tuple(size))
         return torch.ones(size, dtype=dtype)
 
+    def all_kept(size: Any, rate: float) -> Tensor:
+        return ones(size, rate) * (1 - rate)
+
     monkeypatch.setattr(dropout, "noise", ones)
+    monkeypatch.setattr(dropout, "kept", all_kept)
     return asked
 
 
@@ -232,3 +236,33 @@ def test_training_drops_so_and_evaluation_does_not(
     assert F.dropout is own
     # In each step the attention of one layer, and two heads.
     assert sorted(len(size) for size in drops_nothing) == [2] * 4 + [4] * 2
+
+
+@pytest.mark.parametrize("mask", [None, "causal", "float"])
+def test_weights_that_are_computed_again_have_the_same_gradient(
+    monkeypatch: pytest.MonkeyPatch, mask: str | None
+) -> None:
+    """And both have that of the four steps of attention, one after the other."""
+    torch.manual_seed(0)
+    parts = [torch.randn(2, 3, 5, 4, requires_grad=True) for _ in range(3)]
+    bias = torch.randn(5, 5) if mask == "float" else None
+    found = []
+    for few in (0, 1 << 20):
+        monkeypatch.setattr(dropout, "FEW", few)
+        torch.manual_seed(1)
+        query, key, value = parts
+        seen = dropout.attention(query, key, value, bias, RATE, is_causal=mask == "causal")
+        found.append([seen, *torch.autograd.grad(seen.square().sum(), parts)])
+    torch.manual_seed(1)
+    factors = noise((2, 3, 5, 5), RATE)
+    query, key, value = parts
+    scores = query @ key.transpose(-1, -2) / 2
+    if mask == "causal":
+        scores = scores.masked_fill(torch.ones(5, 5).triu(1).bool(), -torch.inf)
+    elif bias is not None:
+        scores = scores + bias
+    seen = (scores.softmax(-1) * factors) @ value
+    wanted = [seen, *torch.autograd.grad(seen.square().sum(), parts)]
+    for one, other, expected in zip(*found, wanted, strict=True):
+        torch.testing.assert_close(one, expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(other, expected, rtol=1e-5, atol=1e-5)

@@ -398,5 +398,5 @@ def test_the_ranks_share_the_work(site: Site, tmp_path: Path) -> None:
         for planned in passes[rank::2]:
             batch = collator.planned(planned)
             with torch.no_grad():
-                work.write(writer, tmp_path, batch, trunk.eval()(batch.trunk))
+                work.write(writer, tmp_path, batch, trunk.eval())
     assert file_of(tmp_path, "states").read_bytes() == whole.read_bytes()

@@ -105,7 +105,7 @@ def read_split(
     if notes is not None:
         found = findings.sentences(bad_rows.section)
         notes.extend(sentence for sentence in found if sentence not in notes)
-    if len(rows):
+    if len(rows) or (bad_rows.keeps and len(bad_rows)):
         return rows
     rejected = bad_rows.rejects[before:]
     if not rejected:
