@@ -289,7 +289,9 @@ def _unreadable(text: str, error: HydraException) -> Problem | str:
     """Return what is wrong with an override that Hydra's grammar refuses."""
     if "=" not in text:
         return Problem(text, "to be `key=value`", "it has no `=`")
-    typed, known = _KEY.match(text), dotted_keys()
+    typed = _KEY.match(text)
+    task = re.match(r"[+~]{0,2}tasks\.(\w+)\.", text)
+    known = dotted_keys(names=(task[1],) if task else ())
     if typed and typed[1] not in known and (near := suggest_key(typed[1], known)):
         return unknown_key(typed[1], (), known, near=near)  # Such as one with a digit in front.
     reason = str(error).splitlines()[0].rstrip(".")

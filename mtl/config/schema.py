@@ -51,8 +51,8 @@ class DataConfig(LabelConfig):
     validation: Files | None = None
     test: Files | None = None
     format: Text | None = None
-    """A registered reader, ``conll | tsv | csv | jsonl | json | parquet | arrow | squad | text`` or
-    one of another package; guessed from the file's name and content when unset."""
+    """A registered reader, such as ``conll | tsv | csv | xlsx | jsonl | json | parquet``, or one of
+    another package; guessed from the file's name and content when unset."""
     columns: dict[str, dict[str, Any]] = {}
     """By split: columns of its own, where its files have others than the task's `columns` say."""
     header: Flag | None = None

@@ -176,6 +176,7 @@ ONE_SENTENCE = [
     ("seed=-1", "`seed` to be a whole number from 0 to 4294967295, but got -1."),
     ("seed", "Expected `seed` to be `key=value`, but it has no `=`."),
     ("trunk.path=[a", "Expected 'trunk.path=[a' to be `key=value` in Hydra's grammar"),
+    ("tasks.ner.data.train={a,b}.c", "'tasks.ner.data.train={a,b}.c' to be `key=value` in Hydra's"),
     (
         "hydra.run.dirr=x",
         "`hydra.run.dirr` to be a key, but it is none. Did you mean `hydra.run.dir`?",

@@ -112,3 +112,11 @@ def test_a_list_of_files(tmp_path: Path) -> None:
     ]
     with pytest.raises(DataError, match=r"data\.train: .*nowhere\.csv"):
         load(train=[str(a), str(tmp_path / "nowhere.csv")], roles=CLASSES)
+
+
+@pytest.mark.parametrize("files", ["{a,b}.csv", "a.csv,b.csv"])
+def test_files_that_are_not_listed_as_they_should_be(tmp_path: Path, files: str) -> None:
+    with pytest.raises(
+        DataError, match=r"glob, or by a list such as `tasks\.x\.data\.train=\[a\.csv"
+    ):
+        load(train=str(tmp_path / files))

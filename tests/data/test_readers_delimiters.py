@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mtl.data.readers.base import Dialect
+from mtl.data.readers.base import Dialect, Source
+from mtl.data.readers.delimited import read_delimited
 from mtl.errors import ConfigError, DataError
 
 from .roles import CLASSES, plain, read_classes, skipping, write
@@ -152,3 +153,11 @@ def test_blank_rows_can_be_kept(tmp_path: Path, name: str) -> None:
     )
     assert [row["_line"] for row in rows] == [2, 5]
     assert [reject.line for reject in bad_rows.rejects] == [3, 4]
+
+
+def test_no_key_is_named_where_a_command_line_names_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "text;label\nDry;pos\nWet,neg\n")
+    source = Source(path, CLASSES, {"text": "text", "label": "label"}, section="")
+    with pytest.raises(DataError, match=r"apart by semicolons\.$"):
+        list(read_delimited("csv", source))
+    assert source.notes.sentences("") == [f"cells are taken to be apart by semicolons in {path}."]

@@ -90,3 +90,10 @@ def test_columns_of_one_split(tmp_path: Path) -> None:
     splits = load_section(data, {"text": "d", "target": "s"}, TEXTS)
     assert plain(splits.train) == [{"text": "A: Hi.", "target": ["They greet."]}]  # type: ignore[arg-type]
     assert plain(splits.test) == FOUND  # type: ignore[arg-type]
+
+
+def test_a_column_of_0_and_1_for_each_label(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "text,rude,loud\nHi,0,1\nHo,1,1\nHm,0,0\n")
+    roles = (Role("text", "text"), Role("label", "labels", target=True))
+    rows = read_split(path, columns={"text": "text", "label": ["rude", "loud"]}, roles=roles)
+    assert [row["label"] for row in rows] == [["loud"], ["rude", "loud"], []]

@@ -104,6 +104,10 @@ class Source:
         """Return how the user says an option of this file."""
         return f"{self.section}.{option}" if self.section else f"--{option}"
 
+    def told(self, key: str) -> str:
+        """Return a key in brackets for a note; nothing where a command line named the file."""
+        return f" (`{key}`)" if self.section else ""
+
     def refuse(self, option: str, sentence: str) -> ConfigError:
         """Return an error about an option of this file's section."""
         return ConfigError(f"{self.key(option)}: {sentence}")

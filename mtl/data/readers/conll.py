@@ -96,7 +96,8 @@ def _reason(cells: list[str], needed: int, width: int) -> str:
 def _is_header(source: Source, line: _Line, layout: Layout) -> bool:
     if source.header is None and layout.names:
         source.say(
-            f"line {line[0]} holds the columns' names and is no word (`{source.key('header')}`)"
+            f"line {line[0]} holds the columns' names and is no word"
+            f"{source.told(source.key('header'))}"
         )
     return source.header is True or (source.header is None and bool(layout.names))
 
@@ -144,9 +145,8 @@ def fit_columns(source: Source) -> Columns:
             )
     if usual is not _USUAL:
         told = ", ".join(f"{name}={column}" for name, column in fitted.items())
-        source.say(
-            f"words are counted from 1, so the columns are {told} (`{source.column_key('…')}`)"
-        )
+        key = source.told(source.column_key("…"))
+        source.say(f"words are counted from 1, so the columns are {told}{key}")
     return fitted
 
 

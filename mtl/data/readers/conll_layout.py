@@ -130,6 +130,9 @@ class _Shape:
         self._in_order = self._rows = 0
 
     def add(self, line: str, begins: bool) -> None:
+        if self.delimiter is not None and self.delimiter not in line:
+            self.widths[1] += 1  # Most files have no tab: they are not cut at it.
+            return
         cells = self._cut.cells(line)
         if not self.widths and names_columns(cells):
             self.names = cells
@@ -138,7 +141,7 @@ class _Shape:
         if len(self.last) < _MOST_VALUES:
             self.last.add(cells[-1])
         self._expected = 1 if begins else self._expected
-        if _RANGE.fullmatch(cells[0]) or _EMPTY.fullmatch(cells[0]):
+        if cells[0][:1].isdigit() and (_RANGE.fullmatch(cells[0]) or _EMPTY.fullmatch(cells[0])):
             return
         self._rows += 1
         self._in_order += cells[0] == str(self._expected)

@@ -95,8 +95,8 @@ def cells_of(source: Source, rows: Iterator[Row], advice: str = "") -> Iterator[
     boundaries = find_boundaries(source, names, sample, places)
     if boundaries is not None:
         source.say(
-            f"rows of one word are gathered into sentences by {boundaries.name} "
-            f"(`{source.column_key(ROLE)}`)"
+            f"rows of one word are gathered into sentences by {boundaries.name}"
+            f"{source.told(source.column_key(ROLE))}"
         )
         body = boundaries.track(body)
     for line, cells in _with_blank(source, body, width):

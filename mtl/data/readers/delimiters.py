@@ -87,7 +87,9 @@ def find_delimiter(source: Source, own: str) -> str:
     samples = {mark: _sample(text, mark) for mark in (own, *(m for m in USUAL if m != own))}
     found = _fitting(source, samples, own)
     if found != own:
-        source.say(f"cells are taken to be apart by {named(found)} (`{source.key('delimiter')}`)")
+        source.say(
+            f"cells are taken to be apart by {named(found)}{source.told(source.key('delimiter'))}"
+        )
     return found
 
 
@@ -123,7 +125,5 @@ def _least(numbers: Sequence[Column], named: bool) -> int:
 
 def advice_on(source: Source, delimiter: str) -> str:
     """Return the sentence on the delimiter that was tried, and the key that names another."""
-    return (
-        f"Cells are taken to be apart by {named(delimiter)}; "
-        f"`{source.key('delimiter')}` says otherwise."
-    )
+    otherwise = f"; `{source.key('delimiter')}` says otherwise" if source.section else ""
+    return f"Cells are taken to be apart by {named(delimiter)}{otherwise}."

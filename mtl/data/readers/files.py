@@ -34,7 +34,8 @@ def find(pattern: str | Path, key: str, base: Path | None = None) -> list[Path]:
         found = [p for p in found if not p.is_dir()]
     if not found:
         kind = "files that match" if glob.has_magic(str(pattern)) else "a file at"
-        raise DataError(f"{key}: Expected {kind} '{path}', but there is none.{_nearby(path)}")
+        advice = f"{_nearby(path)}{_listed(pattern, key)}"
+        raise DataError(f"{key}: Expected {kind} '{path}', but there is none.{advice}")
     for file in found:
         _check(file, key)
     return found
@@ -54,6 +55,14 @@ def _nearby(path: Path) -> str:
     if not path.parent.is_dir():
         return f" The folder '{path.parent}' does not exist." if path.parent != Path() else ""
     return did_you_mean(path.name, (p.name for p in path.parent.iterdir()))
+
+
+def _listed(pattern: str | Path, key: str) -> str:
+    """Return how to name several files, if a pattern seems to mean some."""
+    names = str(pattern).replace("{", "").replace("}", "")
+    if names == str(pattern) and "," not in names:
+        return ""
+    return f" Several files are named by a glob, or by a list such as `{key}=[a.csv,b.csv]`."
 
 
 def _check(file: Path, key: str) -> None:

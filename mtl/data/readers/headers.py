@@ -54,11 +54,14 @@ def begins_with_names(source: Source, line: int, cells: Sequence[str]) -> bool:
         return False
     usual = [is_usual(cell, source.roles) for cell in wanted.values()]
     if all(usual) or _counts(names):
-        source.say(f"line {line} holds the columns' names and is no row (`{source.key('header')}`)")
+        told = source.told(source.key("header"))
+        source.say(f"line {line} holds the columns' names and is no row{told}")
         return True
     wordy = any(roles[name].type == "text" for name in wanted)
     strange = any(roles[name].type == "number" and _no_number(c) for name, c in wanted.items())
-    if any(usual) or strange or (digits and wordy):
+    if (any(usual) or strange or (digits and wordy)) and not source.section:
+        source.say(f"line {line}, which may hold the columns' names, is read as a row")
+    elif any(usual) or strange or (digits and wordy):
         raise source.fail(
             line,
             f"Expected a row, but found what may be names of columns: {', '.join(names[:5])}. "

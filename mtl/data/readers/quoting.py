@@ -137,9 +137,16 @@ def _refuse(
         opens,
         f"Expected quotation marks that enclose a whole cell, but found {found}",
         [line for _, line in taken[:1]],
-        "Close it (a mark inside such a cell is written twice), or set "
-        f"`{source.key('quoting')}=false` if marks stand for themselves in this file.",
+        _advice(source),
     )
+
+
+def _advice(source: Source) -> str:
+    close = "Close it (a mark inside such a cell is written twice)"
+    if not source.section:
+        return f"{close}."
+    key = source.key("quoting")
+    return f"{close}, or set `{key}=false` if marks stand for themselves in this file."
 
 
 def _marks(taken: list[tuple[int, str]], delimiter: str) -> tuple[int, int]:

@@ -103,7 +103,8 @@ def read_split(
     before = len(bad_rows)
     rows = make_rows(_convert(cells, chosen, split, check), joined(common)[0].roles)
     if notes is not None:
-        notes.extend(findings.sentences(bad_rows.section))
+        found = findings.sentences(bad_rows.section)
+        notes.extend(sentence for sentence in found if sentence not in notes)
     if len(rows) or (bad_rows.keeps and len(bad_rows)):
         return rows
     rejected = bad_rows.rejects[before:]
