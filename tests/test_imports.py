@@ -32,7 +32,8 @@ BELOW: dict[str, set[str]] = {
     "tasks": FOUNDATION | {"trunk", "heads", "metrics", "data"},
 }
 BELOW["reporting"] = BELOW["tasks"] | {"tasks"}
-BELOW["training"] = BELOW["reporting"] | {"reporting", "launch"}
+BELOW["inspection"] = BELOW["tasks"] | {"tasks"}
+BELOW["training"] = BELOW["reporting"] | {"reporting", "launch", "inspection"}
 BELOW["inference"] = BELOW["training"] | {"training"}
 BELOW["cli"] = BELOW["inference"] | {"inference"}
 BELOW["train.py"] = {"cli"}

@@ -228,9 +228,10 @@ def _no_such_file(group: str, name: str, known: list[str]) -> Problem:
     problem = one_of(group, name, known)
     if (group, name) in GONE:
         return Problem(group, problem.expected, problem.found, GONE[group, name])
-    if group != "task" or problem.advice:
+    if group != "task":
         return problem
-    advice = (
+    advice = f"{problem.advice} " if problem.advice else ""
+    advice += (
         f"A task of your own is a file FOLDER/task/{in_name(name)}.yaml and --config-dir FOLDER; "
         "see docs/adding-a-task.md."
     )

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from mtl.config.section import MISSING, Blank, Field, Flag, Lower, Number, Section, Text, Whole
+from mtl.config.section import (
+    MISSING,
+    Blank,
+    Field,
+    Files,
+    Flag,
+    Lower,
+    Number,
+    Section,
+    Text,
+    Whole,
+)
 
 Attention = Annotated[Literal["causal", "bidirectional"], Lower]
 Switch = Annotated[Literal["auto", "true", "false"], Lower]
@@ -34,10 +45,11 @@ class DataConfig(LabelConfig):
     source: Text | None = None
     """Something with all splits: ``bundled:<name>``, ``hub:<dataset>[@revision][:<config>]``, or
     a folder."""
-    train: Text | None = None
-    """A file or glob for this split; wins over the source."""
-    validation: Text | None = None
-    test: Text | None = None
+    train: Files | None = None
+    """A file or glob for this split, or a list of them; or by role files of which line n belongs
+    together, such as ``{tokens: seq.in, labels: seq.out}``. Wins over the source."""
+    validation: Files | None = None
+    test: Files | None = None
     format: Text | None = None
     """A registered reader, ``conll | tsv | csv | jsonl | json | parquet | arrow | squad | text`` or
     one of another package; guessed from the file's name and content when unset."""

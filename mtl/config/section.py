@@ -25,7 +25,18 @@ from pydantic_core import ErrorDetails
 from mtl.config.names import unknown_key
 from mtl.errors import ConfigError, Problem, one_of
 
-__all__ = ["Blank", "Field", "Flag", "Lower", "Number", "Section", "Text", "Whole", "check"]
+__all__ = [
+    "Blank",
+    "Field",
+    "Files",
+    "Flag",
+    "Lower",
+    "Number",
+    "Section",
+    "Text",
+    "Whole",
+    "check",
+]
 
 MISSING = "???"
 """OmegaConf's mark of a value that has to be given."""
@@ -58,6 +69,12 @@ def _text(given: object) -> str:
     return found
 
 
+def _files(given: object) -> object:
+    if isinstance(given, Mapping):
+        return {str(role): _text(file) for role, file in given.items()}
+    return [_text(file) for file in given] if isinstance(given, list) and given else _text(given)
+
+
 def _only(given: object, *kinds: type) -> object:
     """Return a value of one of some types; a truth value is of no other type than its own."""
     if isinstance(given, kinds) and (bool in kinds or not isinstance(given, bool)):
@@ -71,6 +88,8 @@ Number = Annotated[float, BeforeValidator(_number)]
 Text = Annotated[str, BeforeValidator(_text)]
 Blank = Annotated[str, BeforeValidator(_blank)]
 """A text that may be empty, or white space."""
+Files = Annotated[str | list[str] | dict[str, str], BeforeValidator(_files)]
+"""A file or glob, several of them, or one for each role."""
 Lower = BeforeValidator(lambda given: None if given is None else _blank(given).lower())
 """Makes a choice of names, ``Annotated[Literal[...], Lower]``, blind to capitals."""
 _WORDS: dict[Any, str] = {

@@ -84,8 +84,17 @@ def _unreadable(key: str, name: str, problem: Exception) -> DataError:
     )
 
 
+def is_saved(folder: Path) -> bool:
+    """Whether a folder is what ``save_to_disk`` of the ``datasets`` library wrote."""
+    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
+
+
 def _load(spec: Spec) -> Mapping[str, Dataset]:
     import datasets
+
+    if is_saved(Path(spec.name)):
+        saved = datasets.load_from_disk(spec.name)
+        return saved if isinstance(saved, datasets.DatasetDict) else {"train": saved}
 
     if spec.revision == PARQUET:  # There, configurations are folders.
         options: dict[str, object] = {"data_dir": spec.config} if spec.config else {}

@@ -73,6 +73,10 @@ class TrainLoader:
         self._next = int(state["step"])
 
 
+UNREAD = 1000
+"""Examples of which nothing is read that are answered together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Writes:
     """How many examples of a task texts are written for, and how long those may become."""
@@ -126,6 +130,13 @@ class EvalLoader:
             if store.task in (asked := writes or {}):
                 chosen = _written(store, asked[store.task])[rank::world]
                 self._write(store, chosen, asked[store.task].new_tokens, read)
+            else:
+                self._add_unread(store, _unread(store)[rank::world])
+
+    def _add_unread(self, store: ExampleStore, chosen: Sequence[int]) -> None:
+        """Put examples of which nothing is read after all others: their answer needs no trunk."""
+        for at in range(0, len(chosen), UNREAD):
+            self.writes[-1].append(WriteBatch(store.task, list(chosen[at : at + UNREAD])))
 
     def _first_passes(self) -> dict[int, int]:
         """Return the number of the first pass that reads a document, by its key."""
@@ -167,6 +178,12 @@ def _written(store: ExampleStore, asked: Writes) -> list[int]:
     count = size if asked.examples is None else min(asked.examples, size)
     chosen = np.arange(count) * size // max(count, 1)
     return sorted(chosen.tolist(), key=lambda i: (-store.lengths[i], i))
+
+
+def _unread(store: ExampleStore) -> list[int]:
+    """Return the examples of which nothing is read; those with a branch are there to be written."""
+    numbers = np.flatnonzero(np.asarray(store.reads) == 0).tolist()
+    return [number for number in numbers if not store.examples[number].branches]
 
 
 def _batches(

@@ -7,21 +7,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mtl.config.schema import DataConfig
 from mtl.data import hub
 from mtl.data.readers import read_split
 from mtl.data.readers.base import Column, Dialect, Read
+from mtl.data.readers.files import find
+from mtl.data.readers.parallel import beside, read_parallel
 from mtl.data.readers.split import Check
 from mtl.data.rows import BadRows, Role, Rows
-from mtl.errors import ConfigError, DataError, did_you_mean, one_of
+from mtl.errors import ConfigError, DataError, Problem, one_of
 from mtl.registry import Registry
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 SPLITS = ("train", "validation", "test")
-CODE = (".py", ".pyc", ".pkl", ".pickle")
-"""Endings of files that hold code, and are no split of a folder."""
 BUNDLED = Path(__file__).parent / "bundled"
-_NAMES = {
+NAMES = {
     "train": ("train",),
     "validation": ("validation", "valid", "val", "dev", "testa"),
     "test": ("test", "testb"),
@@ -63,7 +67,7 @@ def open_splits(task: TaskData) -> Opened:
     options = task.options
     files = {split: getattr(options, split) for split in SPLITS}
     given: Opened = {
-        s: partial(_read, task, s, file, s) for s, file in files.items() if file is not None
+        s: partial(read_rows, task, s, file, s) for s, file in files.items() if file is not None
     }
     source = options.source
     if source is None or len(given) == len(SPLITS):
@@ -86,15 +90,39 @@ def _open_source(task: TaskData, source: str) -> Opened:
         return SOURCES.get(prefix)(task, rest)
     if re.fullmatch(r"[A-Za-z]\w+", prefix) and colon and not (task.base / source).exists():
         raise ConfigError(one_of(f"{task.section}.source", prefix, SOURCES))
-    return open_folder(task, source)
+    return SOURCES.get("folder")(task, source)
 
 
-def _read(
-    task: TaskData, split: str, pattern: str | Path, option: str, read: Read | None = None
+def read_rows(
+    task: TaskData,
+    split: str,
+    files: str | Path | Sequence[str | Path] | Mapping[str, str],
+    option: str,
+    read: Read | None = None,
 ) -> Rows:
+    """Return the rows of a split.
+
+    Args:
+        task: Whose split it is.
+        split: Its name.
+        files: A path or glob, several of them, or a file for each role.
+        option: The key of the task's section that names them.
+        read: Reads the rows, where `files` merely names them and is no path.
+    """
     options = task.options
+    if isinstance(files, str) and options.format is None and read is None:
+        found = beside(task.base / Path(files).expanduser(), task.roles)
+        if found:
+            told = ", ".join(f"{role}: {Path(file).name}" for role, file in found.items())
+            task.notes.append(
+                f"{task.section}.{option}: '{files}' is read line by line with the files beside "
+                f"it ({told})."
+            )
+        files = found or files
+    if isinstance(files, Mapping):
+        return _read_parallel(task, split, files, option)
     return read_split(
-        pattern,
+        files,
         columns=task.columns,
         roles=task.roles,
         bad_rows=task.bad_rows,
@@ -111,6 +139,24 @@ def _read(
     )
 
 
+def _read_parallel(task: TaskData, split: str, files: Mapping[str, str], option: str) -> Rows:
+    """Return the rows of files of which line n belongs together."""
+    key = f"{task.section}.{option}"
+    known = [role.name for role in task.roles]
+    for role in files:
+        if role not in known:
+            raise ConfigError(one_of(key, role, known))
+    paths = {role: find(file, f"{key}.{role}", task.base) for role, file in files.items()}
+    several = next((role for role, found in paths.items() if len(found) > 1), None)
+    if several is not None:
+        found = ", ".join(str(path) for path in paths[several][:5])
+        raise ConfigError(Problem(f"{key}.{several}", "to name one file", f"got {found}"))
+    single = {role: found[0] for role, found in paths.items()}
+    own = replace(task, columns={role: role for role in files})
+    first = next(iter(single.values()))
+    return read_rows(own, split, first, option, partial(read_parallel, single))
+
+
 @SOURCES.register("bundled")
 def open_bundled(task: TaskData, name: str) -> Opened:
     """Return the splits of a corpus that comes with the package."""
@@ -122,69 +168,33 @@ def open_bundled(task: TaskData, name: str) -> Opened:
     files = {split: BUNDLED / name / f"{split}.jsonl" for split in SPLITS}
     options = task.options.model_copy(update={"format": "jsonl", "encoding": "utf-8"})
     own = replace(task, options=options)
-    return {s: partial(_read, own, s, f, "source") for s, f in files.items() if f.exists()}
-
-
-@SOURCES.register("folder")
-def open_folder(task: TaskData, name: str) -> Opened:
-    """Return the splits of a folder, by the names of its files."""
-    folder = task.base / Path(name).expanduser()
-    if not folder.is_dir():
-        raise DataError(
-            f"{task.section}.source: Expected a folder, `bundled:<name>` or `hub:<dataset>`, "
-            f"but got '{name}'{_instead(folder, task.section)}"
-        )
-    found = {split: split_file(folder, split, task.section) for split in SPLITS}
-    return {s: partial(_read, task, s, f, "source") for s, f in found.items() if f}
-
-
-def _instead(folder: Path, section: str) -> str:
-    if folder.is_file():
-        return f", a file; name it in `{section}.train`."
-    beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
-    near = did_you_mean(folder.name, (path.name for path in beside if path.is_dir()))
-    return f", which does not exist.{near}"
-
-
-def split_file(folder: Path, split: str, section: str) -> Path | None:
-    """Return a folder's file (or glob, for ``train-00000-of-00002.parquet``) of a split, if any.
-
-    Raises:
-        DataError: If several files could be meant.
-    """
-    names = "|".join(_NAMES[split])
-    found = sorted(
-        file.name
-        for file in folder.iterdir()
-        if file.is_file()
-        and file.suffix not in CODE
-        and re.fullmatch(rf"(?:eng\.)?(?:{names})(?:[.-].*)?", file.name)
-    )
-    shards = [name for name in found if re.search(r"-\d+-of-\d+\.", name)]
-    if shards and shards == found:
-        return folder / re.sub(r"-\d+-of-\d+\.", "-*-of-*.", shards[0])
-    if len(found) > 1:
-        raise DataError(
-            f"{section}.source: Expected one {split} file in '{folder}', but found "
-            f"{', '.join(found)}. Name the right one in `{section}.{split}`."
-        )
-    return folder / found[0] if found else None
+    return {s: partial(read_rows, own, s, f, "source") for s, f in files.items() if f.exists()}
 
 
 @SOURCES.register("hub")
 def open_hub(task: TaskData, name: str) -> Opened:
     """Return the splits of a dataset on the Hub."""
+    return open_datasets(task, f"hub:{name}", hub.load(name, f"{task.section}.source", task.notes))
+
+
+def open_datasets(task: TaskData, name: str, loaded: Mapping[str, Dataset]) -> Opened:
+    """Return the splits of a dataset of the ``datasets`` library, by the names that it gives them.
+
+    Args:
+        task: Whose splits they are.
+        name: What messages call the dataset.
+        loaded: Its splits.
+    """
     key = f"{task.section}.source"
-    loaded = hub.load(name, key, task.notes)
     targets = [str(task.columns.get(r.name)) for r in task.roles if r.target and r.required]
     opened: Opened = {}
     for split in SPLITS:
-        title = next((title for title in _NAMES[split] if title in loaded), None)
+        title = next((title for title in NAMES[split] if title in loaded), None)
         if title is None:
             continue
         if hub.is_unlabelled(loaded[title], targets):
             task.notes.append(f"{key}: split '{title}' of '{name}' has no labels; it is left out.")
             continue
         read = partial(hub.read_dataset, loaded[title])
-        opened[split] = partial(_read, task, split, f"hub:{name}/{title}", "source", read)
+        opened[split] = partial(read_rows, task, split, f"{name}/{title}", "source", read)
     return opened

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +102,9 @@ class BadRows:
         policy: ``error`` or ``skip``.
         section: The config section that holds ``on_bad_row``, for messages.
     """
+
+    keeps: ClassVar[bool] = False
+    """Whether a file may have bad rows alone, because their places are kept."""
 
     policy: str = "error"
     section: str = "data"

@@ -30,6 +30,14 @@ def has_spaceless(text: str) -> bool:
     return not text.isascii() and _SPACELESS.search(text) is not None
 
 
+def is_set_solid(character: str) -> bool:
+    """Whether no blank stands beside a character: such a letter, or a wide sign such as ``。``."""
+    if character.isascii():
+        return False
+    wide = unicodedata.east_asian_width(character) in "WF" and not character.isalnum()
+    return is_spaceless(character) or (wide and unicodedata.category(character).startswith("P"))
+
+
 def joins(character: str) -> bool:
     """Whether a character belongs to the one before: an accent, a vowel sign, a joiner."""
     return character in _JOINERS or unicodedata.category(character).startswith("M")

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mtl.config.schema import DataConfig
+from mtl.data import folders  # noqa: F401  registers a source
 from mtl.data.holdout import GROUP, NONE, Cut, hold_out, parse_fold, sample, text_keys
 from mtl.data.origins import SPLITS, TaskData, limit_of, open_splits
 from mtl.data.readers.base import Column
@@ -213,10 +214,10 @@ def _unused(splits: Splits, task: TaskData) -> list[str]:
     A column that is named like its role is the role's usual place, not a wish.
     """
     notes = []
-    others = {role.name: role.instead_of for role in task.roles}
+    others = [{role.name, *role.instead_of} for role in task.roles if role.instead_of]
     found = [rows for split in SPLITS if (rows := getattr(splits, split)) is not None]
     for role, column in task.columns.items():
-        names = {role, *others.get(role, ())}
+        names = {role}.union(*(group for group in others if role in group))
         if role != "id" and column != role and not any(names & {*rows.roles} for rows in found):
             notes.append(f"{task.section}: no row has column {column!r} (`{role}`).")
     return notes

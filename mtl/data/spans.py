@@ -22,13 +22,13 @@ from mtl.labels import Span, write_spans
 if TYPE_CHECKING:
     from mtl.types import IntArray
 
-OUTSIDE = remark("span lies", "spans lie", "outside of the text, and were left out.")
-REVERSED = remark("span ends", "spans end", "before the start, and were left out.")
-EMPTY = remark("span holds", "spans hold", "no word, and were left out.")
+OUTSIDE = remark("span lies", "spans lie", "outside of the text: left out.")
+REVERSED = remark("span ends", "spans end", "before the start: left out.")
+EMPTY = remark("span holds", "spans hold", "no word: left out.")
 OVERLAP = remark(
     "span overlaps",
     "spans overlap",
-    "with a longer one, and were left out; `type: span_classification` reads all of them.",
+    "with a longer one: left out; `type: span_classification` reads all of them.",
 )
 CUTS = remark("span begins or ends", "spans begin or end", "inside a word, which is split there.")
 UTF16 = remark("span was", "spans were", "counted in UTF-16, and converted to characters.")
@@ -96,10 +96,18 @@ def _in_utf16(text: str, given: Iterable[tuple[int, int, str, str | None]]) -> b
     told = [(start, end, held) for start, end, _, held in given if held is not None]
     if not told or not text or max(text) <= "\uffff":
         return False
-    if all(_holds(text, *span) for span in told):
-        return False
     places = utf16_places(text)
-    return all(_holds(text, places(start), places(end), held) for start, end, held in told)
+    units = [(places(start), places(end), held) for start, end, held in told]
+    for same in (_is_exactly, _holds):
+        if all(same(text, *span) for span in told):
+            return False
+        if all(same(text, *span) for span in units):
+            return True
+    return False
+
+
+def _is_exactly(text: str, start: int, end: int, held: str) -> bool:
+    return text[start:end] == held
 
 
 def utf16_places(text: str) -> _Places:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from mtl.data.scripts import is_set_solid, joins
 
 if TYPE_CHECKING:  # It brings torch, which scripts that only split words can do without.
     from mtl.types import IntArray
@@ -30,11 +32,26 @@ def _marks_as_letters(text: str) -> str:
     """Put a letter for each accent, vowel sign and joiner, so that it stays in its word."""
     if text.isascii():
         return text
-    return "".join("x" if _joins(c) else c for c in text)
+    return "".join("x" if joins(c) else c for c in text)
 
 
-def _joins(character: str) -> bool:
-    return character in "\u200c\u200d" or unicodedata.category(character).startswith("M")
+def join_words(words: Sequence[str]) -> str:
+    """Return a text of words: blanks between them, but not in scripts without."""
+    blanks = blanks_after(words)
+    return "".join(word + " " * blank for word, blank in zip(words, blanks, strict=True))
+
+
+def blanks_after(words: Sequence[str]) -> list[bool]:
+    """Return whether a blank follows each word; none follows the last."""
+    if not words:
+        return []
+    if "".join(words).isascii():
+        return [True] * (len(words) - 1) + [False]
+    solid = [
+        bool(left and right) and (is_set_solid(left[-1]) or is_set_solid(right[0]))
+        for left, right in pairwise(words)
+    ]
+    return [*(not tight for tight in solid), False]
 
 
 def find_words(text: str, words: Sequence[str]) -> tuple[IntArray, IntArray] | None:

@@ -23,6 +23,7 @@ from mtl.errors import CheckpointError, ConfigError, DataError, one_of
 from mtl.inference.inputs import File, read_labelled
 from mtl.inference.predictor import Predictor
 from mtl.metrics.aggregate import aggregate
+from mtl.tasks.base import remarks
 from mtl.tasks.encode import encode_split
 from mtl.training.evaluation import Evaluation, higher_is_better
 from mtl.training.model_io import load_model, trained_on
@@ -122,11 +123,14 @@ def evaluate(
                 f"{seen:,} of {len(rows):,} rows of {data.pattern} have a text that the model "
                 "learned from: its scores on them say little about new texts."
             )
-        return Report(data.pattern, score(predictor, {name: rows}, track), None, data.notes)
+        found_on_file = score(predictor, {name: rows}, track)
+        data.notes.extend(remarks(predictor.tasks[name]))
+        return Report(data.pattern, found_on_file, None, data.notes)
     splits = _splits(cfg, predictor, data, folder)
     notes = [line for name in names for line in splits[name].notes]
     found: dict[str, Rows | None] = {name: getattr(splits[name], data) for name in names}
     reports = score(predictor, _present(found, data, tasks is not None, notes), track)
+    notes += [line for name in names for line in remarks(predictor.tasks[name])]
     known = predictor.tasks
     primary = {
         n: (known[n].weight, r.value, higher_is_better(known[n])) for n, r in reports.items()

@@ -14,26 +14,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mtl.data.readers import FORMATS, read_split
-from mtl.data.readers.base import Column, Source
+from mtl.data.readers.base import Column, Dialect, Source
 from mtl.data.readers.compressed import ending_of
 from mtl.data.readers.files import find, format_of, specific
+from mtl.data.readers.jsons import BROKEN
 from mtl.data.readers.split import Check
 from mtl.data.readers.table import make_rows
 from mtl.data.readers.text import lines
-from mtl.data.rows import BadRows, Role, Rows, place
+from mtl.data.rows import BadRows, Role, Rows
 from mtl.errors import ConfigError, DataError, one_of
+from mtl.inference.bad_rows import ID, KEY, Aligned, Marked, Strict
 from mtl.inference.columns import fit, header, merged_roles
 from mtl.tasks import Task
 from mtl.tasks.base import row_check
 from mtl.types import Row
 
 STDIN = "-"
+STDIN_NAME = "standard input"
 LINES = "txt"
 """The format of a text a line."""
 
 USUAL = (Role("text", "text", help="the text"), Role("tokens", "tokens", help="the words"))
-KEY = Role("key", "record", required=False, help="what the user calls the row")
-"""Column ``id`` of an input, handed through to the output as it stands."""
 
 ByTask = Mapping[str, Mapping[str, Column]]
 
@@ -49,6 +50,8 @@ class File:
         encoding: Of text files.
         notes: What the user should know of it is added here.
         title: What messages call it, where the pattern says nothing to the user.
+        on_bad_row: What is done with rows to predict that cannot be read: ``mark`` keeps their
+            places, ``skip`` leaves them out, ``error`` stops at the first.
     """
 
     pattern: str
@@ -57,6 +60,12 @@ class File:
     encoding: str = "utf-8"
     notes: list[str] = field(default_factory=list)
     title: str = ""
+    on_bad_row: str = "error"
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.title or self.pattern
 
     def source(
         self, path: Path, roles: Sequence[Role] = (), columns: Mapping[str, Column] | None = None
@@ -77,13 +86,15 @@ class File:
         roles: Sequence[Role],
         format: str,
         check: Check | None = None,
+        bad_rows: BadRows | None = None,
     ) -> Rows:
-        """Return its rows, put right or refused by `check`."""
+        """Return its rows, put right or refused by `check`; blank ones are rows if any may be."""
         return read_split(
             self.pattern,
             columns=columns,
             roles=roles,
-            bad_rows=Strict(section=""),
+            bad_rows=Strict(section="") if bad_rows is None else bad_rows,
+            dialect=Dialect(keep_blank=bad_rows is not None),
             split=self.option.strip("-"),
             format=format,
             header=self._header(columns, roles) if format in ("csv", "tsv") else None,
@@ -98,16 +109,6 @@ class File:
         """Return whether columns have names, so that no advice on numbers is given."""
         needed = [columns.get(role.name) for role in roles if role.required]
         return True if any(isinstance(column, str) for column in needed) else None
-
-
-class Strict(BadRows):
-    """Stops at the first bad row; there is no configuration that could say otherwise."""
-
-    def reject(
-        self, file: str | Path, line: int, reason: str, raw: object, advice: str | None = None
-    ) -> None:
-        """Raise DataError with the row's place."""
-        raise DataError(f"{place(file, line)}: {reason}. Mend the row, or take it out.")
 
 
 def read_labelled(file: File, task: Task, own: Mapping[str, Column]) -> Rows:
@@ -133,7 +134,7 @@ def read_labelled(file: File, task: Task, own: Mapping[str, Column]) -> Rows:
     return rows
 
 
-def read_inputs(file: File, tasks: Sequence[Task], columns: ByTask) -> Rows:
+def read_inputs(file: File, tasks: Sequence[Task], columns: ByTask) -> Sequence[Row]:
     """Read what is to be predicted; all of it, so that a fault shows before the first answer.
 
     Args:
@@ -142,7 +143,8 @@ def read_inputs(file: File, tasks: Sequence[Task], columns: ByTask) -> Rows:
         columns: By task: role to column, as in training.
 
     Returns:
-        Rows with ``text`` or ``tokens`` or both, and ``key`` where there is a column ``id``.
+        Rows with ``text`` or ``tokens`` or both, and ``key`` where there is a column ``id``; those
+        that cannot be read, where they are marked, with the reason in their place.
 
     Raises:
         MtlError: If the file cannot be read, or has no text.
@@ -154,17 +156,35 @@ def read_inputs(file: File, tasks: Sequence[Task], columns: ByTask) -> Rows:
         with spool.open("wb") as out:
             shutil.copyfileobj(sys.stdin.buffer, out)
         if not spool.stat().st_size:
-            raise DataError(f"{file.option}: Expected rows, but the file 'stdin' is empty.")
-        copy = replace(file, pattern=str(spool), title="stdin")
+            raise DataError(f"{file.option}: Expected rows, but {STDIN_NAME} is empty.")
+        copy = replace(file, pattern=str(spool), title=STDIN_NAME)
         return _read_inputs(copy, file.format or _by_content(copy), tasks, columns)
 
 
-def _read_inputs(file: File, format: str, tasks: Sequence[Task], columns: ByTask) -> Rows:
+def _read_inputs(file: File, format: str, tasks: Sequence[Task], columns: ByTask) -> Sequence[Row]:
+    """Return the rows of a file, marked or left out where they cannot be read."""
+    if file.on_bad_row == "error":
+        return _read_rows(file, format, tasks, columns, Strict(section=""))
+    bad = Marked()
+    rows = _read_rows(file, format, tasks, columns, bad)
+    if not bad.marks:
+        return rows
+    file.notes.append(bad.told(file.on_bad_row))
+    return rows if file.on_bad_row == "skip" else Aligned(rows, bad.marks)
+
+
+def _read_rows(
+    file: File,
+    format: str,
+    tasks: Sequence[Task],
+    columns: ByTask,
+    bad: Marked | Strict,
+) -> Rows:
     if format != LINES and format not in FORMATS:
         raise ConfigError(one_of("--format", format, [LINES, *FORMATS]))
     paths = find(file.pattern, file.option)
     if format == LINES:
-        return _text_lines(file, paths)
+        return _text_lines(file, paths, bad)
     given = (role for task in tasks for role in task.roles(task.options) if not role.target)
     wanted = merged_roles(given)
     roles = merged_roles([*wanted.values(), *USUAL])
@@ -177,9 +197,11 @@ def _read_inputs(file: File, format: str, tasks: Sequence[Task], columns: ByTask
         column = main  # The message names the column that every run reads.
     others = {r: c for r, c in chosen.items() if r in wanted and (by_number or isinstance(c, str))}
     return file.read(
-        others | {main: column, KEY.name: "id"},
+        others | {main: column, KEY.name: ID},
         [*(replace(role, required=role.name == main) for role in roles.values()), KEY],
         format,
+        bad.count if isinstance(bad, Marked) else None,
+        bad,
     )
 
 
@@ -190,28 +212,29 @@ def _main(names: Sequence[str], chosen: Mapping[str, Column], format: str) -> st
     return next((role.name for role in USUAL if chosen.get(role.name) in names), "text")
 
 
-def _text_lines(file: File, paths: Sequence[Path]) -> Rows:
-    """Read a text a line; empty lines are left out, and counted in the file's notes."""
-    blank = 0
+def _text_lines(file: File, paths: Sequence[Path], bad: Marked | Strict) -> Rows:
+    """Read a text a line; blank lines are bad rows."""
 
     def texts() -> Iterator[Row]:
-        nonlocal blank
         for path in paths:
-            source = file.source(path)
+            source = replace(file.source(path), bad_rows=bad)
+            blank: list[int] = []
             for number, line in lines(source):
-                if line.strip():
-                    text = line.rstrip("\r\n")
-                    yield {"text": text, "_file": source.name, "_line": number, "_id": str(number)}
-                else:
-                    blank += 1
+                text = line.rstrip("\r\n")
+                if not text.strip():
+                    blank.append(number)
+                    continue
+                while blank:  # Those at the end of a file are no rows.
+                    source.reject(blank.pop(0), "Expected a text, but the line is blank", "")
+                if isinstance(bad, Marked):
+                    bad.read += 1
+                yield {"text": text, "_file": source.name, "_line": number, "_id": str(number)}
 
     rows = make_rows(texts(), USUAL[:1])
     if not len(rows):
         raise DataError(
             f"{file.title or paths[0]}: Expected a text a line, but got empty lines only."
         )
-    if blank:
-        file.notes.append(f"{file.title or file.pattern}: {blank:,} empty lines are left out.")
     return rows
 
 
@@ -233,5 +256,5 @@ def _by_content(file: File) -> str:
     first = next((line for _, line in found if line.strip()), "")
     try:
         return "jsonl" if isinstance(json.loads(first), dict) else LINES
-    except json.JSONDecodeError:
+    except BROKEN:
         return LINES

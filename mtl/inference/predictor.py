@@ -22,8 +22,9 @@ from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader, Writes
 from mtl.data.rows import where
 from mtl.data.store import ExampleStore, build_store
+from mtl.data.words import join_words
 from mtl.errors import ConfigError, DataError, one_of
-from mtl.inference.questions import TASKS, lacking
+from mtl.inference.questions import ERROR, TASKS, lacking
 from mtl.tasks import Task
 from mtl.tasks.base import document
 from mtl.training.memory import memory_advice
@@ -42,6 +43,8 @@ USUAL = 4096
 IN_CACHE = 1024
 """Tokens of a pass for each thread of a CPU: the states of so many stay in its cache."""
 
+FAILED = "error"
+"""Key of an answer that says why there is none."""
 HALVES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
@@ -78,6 +81,8 @@ class Predictor:
         self.half = HALVES.get(precision) if self._has(precision) else None
         self.left_out: Counter[tuple[str, str]] = Counter()
         """By task and role: rows that the task did not answer, because they lack the role."""
+        self.failed = 0
+        """Answers that are errors, of rows that could be read."""
 
     def _has(self, precision: str) -> bool:
         if self.device.type == "cuda":
@@ -104,6 +109,8 @@ class Predictor:
         rows: Iterable[Row],
         tasks: Sequence[str] | None = None,
         advance: Callable[[int], None] | None = None,
+        *,
+        mark: bool = False,
     ) -> Iterator[Values]:
         """Answer rows in their order, some thousand at a time.
 
@@ -111,6 +118,8 @@ class Predictor:
             rows: Each with ``text``, or ``tokens``, or both; targets are not looked at.
             tasks: The tasks to answer; all when None.
             advance: Called with how many more rows are answered, for a progress bar.
+            mark: Whether a row that cannot be answered has ``error`` for an answer, as a whole or
+                for the task that it is no row for; else it is an error.
 
         Returns:
             By task, what :meth:`mtl.tasks.Task.present` says of each row. A task that reads more
@@ -120,26 +129,36 @@ class Predictor:
             ConfigError: If the model has no such task.
             DataError: If a row has no text, or lacks what each of the tasks reads beside it.
         """
-        return self._predict(rows, self.choose(tasks), advance or (lambda count: None))
+        return self._predict(rows, self.choose(tasks), advance or (lambda count: None), mark)
 
     def _predict(
-        self, rows: Iterable[Row], names: list[str], advance: Callable[[int], None]
+        self, rows: Iterable[Row], names: list[str], advance: Callable[[int], None], mark: bool
     ) -> Iterator[Values]:
-        numbered = (prepare(row, number) for number, row in enumerate(rows, start=1))
+        numbered = (prepare(row, number, mark=mark) for number, row in enumerate(rows, start=1))
         for chunk in _chunks(numbered):
-            yield from self._answer(chunk, names, advance)
+            yield from self._answer(chunk, names, advance, mark)
 
     def _answer(
-        self, rows: list[Row], names: list[str], advance: Callable[[int], None]
+        self, rows: list[Row], names: list[str], advance: Callable[[int], None], mark: bool
     ) -> list[Values]:
-        takers = [self._takers(row, names) for row in rows]
-        chosen = {name: [i for i, took in enumerate(takers) if name in took] for name in names}
-        stores = {
-            name: self._encode(self.tasks[name], [rows[i] for i in at])
-            for name, at in chosen.items()
-            if at
-        }
-        found: list[Values] = [dict.fromkeys(took) for took in takers]
+        takers = [[] if ERROR in row else self._takers(row, names, mark) for row in rows]
+        found: list[Values] = [
+            {FAILED: row[ERROR]} if ERROR in row else dict.fromkeys(took)
+            for row, took in zip(rows, takers, strict=True)
+        ]
+        chosen: dict[str, list[int]] = {}
+        stores: dict[str, ExampleStore] = {}
+        for name in names:
+            at = [i for i, took in enumerate(takers) if name in took]
+            failed: dict[int, str] | None = {} if mark else None
+            kept, store = self._encode(self.tasks[name], [rows[i] for i in at], failed)
+            for number, reason in (failed or {}).items():
+                found[at[number]][name] = {FAILED: reason}
+                self.failed += 1
+            chosen[name] = [at[number] for number in kept]
+            if len(store):
+                stores[name] = store
+        advance(sum(None not in answer.values() for answer in found))
         most = self.tokens
         if self.device.type == "cpu":
             most = min(most, IN_CACHE * torch.get_num_threads())
@@ -152,38 +171,57 @@ class Predictor:
             advance(sum(None not in found[row].values() for row in at))
         return found
 
-    def _takers(self, row: Row, names: list[str]) -> list[str]:
+    def _takers(self, row: Row, names: list[str], mark: bool) -> list[str]:
         """Return the tasks that answer a row: those it is for and has everything for.
 
         Raises:
-            DataError: If there is none.
+            DataError: If there is none, and the row is not to be marked.
         """
         wanted = [name for name in names if name in row.get(TASKS, names)]
         lacks = {name: lacking(self.tasks[name], row) for name in wanted}
         taking = [name for name in wanted if lacks[name] is None]
         if wanted and not taking:
-            raise DataError(
-                f"{where(row)}: Expected `{lacks[wanted[0]]}` beside the text, because task "
-                f"'{wanted[0]}' reads it, but got none."
-            )
+            lack = f"Expected `{lacks[wanted[0]]}` beside the text, because task '{wanted[0]}' "
+            lack += "reads it, but got none"
+            if not mark:
+                raise DataError(f"{where(row)}: {lack}.")
+            row[ERROR] = lack
+            self.failed += 1
         self.left_out.update((name, role) for name, role in lacks.items() if role is not None)
         return taking
 
-    def _encode(self, task: Task, rows: list[Row]) -> ExampleStore:
-        """Encode rows for one task."""
+    def _encode(
+        self, task: Task, rows: list[Row], failed: dict[int, str] | None
+    ) -> tuple[list[int], ExampleStore]:
+        """Encode rows for one task; returns the numbers of those that are, and their examples.
+
+        Args:
+            task: The task.
+            rows: Its rows.
+            failed: Takes the numbers of rows that cannot be encoded, with the reasons; such a row
+                is an error when None.
+        """
         targets = {role.name for role in task.roles(task.options) if role.target}
         inputs = [{k: v for k, v in row.items() if k not in targets} for row in rows]
         tokens = self.loaded.encoder.tokenize([document(row) for row in inputs])
         attention = self.loaded.attention(task.name)
-
-        def encoded() -> Iterator[Encoded]:
-            for row, found in zip(inputs, tokens, strict=True):
+        examples: list[Encoded] = []
+        kept: list[int] = []
+        for number, (row, found) in enumerate(zip(inputs, tokens, strict=True)):
+            try:
                 example = task.encode(row, found, self.loaded.encoder, attention)
-                if not example.length:
+                if not example.length and not task.traits.unread:
                     raise DataError(f"{where(row)}: Expected text, but the tokenizer finds none.")
-                yield example
-
-        return build_store(task.name, inputs, encoded(), bidirectional=attention == "bidirectional")
+            except DataError as error:
+                if failed is None:
+                    raise
+                failed[number] = str(error)
+                continue
+            examples.append(example)
+            kept.append(number)
+        rows = [inputs[number] for number in kept]
+        bidirectional = attention == "bidirectional"
+        return kept, build_store(task.name, rows, examples, bidirectional=bidirectional)
 
     def outputs(
         self, stores: Sequence[ExampleStore], most: int | None = None
@@ -223,7 +261,7 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
     characters = 0
     for row in rows:
         chunk.append(row)
-        characters += len(row["text"])
+        characters += len(row.get("text") or "")
         if len(chunk) >= CHUNK or characters >= CHARACTERS:
             yield chunk
             chunk, characters = [], 0
@@ -231,28 +269,38 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield chunk
 
 
-def prepare(row: Row, number: int) -> Row:
+def prepare(row: Row, number: int, *, mark: bool = False) -> Row:
     """Return a row with its place and a text.
 
     Args:
         row: As the user gives it.
         number: Its number, counted from 1, for messages where the row has no place of its own.
+        mark: Whether a row without a text is marked with the reason.
 
     Raises:
-        DataError: If it has neither text nor words, or they are empty.
+        DataError: If it has neither text nor words, or they are empty, and it is not marked.
     """
     whole = {"_file": "row", "_line": number, **row}
     if "text" not in row and row.get("tokens"):
-        whole["text"] = " ".join(row["tokens"])
-    text = whole.get("text")
+        whole["text"] = join_words(row["tokens"])
+    wrong = None if ERROR in whole else _no_text(whole.get("text"))
+    if wrong is not None:
+        if not mark:
+            raise DataError(f"{where(whole)}: {wrong}.")
+        whole[ERROR] = wrong
+    return whole
+
+
+def _no_text(text: object) -> str | None:
+    """Return what is wrong with a text, in a sentence without its full stop; None if nothing is."""
     if not isinstance(text, str) or not text.strip():
         found = "an empty one" if isinstance(text, str) else f"{text!r}"
-        raise DataError(f"{where(whole)}: Expected a text, but got {found}.")
+        return f"Expected a text, but got {found}"
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise DataError(f"{where(whole)}: Expected Unicode text, but half a character.") from None
-    return whole
+        return "Expected Unicode text, but half a character"
+    return None
 
 
 def pick_device(name: str) -> torch.device:

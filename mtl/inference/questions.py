@@ -19,6 +19,8 @@ QUESTION = "question"
 INSTRUCTION = "instruction"
 TASKS = "_tasks"
 """Key of a row that only some tasks are to answer."""
+ERROR = "_error"
+"""Key of a row that no task can answer, with the reason."""
 
 
 def lacking(task: Task, row: Row) -> str | None:

@@ -78,8 +78,10 @@ class RougeScoring(Scoring):
         from rouge_score.rouge_scorer import RougeScorer
 
         names = list(self.names)
-        others = {c: RougeScorer(names, tokenizer=ByScript(characters=c)) for c in (True, False)}
-        return {None: RougeScorer(names, use_stemmer=True), **others}
+        found: dict[bool | None, Any] = {None: RougeScorer(names, use_stemmer=True)}
+        for characters in (True, False):
+            found[characters] = RougeScorer(names, tokenizer=ByScript(characters=characters))
+        return found
 
     def _scorer(self, right: Sequence[str]) -> Any:
         if self.language == AUTO and official_reads(right):

@@ -23,6 +23,7 @@ from mtl.config.section import Field, Number, Section, Values
 from mtl.data.label_rules import LabelRules
 from mtl.data.readers.split import Check
 from mtl.data.rows import Role, told, where
+from mtl.data.words import join_words
 from mtl.errors import ConfigError, DataError, Problem, did_you_mean, few, one_of
 from mtl.heads.base import Head
 from mtl.registry import Registry
@@ -114,6 +115,8 @@ class Traits:
     """In training, each window of a document is an example of its own."""
     repeats: bool = False
     """A document that a split holds twice is read twice, not once for both."""
+    unread: bool = False
+    """An example of which nothing is read, having no word with a token, has an answer too."""
 
 
 class Writer(Protocol):
@@ -361,8 +364,8 @@ def asks(task: Task) -> list[str]:
 
 
 def document(row: Row) -> str:
-    """Return the text of a row's document: its text, or its words joined by spaces."""
-    return str(row["text"]) if "text" in row else " ".join(row["tokens"])
+    """Return the text of a row's document: its text, or its words joined."""
+    return str(row["text"]) if "text" in row else join_words(row["tokens"])
 
 
 def unknown_label(row: Row, task: str, label: str, labels: Sequence[str]) -> DataError:

@@ -19,40 +19,32 @@ from torchmetrics import MetricCollection
 
 from mtl.config.section import Field, Lower, Number, Section, Values
 from mtl.data.label_rules import IGNORED
-from mtl.data.rows import Role, where
+from mtl.data.rows import Role
 from mtl.data.spans import apart, lay, placed, tagged
 from mtl.data.value_types import to_label
 from mtl.data.word_learning import learn_words
 from mtl.data.word_rule import WordRule
-from mtl.data.words import find_words
 from mtl.errors import ConfigError, DataError, Place, Problem, few, one_of
 from mtl.heads.base import Head
 from mtl.heads.classification import ClassificationHead
 from mtl.heads.decoding import viterbi_packed
 from mtl.labels import NONE, OUTSIDE, detect_scheme, spans_of, to_iob2, transitions
 from mtl.metrics.scores import EntityScores, TokenScores
+from mtl.tasks._words import SPANS, given_words, words_of
 from mtl.tasks.base import (
     TASK_TYPES,
     Guess,
     HeadOptions,
     Learned,
     Task,
+    Traits,
     document,
     unknown_label,
 )
 from mtl.trunk.text import TextEncoder, Tokens
-from mtl.types import Encoded, Examples, IntArray, Row
+from mtl.types import Encoded, Examples, Row
 
 ENTITY_METRICS = ("f1", "precision", "recall")
-SPANS = Role(
-    "spans",
-    "spans",
-    required=False,
-    help="spans of characters, each with its label, in place of words and their labels",
-    target=True,
-    instead_of=("tokens", "labels"),
-    needs=("text",),
-)
 NEVER = -1e9
 """Logit of a label that a word cannot have."""
 
@@ -129,6 +121,7 @@ class TokenClassification(Task):
     Options = TokenOptions
     HeadOptions = TokenHeadOptions
     learns = Tagset
+    traits = Traits(unread=True)
     metric_names = (
         "f1",
         "precision",
@@ -162,10 +155,7 @@ class TokenClassification(Task):
             return row
         rest = {name: value for name, value in row.items() if name not in ("spans", "labels")}
         spans = apart(placed(row["text"], row["spans"], self.counts), self.counts)
-        try:
-            starts, ends = word_spans(rest, self.learned.words)
-        except ValueError as problem:
-            raise ValueError(f"Expected the tokens {problem}") from None
+        starts, ends = given_words(rest, self.learned.words)
         laid = lay(spans, starts, ends, self.counts)
         words = [row["text"][s:e] for s, e in zip(laid.starts, laid.ends, strict=True)]
         return {**rest, "tokens": words, "labels": tagged(laid)}
@@ -195,7 +185,7 @@ class TokenClassification(Task):
 
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Read each word at its first or last sub-word; words without a token are left out."""
-        starts, ends = self.words_of(row)
+        starts, ends = words_of(row, self.learned.words, self.name)
         asked = self.head_options.subword
         last = asked == "last" or (asked == "auto" and attention == "causal")
         index = (tokens.last_of if last else tokens.first_of)(starts, ends)
@@ -259,19 +249,6 @@ class TokenClassification(Task):
                 raise ConfigError(one_of(f"tasks.{self.name}.head.class_weights", label, labels))
         return np.asarray([named.get(label, 1.0) for label in labels], dtype=np.float32)
 
-    def words_of(self, row: Row) -> tuple[IntArray, IntArray]:
-        """Return the starts and ends (W,) of a row's words in its document.
-
-        Raises:
-            DataError: If the row has text and words, and a word is not in the text.
-        """
-        try:
-            return word_spans(row, self.learned.words)
-        except ValueError as problem:
-            raise DataError(
-                f"{where(row)}: Expected the tokens of task '{self.name}' {problem}."
-            ) from None
-
     def build_head(self, hidden_size: int) -> Head:
         """Return a linear head with one output a label."""
         return ClassificationHead(
@@ -284,6 +261,8 @@ class TokenClassification(Task):
 
     def decode(self, logits: Tensor, examples: Examples) -> list[Any]:
         """Return :class:`Tags` for every example; words without a token are O, or label 0."""
+        if not len(logits):
+            logits = logits.new_zeros(0, len(self.learned.labels))
         counts = [len(e.extra["gold"]) for e in examples.encoded]
         firsts = np.cumsum([0, *counts[:-1]])
         words = [f + e.extra["words"] for f, e in zip(firsts, examples.encoded, strict=True)]
@@ -347,7 +326,7 @@ class TokenClassification(Task):
     def present(self, output: Tags, row: Row) -> Values:
         """Return entities with character spans, or each word's label where none are marked."""
         text = document(row)
-        starts, ends = (side.tolist() for side in self.words_of(row))
+        starts, ends = (side.tolist() for side in words_of(row, self.learned.words, self.name))
         labels = [self.learned.labels[i] for i in output.labels]
         if self.learned.scheme == NONE:
             words = [text[s:e] for s, e in zip(starts, ends, strict=True)]
@@ -364,32 +343,6 @@ class TokenClassification(Task):
                 for label, first, last in spans_of(labels)
             ]
         }
-
-
-def word_spans(row: Row, rule: WordRule) -> tuple[IntArray, IntArray]:
-    """Return the starts and ends (W,) of a row's words in its document.
-
-    Args:
-        row: With words, or a text that `rule` splits, or both.
-        rule: How the model splits texts.
-
-    Raises:
-        ValueError: If the row has text and words, and a word is not in the text; with what is said
-            of words, after "Expected the tokens".
-    """
-    if "tokens" not in row:
-        return rule.split(row["text"])
-    if "text" not in row:
-        sizes = np.asarray([len(word) for word in row["tokens"]], dtype=np.int32)
-        ends = np.cumsum(sizes + 1, dtype=np.int32) - 1  # A space stands after each.
-        return ends - sizes, ends
-    found = find_words(row["text"], row["tokens"])
-    if found is None:
-        raise ValueError(
-            "to stand in the text in their order, but one does not; mend the row, or leave the "
-            "column `text` unmapped"
-        )
-    return found
 
 
 def _type_first(label: str) -> tuple[str, str]:

@@ -146,7 +146,11 @@ def answers(
         name, store = batch.task, stores[batch.task]
         examples = store.select(batch.examples)
         write = model.tasks[name].writer()
-        assert write is not None
+        if write is None:
+            if model.tasks[name].traits.unread:
+                outputs = model.tasks[name].decode(torch.zeros(0, 0), examples)
+                yield Answered(name, batch.examples, outputs, examples)
+            return
         outputs = write(
             model.trunk,
             model.head(name),

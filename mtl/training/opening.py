@@ -12,9 +12,10 @@ import lightning as L
 import torch
 
 from mtl.config.schema import Config
+from mtl.inspection.findings import most_important
 from mtl.reporting.console import console, note, short_path
 from mtl.training.long_documents import long_documents
-from mtl.training.setup import Prepared
+from mtl.training.setup import Prepared, corpus_of
 
 WIDTH = 80
 LABEL = 9
@@ -139,6 +140,12 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
     if facts.tokens is not None:
         for line in long_documents(data.train, facts.tokens):
             note(line)
+    findings = most_important(corpus_of(prepared)) if cfg.resume is None else []
+    for finding in findings:
+        console().print(f"{finding.level:<8} {finding}", soft_wrap=True, markup=False)
+    if findings:
+        tasks = ",".join(t.name for t in prepared.tasks)
+        console().print(f"more     mtl data task={tasks} ... (what train.py was given)")
 
 
 def multiplies_bf16() -> bool:

@@ -22,6 +22,7 @@ from mtl.data.sources import Splits, Wanted, load_splits
 from mtl.data.store import ExampleStore
 from mtl.data.value_types import show
 from mtl.errors import CheckpointError, ConfigError, DataError, few
+from mtl.inspection.corpus import Corpus, Part
 from mtl.registry import Registry
 from mtl.reporting.console import is_rank_zero, note
 from mtl.reporting.tracking import track
@@ -126,6 +127,18 @@ def _learn(task: Task, splits: Splits) -> Learned:
             f"as wrong ({few(unseen)})."
         )
     return wider
+
+
+def corpus_of(prepared: Prepared) -> Corpus:
+    """Return what was prepared as checks of the data look at it."""
+    stores = (prepared.data.train, prepared.data.validation, prepared.data.test)
+    parts = [
+        Part(prepared.model.tasks[store.task], split, rows, store)
+        for split, some in zip(SPLITS, stores, strict=True)
+        for store in some
+        if (rows := getattr(prepared.splits[store.task], split)) is not None
+    ]
+    return Corpus(parts, prepared.encoder, prepared.tasks)
 
 
 def _load_state(task: Task, state: State, path: Path) -> None:

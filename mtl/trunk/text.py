@@ -247,8 +247,8 @@ class TextEncoder:
             window = np.minimum(first + further, last)
             room = np.minimum(index - left[window], right[window] - 1 - index)
             part, most = np.where(room > most, window, part), np.maximum(room, most)
-        part = part.astype(np.int32)
-        return part, (index - edges[part, 0] + len(self.prefix)).astype(np.int32)
+        chosen: IntArray = part.astype(np.int32)
+        return chosen, (index - edges[chosen, 0] + len(self.prefix)).astype(np.int32)
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerFast) -> tuple[IntArray, IntArray]:

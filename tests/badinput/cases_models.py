@@ -25,7 +25,7 @@ def predict(*arguments: str) -> tuple[str, ...]:
 
 def given(name: str, content: Any) -> Any:
     """Return the command that predicts a file into another, and the file."""
-    argv = predict("--input", name, "--output", "out.jsonl")
+    argv = predict("--input", name, "--output", "out.jsonl", "--on-bad-row", "error")
     return {"argv": argv, "files": {name: content}}
 
 
@@ -127,7 +127,31 @@ PREDICT = [
         **given("bad.txt", "fine\ndéjà\n".encode("latin-1")),
         says=("bad.txt:2", "Set `--encoding`", "such as latin-1"),
     ),
-    Case("predict into CSV", predict(*TEXT, "--output", "o.csv"), ("`--output`", "ends in .jsonl")),
+    Case(
+        "predict into a document",
+        predict(*TEXT, "--output", "o.docx"),
+        ("`--output`", "ends in one of {.csv, .jsonl", "`--output-format`"),
+    ),
+    Case(
+        "predict onto another output",
+        predict(*TEXT, "--output", "data/test.jsonl"),
+        ("`--output`", "a new file", "Add `--overwrite`"),
+    ),
+    Case(
+        "predict into a tool's file without spans",
+        predict(*TEXT, "--task", "sentiment", "--output", "o", "--output-format", "brat"),
+        ("`--task`", "marks spans", "Write jsonl or csv"),
+    ),
+    Case(
+        "predict into nothing in a format",
+        predict(*TEXT, "--output-format", "csv"),
+        ("`--output`", "`--output-format csv` alone"),
+    ),
+    Case(
+        "predict with another policy",
+        predict("--input", "data/test.jsonl", "--on-bad-row", "stop"),
+        ("`--on-bad-row`", "{error, mark, skip}", "'stop'"),
+    ),
     Case(
         "predict below a file",
         predict(*TEXT, "--output", "data/test.jsonl/out.jsonl"),

@@ -22,7 +22,7 @@ RESUME = [
     Case(
         "resume with other settings",
         resume("trunk.lr=1e-3", "task=ner"),
-        ("`trainer.non_finite` beside resume=run", "`trunk.lr=1e-3`, `task=ner`"),
+        ("`changed_data` beside resume=run", "`trunk.lr=1e-3`, `task=ner`"),
     ),
     Case("resume for half an epoch", resume("trainer.max_epochs=0.5"), ("`trainer.max_epochs`",)),
     Case("resume for less", resume("trainer.max_steps=1"), ("`trainer.max_steps`", "own 2")),

@@ -75,8 +75,9 @@ def test_help_lists_every_choice_in_80_columns() -> None:
     groups = Groups([CONF])
     text = help_text(groups)
     assert max(map(len, text.splitlines())) <= WIDTH
+    words = " ".join(text.split())
     for group in groups.names:
-        assert f"  {group:<12} {', '.join(groups.choices(group))}\n" in text
+        assert f"{group} {', '.join(groups.choices(group))} " in words
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS if not key.startswith("hydra.")])

@@ -136,6 +136,7 @@ TARGETS = {
         beside=b"Ines left.\n",
     ),
     "text": Target("text", TEXTS[:1], {"text": "text"}, b"One.\nTwo.\n\nThree.\n"),
+    "folders": Target("folders", TEXTS, NAMED, b"One.\n\nTwo."),
     "parquet": Target("parquet", TEXTS, NAMED, parquet(ROWS)),
     "arrow": Target("arrow", TEXTS, NAMED, arrow(ROWS)),
 }

@@ -252,7 +252,8 @@ def test_revision_and_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loader.calls == [("me/set", {"name": "english", "revision": "v1.0"})]
     assert sizes(splits) == [2, 2, None]
     assert splits.notes == [
-        "tasks.x.data.source: split 'test' of 'me/set@v1.0:english' has no labels; it is left out."
+        "tasks.x.data.source: split 'test' of 'hub:me/set@v1.0:english' has no labels; it is left "
+        "out."
     ]
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.data.word_rule import WordRule
-from mtl.data.words import find_words, split_words
+from mtl.data.words import find_words, join_words, split_words
+from mtl.tasks._words import word_spans
 from mtl.tasks.base import document
-from mtl.tasks.token_classification import word_spans
 from mtl.types import IntArray
 from tests.properties import max_examples
 
@@ -104,3 +104,23 @@ def test_the_words_of_a_text_are_found_in_it() -> None:
     assert found is not None
     assert found[0].tolist() == starts.tolist()
     assert found[1].tolist() == ends.tolist()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("Ines|left|.", "Ines left ."),
+        ("王|小|明|离|开|了|。", "王小明离开了。"),
+        ("用|iPhone|15|拍|。|ok", "用iPhone 15拍。ok"),
+        ("東京|は|広い", "東京は広い"),
+        ("ไป|ครับ|ok", "ไปครับok"),
+        ("한국어|문장", "한국어 문장"),
+        ("हिन्दी|में", "हिन्दी में"),
+        ("naïve|👍|café", "naïve 👍 café"),
+        ("", ""),
+    ],
+)
+def test_words_joined(words: str, text: str) -> None:
+    given_words = [word for word in words.split("|") if word]
+    assert join_words(given_words) == text
+    assert document({"tokens": given_words}) == text

@@ -82,7 +82,9 @@ def test_a_file_of_the_same_rows_gives_the_same_numbers(
 ) -> None:
     file = write_jsonl(tmp_path / "again.jsonl", TEST)
     code, out, err = mtl("evaluate", run, "--task", "ner", "--data", file, "--json")
-    assert (code, err) == (0, f"Report: {run / 'evaluation-ner.json'}\n")
+    assert code == 0
+    assert "8 of 8 rows" in err.splitlines()[0]
+    assert err.endswith(f"Report: {run / 'evaluation-ner.json'}\n")
     found = json.loads(out)
     assert "score" not in found
     assert found["data"] == str(file)
@@ -238,3 +240,17 @@ def test_each_kind_of_row_has_its_table() -> None:
     assert render(labels, "x").title == "x (0 to 1)"
     assert render([EntityRow("a", 1, 1, 1, 1, 1, 1)], "x").title == "x (percent)"
     assert render([ValueRow("a", 1.0)], "x").title == "x"
+
+
+def test_a_tools_export_is_scored_and_what_was_left_out_is_said(
+    mtl: Run, run: Path, tmp_path: Path
+) -> None:
+    text = "Ines Talbot left."
+    file = write_jsonl(
+        tmp_path / "a.jsonl", [{"text": text, "label": [[0, 11, "PER"], [4, 90, "LOC"]]}]
+    )
+    code, out, err = mtl("evaluate", run, "--task", "ner", "--data", file, "--json")
+    assert code == 0
+    assert "tasks.ner: 1 span lies outside of the text: left out." in err
+    table = json.loads(out)["tasks"]["ner"]["tables"]["entities"]
+    assert table[0]["gold"] == 1

@@ -123,6 +123,12 @@ def test_a_file_with_and_without_questions(mtl: Run, answering: Path, tmp_path: 
         assert [answer["qa"]["question"] for answer in found[:2]] == QUESTIONS
         assert "qa: 1 text has no `question`" in err
     else:
+        code, out, err = result
+        assert code == 0
+        wrong = "Expected `question` beside the text, because task 'qa' reads it, but got none"
+        assert json.loads(out.splitlines()[2]) == {"id": 8, "text": TEXTS[1], "error": wrong}
+        assert "1 answer is an `error`" in err
+        result = mtl("predict", answering, "--input", file, "--on-bad-row", "error")
         assert result[0] == 2
         assert "in.jsonl:3: Expected `question` beside the text" in result[2]
 

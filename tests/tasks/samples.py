@@ -67,6 +67,25 @@ TAGGED = [
     {"tokens": ["Nobody", "asked"], "labels": ["O", "O"]},
     {"tokens": ["Okonkwo"], "labels": ["B-ORG"]},
 ]
+NESTED: list[dict[str, Any]] = [
+    {
+        "tokens": ["Skerrow", "Town", "Council", "met", "Ines", "Talbot"],
+        "labels": ["B-ORG", "I-ORG", "I-ORG", "O", "B-PER", "I-PER"],
+        "spans": [
+            {"start": 0, "end": 1, "label": "LOC"},
+            {"start": 0, "end": 3, "label": "ORG"},
+            {"start": 1, "end": 3, "label": "BODY"},
+            {"start": 4, "end": 6, "label": "PER"},
+            {"start": 4, "end": 6, "label": "GUEST"},
+        ],
+    },
+    {"tokens": ["Nobody", "asked"], "labels": ["O", "O"], "spans": []},
+    {
+        "tokens": ["Ada", "Bo", "Cy"],
+        "labels": ["B-PER", "I-PER", "O"],
+        "spans": [{"start": 0, "end": 2, "label": "PER"}, {"start": 1, "end": 3, "label": "PER"}],
+    },
+]
 SPEECH = [
     {"tokens": ["Nobody", "asked", "why"], "labels": ["PRON", "VERB", "ADV"]},
     {"tokens": ["Rain", "fell"], "labels": ["NOUN", "VERB"]},
@@ -114,6 +133,7 @@ SAMPLES = {
     "entities in a text": Sample(
         "token_classification", [{**row, "text": "  ".join(row["tokens"])} for row in TAGGED]
     ),
+    "nested spans": Sample("span_classification", NESTED, options={"max_width": 4}),
     "two classes": Sample("text_classification", labelled(["no", "yes", "no", "yes", "no"])),
     "three classes": Sample("text_classification", labelled(["a", "b", "c", "a", "b"])),
     "several labels": Sample(

@@ -9,11 +9,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 from torch.nn import functional as F
 
+from mtl.data.collate import Collator, Sharing
+from mtl.data.loaders import EvalLoader
 from mtl.errors import ConfigError, DataError
+from mtl.tasks._words import words_of
 from mtl.tasks.base import document, restore
+from mtl.tasks.encode import encode_split
 from mtl.tasks.token_classification import Tags, TokenClassification
+from mtl.training.evaluation import Evaluation
+from mtl.training.model import MultiTaskModel
 from mtl.types import Encoded, HeadBatch, Row
 from tests import helpers
 from tests.metrics.conlleval_reference import score
@@ -25,11 +32,13 @@ from tests.tasks.samples import (
     chosen,
     encoder,
     every,
+    head_of,
     in_order,
     one_pass,
     place,
     score_of,
     states,
+    trunk_of,
 )
 
 
@@ -329,9 +338,15 @@ def test_words_that_are_not_in_the_text() -> None:
 def test_a_model_from_before_splits_texts_as_it_did() -> None:
     task = task_of([{"tokens": ["@rosa_q", "5kg"], "labels": ["B-PER", "O"]}])
     row: Row = {"text": "@rosa_q 东京", "_file": "a", "_line": 1}
-    assert [s.tolist() for s in task.words_of(row)] == [[0, 8, 9], [7, 9, 10]]
+    assert [s.tolist() for s in words_of(row, task.learned.words, task.name)] == [
+        [0, 8, 9],
+        [7, 9, 10],
+    ]
     restore(task, {"scheme": "iob2", "labels": ["O", "B-PER"]})
-    assert [s.tolist() for s in task.words_of(row)] == [[0, 1, 5, 6, 8], [1, 5, 6, 7, 10]]
+    assert [s.tolist() for s in words_of(row, task.learned.words, task.name)] == [
+        [0, 1, 5, 6, 8],
+        [1, 5, 6, 7, 10],
+    ]
 
 
 def test_raw_texts_have_the_words_of_training() -> None:
@@ -341,5 +356,34 @@ def test_raw_texts_have_the_words_of_training() -> None:
     ]
     task = task_of(rows)
     text = "Didn't 京东 @bo_b"
-    cuts = zip(*task.words_of({"text": text, "_file": "a", "_line": 1}), strict=True)
+    row: Row = {"text": text, "_file": "a", "_line": 1}
+    cuts = zip(*words_of(row, task.learned.words, task.name), strict=True)
     assert [text[s:e] for s, e in cuts] == ["Did", "n't", "京", "东", "@bo_b"]
+
+
+def test_sentences_without_any_token_are_counted(tokenizers: dict[str, Any]) -> None:
+    """Their entities are missed, and stay in the support."""
+    rows = place(
+        [
+            {"tokens": [MARK], "labels": ["B-PER"]},
+            {"tokens": ["Ines", MARK], "labels": ["B-PER", "B-ORG"]},
+            {"tokens": [MARK, MARK], "labels": ["B-ORG", "I-ORG"]},
+        ]
+    )
+    task, trunk, by = task_of(), trunk_of(), encoder(64, tokenizer=tokenizers["wordpiece"])
+    model = MultiTaskModel(trunk, [task], nn.ModuleDict({task.head_name: head_of(task)}))
+    store = encode_split(task, rows, by, "causal")
+    collator = Collator([store], budget=64, sharing=Sharing(rows=True, branches=True, pad=0))
+    evaluation = Evaluation({task.name: task}, [store])
+    outputs: dict[int, Any] = {}
+    for rank in range(2):
+        for batch in EvalLoader(collator, [store], rank=rank, world=2):
+            with torch.no_grad():
+                for found in evaluation.count(model, batch):
+                    outputs.update(zip(found.numbers, found.outputs, strict=True))
+    assert sorted(outputs) == [0, 1, 2]
+    overall = evaluation.tables(task.name)["entities"][0]
+    assert overall.gold == 4
+    for number in (0, 2):
+        bare = {key: value for key, value in rows[number].items() if key != "labels"}
+        assert task.present(outputs[number], bare) == {"entities": []}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtl.errors import ConfigError
-from mtl.inference.output import atomic, plain, pretty
+from mtl.errors import ConfigError, Problem, one_of
+from mtl.inference.output import plain, pretty
 from mtl.launch.importing import importing
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from mtl.inference.predictor import Predictor
     from mtl.types import Row
 
-ENDING = ".jsonl"
+POLICIES = ("mark", "skip", "error")
+OWN = ("csv", "jsonl")
+"""Formats that hold the answers of any task."""
 
 
 def register(app: typer.Typer) -> None:
@@ -45,13 +47,36 @@ def predict(
         typer.Option(
             metavar="FILE",
             help="A text a line (.txt), or .jsonl, .csv, .tsv with a column `text` or the run's "
-            "own columns; - is standard input.",
+            "own columns, or an annotation tool's file; - is standard input.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="JSON lines go here (.jsonl), else to the terminal."),
+        typer.Option(metavar="FILE", help="Answers go here, else to the terminal as JSON lines."),
     ] = None,
+    output_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="jsonl, csv, or a tool's: brat, doccano, labelstudio, prodigy, spacy, spacy-json; "
+            "by the output's ending when unset.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an output that is there.")
+    ] = False,
+    on_bad_row: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What becomes of rows that cannot be answered: mark (they have an `error`), skip "
+            "or error.",
+        ),
+    ] = "mark",
+    all_probabilities: Annotated[
+        bool,
+        typer.Option("--all-probabilities", help="Of all labels, not of the 5 likeliest."),
+    ] = False,
     task: Annotated[
         str | None, typer.Option(metavar="NAME,NAME", help="Only these tasks; all when unset.")
     ] = None,
@@ -79,30 +104,41 @@ def predict(
     are counted from 0 in the text as it stands. A task that reads a question answers all of a
     text's questions, in a list if there are several; in a file they are a column `question`.
     """
-    _check(text, input, output)
+    _check(text, input, output, output_format, overwrite=overwrite)
+    if on_bad_row not in POLICIES:
+        raise ConfigError(one_of("--on-bad-row", on_bad_row, POLICIES))
     for name, asked in (("question", question), ("instruction", instruction)):
         if asked and not text:
             raise ConfigError(
                 f"Expected `--{name}` beside `--text`, but got `--input`; in a file, it is a "
                 f"column `{name}`."
             )
-    with _destination(output) as out:
-        with importing("mtl.inference.predictor"):
-            from mtl.inference.predictor import Predictor
-        from mtl.inference.questions import described_tasks, rows_of
-        from mtl.training.model_io import load_model
+    with importing("mtl.inference.predictor"):
+        from mtl.inference.predictor import Predictor
+    from mtl.inference.questions import described_tasks, rows_of
+    from mtl.inference.writing import of_ending, spans_task, write_answers
+    from mtl.training.model_io import load_model
 
-        tasks = described_tasks(run, split_names(task))
-        given = rows_of(text, question or [], tasks, instruction) if text else None
-        loaded = load_model(run, trust_remote_code=trust_remote_code)
-        predictor = Predictor(loaded, device, tokens)
-        names = list(tasks)
-        rows = given or _read(predictor, names, str(input), format, encoding)
-        spread = output is None and text is not None and len(text) == 1
-        shown = output is None and sys.stdout.isatty()
-        size = len(rows) // len(text) if text else 1
-        for answer in _answers(predictor, rows, names, size, bar=not text and not shown):
-            out.write((pretty if spread else plain)(answer, out) + "\n")
+    tasks = described_tasks(run, split_names(task))
+    kind = of_ending(output, output_format) if output else ""
+    if kind and kind not in OWN:
+        spans_task(tasks, kind)
+    given = rows_of(text, question or [], tasks, instruction) if text else None
+    loaded = load_model(run, trust_remote_code=trust_remote_code)
+    predictor = Predictor(loaded, device, tokens)
+    names = list(tasks)
+    policy = "error" if given else on_bad_row
+    rows = given or _read(predictor, names, str(input), format, encoding, policy)
+    spread = output is None and text is not None and len(text) == 1
+    shown = output is None and sys.stdout.isatty()
+    size = len(rows) // len(text) if text else 1
+    shape = _Asked(names, size, policy, all_probabilities)
+    answers = _answers(predictor, rows, shape, bar=not text and not shown)
+    if output is None:
+        for answer in answers:
+            sys.stdout.write((pretty if spread else plain)(answer, sys.stdout) + "\n")
+    else:
+        write_answers(output, kind, answers, tasks)
     _say_left_out(predictor)
 
 
@@ -114,32 +150,36 @@ def _say_left_out(predictor: Predictor) -> None:
     for (task, role), count in predictor.left_out.items():
         rows = "1 text has" if count == 1 else f"{count:,} texts have"
         note(f"{task}: {rows} no `{role}`, which it reads, and no answer; see `--{role}`.")
+    if predictor.failed:
+        answers = "1 answer is" if predictor.failed == 1 else f"{predictor.failed:,} answers are"
+        note(f"{answers} an `error`, which says why.")
     for line in (line for task in predictor.tasks.values() for line in remarks(task)):
         note(line)
 
 
-def _check(text: list[str] | None, input: str | None, output: Path | None) -> None:
+def _check(
+    text: list[str] | None,
+    input: str | None,
+    output: Path | None,
+    format: str | None,
+    *,
+    overwrite: bool,
+) -> None:
     """Refuse what does not go together, before anything is loaded."""
     if bool(text) == (input is not None):
         found = "both" if text else "neither"
         raise ConfigError(f"Expected either `--text` or `--input`, but got {found}.")
-    if output is not None and output.suffix.lower() != ENDING:
+    if output is None and format is not None:
         raise ConfigError(
-            f"Expected `--output` to be a file of JSON lines that ends in {ENDING}, but got "
-            f"'{output}'."
+            Problem("--output", "to be given", f"got `--output-format {format}` alone")
         )
-    if output is not None and input is not None and output.resolve() == Path(input).resolve():
-        raise ConfigError(f"Expected `--output` to be another file than `--input` '{input}'.")
-
-
-@contextmanager
-def _destination(output: Path | None) -> Iterator[TextIO]:
-    """Yield where the answers go: a file that is there at the end, or standard output."""
     if output is None:
-        yield sys.stdout
         return
-    with atomic(output, "`--output`") as file:
-        yield file
+    if input is not None and output.resolve() == Path(input).resolve():
+        raise ConfigError(f"Expected `--output` to be another file than `--input` '{input}'.")
+    from mtl.inference.writing import check_place, of_ending
+
+    check_place(output, of_ending(output, format), overwrite=overwrite)
 
 
 def split_names(task: str | None) -> list[str] | None:
@@ -157,12 +197,17 @@ def split_names(task: str | None) -> list[str] | None:
 
 
 def _read(
-    predictor: Predictor, names: list[str], input: str, format: str | None, encoding: str
+    predictor: Predictor,
+    names: list[str],
+    input: str,
+    format: str | None,
+    encoding: str,
+    on_bad_row: str,
 ) -> Sequence[Row]:
     from mtl.inference.inputs import File, read_inputs
     from mtl.reporting.console import note
 
-    file = File(input, "--input", format, encoding)
+    file = File(input, "--input", format, encoding, on_bad_row=on_bad_row)
     tasks = [predictor.tasks[name] for name in names]
     columns = {name: predictor.loaded.description.tasks[name].columns for name in names}
     rows = read_inputs(file, tasks, columns)
@@ -171,24 +216,50 @@ def _read(
     return rows
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is printed of answers."""
+
+    names: list[str]
+    size: int
+    """Rows of one text."""
+    on_bad_row: str
+    all_probabilities: bool
+
+
 def _answers(
-    predictor: Predictor, rows: Sequence[Row], names: list[str], size: int, *, bar: bool
+    predictor: Predictor, rows: Sequence[Row], asked: _Asked, *, bar: bool
 ) -> Iterator[Values]:
-    """Yield what is printed: one object for `size` rows, which are of one text."""
-    from mtl.inference.predictor import prepare
+    """Yield what is printed: one object for the rows of one text."""
+    from mtl.inference.predictor import FAILED, prepare
     from mtl.inference.questions import merged
+    from mtl.inference.writing import likeliest
     from mtl.reporting.tracking import track
     from mtl.tasks.base import asks
 
-    asked = {name: asks(predictor.tasks[name]) for name in names}
+    names, mark = asked.names, asked.on_bad_row != "error"
+    reads = {name: asks(predictor.tasks[name]) for name in names}
+    short = (lambda answer: answer) if asked.all_probabilities else likeliest
+    failed: list[str | None] = []
+    """Of each text that is not yet written: why it has no answer."""
 
     def answered() -> Iterator[Values]:
-        for row, answer in zip(rows, predictor.predict(rows, names, advance), strict=True):
-            yield {n: {**{role: row[role] for role in asked[n]}, **a} for n, a in answer.items()}
+        found = predictor.predict(rows, names, advance, mark=mark)
+        for row, answer in zip(rows, found, strict=True):
+            failed.append(answer.pop(FAILED, None))
+            yield {
+                n: {**{role: row[role] for role in reads[n] if role in row}, **short(a)}
+                for n, a in answer.items()
+            }
 
     with track("Predicting", len(rows), enabled=bar) as advance:
-        firsts = (rows[number] for number in range(0, len(rows), size))
-        found = merged(answered(), size, names)
+        firsts = (rows[number] for number in range(0, len(rows), asked.size))
+        found = merged(answered(), asked.size, names)
         for number, (row, answer) in enumerate(zip(firsts, found, strict=True), start=1):
             key = {"id": row["key"]} if "key" in row else {}
-            yield {**key, "text": prepare(row, number)["text"], **answer}
+            reason = failed.pop(0)
+            failed.clear()
+            if reason is not None and asked.on_bad_row == "skip":
+                continue
+            wrong = {} if reason is None else {FAILED: reason}
+            yield {**key, "text": prepare(row, number, mark=mark).get("text"), **answer, **wrong}

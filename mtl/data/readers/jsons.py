@@ -31,7 +31,10 @@ def read_jsonl(source: Source) -> Iterator[tuple[int, Cells]]:
             blank.append(number)
             continue
         while blank:  # Those at the end of a file are no rows.
-            source.count(blank.pop(0), "blank line", "left out")
+            if source.dialect.keep_blank:
+                source.reject(blank.pop(0), "Expected a JSON object, but the line is blank", "")
+            else:
+                source.count(blank.pop(0), "blank line", "left out")
         try:
             value = json.loads(text)
         except BROKEN as problem:

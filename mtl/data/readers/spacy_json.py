@@ -30,7 +30,7 @@ from mtl.data.readers.annotated import (
 )
 from mtl.data.readers.base import FORMATS, Cells, Format, Source
 from mtl.data.value_types import show
-from mtl.data.words import find_words
+from mtl.data.words import find_words, join_words
 from mtl.labels import spans_of
 
 _OTHER = ("cats", "links", "heads", "deps", "tags")
@@ -94,7 +94,7 @@ def _paragraph(paragraph: Values, name: object) -> Cells:
     """
     tokens = [t for s in paragraph.get("sentences", ()) for t in s.get("tokens", ())]
     words = [str(token.get("orth", "")) for token in tokens]
-    text = paragraph.get("raw") or " ".join(words)
+    text = paragraph.get("raw") or join_words(words)
     places = find_words(text, words)
     if places is None:
         raise ValueError("Expected the tokens to stand in `raw` in their order, but one does not")

@@ -28,7 +28,7 @@ be left out; raises ValueError with a sentence where it is wrong."""
 
 
 def read_split(
-    pattern: str | Path,
+    pattern: str | Path | Sequence[str | Path],
     *,
     columns: Mapping[str, Column],
     roles: Sequence[Role],
@@ -46,10 +46,10 @@ def read_split(
     dialect: Dialect | None = None,
     notes: list[str] | None = None,
 ) -> Rows:
-    """Read the files that a path or glob names into rows.
+    """Read the files that paths or globs name into rows.
 
     Args:
-        pattern: A path or glob; the files of a glob are read in sorted order.
+        pattern: A path or glob, or several; the files of a glob are read in sorted order.
         columns: Role to column: a name, or a number counted from 0 (from the end if negative).
             A column for ``id``, where no role has that name, gives the rows their ``_id``.
         roles: What the task wants.
@@ -89,20 +89,22 @@ def read_split(
         dialect or Dialect(),
         findings,
     )
+    patterns = [pattern] if isinstance(pattern, str | Path) else pattern
     sources = (
         replace(common, path=file)
-        for file in ([Path(pattern)] if read else find(pattern, key, base))
+        for one in patterns
+        for file in ([Path(one)] if read else find(one, key, base))
     )
     cells = (item for source in sources for item in _read(source, format, read))
     before = len(bad_rows)
     rows = make_rows(_convert(cells, chosen, split, check), chosen)
     if notes is not None:
         notes.extend(findings.sentences(bad_rows.section))
-    if len(rows):
+    if len(rows) or (bad_rows.keeps and len(bad_rows)):
         return rows
     rejected = bad_rows.rejects[before:]
     if not rejected:
-        raise DataError(f"{key}: Expected rows, but found none in '{title or pattern}'.")
+        raise DataError(f"{key}: Expected rows, but found none in '{title or patterns[0]}'.")
     first = rejected[0]
     raise DataError(
         f"{key}: Expected rows, but all {len(rejected):,} were skipped, "

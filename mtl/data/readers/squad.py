@@ -107,7 +107,7 @@ def _questions(
             yield line, {"text": context, "title": title, PLACE: question.place, **own_cells}
 
 
-def _own_cells(question: Node, wanted: set[str]) -> Cells:
+def _own_cells(question: Node, wanted: set[str | int]) -> Cells:
     """Return what a question has beside its paragraph."""
     cells: dict[Any, Any] = {}
     for name in ("id", "question"):

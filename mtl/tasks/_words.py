@@ -1,0 +1,72 @@
+"""What tasks that label words share: the roles of words, and where words stand in a document."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mtl.data.rows import Role, where
+from mtl.data.word_rule import WordRule
+from mtl.data.words import blanks_after, find_words
+from mtl.errors import DataError
+from mtl.types import IntArray, Row
+
+SPANS = Role(
+    "spans",
+    "spans",
+    required=False,
+    help="spans of characters, each with its label, in place of words and their labels",
+    target=True,
+    instead_of=("tokens", "labels"),
+    needs=("text",),
+)
+
+
+def words_of(row: Row, rule: WordRule, task: str) -> tuple[IntArray, IntArray]:
+    """Return the starts and ends (W,) of a row's words in its document.
+
+    Raises:
+        DataError: If the row has text and words, and a word is not in the text.
+    """
+    try:
+        return word_spans(row, rule)
+    except ValueError as problem:
+        raise DataError(f"{where(row)}: Expected the tokens of task '{task}' {problem}.") from None
+
+
+def given_words(row: Row, rule: WordRule) -> tuple[IntArray, IntArray]:
+    """Return the words of a row that was just read, as :func:`words_of` does.
+
+    Raises:
+        ValueError: If the row has text and words, and a word is not in the text.
+    """
+    try:
+        return word_spans(row, rule)
+    except ValueError as problem:
+        raise ValueError(f"Expected the tokens {problem}") from None
+
+
+def word_spans(row: Row, rule: WordRule) -> tuple[IntArray, IntArray]:
+    """Return the starts and ends (W,) of a row's words in its document.
+
+    Args:
+        row: With words, or a text that `rule` splits, or both.
+        rule: How the model splits texts.
+
+    Raises:
+        ValueError: If the row has text and words, and a word is not in the text; with what is said
+            of words, after "Expected the tokens".
+    """
+    if "tokens" not in row:
+        return rule.split(row["text"])
+    if "text" not in row:
+        sizes = np.asarray([len(word) for word in row["tokens"]], dtype=np.int32)
+        blanks = np.asarray(blanks_after(row["tokens"]), dtype=np.int32)
+        starts = np.cumsum(sizes + blanks, dtype=np.int32) - sizes - blanks
+        return starts, starts + sizes
+    found = find_words(row["text"], row["tokens"])
+    if found is None:
+        raise ValueError(
+            "to stand in the text in their order, but one does not; mend the row, or leave the "
+            "column `text` unmapped"
+        )
+    return found
