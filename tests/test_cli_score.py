@@ -201,6 +201,8 @@ def without(part: str) -> Any:
     ("gold", "pred", "message"),
     [
         ("{", {}, "g.json: expected JSON, but got"),
+        ("[" * 100_000, {}, "g.json: expected JSON, but"),
+        ('{"data": 1' + "0" * 5_000 + "}", {}, "g.json: expected JSON, but"),
         ("[1]", {}, "g.json: expected JSON to be an object, but got a list"),
         ({"data": []}, {}, "g.json: expected questions at data[].paragraphs[].qas[]"),
         (without("data"), {}, "g.json: expected the object to have 'data'"),
@@ -289,3 +291,20 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+
+
+def test_scripts_without_spaces_are_compared_by_character(run: Run, write: Write) -> None:
+    question = {"id": "a", "answers": [{"text": "周五"}]}
+    gold = {"version": "1.1", "data": [{"paragraphs": [{"qas": [question]}]}]}
+    files = write("g.json", gold), write("p.json", {"a": "在周五"})
+    code, out, err = run("span_extraction", *files, "--json")
+    assert json.loads(out)["f1"] == pytest.approx(80.0)
+    assert "1 of 1 right texts are in a script without spaces" in err
+    code, out, err = run("span_extraction", *files, "--json", "--language", "en")
+    assert (code, json.loads(out)["f1"], err) == (0, 0.0, "")
+    check_error(run("span_extraction", *files, "--language", "Chinese"), "`--language`")
+
+
+def test_equal_texts_of_any_script_score_1(run: Run, write: Write) -> None:
+    file = write("g.jsonl", json.dumps({"id": 1, "text": "河水退了"}))
+    assert json.loads(run("generation", file, file, "--json")[1])["rouge2"] == 1.0

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mtl.metrics.base import TableMetric
+from mtl.metrics.segments import AUTO
 from mtl.metrics.squad import AnswerScore, score_v1, score_v2
 from mtl.metrics.squad_corpus import squad_v2_of
 from mtl.metrics.tables import ValueRow
@@ -41,16 +42,21 @@ class SpanScores(TableMetric[ValueRow]):
         impossible: Whether questions may have no answer (version 2.0).
         threshold: Returns the preference above which an answer counts as empty, as it is when
             scores are computed; every question is answered when None.
+        language: As :func:`mtl.metrics.segments.by_character` takes it.
     """
 
     questions: list[Tensor]
 
     def __init__(
-        self, impossible: bool = False, threshold: Callable[[], float] | None = None
+        self,
+        impossible: bool = False,
+        threshold: Callable[[], float] | None = None,
+        language: str = AUTO,
     ) -> None:
         # Scores follow the threshold, which may change while the state stays.
         super().__init__(compute_with_cache=False)
         self.impossible = impossible
+        self.language = language
         self._threshold = threshold
         self.add_state("questions", [], dist_reduce_fx="cat")
         self.reset()
@@ -79,7 +85,7 @@ class SpanScores(TableMetric[ValueRow]):
         for text, right, preferred in zip(preds, target, no_answer, strict=True):
             # A question without an answer where version 1.1 holds can only be answered wrongly.
             score = score_v2 if self.impossible or not right else score_v1
-            exact, f1 = score(text, right)
+            exact, f1 = score(text, right, self.language)
             rows.append([f1, exact, float(bool(right)), float(text != ""), preferred])
         found = torch.tensor(rows, dtype=torch.float64, device=self.device).reshape(-1, 5)
         self.questions.append(found)

@@ -1,4 +1,7 @@
-"""Answers scored one by one as the official SQuAD evaluators do (versions 1.1 and 2.0)."""
+"""Answers scored one by one as the official SQuAD evaluators do (versions 1.1 and 2.0).
+
+Answers in scripts without spaces are compared by character; see :mod:`mtl.metrics.segments`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mtl.metrics.segments import AUTO, by_character, segments
 from mtl.metrics.tables import harmonic
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -27,43 +31,48 @@ def normalize(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", bare).split())
 
 
-def token_f1(prediction: str, gold: str, empty_matches: bool) -> float:
+def token_f1(found: Sequence[str], right: Sequence[str], empty_matches: bool) -> float:
     """Return the F1 of two normalised answers' tokens.
 
     Args:
-        prediction: The predicted answer.
-        gold: One right answer.
+        found: Of the predicted answer.
+        right: Of one right answer.
         empty_matches: What two answers without tokens score: 1 in version 2.0, 0 in version 1.1.
     """
-    found, right = normalize(prediction).split(), normalize(gold).split()
     if not found or not right:
         return float(empty_matches and found == right)
     common = (Counter(found) & Counter(right)).total()
     return harmonic(common / len(found), common / len(right))
 
 
-def _best(prediction: str, golds: Sequence[str], empty_matches: bool) -> AnswerScore:
+def _best(prediction: str, golds: Sequence[str], empty_matches: bool, language: str) -> AnswerScore:
     """Return the best exact match and the best F1 over right answers."""
-    exact = max(float(normalize(prediction) == normalize(gold)) for gold in golds)
-    return AnswerScore(exact, max(token_f1(prediction, gold, empty_matches) for gold in golds))
+    split = segments if by_character(golds, language) else str.split
+    found = split(normalize(prediction))
+    right = [split(normalize(gold)) for gold in golds]
+    exact = float(found in right)
+    return AnswerScore(exact, max(token_f1(found, one, empty_matches) for one in right))
 
 
-def score_v1(prediction: str, golds: Sequence[str]) -> AnswerScore:
+def score_v1(prediction: str, golds: Sequence[str], language: str = AUTO) -> AnswerScore:
     """Score an answer as version 1.1 does.
 
     Args:
         prediction: The predicted answer.
         golds: At least one right answer.
+        language: As :func:`mtl.metrics.segments.by_character` takes it.
     """
-    return _best(prediction, golds, empty_matches=False)
+    return _best(prediction, golds, empty_matches=False, language=language)
 
 
-def score_v2(prediction: str, golds: Sequence[str]) -> AnswerScore:
+def score_v2(prediction: str, golds: Sequence[str], language: str = AUTO) -> AnswerScore:
     """Score an answer as version 2.0 does.
 
     Args:
         prediction: The predicted answer; empty where the question has none.
         golds: The right answers; none where the question is impossible. Answers that
             normalisation leaves nothing of are dropped.
+        language: As :func:`mtl.metrics.segments.by_character` takes it.
     """
-    return _best(prediction, [g for g in golds if normalize(g)] or [""], empty_matches=True)
+    right = [g for g in golds if normalize(g)] or [""]
+    return _best(prediction, right, empty_matches=True, language=language)

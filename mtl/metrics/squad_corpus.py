@@ -7,7 +7,9 @@ version 2.0 has no rule for it, and stops.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
+from mtl.metrics.segments import AUTO
 from mtl.metrics.squad import AnswerScore, score_v1, score_v2
 from mtl.metrics.tables import ratio
 
@@ -18,14 +20,15 @@ Scores = dict[str, AnswerScore]
 FIELDS = ("exact", "f1")
 
 
-def squad_v1(golds: Golds, predictions: Predictions) -> dict[str, float]:
+def squad_v1(golds: Golds, predictions: Predictions, language: str = AUTO) -> dict[str, float]:
     """Return ``exact``, ``f1`` and ``total`` of version 1.1.
 
     Args:
         golds: Right answers by question id, at least one a question.
         predictions: Predicted answers by question id.
+        language: As :func:`mtl.metrics.segments.by_character` takes it.
     """
-    scores = _score(golds, predictions, score_v1)
+    scores = _score(golds, predictions, partial(score_v1, language=language))
     return _means(scores, golds)
 
 
@@ -34,6 +37,7 @@ def squad_v2(
     predictions: Predictions,
     na_probs: Mapping[str, float] | None = None,
     threshold: float = 1.0,
+    language: str = AUTO,
 ) -> dict[str, float]:
     """Return the numbers of version 2.0, under the evaluator's own names.
 
@@ -43,13 +47,14 @@ def squad_v2(
         na_probs: The probability that a question has no answer, for every question; the order
             decides between equal ones, as in the evaluator.
         threshold: Above this probability the answer counts as empty.
+        language: As :func:`mtl.metrics.segments.by_character` takes it.
 
     Returns:
         ``exact``, ``f1``, ``total``, the same as ``HasAns_…`` and ``NoAns_…`` where there are such
         questions; with `na_probs` also ``best_exact``, ``best_f1``, their ``…_thresh``, and the
         average precisions ``pr_exact_ap``, ``pr_f1_ap``, ``pr_oracle_ap``.
     """
-    raw = _score(golds, predictions, score_v2)
+    raw = _score(golds, predictions, partial(score_v2, language=language))
     has_answer = {qid: bool(answers) for qid, answers in golds.items()}
     answered = {qid: predictions.get(qid) != "" for qid in golds}
     return squad_v2_of(raw, has_answer, answered, na_probs, threshold)

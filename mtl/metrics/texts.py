@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtl.errors import ConfigError
+from mtl.metrics.segments import AUTO, ByScript, by_character, official_reads
 from mtl.metrics.squad import score_v1
 from mtl.metrics.tables import ratio
 from mtl.registry import Registry
@@ -35,6 +36,10 @@ class Scoring(ABC):
     """The official script's names, where they differ."""
     scale: ClassVar[float] = 100.0
     """What the official script calls 1."""
+    counts_words: ClassVar[bool] = True
+    """Whether it has to know where words end."""
+    language: str = AUTO
+    """As :func:`mtl.metrics.segments.by_character` takes it."""
 
     @property
     def size(self) -> int:
@@ -59,24 +64,36 @@ class Scoring(ABC):
 class RougeScoring(Scoring):
     """Mean ROUGE F1 with stemming; of several right texts, each kind takes the best.
 
-    It keeps ASCII letters and digits only, so other scripts score 0, and splits sentences for Lsum
-    at line breaks.
+    The official program keeps ASCII letters and digits only. So where most letters of the right
+    texts are not Latin, words of any script are compared, and characters where the script has no
+    spaces. Sentences are split for Lsum at line breaks.
     """
 
     names = ("rougeL", "rouge1", "rouge2", "rougeLsum")
     scale = 1.0
 
     @cached_property
-    def _scorer(self) -> Any:
+    def _scorers(self) -> dict[bool | None, Any]:
+        """The official scorer, and those of other scripts by whether they count characters."""
         from rouge_score.rouge_scorer import RougeScorer
 
-        return RougeScorer(list(self.names), use_stemmer=True)
+        names = list(self.names)
+        found: dict[bool | None, Any] = {None: RougeScorer(names, use_stemmer=True)}
+        for characters in (True, False):
+            found[characters] = RougeScorer(names, tokenizer=ByScript(characters=characters))
+        return found
+
+    def _scorer(self, right: Sequence[str]) -> Any:
+        if self.language == AUTO and official_reads(right):
+            return self._scorers[None]
+        characters = by_character(right, self.language)
+        return self._scorers[None if official_reads(right) and not characters else characters]
 
     def sums(self, texts: Texts, references: References) -> Floats:
         """Return each kind's summed F1."""
         total = np.zeros(len(self.names))
         for text, right in zip(texts, references, strict=True):
-            best = self._scorer.score_multi(right, text)
+            best = self._scorer(right).score_multi(right, text)
             total += [best[name].fmeasure for name in self.names]
         return total
 
@@ -90,7 +107,8 @@ class AnswerScoring(Scoring):
 
     def sums(self, texts: Texts, references: References) -> Floats:
         """Return the summed F1 and exact matches."""
-        found = [score_v1(text, right) for text, right in zip(texts, references, strict=True)]
+        pairs = zip(texts, references, strict=True)
+        found = [score_v1(text, right, self.language) for text, right in pairs]
         return np.asarray([sum(s.f1 for s in found), sum(s.exact for s in found)])
 
 
@@ -103,6 +121,7 @@ class BleuScoring(Scoring):
     """
 
     names = ("bleu", "chrf")
+    counts_words = False
 
     def __init__(self) -> None:
         try:

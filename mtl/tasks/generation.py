@@ -30,6 +30,7 @@ from mtl.errors import ConfigError, Problem
 from mtl.heads.base import Head
 from mtl.heads.language import LanguageHead
 from mtl.metrics.scores import PerplexityScore, TextScores
+from mtl.metrics.segments import AUTO, by_character
 from mtl.metrics.texts import SCORINGS
 from mtl.tasks._language_head import LanguageHeadOptions
 from mtl.tasks.base import TASK_TYPES, Guess, Task, Traits
@@ -41,6 +42,11 @@ from mtl.types import Branch, Encoded, Examples, IntArray, Row
 
 ASKED = ("question", "instruction")
 """What a prompt may name in braces."""
+CHARACTERS = remark(
+    "target is",
+    "targets are",
+    "in a script without spaces: scores compare their characters (options.language).",
+)
 LEAST = 8
 """Positions that are left for document and prompt, special tokens included."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|\n+")
@@ -54,6 +60,9 @@ class GenerationOptions(Decoding):
     encoder-decoder reads it before the document."""
     scoring: Annotated[Literal["rouge", "answers", "bleu"], Lower] = "rouge"
     """``rouge`` (summaries), ``answers`` (SQuAD's F1 and exact match) or ``bleu``."""
+    language: Annotated[str, Field(pattern="^(auto|[a-z]{2,3})$"), Lower] = AUTO
+    """Of the texts, as a code: ``zh``, ``ja``, ``th`` and others without spaces between words are
+    compared by character; ``auto`` looks at each right text. Not for ``bleu``."""
     max_target_tokens: Whole = Field(128, ge=1)
     """Longer targets are cut in training, and counted."""
     validation_examples: Whole | None = Field(64, ge=1)
@@ -181,6 +190,8 @@ class Generation(Task):
         if "target" not in row:
             return None
         text = row["target"][0]
+        if SCORINGS.get(self.options.scoring).counts_words:
+            self.counts[CHARACTERS] += by_character(row["target"], self.options.language)
         ids = encoder.tokenize([text])[0].ids if text.strip() else np.zeros(0, dtype=np.int32)
         most = self.options.max_target_tokens
         limit = f"options.max_target_tokens={most}, cut there."
@@ -217,7 +228,9 @@ class Generation(Task):
 
     def metrics(self) -> MetricCollection:
         """Return the scoring's scores, and perplexity, which only targets that were read have."""
-        texts = TextScores(SCORINGS.get(self.options.scoring)())
+        scoring = SCORINGS.get(self.options.scoring)()
+        scoring.language = self.options.language
+        texts = TextScores(scoring)
         found = {"texts": texts, "perplexity": PerplexityScore()}
         return MetricCollection(found, compute_groups=False)
 

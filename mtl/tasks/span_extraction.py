@@ -21,6 +21,8 @@ from mtl.data.rows import Role, remark, where
 from mtl.data.value_types import UNKNOWN, show
 from mtl.errors import DataError
 from mtl.heads.base import Head
+from mtl.metrics.segments import AUTO as AUTO_LANGUAGE
+from mtl.metrics.segments import by_character
 from mtl.metrics.spans import ANSWERED, NAMES, SpanScores
 from mtl.tasks._span_answers import (
     Answer,
@@ -55,6 +57,11 @@ SOUGHT = remark(
     "answers have",
     "an unknown start (-1); the first place with the same text is taken.",
 )
+CHARACTERS = remark(
+    "question has answers",
+    "questions have answers",
+    "in a script without spaces: f1 and em compare their characters (options.language).",
+)
 UNSEEN = remark(
     "answer of the data is",
     "answers of the data are",
@@ -71,6 +78,9 @@ class SpanOptions(Section):
     decoders."""
     max_answer_tokens: Whole = Field(30, ge=1)
     """Longer spans are never given."""
+    language: Annotated[str, Field(pattern="^(auto|[a-z]{2,3})$"), Lower] = AUTO_LANGUAGE
+    """Of the answers, as a code: ``zh``, ``ja``, ``th`` and others without spaces between words are
+    compared by character, any other by word; ``auto`` looks at each right answer."""
     n_best: Whole = Field(5, ge=1)
     """How many of the best spans a prediction shows."""
 
@@ -142,6 +152,8 @@ class SpanExtraction(Task):
         if "answers" not in row:
             return row
         answers = with_starts(row["answers"], row.get("start"))
+        right = [answer["text"] for answer in answers]
+        self.counts[CHARACTERS] += by_character(right, self.options.language)
         return {**row, "answers": [self._placed(row, answer) for answer in answers]}
 
     def _placed(self, row: Row, answer: Mapping[str, Any]) -> Values:
@@ -240,7 +252,11 @@ class SpanExtraction(Task):
 
     def metrics(self) -> MetricCollection:
         """Return exact match and F1, and the official numbers of version 2.0."""
-        scores = SpanScores(bool(self.learned.impossible), lambda: self.learned.threshold)
+        scores = SpanScores(
+            bool(self.learned.impossible),
+            lambda: self.learned.threshold,
+            self.options.language,
+        )
         return MetricCollection({TABLE: scores}, compute_groups=False)
 
     def feed(self, outputs: Sequence[Answer], examples: Examples) -> Values:

@@ -12,6 +12,13 @@ import typer
 if TYPE_CHECKING:
     from mtl.config.section import Values
 
+Language = Annotated[
+    str,
+    typer.Option(
+        metavar="CODE",
+        help="Of the texts: zh, ja, th and the like are compared by character; auto looks.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 
@@ -70,15 +77,17 @@ def span_extraction(
             help="JSON object from question id to the probability of no answer (2.0).",
         ),
     ] = None,
+    language: Language = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Exact match and F1 as SQuAD's official evaluators give them, on 0 to 100.
 
-    A question without a prediction counts as wrong.
+    A question without a prediction counts as wrong. Where right answers are in a script without
+    spaces between words, characters are counted in place of words.
     """
     from mtl.inference.score import score_spans
 
-    _show(score_spans(gold, pred, na_prob), "SQuAD, 0 to 100", "questions", as_json)
+    _show(score_spans(gold, pred, na_prob, language), "SQuAD, 0 to 100", "questions", as_json)
 
 
 def generation(
@@ -87,17 +96,19 @@ def generation(
     ],
     pred: Annotated[Path, typer.Argument(metavar="PRED", help='JSONL: {"id", "text"}.')],
     scoring: Annotated[str, typer.Option(metavar="NAME", help="rouge, bleu or answers.")] = "rouge",
+    language: Language = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Written texts beside right ones; the best of several, and a missing text is an empty one.
 
     ROUGE F1 as rouge-score gives it (with stemming, on 0 to 1), BLEU and chrF as sacreBLEU does,
-    or exact match and F1 as SQuAD's evaluator does (on 0 to 100).
+    or exact match and F1 as SQuAD's evaluator does (on 0 to 100). Where right texts are in a script
+    without spaces between words, characters are counted in place of words.
     """
     from mtl.inference.score import score_texts
 
     scale = "0 to 1" if scoring == "rouge" else "0 to 100"
-    _show(score_texts(gold, pred, scoring), f"{scoring}, {scale}", "texts", as_json)
+    _show(score_texts(gold, pred, scoring, language), f"{scoring}, {scale}", "texts", as_json)
 
 
 def _show(scores: dict[str, float], title: str, what: str, as_json: bool) -> None:

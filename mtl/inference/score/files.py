@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mtl.data.node import Node
-from mtl.errors import DataError
+from mtl.data.readers.jsons import BROKEN, fault
+from mtl.errors import ConfigError, DataError, Problem
+from mtl.metrics.segments import AUTO, BY_CHARACTER, by_character
+from mtl.reporting.console import note
 
 
 def read_text(path: Path) -> str:
@@ -46,6 +50,8 @@ def parse_json(text: str, where: str) -> Any:
     except json.JSONDecodeError as problem:
         place = f"line {problem.lineno}, column {problem.colno}"
         raise DataError(f"{where}: expected JSON, but got: {problem.msg} ({place}).") from None
+    except BROKEN as problem:  # Thousands of digits or of brackets.
+        raise DataError(f"{where}: expected JSON, but found {fault(problem)}.") from None
 
 
 def read_json(path: Path) -> Node:
@@ -91,3 +97,24 @@ def check_overlap(
             f"as id '{example}', but none of its {len(found):,} ids is among them."
         )
     return missing
+
+
+def check_language(language: str) -> None:
+    """Refuse what is no code of a language.
+
+    Raises:
+        ConfigError: If it is neither ``auto`` nor two or three letters.
+    """
+    if language != AUTO and not re.fullmatch("[a-z]{2,3}", language):
+        expected = f"to be auto or a language's code, such as {', '.join(BY_CHARACTER[:3])} or en"
+        raise ConfigError(Problem("--language", expected, f"got '{language}'"))
+
+
+def say_characters(right: Iterable[Sequence[str]], language: str) -> None:
+    """Say for how many right texts characters are compared in place of words."""
+    found = [by_character(texts, language) for texts in right]
+    if count := sum(found):
+        note(
+            f"{count:,} of {len(found):,} right texts are in a script without spaces: their "
+            "characters are compared in place of words (--language)."
+        )

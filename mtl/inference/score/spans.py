@@ -9,12 +9,16 @@ from pathlib import Path
 from mtl.config.section import Values
 from mtl.data.node import Node, kind
 from mtl.errors import DataError
-from mtl.inference.score.files import check_overlap, read_json
+from mtl.inference.score.files import check_language, check_overlap, read_json, say_characters
+from mtl.metrics.segments import AUTO
 from mtl.metrics.squad_corpus import squad_v1, squad_v2
 
 
 def score_spans(
-    gold_path: Path, predicted_path: Path, na_prob_path: Path | None = None
+    gold_path: Path,
+    predicted_path: Path,
+    na_prob_path: Path | None = None,
+    language: str = AUTO,
 ) -> dict[str, float]:
     """Score predicted answers.
 
@@ -23,6 +27,7 @@ def score_spans(
             impossible, else version 1.1.
         predicted_path: A JSON object from question id to answer, empty for "no answer".
         na_prob_path: A JSON object from question id to the probability that there is no answer.
+        language: As :func:`mtl.metrics.segments.by_character` takes it.
 
     Returns:
         The evaluator's numbers under its names, 0 to 100, and ``missing``: how many questions have
@@ -31,17 +36,20 @@ def score_spans(
     Raises:
         DataError: If a file cannot be read or is not of that form, or the ids do not agree.
     """
+    check_language(language)
     document = read_json(gold_path)
     golds = read_golds(document)
     predictions = _read_map(predicted_path, (str,), "an answer")
     missing = check_overlap(golds, predictions, predicted_path, "questions")
+    say_characters(golds.values(), language)
     if _is_v2(document):
         na_probs = None if na_prob_path is None else _read_probs(na_prob_path, golds)
-        return squad_v2(golds, predictions, na_probs) | {"missing": missing}
+        found = squad_v2(golds, predictions, na_probs, language=language)
+        return found | {"missing": missing}
     if na_prob_path is not None:
         raise DataError(f"{na_prob_path}: `--na-prob` needs SQuAD 2.0, but {gold_path} is 1.1.")
     _check_answered(golds, gold_path)
-    return squad_v1(golds, predictions) | {"missing": missing}
+    return squad_v1(golds, predictions, language) | {"missing": missing}
 
 
 def questions(document: Node) -> Iterator[Node]:

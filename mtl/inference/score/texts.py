@@ -11,17 +11,21 @@ from pathlib import Path
 
 from mtl.data.node import Node, kind
 from mtl.errors import DataError
-from mtl.inference.score.files import check_overlap, read_jsonl
+from mtl.inference.score.files import check_language, check_overlap, read_jsonl, say_characters
+from mtl.metrics.segments import AUTO
 from mtl.metrics.texts import SCORINGS
 
 
-def score_texts(gold_path: Path, predicted_path: Path, scoring: str = "rouge") -> dict[str, float]:
+def score_texts(
+    gold_path: Path, predicted_path: Path, scoring: str = "rouge", language: str = AUTO
+) -> dict[str, float]:
     """Score generated texts.
 
     Args:
         gold_path: JSONL with ``id`` and ``text``, or ``references`` where several are right.
         predicted_path: JSONL with ``id`` and ``text``.
         scoring: ``rouge``, ``answers`` or ``bleu``.
+        language: As :func:`mtl.metrics.segments.by_character` takes it.
 
     Returns:
         The scores; ``total`` texts, and how many of them are ``missing`` from the predictions.
@@ -31,7 +35,9 @@ def score_texts(gold_path: Path, predicted_path: Path, scoring: str = "rouge") -
         ConfigError: If there is no such scoring.
         DataError: If a file cannot be read or is not of that form, or the ids do not agree.
     """
+    check_language(language)
     compare = SCORINGS.get(scoring)()
+    compare.language = language
     golds: dict[str, list[str]] = {}
     for row in read_jsonl(gold_path):
         key = _new_id(row, golds)
@@ -43,6 +49,8 @@ def score_texts(gold_path: Path, predicted_path: Path, scoring: str = "rouge") -
         key = _new_id(row, found)
         found[key] = row.get("text", str).value
     missing = check_overlap(golds, found, predicted_path, "texts")
+    if compare.counts_words:
+        say_characters(golds.values(), language)
     sums = compare.sums([found.get(key, "") for key in golds], list(golds.values()))
     scores = {
         compare.official.get(name, name): compare.scale * value
