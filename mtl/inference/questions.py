@@ -16,6 +16,7 @@ from mtl.training.model_io import check_head_names
 from mtl.types import Row
 
 QUESTION = "question"
+SECOND = "second"
 INSTRUCTION = "instruction"
 TASKS = "_tasks"
 """Key of a row that only some tasks are to answer."""
@@ -52,19 +53,25 @@ def rows_of(
     questions: Sequence[str],
     tasks: Mapping[str, Task],
     instruction: str | None = None,
+    seconds: Sequence[str] = (),
 ) -> list[Row]:
-    """Return the rows of every text: one for tasks that read it alone, then one a question.
+    """Return the rows of every text: one for tasks that read it alone, then one for each other.
+
+    The others are questions and second texts.
 
     Args:
         texts: What ``--text`` gave.
         questions: What ``--question`` gave; none is a row a text for all tasks.
         tasks: The tasks that are to answer.
         instruction: What ``--instruction`` gave, for every text.
+        seconds: What ``--second`` gave; each stands beside every text.
 
     Raises:
-        ConfigError: If there are questions and no task reads one, or the other way round.
+        ConfigError: If there are questions or second texts and no task reads one, or the other way
+            round.
     """
     place = {"_file": "--text", "_line": 0}
+    asked = {QUESTION: questions, SECOND: seconds}
     if instruction is not None:
         if not any(INSTRUCTION in asks(task) for task in tasks.values()):
             raise ConfigError(
@@ -72,23 +79,35 @@ def rows_of(
                 f"none of {{{', '.join(tasks)}}} does."
             )
         place[INSTRUCTION] = instruction
-    reading = [name for name, task in tasks.items() if QUESTION in asks(task)]
-    others = [name for name in tasks if name not in reading]
-    if questions and not reading:
+    found = [_asking(role, texts, tasks) for role, texts in asked.items()]
+    beside = [(role, reading) for role, reading in found if asked[role]]
+    others = [name for name in tasks if not any(name in reading for _, reading in found)]
+    lacking_all = [(role, reading) for role, reading in found if reading and not asked[role]]
+    if lacking_all and not others and not beside:
+        role, (first, *_) = lacking_all[0]
         raise ConfigError(
-            "Expected `--question` to be for a task that reads one, but none of "
-            f"{{{', '.join(tasks)}}} does."
+            f"Expected `--{role}` beside `--text`, because task '{first}' reads one, but got none."
         )
-    if reading and not questions and not others:
-        raise ConfigError(
-            f"Expected `--question` beside `--text`, because task '{reading[0]}' reads one, but "
-            "got none."
-        )
-    if not questions:
+    if not beside:
         return [{"text": text, **place} for text in texts]
     alone: list[Row] = [{TASKS: others}] if others else []
-    each = [*alone, *({QUESTION: question, TASKS: reading} for question in questions)]
+    each = [*alone, *({role: one, TASKS: names} for role, names in beside for one in asked[role])]
     return [{"text": text, **place, **more} for text in texts for more in each]
+
+
+def _asking(role: str, given: Sequence[str], tasks: Mapping[str, Task]) -> tuple[str, list[str]]:
+    """Return a role with the tasks that ask for it.
+
+    Raises:
+        ConfigError: If texts are given for it, and no task asks for any.
+    """
+    reading = [name for name, task in tasks.items() if role in asks(task)]
+    if given and not reading:
+        raise ConfigError(
+            f"Expected `--{role}` to be for a task that reads one, but none of "
+            f"{{{', '.join(tasks)}}} does."
+        )
+    return role, reading
 
 
 def merged(answers: Iterable[Values], size: int, names: Sequence[str]) -> Iterator[Values]:

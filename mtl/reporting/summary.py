@@ -18,7 +18,8 @@ TaskMetrics = tuple[str, str, Sequence[str]]
 """A task's name, its primary metric, and others to show."""
 TITLES = {"test": "test", "val": "validation"}
 EXAMPLE = "Maria Lopez loved Oslo."
-QUESTION = "Who loved Oslo?"
+BESIDE = {"question": "Who loved Oslo?", "second": "Maria Lopez liked a city."}
+"""An example of what a task may read beside its text, by role."""
 ALL_TASKS = ("ner", "sentiment", "summarization", "qa")
 BUNDLED = "bundled:"
 HUB_MODEL = "Qwen/Qwen3-0.6B-Base"
@@ -120,21 +121,21 @@ def skipped_line(count: int) -> str:
 
 
 def next_steps(
-    run_dir: Path, tasks: Sequence[str], *, question: bool = False, code: bool = False
+    run_dir: Path, tasks: Sequence[str], *, beside: Sequence[str] = (), code: bool = False
 ) -> list[str]:
     """Return what to type next, a line each.
 
     Args:
         run_dir: The run's folder.
         tasks: Names of the run's tasks.
-        question: Whether one of them reads a question.
+        beside: What some of them read beside a text: ``question`` or ``second``.
         code: Whether the trunk may bring code of its own.
     """
     folder = shlex.quote(short_path(run_dir))
     run = f"{folder} --trust-remote-code" if code else folder
     steps = [f"mtl evaluate {run}"]
     steps += [f"mtl evaluate {run} --task {shlex.quote(task)} --data FILE" for task in tasks[:1]]
-    more = f" --question {shlex.quote(QUESTION)}" if question else ""
+    more = "".join(f" --{r} {shlex.quote(BESIDE[r])}" for r in beside if r in BESIDE)
     steps.append(f"mtl predict {run} --text {shlex.quote(EXAMPLE)}{more}")
     if any((run_dir / "wandb").glob("*run-*")):
         steps.append(f"wandb leet {folder}/wandb")

@@ -29,7 +29,15 @@ PROBLEMS: Registry[type[TextProblem]] = Registry("options.problem")
 Array = npt.NDArray[Any]
 
 
-class LabelSet(Learned):
+class TextLearned(Learned):
+    """Whether what training showed are pairs."""
+
+    later: ClassVar[Values] = {"pair": False}
+    pair: bool = False
+    """Whether there is a second text beside each text."""
+
+
+class LabelSet(TextLearned):
     """The labels of training, in the order of the head's outputs."""
 
     labels: list[str] = Field(default_factory=list)
@@ -57,7 +65,7 @@ class ManyLabels(LabelSet):
         return {"task": "multilabel", "num_labels": len(self.labels)}
 
 
-class Numbers(Learned):
+class Numbers(TextLearned):
     """Mean and spread of training's numbers, by which targets are standardised."""
 
     mean: float = 0.0
@@ -78,7 +86,7 @@ class TextProblem(ABC):
         head: The head's options.
     """
 
-    learns: ClassVar[type[Learned]]
+    learns: ClassVar[type[TextLearned]]
     metric_names: ClassVar[tuple[str, ...]]
     role: ClassVar[str]
     """The kind of role, as data readers know it, that the label's cell is converted to."""
@@ -134,7 +142,7 @@ class TextProblem(ABC):
         return int(self.learned.labels.index(label))
 
     @abstractmethod
-    def learn(self, rows: Sequence[Row]) -> Learned:
+    def learn(self, rows: Sequence[Row]) -> TextLearned:
         """Return labels or the like from training rows."""
 
     @abstractmethod

@@ -250,6 +250,11 @@ class Task(ABC):
     def baseline(self, train: Examples) -> Guess:
         """Return an honest guess from the training examples, which ignores what a text says."""
 
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """Roles that need not be there, but that rows must have because training's did."""
+        return ()
+
     def learn(self, rows: Sequence[Row]) -> Learned:
         """Return labels and the like from the training rows.
 
@@ -374,7 +379,9 @@ def remarks(task: Task) -> list[str]:
 
 def asks(task: Task) -> list[str]:
     """Return the roles that predictions need beside a text or its words."""
-    roles = (role for role in task.roles(task.options) if role.required and not role.target)
+    must = task.wants
+    given = (role for role in task.roles(task.options) if not role.target)
+    roles = (role for role in given if role.required or role.name in must)
     return [role.name for role in roles if role.name not in ("text", "tokens")]
 
 

@@ -3,6 +3,8 @@
 One row of the bundled corpus::
 
     {"text": "We waited an hour and the soup was cold.", "label": "negative"}
+
+With a second text, a pair: entailment, paraphrase, similarity.
 """
 
 from __future__ import annotations
@@ -16,11 +18,15 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from mtl.config.section import Field, Lower, Number, Section, Values
-from mtl.data.rows import Role
+from mtl.data.rows import Role, where
+from mtl.errors import DataError
 from mtl.heads.base import Head
-from mtl.tasks._text_problems import PROBLEMS
+from mtl.tasks._pairs import SECOND, averaged, encode_pair, has_second, layout_of, second_of
+from mtl.tasks._span_layouts import InBranch
+from mtl.tasks._text_problems import PROBLEMS, TextLearned
 from mtl.tasks.base import TASK_TYPES, Guess, HeadOptions, Learned, Task
 from mtl.trunk.text import TextEncoder, Tokens
+from mtl.trunk.trunk import Trunk
 from mtl.types import Encoded, Examples, Row
 
 
@@ -29,6 +35,9 @@ class TextOptions(Section):
 
     problem: Annotated[Literal["single", "multi", "regression"], Lower] = "single"
     """``single`` (one label of several), ``multi`` (any number of labels) or ``regression``."""
+    layout: Annotated[Literal["auto", "joint", "branch"], Lower] = "auto"
+    """Of a second text: ``joint``: after the first, as the tokenizer joins pairs; ``branch``: the
+    first is encoded once for all its second texts; ``auto`` is branch on decoders, else joint."""
 
 
 class TextHeadOptions(HeadOptions):
@@ -40,7 +49,8 @@ class TextHeadOptions(HeadOptions):
     """Weight of each label in the loss; labels not named weigh 1. For `single` only."""
     pooling: Annotated[Literal["auto", "first", "last", "mean"], Lower] = "auto"
     """Which states are averaged: ``first``, ``last`` or all (``mean``) of the document's; ``auto``
-    is the last under causal attention and all otherwise. Windows of a long text are averaged."""
+    is the last under causal attention and all otherwise. Windows of a long text are averaged.
+    Of a second text in a branch, states of the branch are read, the last one by ``auto``."""
 
     own: ClassVar[tuple[str, ...]] = ("dropout", "label_smoothing", "class_weights")
 
@@ -62,6 +72,7 @@ class TextClassification(Task):
     )
     lower_is_better = frozenset({"rmse"})
     options: TextOptions
+    learned: TextLearned
     head_options: TextHeadOptions
 
     def __init__(self, name: str, options: TextOptions, head: TextHeadOptions, *args: Any) -> None:
@@ -72,35 +83,51 @@ class TextClassification(Task):
 
     @classmethod
     def roles(cls, options: Any = None) -> list[Role]:
-        """A text, and its label, labels or number."""
+        """A text, perhaps a second one, and their label, labels or number."""
         label = Role("label", "record", help="its label, list of labels, or number", target=True)
         if options is not None:
             label = replace(label, type=PROBLEMS.get(options.problem).role)
-        return [Role("text", "text", help="the text"), label]
+        return [Role("text", "text", help="the text"), SECOND, label]
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """The second text, where training had one."""
+        return (SECOND.name,) if self.learned.pair else ()
+
+    def fits(self, trunk: Trunk) -> None:
+        """Refuse a layout that the trunk cannot have."""
+        if self.options.layout == "branch":
+            InBranch.fits(trunk, self.name)
 
     def learn(self, rows: Sequence[Row]) -> Learned:
-        """Return the label set, or the mean and spread of the numbers."""
-        return self.problem.learn(rows)
+        """Return the label set, or the mean and spread of the numbers, and if texts are pairs."""
+        pair = has_second(rows, self.name)
+        return self.problem.learn(rows).model_copy(update={"pair": pair})
 
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Read the pooled states of every window; all of them are averaged into one output."""
-        windows = encoder.windows(len(tokens))
-        documents = [encoder.document(tokens, w) for w in windows]
         asked = self.head_options.pooling
         pooling = asked if asked != "auto" else ("last" if attention == "causal" else "mean")
-        reads = [POOLED[pooling](len(d)) for d in documents]
-        part = np.repeat(np.arange(len(documents), dtype=np.int32), [len(r) for r in reads])
-        labelled = "label" in row
-        targets, mass = self.problem.target(row) if labelled else ({}, 0.0)
-        return Encoded(
-            documents,
-            part,
-            np.concatenate(reads).astype(np.int32),
-            targets,
-            mass,
-            group=np.zeros(len(part), dtype=np.int32),
-            extra=self.problem.gold(row) if labelled else {},
-        )
+        if self.learned.pair:
+            encoded = self._pair(row, tokens, encoder, pooling)
+        else:
+            windows = encoder.windows(len(tokens))
+            documents = [encoder.document(tokens, w) for w in windows]
+            encoded = averaged(documents, [], [POOLED[pooling](len(d)) for d in documents])
+        if "label" in row:
+            encoded.targets, encoded.mass = self.problem.target(row)
+            encoded.extra = self.problem.gold(row)
+        return encoded
+
+    def _pair(self, row: Row, tokens: Tokens, encoder: TextEncoder, pooling: str) -> Encoded:
+        (second,) = encoder.tokenize([second_of(row, self.name)])
+        layout = layout_of(self.options.layout, encoder)
+        if layout == "branch" and self.head_options.pooling == "auto":
+            pooling = "last"
+        try:
+            return encode_pair(tokens, second, encoder, layout, POOLED[pooling])
+        except DataError as error:
+            raise DataError(f"{where(row)}: {error}") from None
 
     def build_head(self, hidden_size: int) -> Head:
         """Return the problem's linear head."""

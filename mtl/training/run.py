@@ -239,10 +239,10 @@ def _show(
     out.print(closing_table(metrics, metrics, others, lower_is_better=lower))
     if skipped:
         out.print(skipped_line(skipped), soft_wrap=True)
-    question = any("question" in asks(t) for t in tasks)
+    beside = list(dict.fromkeys(role for t in tasks for role in asks(t)))
     then = further_runs({t.name: cfg.tasks[t.name].data.source for t in tasks}, cfg.trunk.name)
     names, code = [t.name for t in tasks], cfg.trunk.trust_remote_code
-    for line in [*next_steps(run_dir, names, question=question, code=code), *then]:
+    for line in [*next_steps(run_dir, names, beside=beside, code=code), *then]:
         out.print(line, soft_wrap=True)
 
 

@@ -90,7 +90,7 @@ def test_next_steps_are_short_and_safe_to_paste(
         "  mtl evaluate outputs/2026-01-31_12-00-00 --task ner --data FILE",
     ]
     assert max(map(len, lines)) <= 80
-    asked = next_steps(run, ["qa"], question=True)
+    asked = next_steps(run, ["qa"], beside=["question"])
     assert any("--text" in line and "--question" in line for line in asked)
     assert not any("wandb" in line or "tensorboard" in line for line in lines)
     assert "  mtl evaluate 'my runs/a'" in next_steps(tmp_path / "my runs" / "a", ["ner"])

@@ -38,6 +38,10 @@ def predict(
         list[str] | None,
         typer.Option("--question", metavar="TEXT", help="Asked of every --text; may be repeated."),
     ] = None,
+    second: Annotated[
+        list[str] | None,
+        typer.Option("--second", metavar="TEXT", help="Beside every --text; may be repeated."),
+    ] = None,
     instruction: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="For tasks whose prompt has {instruction}."),
@@ -102,12 +106,13 @@ def predict(
 
     One text gives one object; several, or a file, give one a line, in their order. Characters
     are counted from 0 in the text as it stands. A task that reads a question answers all of a
-    text's questions, in a list if there are several; in a file they are a column `question`.
+    text's questions, in a list if there are several; in a file they are a column `question`. The
+    same holds for a second text and the column `second`.
     """
     _check(text, input, output, output_format, overwrite=overwrite)
     if on_bad_row not in POLICIES:
         raise ConfigError(one_of("--on-bad-row", on_bad_row, POLICIES))
-    for name, asked in (("question", question), ("instruction", instruction)):
+    for name, asked in (("question", question), ("second", second), ("instruction", instruction)):
         if asked and not text:
             raise ConfigError(
                 f"Expected `--{name}` beside `--text`, but got `--input`; in a file, it is a "
@@ -124,7 +129,7 @@ def predict(
     kind = of_ending(output, output_format) if output else ""
     if kind and kind not in OWN:
         spans_task(tasks, kind)
-    given = rows_of(text, question or [], tasks, instruction) if text else None
+    given = rows_of(text, question or [], tasks, instruction, second or []) if text else None
     loaded = load_model(run, trust_remote_code=trust_remote_code)
     predictor = Predictor(loaded, device, tokens)
     names = list(tasks)
