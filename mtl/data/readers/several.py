@@ -84,8 +84,6 @@ def joined(source: Source) -> tuple[Source, Callable[[Cells], Cells]]:
         roles.setdefault(name, replace(role, name=name))
     columns: Columns = {n: c for n, c in source.columns.items() if not _PART.fullmatch(n)}
     names = {name: ", ".join(map(str, wish)) for name, wish in parts.items()}
-    for name in (name for name in parts if roles[name].type == "text"):
-        source.say(f"the columns {names[name]} are read as one text")
 
     def join(cells: Cells) -> Cells:
         found = dict(cells)
