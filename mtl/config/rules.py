@@ -76,7 +76,11 @@ def _task(key: str, name: str, task: TaskConfig, task_types: Registry[TaskType])
     task_type = task_types.get(task.type, f"{key}.type")
     problems += check(task_type.HeadOptions, task.head, f"{key}.head")[1]
     problems += check(task_type.Options, task.options, f"{key}.options")[1]
-    roles = {role.name: role.type in SEVERAL for role in task_type.roles()} | {ID: False}
+    several = {
+        role.name: role.type in SEVERAL or bool(getattr(role, "further", ()))
+        for role in task_type.roles()
+    }
+    roles = several | {ID: False}
     problems += _columns(f"{key}.columns", task.columns, roles)
     for split, columns in task.data.columns.items():
         own = f"{key}.data.columns.{split}"

@@ -51,8 +51,8 @@ class Splits:
     test: Rows | None = None
     notes: list[str] = field(default_factory=list)
     bad_rows: BadRows = field(default_factory=BadRows)
-    cut: bool = False
-    """Whether validation was cut from train."""
+    uncut: Rows | None = None
+    """Train with the rows that were cut from it for validation, if any were."""
 
 
 def load_splits(
@@ -87,7 +87,7 @@ def load_splits(
     _cut(splits, tasks, seed)
     for name, own in splits.items():
         if "train" not in only:
-            own.train = None
+            own.train = own.uncut = None
         own.notes.extend(_unused(own, tasks[name]))
         if own.bad_rows.rejects:
             own.notes.append(own.bad_rows.summary())
@@ -162,7 +162,7 @@ def _cut(splits: Mapping[str, Splits], tasks: Mapping[str, TaskData], seed: int)
     for name, held in (hold_out(cuts, seed) if cuts else {}).items():
         own, options, total = splits[name], tasks[name].options, len(held)
         assert own.train is not None
-        own.cut = True
+        own.uncut = own.train
         own.validation = own.train.select(np.flatnonzero(held))
         own.train = own.train.select(np.flatnonzero(~held))
         how = f"validation_fraction={options.validation_fraction}"

@@ -109,16 +109,13 @@ def _learn(task: Task, splits: Splits) -> Learned:
     The labels of rows that were cut from train belong to it.
     """
     assert splits.train is not None
-    learned = learn(task, splits.train)
-    counts = task.labels.unseen_labels == "count"
-    others = [
-        rows
-        for rows, its in ((splits.validation, counts or splits.cut), (splits.test, counts))
-        if rows is not None and its
-    ]
-    if not others or "labels" not in task.learns.model_fields:
+    if "labels" not in task.learns.model_fields:
+        return learn(task, splits.train)
+    learned = learn(task, splits.uncut or splits.train)
+    if task.labels.unseen_labels == "error":
         return learned
-    wider = learn(task, [row for rows in (splits.train, *others) for row in rows])
+    every = (splits.train, splits.validation, splits.test)
+    wider = learn(task, [row for rows in every for row in rows or ()])
     both = [getattr(one, "labels", []) for one in (wider, learned)]
     unseen = [label for label in both[0] if label not in both[1]]
     if unseen:

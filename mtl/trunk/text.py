@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mtl.errors import ConfigError
+from mtl.errors import ConfigError, Problem
 from mtl.trunk.pieces import SIZE, pieces
 from mtl.types import IntArray
 
@@ -69,6 +69,7 @@ class TextEncoder:
         architecture: What the trunk is: ``decoder``, ``encoder`` or ``encoder-decoder``.
         start: The token that every branch of an encoder-decoder begins with.
         positions: Most tokens of a document and a branch together; no limit when None.
+        embeddings: How many tokens the model has embeddings of; of all when None.
 
     Raises:
         ConfigError: If `max_length` leaves no room for text.
@@ -84,11 +85,13 @@ class TextEncoder:
         architecture: str = "decoder",
         start: int | None = None,
         positions: int | None = None,
+        embeddings: int | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.architecture = architecture
         self.start = start
         self.positions = positions
+        self.embeddings = embeddings if (embeddings or 0) < len(tokenizer) else None
         self.max_length = max_length
         self.prefix_space = prefix_space
         self.prefix, self.suffix = special_tokens(tokenizer)
@@ -171,14 +174,32 @@ class TextEncoder:
             return_token_type_ids=False,
             verbose=False,
         )
+        for ids in batch["input_ids"] if self.embeddings else ():
+            self._check_embeddings(ids)
         return [
             _tokens(ids, spans, shift)
             for ids, spans in zip(batch["input_ids"], batch["offset_mapping"], strict=True)
         ]
 
+    def _check_embeddings(self, ids: Sequence[int]) -> None:
+        """Refuse a token that was added to the tokenizer and not to the model."""
+        if self.embeddings is None or max(ids, default=0) < self.embeddings:
+            return
+        number = max(ids)
+        token = self.tokenizer.convert_ids_to_tokens(number)
+        raise ConfigError(
+            Problem(
+                "trunk.path",
+                "to hold a model with an embedding for each token of its tokenizer",
+                f"token {number} ('{token}') of a text has none: there are {self.embeddings:,}",
+                "Resize the model's embeddings, or take the token out of the tokenizer.",
+            )
+        )
+
     def plain(self, text: str) -> IntArray:
         """Return the ids of a text as it stands, without special tokens or a space before it."""
         ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        self._check_embeddings(ids)
         return np.asarray(ids, dtype=np.int32)
 
     def ending(self, ids: IntArray) -> IntArray:

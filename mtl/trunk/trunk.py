@@ -118,6 +118,7 @@ class Trunk(nn.Module):
             architecture=self.architecture,
             start=self.start,
             positions=self.positions,
+            embeddings=self.model.get_input_embeddings().num_embeddings,
         )
 
     @property

@@ -106,7 +106,7 @@ ROWS = [
         says=(
             "bad.jsonl:1",
             "'tokens'",
-            "Set `tasks.ner.columns.tokens=…` to the column that holds the words.",
+            "Set `tasks.ner.columns.tokens=…` (",
         ),
         never=("on_bad_row", "mean"),
     ),

@@ -51,8 +51,11 @@ def test_columns_by_number(tmp_path: Path) -> None:
 
 def test_a_text_of_two_columns(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "title,body,label\nRain,It fell.,wet\n,It shone.,dry\n")
-    rows = read_split(path, columns={"text": ["title", "body"], "label": "label"}, roles=CLASSES)
+    notes: list[str] = []
+    columns = {"text": ["title", "body"], "label": "label"}
+    rows = read_split(path, columns=columns, roles=CLASSES, notes=notes)
     assert [row["text"] for row in rows] == ["Rain It fell.", "It shone."]
+    assert notes == [f"data: the columns title, body are read as one text in {path}."]
 
 
 def test_one_of_several_columns_is_missing(tmp_path: Path) -> None:

@@ -216,3 +216,17 @@ def test_what_is_written_ends_once(tokenizers: dict[str, Any], name: str, kind: 
         assert found[-1] == end
         assert found.count(end) == 1
         assert found[len(found) - 1 - len(ids) : -1] == ids.tolist()
+
+
+def test_a_token_without_an_embedding() -> None:
+    """Added to the tokenizer, not to the model: texts without it are read as ever."""
+    tokenizer = TOKENIZERS["bpe"]()
+    rows = len(tokenizer)
+    tokenizer.add_tokens(["zzqx"])
+    encoder = TextEncoder(tokenizer, 32, embeddings=rows)
+    assert len(encoder.tokenize(["a plain text"])[0])
+    with pytest.raises(ConfigError, match=rf"token {rows} \('zzqx'\) of a text has none"):
+        encoder.tokenize(["fine", "a zzqx text"])
+    with pytest.raises(ConfigError, match="Resize the model's embeddings"):
+        encoder.plain("zzqx")
+    assert len(TextEncoder(tokenizer, 32, embeddings=rows + 1).tokenize(["a zzqx text"])[0])

@@ -180,7 +180,9 @@ def column_advice(source: Source, name: str, known: Iterable[str]) -> str:
         return ""
     near = nearest(name, known, SIMILAR) or "…"
     about = role.help.partition(",")[0] or f"the {role.name}"
-    return f"Set `{task}.columns.{role.name}={near}` to the column that holds {about}."
+    key = f"{task}.columns.{role.name}={near}"
+    one = f" (`{task}.data.columns.SPLIT.{role.name}` for one split alone)"
+    return f"Set `{key}`{one} to the column that holds {about}."
 
 
 def in_line(name: object) -> str:

@@ -184,6 +184,9 @@ def _read(
     rows = read(source)
     words = any(role.type == "tokens" for role in source.roles)
     whole, join = joined(source)
+    for role in whole.roles:
+        if role.type == "text" and role.name in whole.columns.keys() - source.columns.keys():
+            source.say(f"the columns {whole.columns[role.name]} are read as one text")
     for line, cells in gather(source, rows) if words else rows:
         yield whole, line, join(cells)
 
