@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mtl.data.rows import Role, where
+from mtl.data.rows import Role, Rows, where
 from mtl.errors import DataError
 from mtl.tasks._span_layouts import room_beside
 from mtl.trunk.text import TextEncoder, Tokens, newline_tokens, pair_tokens
@@ -30,8 +30,9 @@ def has_second(rows: Sequence[Row], task: str) -> bool:
     """
     lacking = count = 0
     first: Row | None = None
-    for number in range(len(rows)):
-        row = rows[number]
+    if isinstance(rows, Rows) and SECOND.name not in rows.roles:
+        return False
+    for row in rows:
         if not str(row.get("second") or "").strip():
             lacking, first = lacking + 1, first or row
         count += 1
