@@ -99,8 +99,9 @@ def test_tasks_of_yaml_alone_train_together(conf: Path, tmp_path: Path) -> None:
     parts[2] = 0.5 / (1 + parts[2])
     assert found["test/score"] == pytest.approx(sum(parts) / 3.5)
     tasks = load_model(run).model.tasks
-    assert tasks["intent"].learned.model_dump() == {"labels": ["ask", "book", "cancel", "complain"]}
-    assert tasks["topic"].learned.model_dump() == {"labels": ["money", "sport", "weather"]}
+    labels = {name: tasks[name].learned.model_dump()["labels"] for name in ("intent", "topic")}
+    assert labels["intent"] == ["ask", "book", "cancel", "complain"]
+    assert labels["topic"] == ["money", "sport", "weather"]
     assert tasks["rating"].learned.model_dump()["mean"] == 3.125
     assert tasks["pos"].learned.model_dump(exclude={"words"}) == {
         "scheme": "none",
