@@ -22,6 +22,7 @@ def prepare(settings: Settings) -> Prepared:
     documents = settings.pick(120, 32)
     lines = CORPUS.read_text(encoding="utf-8").splitlines(keepends=True)[:documents]
     train = settings.cache / f"newsroom-{documents}.jsonl"
+    train.parent.mkdir(parents=True, exist_ok=True)
     train.write_text("".join(lines), encoding="utf-8")
     files = {"train": train, "validation": CORPUS.with_name("validation.jsonl")}
 
