@@ -36,6 +36,11 @@ class TextLearned(Learned):
     pair: bool = False
     """Whether there is a second text beside each text."""
 
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """The second text, where training had one."""
+        return ("second",) if self.pair else ()
+
 
 class LabelSet(TextLearned):
     """The labels of training, in the order of the head's outputs."""

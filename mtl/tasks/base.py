@@ -98,6 +98,11 @@ class Learned(Section):
         return {}
 
     @property
+    def wants(self) -> tuple[str, ...]:
+        """Roles that need not be there, but that rows must have because training's did."""
+        return ()
+
+    @property
     def facts(self) -> Values:
         """What metrics of other packages are told where they ask: ``num_classes`` and the like."""
         return {}
@@ -250,11 +255,6 @@ class Task(ABC):
     def baseline(self, train: Examples) -> Guess:
         """Return an honest guess from the training examples, which ignores what a text says."""
 
-    @property
-    def wants(self) -> tuple[str, ...]:
-        """Roles that need not be there, but that rows must have because training's did."""
-        return ()
-
     def learn(self, rows: Sequence[Row]) -> Learned:
         """Return labels and the like from the training rows.
 
@@ -379,7 +379,7 @@ def remarks(task: Task) -> list[str]:
 
 def asks(task: Task) -> list[str]:
     """Return the roles that predictions need beside a text or its words."""
-    must = task.wants
+    must = task.learned.wants
     given = (role for role in task.roles(task.options) if not role.target)
     roles = (role for role in given if role.required or role.name in must)
     return [role.name for role in roles if role.name not in ("text", "tokens")]

@@ -89,11 +89,6 @@ class TextClassification(Task):
             label = replace(label, type=PROBLEMS.get(options.problem).role)
         return [Role("text", "text", help="the text"), SECOND, label]
 
-    @property
-    def wants(self) -> tuple[str, ...]:
-        """The second text, where training had one."""
-        return (SECOND.name,) if self.learned.pair else ()
-
     def fits(self, trunk: Trunk) -> None:
         """Refuse a layout that the trunk cannot have."""
         if self.options.layout == "branch":

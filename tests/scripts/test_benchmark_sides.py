@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -42,11 +41,3 @@ def test_an_epoch_after_the_first_steps_has_every_example_once(training: Trainin
     counted = [loader.step(number).examples for number in range(SKIPPED, steps + SKIPPED)]
     assert sum(counted) == joint.size(training) == 12
     assert joint.epoch(training)() > 0
-
-
-def test_questions_are_those_of_the_same_documents() -> None:
-    rows = [json.loads(line) for line in joint.CORPUS.read_text("utf-8").splitlines()]
-    assert [joint.rows_of(task, len(rows)) for task in joint.TASKS[:3]] == [len(rows)] * 3
-    every = sum(1 for row in rows for _ in row["questions"])
-    assert joint.rows_of("qa", len(rows)) == every
-    assert joint.rows_of("qa", len(rows) - 1) == every - len(rows[-1]["questions"])
