@@ -62,11 +62,11 @@ def _missing(row: Row, task: str) -> DataError:
     )
 
 
-def layout_of(asked: str, encoder: TextEncoder) -> str:
+def layout_of(asked: str, architecture: str) -> str:
     """Return ``joint`` or ``branch``: what was asked for, or what suits the trunk."""
     if asked != "auto":
         return asked
-    return "branch" if encoder.architecture == "decoder" else "joint"
+    return "branch" if architecture == "decoder" else "joint"
 
 
 def encode_pair(

@@ -19,7 +19,7 @@ from torchmetrics import MetricCollection
 
 from mtl.config.section import Field, Lower, Number, Section, Values
 from mtl.data.rows import Role, where
-from mtl.errors import DataError
+from mtl.errors import ConfigError, DataError, Problem
 from mtl.heads.base import Head
 from mtl.tasks._pairs import SECOND, averaged, encode_pair, has_second, layout_of, second_of
 from mtl.tasks._span_layouts import InBranch
@@ -90,9 +90,15 @@ class TextClassification(Task):
         return [Role("text", "text", help="the text"), SECOND, label]
 
     def fits(self, trunk: Trunk) -> None:
-        """Refuse a layout that the trunk cannot have."""
+        """Refuse a layout that the trunk cannot have, and a state that would say nothing."""
         if self.options.layout == "branch":
             InBranch.fits(trunk, self.name)
+        branch = layout_of(self.options.layout, trunk.architecture) == "branch"
+        if self.learned.pair and branch and self.head_options.pooling == "first":
+            expected = "to be last or mean, because a branch's first token has not seen the rest"
+            advice = f"Or set `tasks.{self.name}.options.layout=joint`."
+            key = f"tasks.{self.name}.head.pooling"
+            raise ConfigError(Problem(key, expected, "got first", advice))
 
     def learn(self, rows: Sequence[Row]) -> Learned:
         """Return the label set, or the mean and spread of the numbers, and if texts are pairs."""
@@ -116,7 +122,7 @@ class TextClassification(Task):
 
     def _pair(self, row: Row, tokens: Tokens, encoder: TextEncoder, pooling: str) -> Encoded:
         (second,) = encoder.tokenize([second_of(row, self.name)])
-        layout = layout_of(self.options.layout, encoder)
+        layout = layout_of(self.options.layout, encoder.architecture)
         if layout == "branch" and self.head_options.pooling == "auto":
             pooling = "last"
         try:

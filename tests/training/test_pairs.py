@@ -11,9 +11,10 @@ import pytest
 
 from mtl.cli import main
 from mtl.config.schema import DataConfig, TaskConfig
+from mtl.errors import ConfigError
 from mtl.training.run import train
 from tests.training.corpus import write_rows
-from tests.training.site import Site
+from tests.training.site import Site, prepared
 
 THINGS = ["soup", "mill", "pump", "rain"]
 
@@ -74,3 +75,20 @@ def test_pairs_from_file_to_prediction(
         "evaluate", "--task", "pairs", "--data", str(tmp_path / "data" / "test.jsonl")
     )
     assert code == 0, err
+
+
+def test_the_first_token_of_a_branch(site: Site, tmp_path: Path) -> None:
+    for seed, split in enumerate(("train", "validation")):
+        write_rows(tmp_path / f"{split}.jsonl", rows(8, seed, "single"))
+    cfg = site.config()
+    cfg.tasks["pairs"] = TaskConfig(
+        type="text_classification",
+        data=DataConfig(source=str(tmp_path)),
+        columns={"text": "premise", "second": "hypothesis", "label": "gold"},
+        head={"pooling": "first"},
+    )
+    expected = r"`tasks\.pairs\.head\.pooling` to be last or mean.*options\.layout=joint"
+    with pytest.raises(ConfigError, match=expected):
+        prepared(cfg, tmp_path)
+    cfg.tasks["pairs"].options = {"layout": "joint"}
+    assert len(prepared(cfg, tmp_path).data.train[0]) == 8
