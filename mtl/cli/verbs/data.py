@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Annotated
 
 import typer
 
+from mtl.errors import ConfigError, Problem
+
+PAGES = (".html", ".htm")
 ODD = 1
 """Exit code with ``--strict`` where there is an error or a warning."""
 
@@ -29,6 +33,10 @@ def data(
     strict: Annotated[
         bool, typer.Option("--strict", help="End with exit code 1 on an error or a warning.")
     ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write it as a page that needs no network."),
+    ] = None,
     config_dir: Annotated[
         list[Path] | None, typer.Option("--config-dir", help="A folder with more YAML files.")
     ] = None,
@@ -37,6 +45,7 @@ def data(
 
     Example: mtl data task=ner tasks.ner.data.train=my/train.conll
     """
+    _check_page(html)
     from mtl.cli.train import CONF
     from mtl.config.compose import compose_checked
     from mtl.config.groups import Groups
@@ -59,5 +68,39 @@ def data(
             sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
         else:
             console().print(shown(corpus, findings))
+        if html is not None:
+            from mtl.inspection.page import page
+
+            write_page(html, page(corpus, findings, shlex.join(["mtl", "data", *overrides])))
     if strict and any(finding.level != "info" for finding in findings):
         raise typer.Exit(ODD)
+
+
+def _check_page(file: Path | None) -> None:
+    """Refuse to write a page over what is none, before anything is read.
+
+    Raises:
+        ConfigError: If the file does not end as pages do, or there is no folder for it.
+    """
+    if file is None:
+        return
+    if file.suffix.lower() not in PAGES:
+        raise ConfigError(Problem("--html", f"to end in {' or '.join(PAGES)}", f"got '{file}'"))
+    if not file.parent.is_dir():
+        found = f"there is no folder '{file.parent}'"
+        raise ConfigError(Problem("--html", "to be a file that can be written", found))
+
+
+def write_page(file: Path, text: str) -> None:
+    """Write a page, whole or not at all.
+
+    Raises:
+        ConfigError: If it cannot be written.
+    """
+    from mtl.files import write_whole
+
+    try:
+        write_whole(file, text)
+    except OSError as error:
+        found = f"got '{file}': {error.strerror}"
+        raise ConfigError(Problem("--html", "to be a file that can be written", found)) from error
