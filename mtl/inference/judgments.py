@@ -42,9 +42,8 @@ class Doubt:
 
     def as_dict(self, task: str) -> Values:
         """Return it as an answer of ``mtl predict`` with what is doubted beside it."""
-        key = {"id": self.row["key"]} if "key" in self.row else {}
         return {
-            **key,
+            "id": self.row["_id"],
             "text": document(self.row),
             task: self.answer,
             "given": self.given,
