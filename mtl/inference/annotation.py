@@ -80,8 +80,8 @@ def rank(
         found = dict(_scores(predictor, chunk, chosen))
         for name, own in found.items():
             for number, scores in own.items():
-                one = predictor.model.head(name).chooses == "one"
-                unsure[name][start + number] = uncertainty(scores.probabilities, one=one)
+                alone = predictor.model.head(name).chooses == "one"
+                unsure[name][start + number] = uncertainty(scores.probabilities, one=alone)
         for key, values in apart.items():
             one, other = key.split(BETWEEN)
             for number in found.get(one, {}).keys() & found.get(other, {}).keys():
