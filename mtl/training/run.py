@@ -24,9 +24,10 @@ from mtl.files import write_whole
 from mtl.launch.parent import handling
 from mtl.launch.processes import METRICS_FILE, read_metrics, sweep_job
 from mtl.metrics.names import SCORE, metric_name, parse_metric_name
-from mtl.reporting.console import console, note
+from mtl.reporting.console import console, note, short_path
 from mtl.reporting.loggers import RunFacts, build_loggers, finish_loggers
 from mtl.reporting.report.curves import Curves
+from mtl.reporting.report.files import PAGE
 from mtl.reporting.report.page import write_report
 from mtl.reporting.summary import closing_table, further_runs, next_steps, skipped_line
 from mtl.tasks import Task
@@ -244,6 +245,8 @@ def _show(
     out.print(closing_table(metrics, metrics, others, lower_is_better=lower))
     if skipped:
         out.print(skipped_line(skipped), soft_wrap=True)
+    if (page := run_dir / PAGE).is_file():
+        out.print(f"Report: {short_path(page)}", soft_wrap=True)
     beside = list(dict.fromkeys(role for t in tasks for role in asks(t)))
     then = further_runs({t.name: cfg.tasks[t.name].data.source for t in tasks}, cfg.trunk.name)
     names, code = [t.name for t in tasks], cfg.trunk.trust_remote_code
