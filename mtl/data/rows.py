@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtl.data.value_types import VALUE_TYPES
-from mtl.errors import ConfigError, DataError, one_of
+from mtl.errors import ConfigError, DataError, Place, Problem, one_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,6 +79,13 @@ def told(counts: Mapping[str, int], section: str) -> list[str]:
 def where(row: Row) -> str:
     """Return ``file:line`` of a row, or its file alone where lines are not known."""
     return place(row["_file"], row["_line"])
+
+
+def at_row(row: Row, error: DataError) -> DataError:
+    """Return an error about a row with its place."""
+    here = Place(row["_file"], row["_line"])
+    told = [replace(p, where=here) if isinstance(p, Problem) else p for p in error.problems]
+    return DataError(*told)
 
 
 def place(file: str | Path, line: int) -> str:

@@ -9,20 +9,26 @@ With a second text, a pair: entailment, paraphrase, similarity.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 from torch import Tensor
 from torchmetrics import MetricCollection
 
 from mtl.config.section import Field, Lower, Number, Section, Values
-from mtl.data.rows import Role, where
-from mtl.errors import ConfigError, DataError, Problem
+from mtl.data.rows import Role
 from mtl.heads.base import Head
-from mtl.tasks._pairs import SECOND, averaged, encode_pair, has_second, layout_of, second_of
-from mtl.tasks._span_layouts import InBranch
+from mtl.tasks._pairs import (
+    SECOND,
+    averaged,
+    check_layout,
+    encode_beside,
+    given,
+    has,
+    layout_of,
+    pooled_by,
+)
 from mtl.tasks._text_problems import PROBLEMS, TextLearned
 from mtl.tasks.base import TASK_TYPES, Guess, HeadOptions, Learned, Task
 from mtl.trunk.text import TextEncoder, Tokens
@@ -91,44 +97,30 @@ class TextClassification(Task):
 
     def fits(self, trunk: Trunk) -> None:
         """Refuse a layout that the trunk cannot have, and a state that would say nothing."""
-        if self.options.layout == "branch":
-            InBranch.fits(trunk, self.name)
-        branch = layout_of(self.options.layout, trunk.architecture) == "branch"
-        if self.learned.pair and branch and self.head_options.pooling == "first":
-            expected = "to be last or mean, because a branch's first token has not seen the rest"
-            advice = f"Or set `tasks.{self.name}.options.layout=joint`."
-            key = f"tasks.{self.name}.head.pooling"
-            raise ConfigError(Problem(key, expected, "got first", advice))
+        pooling, pair = self.head_options.pooling, self.learned.pair
+        check_layout(trunk, self.name, self.options.layout, pooling, beside=pair)
 
     def learn(self, rows: Sequence[Row]) -> Learned:
         """Return the label set, or the mean and spread of the numbers, and if texts are pairs."""
-        pair = has_second(rows, self.name)
+        pair = has(rows, SECOND, self.name)
         return self.problem.learn(rows).model_copy(update={"pair": pair})
 
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Read the pooled states of every window; all of them are averaged into one output."""
-        asked = self.head_options.pooling
-        pooling = asked if asked != "auto" else ("last" if attention == "causal" else "mean")
+        layout = layout_of(self.options.layout, encoder.architecture)
+        branch = self.learned.pair and layout == "branch"
+        pooled = pooled_by(self.head_options.pooling, attention, branch=branch)
         if self.learned.pair:
-            encoded = self._pair(row, tokens, encoder, pooling)
+            others = [given(row, SECOND, self.name)]
+            encoded = encode_beside(row, tokens, others, encoder, layout, pooled, "a second text")
         else:
             windows = encoder.windows(len(tokens))
             documents = [encoder.document(tokens, w) for w in windows]
-            encoded = averaged(documents, [], [POOLED[pooling](len(d)) for d in documents])
+            encoded = averaged(documents, [], [pooled(len(d)) for d in documents])
         if "label" in row:
             encoded.targets, encoded.mass = self.problem.target(row)
             encoded.extra = self.problem.gold(row)
         return encoded
-
-    def _pair(self, row: Row, tokens: Tokens, encoder: TextEncoder, pooling: str) -> Encoded:
-        (second,) = encoder.tokenize([second_of(row, self.name)])
-        layout = layout_of(self.options.layout, encoder.architecture)
-        if layout == "branch" and self.head_options.pooling == "auto":
-            pooling = "last"
-        try:
-            return encode_pair(tokens, second, encoder, layout, POOLED[pooling])
-        except DataError as error:
-            raise DataError(f"{where(row)}: {error}") from None
 
     def build_head(self, hidden_size: int) -> Head:
         """Return the problem's linear head."""
@@ -159,10 +151,3 @@ class TextClassification(Task):
     def present(self, output: Any, row: Row) -> Values:
         """Return the label with all probabilities, the labels, or the number."""
         return self.problem.present(output)
-
-
-POOLED: dict[str, Callable[[int], np.ndarray]] = {
-    "first": lambda size: np.zeros(1, dtype=np.int32),
-    "last": lambda size: np.full(1, size - 1, dtype=np.int32),
-    "mean": lambda size: np.arange(size, dtype=np.int32),
-}
