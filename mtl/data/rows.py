@@ -46,6 +46,7 @@ class Role:
         instead_of: Roles that are not required where this one has a column, which then is.
         needs: Roles that are required beside it.
         further: Roles that its second and later columns are read as, where it has several.
+        together: Whether rows with the same value stay on one side when validation is cut.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Role:
     instead_of: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     further: tuple[str, ...] = ()
+    together: bool = False
 
     def __post_init__(self) -> None:
         VALUE_TYPES.get(self.type, where=f"type of role {self.name}")

@@ -4,7 +4,7 @@ One row of the bundled corpus::
 
     {"text": "We waited an hour and the soup was cold.", "label": "negative"}
 
-With a second text, a pair: entailment, paraphrase, similarity.
+With a second text, a pair: entailment, paraphrase, similarity. With queries, a ranking.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from mtl.config.section import Field, Lower, Number, Section, Values
+from mtl.config.section import Blank, Field, Lower, Number, Section, Values
 from mtl.data.rows import Role
 from mtl.heads.base import Head
+from mtl.metrics.ranking import NAMES as RANKED
+from mtl.metrics.ranking import RankingScores
 from mtl.tasks._pairs import (
     SECOND,
     averaged,
@@ -29,6 +31,7 @@ from mtl.tasks._pairs import (
     layout_of,
     pooled_by,
 )
+from mtl.tasks._ranking import QUERY, least_relevant, ranked, to_rank
 from mtl.tasks._text_problems import PROBLEMS, TextLearned
 from mtl.tasks.base import TASK_TYPES, Guess, HeadOptions, Learned, Task
 from mtl.trunk.text import TextEncoder, Tokens
@@ -44,6 +47,10 @@ class TextOptions(Section):
     layout: Annotated[Literal["auto", "joint", "branch"], Lower] = "auto"
     """Of a second text: ``joint``: after the first, as the tokenizer joins pairs; ``branch``: the
     first is encoded once for all its second texts; ``auto`` is branch on decoders, else joint."""
+
+    relevant: Blank | None = None
+    """Where rows belong to queries: the label of relevant ones, or the number from which on they
+    are; unset, any number above 0, or ``yes``, ``true`` or ``relevant``."""
 
 
 class TextHeadOptions(HeadOptions):
@@ -75,6 +82,7 @@ class TextClassification(Task):
         "subset_accuracy",
         "pearson",
         "rmse",
+        *RANKED,
     )
     lower_is_better = frozenset({"rmse"})
     options: TextOptions
@@ -89,11 +97,11 @@ class TextClassification(Task):
 
     @classmethod
     def roles(cls, options: Any = None) -> list[Role]:
-        """A text, perhaps a second one, and their label, labels or number."""
+        """A text, perhaps a second one and a query, and their label, labels or number."""
         label = Role("label", "record", help="its label, list of labels, or number", target=True)
         if options is not None:
             label = replace(label, type=PROBLEMS.get(options.problem).role)
-        return [Role("text", "text", help="the text"), SECOND, label]
+        return [Role("text", "text", help="the text"), SECOND, QUERY, label]
 
     def fits(self, trunk: Trunk) -> None:
         """Refuse a layout that the trunk cannot have, and a state that would say nothing."""
@@ -101,9 +109,14 @@ class TextClassification(Task):
         check_layout(trunk, self.name, self.options.layout, pooling, beside=pair)
 
     def learn(self, rows: Sequence[Row]) -> Learned:
-        """Return the label set, or the mean and spread of the numbers, and if texts are pairs."""
-        pair = has(rows, SECOND, self.name)
-        return self.problem.learn(rows).model_copy(update={"pair": pair})
+        """Return the label set, or the mean and spread of the numbers, and how texts are read."""
+        found: dict[str, Any] = {"pair": has(rows, SECOND, self.name)}
+        learned = self.problem.learn(rows)
+        if has(rows, QUERY, self.name):
+            relevant, labels = self.options.relevant, self.problem.grades(learned)
+            grades = [self.problem.grade(row, learned) for row in rows]
+            found |= {"query": True, "least": least_relevant(grades, relevant, self.name, labels)}
+        return learned.model_copy(update=found)
 
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Read the pooled states of every window; all of them are averaged into one output."""
@@ -120,6 +133,9 @@ class TextClassification(Task):
         if "label" in row:
             encoded.targets, encoded.mass = self.problem.target(row)
             encoded.extra = self.problem.gold(row)
+            if self.learned.query:
+                grade = self.problem.grade(row, self.learned)
+                encoded.extra |= ranked(row, grade, self.name)
         return encoded
 
     def build_head(self, hidden_size: int) -> Head:
@@ -132,16 +148,23 @@ class TextClassification(Task):
         return list(self.problem.activate(logits.detach().float()).cpu().numpy())
 
     def metrics(self) -> MetricCollection:
-        """Return the problem's scores."""
-        return self.problem.metrics()
+        """Return the problem's scores, and those of rankings where rows belong to queries."""
+        metrics = self.problem.metrics()
+        if self.learned.query:
+            metrics.add_metrics({"ranking": RankingScores(self.learned.least)})
+        return metrics
 
     def feed(self, outputs: Sequence[Any], examples: Examples) -> Values:
         """Return ``preds`` and ``target``.
 
         They are probabilities (n, labels) and label numbers (n,); the same and 0 or 1 for each of
-        several labels, (n, labels); or numbers (n,).
+        several labels, (n, labels); or numbers (n,). Where rows belong to queries also (n,) each
+        ``relevance``, ``grades``, ``queries`` and ``draws``.
         """
-        return self.problem.feed(outputs, examples.encoded)
+        found: Values = self.problem.feed(outputs, examples.encoded)
+        if self.learned.query:
+            found |= to_rank(self.problem.relevance(outputs), examples.encoded)
+        return found
 
     def baseline(self, train: Examples) -> Guess:
         """Guess the commonest label (or labels), or the mean number, whatever the text."""

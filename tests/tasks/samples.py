@@ -155,6 +155,18 @@ SAMPLES = {
         labelled([1.0, 2.5, 4.0, 3.0, -2.0]),
         options={"problem": "regression"},
     ),
+    "rows of queries": Sample(
+        "text_classification",
+        [
+            {**row, "second": "no", "query": query}
+            for row, query in zip(labelled([0, 2, 1, 0, 1]), "aabbb", strict=True)
+        ],
+    ),
+    "numbers of queries": Sample(
+        "text_classification",
+        [{**row, "query": q} for row, q in zip(labelled([1, 2.5, 4, 3, 1]), "aabbb", strict=True)],
+        options={"problem": "regression", "relevant": "2.5"},
+    ),
     "choices in branches": Sample("multiple_choice", chosen_of("0", "2", "3", "1", "0")),
     "choices after texts": Sample(
         "multiple_choice",
