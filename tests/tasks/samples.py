@@ -159,7 +159,7 @@ SAMPLES = {
         "text_classification",
         [
             {**row, "second": "no", "query": query}
-            for row, query in zip(labelled([0, 2, 1, 0, 1]), "aabbb", strict=True)
+            for row, query in zip(labelled("02101"), "aabbb", strict=True)
         ],
     ),
     "numbers of queries": Sample(

@@ -41,7 +41,7 @@ def data(
     from mtl.config.compose import compose_checked
     from mtl.config.groups import Groups
     from mtl.config.overrides import join_tasks
-    from mtl.inspection.findings import inspect
+    from mtl.inspection.inspect import inspect
     from mtl.inspection.overview import facts, shown
     from mtl.reporting.console import console
     from mtl.tasks import TASK_TYPES
@@ -51,10 +51,11 @@ def data(
     typed = join_tasks(overrides, False, Groups(folders).choices("task"))
     cfg = compose_checked(typed, folders, False, TASK_TYPES).config
     with tempfile.TemporaryDirectory() as folder:  # Rejected rows are counted, not kept.
-        corpus = corpus_of(prepare(cfg, Path(folder)))
+        corpus = corpus_of(prepare(cfg, Path(folder), tell=lambda line: None))
         findings = inspect(corpus)
         if as_json:
-            found = {"tasks": facts(corpus), "findings": [f.as_dict() for f in findings]}
+            found = {"tasks": facts(corpus), "notes": corpus.notes}
+            found["findings"] = [finding.as_dict() for finding in findings]
             sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
         else:
             console().print(shown(corpus, findings))
