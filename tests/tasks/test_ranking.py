@@ -81,7 +81,7 @@ def test_without_queries_nothing_is_ranked() -> None:
         "text_classification",
         [{k: v for k, v in row.items() if k != "query"} for row in ranked([0, 1, 0, 1, 0]).rows],
     )
-    assert own_metrics(bare.task()) == ["accuracy", "macro_f1", "mcc"]
+    assert not {"ndcg_10", "map", "mrr"} & {*own_metrics(bare.task())}
     wanted = Sample("text_classification", bare.rows, metric="mrr")
     with pytest.raises(ConfigError, match=r"tasks\.sample\.metric.*belong to no queries"):
         wanted.task()
