@@ -178,9 +178,9 @@ def form_of(rows: Iterable[Row], key: str, asked: str = "auto") -> str | Problem
     fitting = [form for form in forms if form not in seen.lacks]
     if not fitting:
         best = max(forms, key=lambda form: seen.fits[form])
-        row = seen.lacks[best]
+        other = seen.lacks[best]
         others = "" if asked != "auto" else f", as {seen.fits[best]:,} of {seen.rows:,} labels are"
-        return not_a(best, row, others)
+        return not_a(best, other, others)
     for pair in combinations(fitting, 2):
         if (row := seen.apart.get(pair)) is not None:
             expected = f"to be one of {{{', '.join(fitting)}}}, because all labels may be either"

@@ -67,9 +67,8 @@ class RankingScores(TableMetric[ValueRow]):
     def compute(self) -> dict[str, float]:
         """Return the means of :data:`NAMES` over all queries with a relevant row; 0 if none has."""
         found = [self._scores(*one) for one in self._queries() if bool(self._hits(one[1]).any())]
-        means = np.asarray(found, dtype=np.float64).reshape(-1, len(NAMES))
-        means = means.mean(axis=0) if len(means) else np.zeros(len(NAMES))
-        return dict(zip(NAMES, means.tolist(), strict=True))
+        columns = zip(*found, strict=True) if found else [(0.0,)] * len(NAMES)
+        return {name: float(np.mean(one)) for name, one in zip(NAMES, columns, strict=True)}
 
     def rows(self) -> list[ValueRow]:
         """Return the scores, and how many queries there are and have no relevant row."""

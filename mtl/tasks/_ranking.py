@@ -79,7 +79,7 @@ def least_relevant(
     if min(grades) < 0:
         expected = "to have grades of 0 or more, because rows belong to queries (`columns.query`)"
         raise ConfigError(Problem(f"tasks.{task}.columns.label", expected, f"got {min(grades):g}"))
-    if labels is not None and relevant in labels:
+    if labels is not None and relevant is not None and relevant in labels:
         return labels[relevant]
     number = number_of(relevant)
     if relevant is not None and number is None:
