@@ -21,6 +21,7 @@ from mtl.data.readers.files import find, format_of, specific
 from mtl.data.readers.folders import class_files, read_document
 from mtl.data.readers.jsons import BROKEN
 from mtl.data.readers.parallel import beside, read_parallel
+from mtl.data.readers.peek import header
 from mtl.data.readers.several import Wish, spread
 from mtl.data.readers.split import Check
 from mtl.data.readers.table import make_rows
@@ -28,7 +29,7 @@ from mtl.data.readers.text import lines
 from mtl.data.rows import BadRows, Role, Rows
 from mtl.errors import ConfigError, DataError, one_of
 from mtl.inference.bad_rows import ID, KEY, Aligned, Marked, Strict
-from mtl.inference.columns import fit, has, header, merged_roles
+from mtl.inference.columns import fit, has, merged_roles
 from mtl.inference.forms import UTF8, as_in_training, columns_of, format_by_ending, in_encoding
 from mtl.tasks import Task
 from mtl.tasks.base import row_check
