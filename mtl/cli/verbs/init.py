@@ -13,6 +13,7 @@ from mtl.errors import DataError, Place, Problem
 if TYPE_CHECKING:
     from mtl.inspection.guess.drafts import Draft
 
+SPLITS = ("train", "validation", "test")
 SMALL = 20 << 20
 """Bytes of files that are read as a whole, to see whether training can."""
 
@@ -98,18 +99,19 @@ def _faults(output: Path, drafts: list[Draft]) -> list[str]:
     from mtl.training.setup import read_splits
 
     found = []
+    typed = [f"task=[{','.join(one.name for one in drafts)}]"]
+    cfg = compose_checked(typed, [CONF, output], False, TASK_TYPES).config
     for one in drafts:
+        if _size(one) > SMALL:
+            continue
         try:
-            cfg = compose_checked([f"task=[{one.name}]"], [CONF, output], False, TASK_TYPES).config
-            if _size(one) <= SMALL:
-                tasks = [build_task(name, spec) for name, spec in cfg.tasks.items()]
-                read_splits(cfg, tasks)
+            read_splits(cfg, [build_task(one.name, cfg.tasks[one.name])])
         except MtlError as problem:
             found.append(f"{one.name}: as it is, this would stop training: {problem}")
     return found
 
 
 def _size(one: Draft) -> int:
-    paths = [Path(str(value)) for key, value in one.spec["data"].items() if key != "header"]
+    paths = [Path(one.spec["data"][key]) for key in ("source", *SPLITS) if key in one.spec["data"]]
     inner = [file for path in paths for file in ([path] if path.is_file() else path.rglob("*"))]
     return sum(file.stat().st_size for file in inner if file.is_file())

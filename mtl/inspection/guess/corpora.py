@@ -31,12 +31,12 @@ _SPLIT = re.compile(
     r"(?:[._-](?P<after>.*))?",
     re.IGNORECASE,
 )
-_PARALLEL = (
-    [Role("tokens", "tokens"), Role("labels", "tags")],
-    [Role("text", "text"), Role("label", "label")],
-    [Role("text", "text"), Role("target", "texts")],
-)
-"""What parallel files may hold, by role."""
+_PARALLEL = {
+    "token_classification": [Role("tokens", "tokens"), Role("labels", "tags")],
+    "text_classification": [Role("text", "text"), Role("label", "label")],
+    "generation": [Role("text", "text"), Role("target", "texts")],
+}
+"""What parallel files hold, by the type of their task."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Corpus:
     """The file by which the rows are judged."""
     files: dict[str, Path] = field(default_factory=dict)
     """Of parallel files: the file of each role."""
+    type: str = ""
+    """Of parallel files: the type of their task."""
     classes: bool = False
     """Whether it is a folder for each class."""
     saved: bool = False
@@ -82,10 +84,10 @@ def _in_folder(folder: Path, notes: list[str]) -> list[Corpus]:
     source = {"source": str(folder)}
     if hub.is_saved(folder):
         return [Corpus(folder.name, source, folder, saved=True)]
-    for roles in _PARALLEL:
+    for kind, roles in _PARALLEL.items():
         if files := parallel_split(folder, "train", roles):
             named = {role: Path(file) for role, file in files.items()}
-            return [Corpus(folder.name, source, folder, named)]
+            return [Corpus(folder.name, source, folder, named, kind)]
     files = [f for f in sorted(folder.iterdir()) if f.is_file() and not f.name.startswith(".")]
     if train := _train(folder):
         others = [file for file in files if not _is_split(file)]

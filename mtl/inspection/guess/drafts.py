@@ -14,7 +14,6 @@ from mtl.errors import MtlError
 from mtl.inspection.guess.corpora import Corpus, find_corpora
 from mtl.inspection.guess.proposals import Proposal, propose
 from mtl.inspection.guess.tables import UNKNOWN, Table, look
-from mtl.tasks import TASK_TYPES
 
 
 @dataclass(frozen=True)
@@ -62,14 +61,10 @@ def draft(paths: Sequence[str]) -> tuple[list[Draft], list[str]]:
 
 
 def _parallel(corpus: Corpus) -> list[Proposal]:
-    """Return the task of parallel files: the type that reads the roles that they have."""
-    roles = set(corpus.files)
-    for name in TASK_TYPES:
-        wanted = {role.name for role in TASK_TYPES.get(name).roles() if role.required}
-        if wanted == roles:
-            told = ", ".join(f"{role} in {file.name}" for role, file in corpus.files.items())
-            return [Proposal(name, {role: role for role in corpus.files}, f"line by line: {told}")]
-    return []
+    """Return the task of parallel files."""
+    told = ", ".join(f"{role} in {file.name}" for role, file in corpus.files.items())
+    columns = {role: role for role in corpus.files}
+    return [Proposal(corpus.type, columns, f"line by line: {told}")]
 
 
 def _untold(corpus: Corpus, table: Table) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mtl.config.section import Values
 from mtl.data.scripts import has_spaceless
-from mtl.data.value_types import VALUE_TYPES, to_label
+from mtl.data.value_types import VALUE_TYPES
 
 FEW = 50
 """Different labels that a column may have if nothing but its cells says that they are labels."""
@@ -22,8 +22,9 @@ class Profile:
     """What a column holds.
 
     Args:
-        kind: ``text``, ``label``, ``number``, ``words``, ``labels``, ``texts``, ``spans``,
-            ``answers``, ``objects``, ``flags`` (an object of 0 and 1), ``word`` or ``empty``.
+        kind: ``text``, ``word``, ``label``, ``number``, ``constant`` or ``empty``; of lists and
+            objects ``words``, ``labels``, ``texts``, ``spans``, ``answers``, ``flags`` (0 or 1 by
+            label) or ``objects``.
         cells: Those that are not empty, lists as lists.
         distinct: How many different ones there are.
     """
@@ -98,12 +99,14 @@ def _of_objects(cells: Sequence[Values]) -> str:
 
 def _of_values(cells: Sequence[Any], distinct: int) -> str:
     numbers = _converts("number", cells)
-    whole = numbers and all(str(to_label(cell) or "").lstrip("+-").isdecimal() for cell in cells)
+    whole = numbers and all(float(cell).is_integer() for cell in cells)
     if numbers and not whole:
         return "number"
     texts = [str(cell) for cell in cells]
     if not numbers and _are_texts(texts, distinct):
         return "text"
+    if distinct == 1 < len(cells):
+        return "constant"
     if distinct * 2 <= len(cells) or (distinct <= FEW and distinct < len(cells)):
         return "label" if max(map(len, texts)) <= _LONG else "text"
     return "number" if numbers else "word"

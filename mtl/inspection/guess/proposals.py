@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from mtl.config.section import Values
-from mtl.data.readers.base import Column
+from mtl.data.readers.base import FORMATS, Column
 from mtl.data.readers.nested import MARK
 from mtl.data.value_types import to_spans
 from mtl.errors import MtlError, few
@@ -40,7 +40,7 @@ PAIRS = (
 )
 WORDS = "word token form tokens words"
 NO_LABELS = "id idx index sentence_id sentence_# sentence sent_id start end answer_start"
-PLAIN = frozenset("label labels class gold tag tags target answer answers spans".split())
+PLAIN = ("label", "labels", "class", "gold", "tag", "tags", "target", "answers", "spans")
 """Names of columns that say nothing of what a task is about."""
 
 
@@ -62,7 +62,9 @@ class _Columns:
     """The columns of a table, each with what it holds."""
 
     def __init__(self, table: Table) -> None:
-        self.of = {column: profile(cells) for column, cells in table.columns.items()}
+        every = {column: profile(cells) for column, cells in table.columns.items()}
+        whole = {c for c, found in every.items() if found.kind in ("flags", "answers", "spans")}
+        self.of = {c: p for c, p in every.items() if str(c).partition(".")[0] not in whole - {c}}
         self.cells = table.columns
 
     def kinds(self, *kinds: str) -> list[Column]:
@@ -92,12 +94,14 @@ def propose(table: Table) -> list[Proposal]:
     if table.format in ("parallel", UNKNOWN):
         return []
     if table.format not in ("csv", "tsv", "xlsx", "json", "jsonl", "parquet", "arrow", "saved"):
-        why = f"{table.format} holds texts with spans"
-        return [Proposal("token_classification", {"text": "text", "spans": "spans"}, why)]
-    columns = _Columns(table)
-    found = [p for rule in RULES for p in rule(columns) if p.type in TASK_TYPES]
-    text = columns.text()
-    if not found and text is not None and not (set(columns.of) - {text}):
+        why = f"there are texts with spans, as {table.format} has them"
+        said = {"format": table.format} if FORMATS.get(table.format).within else {}
+        columns = {"text": "text", "spans": "spans"}
+        return [Proposal("token_classification", columns, why, data=said)]
+    held = _Columns(table)
+    found = [p for rule in RULES for p in rule(held) if p.type in TASK_TYPES]
+    text = held.text()
+    if not found and text is not None and not (set(held.of) - {text}):
         return [Proposal("language_modeling", {"text": text}, f"{_name(text)} is all there is")]
     header = {} if table.named or not found else {"header": False}
     return [Proposal(p.type, p.columns, p.why, p.about, p.options, header) for p in found]

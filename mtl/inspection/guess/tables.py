@@ -24,6 +24,8 @@ from mtl.data.readers.text import lines
 from mtl.data.readers.typed import of_dataset, read_rows
 from mtl.data.rows import BadRows, Role
 from mtl.inspection.guess.corpora import Corpus
+from mtl.labels import tag_of
+from mtl.tasks import TASK_TYPES
 
 SAMPLE = 500
 """Rows that are looked at."""
@@ -31,7 +33,6 @@ TABLES = ("csv", "tsv", "xlsx", "json", "jsonl", "parquet", "arrow")
 """Formats with columns of any kind."""
 UNKNOWN = "unknown"
 """Of files whose ending and content say nothing."""
-_WORDS = (Role("tokens", "tokens", required=False), Role("labels", "tags", required=False))
 
 
 @dataclass
@@ -66,7 +67,8 @@ def look(corpus: Corpus) -> Table:
         return Table("folders")
     if corpus.saved:
         return _saved(corpus.sample)
-    source = Source(corpus.sample, _WORDS, {}, section="", bad_rows=BadRows("skip"))
+    roles = tuple(TASK_TYPES.get("token_classification").roles())
+    source = Source(corpus.sample, roles, {}, section="", bad_rows=BadRows("skip"))
     name = _format(source)
     if name == "conll":
         return _conll(source)
@@ -77,11 +79,22 @@ def look(corpus: Corpus) -> Table:
 
 def _format(source: Source) -> str:
     found, ending = format_of(source, None), ending_of(source.path)
-    if found == "tsv" and ending not in FORMATS.get("tsv").endings:
-        first = [line for _, line in islice(lines(source), SAMPLE) if line.strip()]
-        if not all("\t" in line for line in first):
-            return "text" if ending == ".txt" else UNKNOWN
-    return found
+    if any(ending in FORMATS.get(name).endings for name in FORMATS):
+        return found
+    first = [line for _, line in islice(lines(source), SAMPLE) if line.strip()]
+    if found == "conll" and _labels_words(first):
+        return found
+    if all("\t" in line for line in first):
+        return "tsv"
+    return "text" if ending == ".txt" else UNKNOWN
+
+
+def _labels_words(lines: list[str]) -> bool:
+    """Whether lines are words with labels, and not plain text: the last column's values recur."""
+    layout = layout_of(lines)
+    last = [cells[-1] for line in lines if len(cells := layout.cells(line)) == layout.width]
+    marked = all(tag_of(label) for label in last)
+    return layout.uniform and layout.width > 1 and (marked or len(set(last)) * 2 <= len(last))
 
 
 def _conll(source: Source) -> Table:
