@@ -32,7 +32,7 @@ BELOW: dict[str, set[str]] = {
     "tasks": FOUNDATION | {"trunk", "heads", "metrics", "data"},
 }
 BELOW["reporting"] = BELOW["tasks"] | {"tasks"}
-BELOW["inspection"] = BELOW["tasks"] | {"tasks"}
+BELOW["inspection"] = BELOW["reporting"] | {"reporting"}
 BELOW["training"] = BELOW["reporting"] | {"reporting", "launch", "inspection"}
 BELOW["inference"] = BELOW["training"] | {"training"}
 BELOW["cli"] = BELOW["inference"] | {"inference"}

@@ -80,14 +80,16 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
 
     A run of several processes is started here, unless a launcher has started them.
     """
-    from mtl.launch.processes import own_processes, train_in_processes
+    from mtl.launch.processes import leave_group, own_processes, train_in_processes
 
     if own_processes(cfg) > 1:
         return train_in_processes(cfg, run_dir, SCRIPT)
     with importing("mtl.training.run"):
         from mtl.training.run import train as train_here
 
-    return train_here(cfg, run_dir)
+    metrics = train_here(cfg, run_dir)
+    leave_group()
+    return metrics
 
 
 def main(argv: Sequence[str], train: Train = train, conf: Path = CONF) -> int:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -61,19 +61,45 @@ class Role:
         VALUE_TYPES.get(self.type, where=f"type of role {self.name}")
 
 
-def remark(one: str, several: str, text: str) -> str:
-    """Return a key to count by: ``remark("target", "targets", "longer than 8.")``."""
-    return f"{one}|{several}|{text}"
+def remark(one: str, several: str, text: str, *, harmless: bool = False) -> str:
+    """Return a key to count by: ``remark("target", "targets", "longer than 8.")``.
+
+    Args:
+        one: What is counted, of one.
+        several: The same of several.
+        text: The rest of the sentence.
+        harmless: Whether nothing is lost by it.
+    """
+    return f"{one}|{several}|{text}{HARMLESS if harmless else ''}"
+
+
+HARMLESS = "|"
+"""The end of a key of something by which nothing is lost."""
+
+
+class Remarked(NamedTuple):
+    """What was counted under one key."""
+
+    count: int
+    text: str
+    """The sentence: ``3 targets longer than 8.``."""
+    harmless: bool
+
+
+def remarked(counts: Mapping[str, int]) -> list[Remarked]:
+    """Return what was counted, by keys that :func:`remark` made."""
+    found = []
+    for key, count in sorted(counts.items()):
+        one, several, text = key.removesuffix(HARMLESS).split("|", 2)
+        if count:
+            sentence = f"{count:,} {one if count == 1 else several} {text}"
+            found.append(Remarked(count, sentence, key.endswith(HARMLESS)))
+    return found
 
 
 def told(counts: Mapping[str, int], section: str) -> list[str]:
     """Return what was counted, a sentence each: ``tasks.qa: 3 targets longer than 8.``."""
-    found = []
-    for key, count in sorted(counts.items()):
-        one, several, text = key.split("|", 2)
-        if count:
-            found.append(f"{section}: {count:,} {one if count == 1 else several} {text}")
-    return found
+    return [f"{section}: {found.text}" for found in remarked(counts)]
 
 
 def where(row: Row) -> str:

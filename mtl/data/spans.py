@@ -31,7 +31,9 @@ OVERLAP = remark(
     "with a longer one: left out; `type: span_classification` reads all of them.",
 )
 CUTS = remark("span begins or ends", "spans begin or end", "inside a word, which is split there.")
-UTF16 = remark("span was", "spans were", "counted in UTF-16, and converted to characters.")
+UTF16 = remark(
+    "span was", "spans were", "counted in UTF-16, and converted to characters.", harmless=True
+)
 
 
 class CharSpan(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,10 @@ class Head(nn.Module, ABC):
     Shapes: G outputs, D hidden, C classes.
     """
 
+    chooses: ClassVar[Literal["one", "any"] | None] = None
+    """Whether its logits are of labels, of which one holds for each output, or any number; its
+    targets are then ``labels``."""
+
     @abstractmethod
     def forward(self, states: Tensor) -> Tensor:
         """Return logits for `states`, shape (G, D)."""
@@ -43,6 +47,10 @@ class Head(nn.Module, ABC):
         """
         del targets
         return self(states)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probability of each label, (G, C), for heads that choose labels."""
+        return logits.sigmoid() if self.chooses == "any" else logits.softmax(-1)
 
     def within(self, given: dict[str, Tensor], outputs: Tensor) -> dict[str, Tensor] | None:
         """Return what is given of some outputs, for :meth:`score` and the loss of these alone.

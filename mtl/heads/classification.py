@@ -23,6 +23,7 @@ class ClassificationHead(LinearHead):
         class_weights: (C,) weight of each class in the loss; the mean is then weighted too.
     """
 
+    chooses = "one"
     class_weights: Tensor
 
     def __init__(
@@ -55,6 +56,8 @@ class ClassificationHead(LinearHead):
 
 class MultiLabelHead(LinearHead):
     """Yes or no for each of C labels, by binary cross-entropy."""
+
+    chooses = "any"
 
     def loss_sum(self, logits: Tensor, targets: dict[str, Tensor]) -> Tensor:
         """Return the summed binary cross-entropy; `targets["labels"]` is (G, C) of 0 and 1."""

@@ -28,7 +28,7 @@ from mtl.inference.questions import ERROR, TASKS, lacking
 from mtl.tasks import Task
 from mtl.tasks.base import document
 from mtl.training.memory import memory_advice
-from mtl.training.model import Answered, answers
+from mtl.training.model import Answered, Decode, answers
 from mtl.training.model_io import LoadedModel, check_head_names, load_model
 from mtl.trunk.recall import Recall
 from mtl.trunk.text import pad_id
@@ -135,7 +135,7 @@ class Predictor:
         self, rows: Iterable[Row], names: list[str], advance: Callable[[int], None], mark: bool
     ) -> Iterator[Values]:
         numbered = (prepare(row, number, mark=mark) for number, row in enumerate(rows, start=1))
-        for chunk in _chunks(numbered):
+        for chunk in chunks(numbered):
             yield from self._answer(chunk, names, advance, mark)
 
     def _answer(
@@ -151,7 +151,7 @@ class Predictor:
         for name in names:
             at = [i for i, took in enumerate(takers) if name in took]
             failed: dict[int, str] | None = {} if mark else None
-            kept, store = self._encode(self.tasks[name], [rows[i] for i in at], failed)
+            kept, store = self.encode(self.tasks[name], [rows[i] for i in at], failed)
             for number, reason in (failed or {}).items():
                 found[at[number]][name] = {FAILED: reason}
                 self.failed += 1
@@ -190,8 +190,13 @@ class Predictor:
         self.left_out.update((name, role) for name, role in lacks.items() if role is not None)
         return taking
 
-    def _encode(
-        self, task: Task, rows: list[Row], failed: dict[int, str] | None
+    def encode(
+        self,
+        task: Task,
+        rows: list[Row],
+        failed: dict[int, str] | None,
+        *,
+        targets: bool = False,
     ) -> tuple[list[int], ExampleStore]:
         """Encode rows for one task; returns the numbers of those that are, and their examples.
 
@@ -200,9 +205,10 @@ class Predictor:
             rows: Its rows.
             failed: Takes the numbers of rows that cannot be encoded, with the reasons; such a row
                 is an error when None.
+            targets: Whether what the task predicts is encoded, too.
         """
-        targets = {role.name for role in task.roles(task.options) if role.target}
-        inputs = [{k: v for k, v in row.items() if k not in targets} for row in rows]
+        left_out = {role.name for role in task.roles(task.options) if role.target and not targets}
+        inputs = [{k: v for k, v in row.items() if k not in left_out} for row in rows]
         tokens = self.loaded.encoder.tokenize([document(row) for row in inputs])
         attention = self.loaded.attention(task.name)
         examples: list[Encoded] = []
@@ -224,7 +230,10 @@ class Predictor:
         return kept, build_store(task.name, rows, examples, bidirectional=bidirectional)
 
     def outputs(
-        self, stores: Sequence[ExampleStore], most: int | None = None
+        self,
+        stores: Sequence[ExampleStore],
+        most: int | None = None,
+        decode: Decode | None = None,
     ) -> Iterator[Answered]:
         """Answer every example of some stores, longest first, a trunk pass at a time.
 
@@ -234,6 +243,7 @@ class Predictor:
         Args:
             stores: One a task.
             most: Tokens of a pass for the heads; as many as of a batch of texts when None.
+            decode: Makes outputs of logits in place of the tasks' own methods.
         """
         pad = pad_id(self.loaded.encoder.tokenizer)
         sharing = Sharing(self.share, self.model.trunk.share_branches, pad)
@@ -251,11 +261,11 @@ class Predictor:
                 torch.inference_mode(),
                 mixed,
             ):
-                found = list(answers(self.model, batch.to(self.device), by_task, recall=recall))
+                found = list(answers(self.model, batch.to(self.device), by_task, recall, decode))
             yield from found
 
 
-def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
     """Yield rows that are answered together."""
     chunk: list[Row] = []
     characters = 0

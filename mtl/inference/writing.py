@@ -89,17 +89,26 @@ def check_place(path: Path, format: str, *, overwrite: bool) -> None:
         raise ConfigError(Problem("--output", expected, found)) from None
 
 
+def suffix_of(format: str) -> str:
+    """Return the ending of a file of a format; empty where it is a folder."""
+    if format in OUTPUTS:
+        return f".{format}"
+    layout = FORMATS.get(format)
+    return "" if layout.folders else [*layout.endings, *(f".{name}" for name in layout.within)][0]
+
+
+def marks_spans(task: Task) -> bool:
+    """Whether a task's answers are spans of a text, which annotation tools hold."""
+    return any(role.name == "spans" for role in task.roles(task.options))
+
+
 def spans_task(tasks: Mapping[str, Task], format: str) -> str:
     """Return the one task whose spans a tool's file is to have.
 
     Raises:
         ConfigError: If none marks spans, or several do.
     """
-    marking = [
-        name
-        for name, task in tasks.items()
-        if any(role.name == "spans" for role in task.roles(task.options))
-    ]
+    marking = [name for name, task in tasks.items() if marks_spans(task)]
     if len(marking) == 1:
         return marking[0]
     found = f"{', '.join(marking)} do" if marking else f"none of {{{', '.join(tasks)}}} does"

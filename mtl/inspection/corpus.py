@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,13 +13,26 @@ import numpy.typing as npt
 
 from mtl.data.holdout import STRATIFIED, Keys, text_keys
 from mtl.data.label_rules import IGNORED
-from mtl.data.rows import Rows
+from mtl.data.rows import Rows, where
 from mtl.data.store import ExampleStore
 from mtl.labels import tag_of
 from mtl.tasks import Task
+from mtl.tasks.base import document
 from mtl.trunk import TextEncoder
 
 SPLITS = ("train", "validation", "test")
+CUT = 300
+"""Characters of a row that a finding shows."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A row as a finding shows it."""
+
+    place: str
+    """Its file and line."""
+    text: str
+    target: str
 
 
 @dataclass
@@ -71,10 +85,31 @@ class Part:
         """How many windows each example's document has, (n,)."""
         return np.asarray([len(example.documents) for example in self.store.examples])
 
-    def place(self, number: int) -> str:
-        """Return the file and line of a row."""
+    @property
+    def targets(self) -> list[str]:
+        """The roles that the task learns to predict, where rows have them."""
+        roles = self.task.roles(self.task.options)
+        return [r.name for r in roles if r.target and r.name in self.rows.roles]
+
+    def sample(self, number: int) -> Sample:
+        """Return what a finding shows of a row."""
         row = self.rows[number]
-        return f"{row['_file']}:{row['_line']}"
+        target = "; ".join(show_target(row[name]) for name in self.targets if name in row)
+        return Sample(where(row), cut(document(row)), cut(target))
+
+
+def show_target(value: object) -> str:
+    """Return a target in a few words: labels with blanks between them, anything else as JSON."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return " ".join(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def cut(text: str) -> str:
+    """Return the beginning of a text."""
+    return text if len(text) <= CUT else text[: CUT - 1] + "…"
 
 
 def _as_list(cell: object) -> list[str]:
@@ -98,6 +133,8 @@ class Corpus:
     parts: list[Part]
     encoder: TextEncoder
     tasks: list[Task] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What was guessed, converted or left out when the data was read."""
 
     def of(self, task: Task) -> dict[str, Part]:
         """Return a task's splits by name."""

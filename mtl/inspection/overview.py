@@ -44,7 +44,7 @@ def _facts(part: Part) -> Values:
 def shown(corpus: Corpus, findings: list[Finding]) -> RenderableType:
     """Return what a terminal shows: sizes, labels, and what was found."""
     known = facts(corpus)
-    return Group(_sizes(known), *_labels(known), *_lines(findings))
+    return Group(_sizes(known), *_labels(known), *_lines(corpus.notes, findings))
 
 
 def _sizes(known: Values) -> Table:
@@ -91,8 +91,10 @@ def _labels(known: Values) -> Iterator[RenderableType]:
             yield Text(f"… and {len(labels) - MOST:,} more labels", "dim")
 
 
-def _lines(findings: list[Finding]) -> Iterator[RenderableType]:
+def _lines(notes: list[str], findings: list[Finding]) -> Iterator[RenderableType]:
     yield Text()
+    for line in notes:
+        yield Text.assemble((f"{'note':<8} ", "dim"), line)
     for finding in findings:
         yield Text.assemble((f"{finding.level:<8} ", COLORS[finding.level]), str(finding))
     if not findings:

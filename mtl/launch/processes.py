@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 from mtl.config.schema import Config
@@ -108,3 +109,15 @@ def check_no_launcher() -> None:
             f"Expected a sweep to start the processes of its jobs, but {name} has started this "
             f"one; leave {name} out and set `trainer.devices`."
         )
+
+
+def leave_group() -> None:
+    """Leave the process group of a finished run, if there is one.
+
+    Left to the interpreter's end, threads of Gloo may outlive what they use, and abort the process.
+    """
+    if "torch.distributed" in sys.modules:
+        import torch.distributed as dist
+
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()

@@ -42,8 +42,6 @@ def work(folder: Path, train: Train) -> int:
     if restarted and (run_dir / "checkpoints" / "last.ckpt").is_file():
         config["resume"] = str(run_dir)
     code, report = _train(train, config, run_dir)
-    if code == 0:
-        _leave_group()
     if report is not None:
         write_report(folder, rank, report)
         if report.kind == Interrupted.__name__ and rank:
@@ -85,14 +83,6 @@ def _write_to(file: Path) -> None:
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     os.close(handle)
-
-
-def _leave_group() -> None:
-    if "torch.distributed" in sys.modules:
-        import torch.distributed as dist
-
-        if dist.is_available() and dist.is_initialized():
-            dist.destroy_process_group()
 
 
 def _wait_for_first(folder: Path) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -125,17 +126,24 @@ class MultiLabelScores(CountMetric[LabelRow]):
 
     Args:
         labels: The labels, in the order of the columns.
+        thresholds: Returns the probability above which each is given; a half when None.
     """
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    def __init__(
+        self,
+        labels: Sequence[str],
+        thresholds: Callable[[], npt.NDArray[np.float64]] | None = None,
+    ) -> None:
         super().__init__()
         self.labels = list(labels)
+        self.thresholds = thresholds
         self.count("decisions", 3, len(self.labels))
         self.count("examples", 2)
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Count `preds`, (n, labels) probabilities, and `target`, (n, labels) of 0 and 1."""
-        guess, truth = preds.cpu().numpy() > 0.5, target.cpu().numpy() > 0
+        above = 0.5 if self.thresholds is None else self.thresholds()
+        guess, truth = preds.cpu().numpy() > above, target.cpu().numpy() > 0
         parts = (guess & truth, guess, truth)
         self.add("decisions", np.stack([part.sum(axis=0) for part in parts]))
         self.add("examples", [int((guess == truth).all(axis=1).sum()), len(truth)])

@@ -28,6 +28,30 @@ class EntityRow(NamedTuple):
     gold: int
 
 
+class ConfidenceRow(NamedTuple):
+    """Decisions whose probability lies in one bin, of a reliability diagram."""
+
+    low: float
+    """Where the bin begins, inclusive."""
+    high: float
+    """Where it ends; the last one has 1, too."""
+    examples: int
+    confidence: float
+    """Their mean probability."""
+    accuracy: float
+    """The share of them that is right."""
+
+
+class ThresholdRow(NamedTuple):
+    """One label's threshold, and what it is worth where it was chosen."""
+
+    label: str
+    threshold: float
+    f1: float
+    f1_at_half: float
+    support: int
+
+
 class ValueRow(NamedTuple):
     """One named number; an integer is a count."""
 

@@ -20,12 +20,24 @@ from mtl.errors import ConfigError, DataError, Problem
 from mtl.heads.base import Head
 from mtl.heads.classification import ClassificationHead, MultiLabelHead
 from mtl.heads.regression import RegressionHead
+from mtl.metrics.calibration import HALF, AnsweredScores, Calibration, Thresholds
 from mtl.metrics.scores import LabelScores, MultiLabelScores, NumberScores
 from mtl.registry import Registry
 from mtl.tasks.base import Learned, Task, label_weights, unknown_label
 from mtl.types import Encoded, Row
 
 PROBLEMS: Registry[type[TextProblem]] = Registry("options.problem")
+ONE = "one label of several (options.problem=single)"
+ANY = "any number of labels (options.problem=multi)"
+ONLY = {
+    "head.label_smoothing": ONE,
+    "head.class_weights": ONE,
+    "options.abstain_below": ONE,
+    "options.thresholds": ANY,
+}
+"""Keys that mean nothing for other texts than those with this."""
+FEWEST = 10
+"""Rows of validation that a label must have for a threshold of its own."""
 Array = npt.NDArray[Any]
 
 
@@ -45,7 +57,15 @@ class TextLearned(Learned):
 class LabelSet(TextLearned):
     """The labels of training, in the order of the head's outputs."""
 
+    later: ClassVar[Values] = {**TextLearned.later, "temperature": 1.0}
     labels: list[str] = Field(default_factory=list)
+    temperature: float = 1.0
+    """What logits are divided by, so that probabilities mean what they say in validation."""
+
+    @property
+    def raw(self) -> Values:
+        """No temperature."""
+        return {"temperature": 1.0}
 
     def shared(self, others: Sequence[LabelSet]) -> Values:
         """Return the labels of all."""
@@ -63,6 +83,15 @@ class OneLabel(LabelSet):
 
 class ManyLabels(LabelSet):
     """Labels of which a text has any number."""
+
+    later: ClassVar[Values] = {**LabelSet.later, "thresholds": []}
+    thresholds: list[float] = Field(default_factory=list)
+    """Above which probability each label is given; a half for all where there are none."""
+
+    @property
+    def raw(self) -> Values:
+        """Neither temperature nor thresholds."""
+        return {**super().raw, "thresholds": []}
 
     @property
     def facts(self) -> Values:
@@ -92,23 +121,25 @@ class TextProblem(ABC):
     """
 
     learns: ClassVar[type[TextLearned]]
-    metric_names: ClassVar[tuple[str, ...]]
+    metric_names: tuple[str, ...]
     role: ClassVar[str]
     """The kind of role, as data readers know it, that the label's cell is converted to."""
-    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "class_weights")
-    """Options of the head that mean nothing here."""
+    what: ClassVar[str] = ""
+    """What such texts have, as `ONLY` says it."""
 
-    def __init__(self, task: Task, name: str, head: Any) -> None:
+    def __init__(self, task: Task, name: str, head: Any, options: Any) -> None:
         self.task = task
         self.name = name
         self.head = head
-        for key in self.unused:
-            if given := getattr(head, key):
-                expected = (
-                    "to be unset, because it is for texts with one label of several "
-                    "(options.problem=single)"
-                )
-                raise ConfigError(Problem(f"tasks.{name}.head.{key}", expected, f"got {given}"))
+        self.options = options
+        sections = {"head": head, "options": options}
+        for key, what in ONLY.items():
+            section, option = key.split(".")
+            given = getattr(sections[section], option)
+            default = type(sections[section]).model_fields[option].default
+            if what != self.what and given != default:
+                expected = f"to be unset, because it is for texts with {what}"
+                raise ConfigError(Problem(f"tasks.{name}.{key}", expected, f"got {given}"))
 
     @property
     def learned(self) -> Any:
@@ -163,6 +194,12 @@ class TextProblem(ABC):
     def build_head(self, hidden_size: int) -> Head:
         """Return a fresh head."""
 
+    def tune(self, metrics: MetricCollection) -> TextLearned:
+        """Return what was learned, with what a validation adds."""
+        del metrics
+        found: TextLearned = self.learned
+        return found
+
     @abstractmethod
     def activate(self, logits: Tensor) -> Tensor:
         """Turn (G, C) logits into probabilities, or numbers in their own unit."""
@@ -189,14 +226,36 @@ class TextProblem(ABC):
         return {n: round(float(p), 4) for n, p in zip(self.learned.labels, output, strict=True)}
 
 
+class Labeled(TextProblem):
+    """Labels that have probabilities."""
+
+    def tune(self, metrics: MetricCollection) -> TextLearned:
+        """Take the temperature that makes validation most likely."""
+        if not self.options.calibrate:
+            return super().tune(metrics)
+        found = metrics["calibration"]
+        assert isinstance(found, Calibration)
+        update = {"temperature": found.temperature()}
+        return super().tune(metrics).model_copy(update=update)
+
+    def tempered(self, logits: Tensor) -> Tensor:
+        """Return logits over the temperature."""
+        return logits / self.learned.temperature
+
+
 @PROBLEMS.register("single")
-class Single(TextProblem):
+class Single(Labeled):
     """One label of several, two or more."""
 
     learns = OneLabel
-    metric_names = ("accuracy", "macro_f1", "mcc")
+    metric_names: tuple[str, ...] = ("accuracy", "macro_f1", "mcc", "ece")
     role = "label"
-    unused = ()
+    what = ONE
+
+    def __init__(self, task: Task, name: str, head: Any, options: Any) -> None:
+        super().__init__(task, name, head, options)
+        if options.abstain_below is not None:
+            self.metric_names = (*self.metric_names, "coverage", "answered_accuracy")
 
     def learn(self, rows: Sequence[Row]) -> OneLabel:
         labels = sorted({*self.declared, *(self.value(row) for row in rows)}, key=_natural)
@@ -225,10 +284,13 @@ class Single(TextProblem):
         )
 
     def activate(self, logits: Tensor) -> Tensor:
-        return logits.softmax(-1)
+        return self.tempered(logits).softmax(-1)
 
     def metrics(self) -> MetricCollection:
-        return MetricCollection({"labels": LabelScores(self.learned.labels)}, compute_groups=False)
+        found = {"labels": LabelScores(self.learned.labels), "calibration": Calibration()}
+        if self.options.abstain_below is not None:
+            found["answered"] = AnsweredScores(self.options.abstain_below)
+        return MetricCollection(found, compute_groups=False)
 
     def commonest(self, encoded: Sequence[Encoded]) -> Array:
         labels = np.concatenate([example.targets["labels"] for example in encoded])
@@ -236,17 +298,25 @@ class Single(TextProblem):
         return (np.arange(len(counts)) == counts.argmax()).astype(np.float32)
 
     def present(self, output: Array) -> Values:
-        label = self.learned.labels[int(output.argmax())]
+        label: str | None = self.learned.labels[int(output.argmax())]
+        if output.max() < (self.options.abstain_below or 0.0):
+            label = None
         return {"label": label, "probabilities": self.named(output)}
 
 
 @PROBLEMS.register("multi")
-class Multi(TextProblem):
-    """Any number of labels, none included; a label holds when its probability is over a half."""
+class Multi(Labeled):
+    """Any number of labels, none included; one holds when its probability is over its threshold."""
 
     learns = ManyLabels
-    metric_names = ("micro_f1", "macro_f1", "subset_accuracy")
+    metric_names = ("micro_f1", "macro_f1", "subset_accuracy", "ece")
     role = "labels"
+    what = ANY
+
+    @property
+    def thresholds(self) -> Array:
+        """The probability above which each label is given, (labels,)."""
+        return np.asarray(self.learned.thresholds or [HALF] * len(self.learned.labels))
 
     def learn(self, rows: Sequence[Row]) -> ManyLabels:
         labels = sorted(
@@ -269,11 +339,29 @@ class Multi(TextProblem):
         return MultiLabelHead(hidden_size, len(self.learned.labels), dropout=self.head.dropout)
 
     def activate(self, logits: Tensor) -> Tensor:
-        return logits.sigmoid()
+        return self.tempered(logits).sigmoid()
 
     def metrics(self) -> MetricCollection:
-        found = {"labels": MultiLabelScores(self.learned.labels)}
+        labels = self.learned.labels
+        found = {
+            "labels": MultiLabelScores(labels, lambda: self.thresholds),
+            "calibration": Calibration(),
+        }
+        if self.options.thresholds == "tuned":
+            found["thresholds"] = Thresholds(labels, FEWEST)
         return MetricCollection(found, compute_groups=False)
+
+    def tune(self, metrics: MetricCollection) -> TextLearned:
+        """Take each label's best threshold, of probabilities as the temperature makes them."""
+        learned = super().tune(metrics)
+        if self.options.thresholds != "tuned":
+            return learned
+        found = metrics["thresholds"]
+        assert isinstance(found, Thresholds)
+        raw = torch.tensor(found.best(), dtype=torch.float64)
+        assert isinstance(learned, ManyLabels)
+        tempered = (raw.logit() / learned.temperature).sigmoid()
+        return learned.model_copy(update={"thresholds": tempered.tolist()})
 
     def commonest(self, encoded: Sequence[Encoded]) -> Array:
         counts = np.concatenate([example.targets["labels"] for example in encoded]).sum(axis=0)
@@ -283,7 +371,8 @@ class Multi(TextProblem):
         return often.astype(np.float32)
 
     def present(self, output: Array) -> Values:
-        chosen = [n for n, p in zip(self.learned.labels, output, strict=True) if p > 0.5]
+        given = output > self.thresholds
+        chosen = [n for n, is_given in zip(self.learned.labels, given, strict=True) if is_given]
         return {"labels": chosen, "probabilities": self.named(output)}
 
 

@@ -103,6 +103,11 @@ class Learned(Section):
         return ()
 
     @property
+    def raw(self) -> Values:
+        """The fields that only a validation sets, as they are before one."""
+        return {}
+
+    @property
     def facts(self) -> Values:
         """What metrics of other packages are told where they ask: ``num_classes`` and the like."""
         return {}

@@ -46,6 +46,7 @@ CHARACTERS = remark(
     "target is",
     "targets are",
     "in a script without spaces: scores compare their characters (options.language).",
+    harmless=True,
 )
 LEAST = 8
 """Positions that are left for document and prompt, special tokens included."""

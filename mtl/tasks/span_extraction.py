@@ -56,11 +56,13 @@ SOUGHT = remark(
     "answer has",
     "answers have",
     "an unknown start (-1); the first place with the same text is taken.",
+    harmless=True,
 )
 CHARACTERS = remark(
     "question has answers",
     "questions have answers",
     "in a script without spaces: f1 and em compare their characters (options.language).",
+    harmless=True,
 )
 UNSEEN = remark(
     "answer of the data is",

@@ -38,6 +38,13 @@ class TextOptions(Section):
     layout: Annotated[Literal["auto", "joint", "branch"], Lower] = "auto"
     """Of a second text: ``joint``: after the first, as the tokenizer joins pairs; ``branch``: the
     first is encoded once for all its second texts; ``auto`` is branch on decoders, else joint."""
+    calibrate: bool = True
+    """Whether probabilities follow a temperature that validation chooses; no label changes."""
+    thresholds: Annotated[Literal["half", "tuned"], Lower] = "half"
+    """Above which probability a label of `multi` is given: ``half``, or ``tuned``: each label has
+    its own, with the best F1 in validation, if it occurs there ten times."""
+    abstain_below: Number | None = Field(None, ge=0, le=1)
+    """No label is given where the likeliest one is less probable. For `single` only."""
 
 
 class TextHeadOptions(HeadOptions):
@@ -67,16 +74,19 @@ class TextClassification(Task):
         "mcc",
         "micro_f1",
         "subset_accuracy",
+        "ece",
+        "coverage",
+        "answered_accuracy",
         "pearson",
         "rmse",
     )
-    lower_is_better = frozenset({"rmse"})
+    lower_is_better = frozenset({"ece", "rmse"})
     options: TextOptions
     learned: TextLearned
     head_options: TextHeadOptions
 
     def __init__(self, name: str, options: TextOptions, head: TextHeadOptions, *args: Any) -> None:
-        self.problem = PROBLEMS.get(options.problem)(self, name, head)
+        self.problem = PROBLEMS.get(options.problem)(self, name, head, options)
         self.metric_names = self.problem.metric_names
         self.learns = self.problem.learns
         super().__init__(name, options, head, *args)
@@ -150,6 +160,10 @@ class TextClassification(Task):
         several labels, (n, labels); or numbers (n,).
         """
         return self.problem.feed(outputs, examples.encoded)
+
+    def tune(self, metrics: MetricCollection) -> TextLearned:
+        """Take the temperature, and thresholds where they are asked for."""
+        return self.problem.tune(metrics)
 
     def baseline(self, train: Examples) -> Guess:
         """Guess the commonest label (or labels), or the mean number, whatever the text."""

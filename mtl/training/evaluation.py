@@ -69,6 +69,11 @@ class Evaluation(nn.Module):
         for metric in self.metrics(task).values():
             feed(metric, given)
 
+    def forget_tuning(self) -> None:
+        """Let tasks answer as if they had not been tuned: what is tuned on must be raw."""
+        for task in self.tasks.values():
+            task.learned = task.learned.model_copy(update=task.learned.raw)
+
     def tune(self) -> None:
         """Let tasks take from these scores what predictions need."""
         for name, task in self.tasks.items():

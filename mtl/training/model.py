@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -114,6 +114,10 @@ def seed_torch(seed: int, *purpose: str | int) -> None:
     torch.manual_seed(int(generator(seed, *purpose).integers(2**63 - 1)))
 
 
+Decode = Callable[[str, Tensor, Examples], list[Any]]
+"""Makes one output an example of a task's name, its logits (G, C) and the examples."""
+
+
 class Answered(NamedTuple):
     """One task's outputs of one batch."""
 
@@ -132,6 +136,7 @@ def answers(
     batch: MicroBatch | WriteBatch,
     stores: Mapping[str, ExampleStore],
     recall: Recall | None = None,
+    decode: Decode | None = None,
 ) -> Iterator[Answered]:
     """Answer a batch: from the logits of one pass of the trunk, or by writing texts.
 
@@ -141,14 +146,16 @@ def answers(
         stores: By task: the examples that the batch's numbers refer to.
         recall: Holds documents from their pass to the batch that writes after them; without it,
             they are read again.
+        decode: Makes outputs of a task's logits in place of the task's own method.
     """
+    made = decode or (lambda name, logits, own: model.tasks[name].decode(logits, own))
     if isinstance(batch, WriteBatch):
         name, store = batch.task, stores[batch.task]
         examples = store.select(batch.examples)
         write = model.tasks[name].writer()
         if write is None:
             if model.tasks[name].traits.unread:
-                outputs = model.tasks[name].decode(torch.zeros(0, 0), examples)
+                outputs = made(name, torch.zeros(0, 0), examples)
                 yield Answered(name, batch.examples, outputs, examples)
             return
         outputs = write(
@@ -163,7 +170,7 @@ def answers(
     for name, logits in model(batch, recall).items():
         part = batch.heads[name]
         examples = stores[name].select(part.examples, part.encoded)
-        outputs = model.tasks[name].decode(logits, examples)
+        outputs = made(name, logits, examples)
         odd = (~logits.detach().isfinite()).sum()
         yield Answered(name, part.examples, outputs, examples, odd)
 

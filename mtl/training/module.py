@@ -280,6 +280,7 @@ class MultiTaskModule(L.LightningModule):
         """Forget the last validation."""
         self._gather()
         self.evaluation("val").reset()
+        self.evaluation("val").forget_tuning()
 
     def on_test_epoch_start(self) -> None:
         """Forget the last test."""

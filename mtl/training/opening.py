@@ -12,7 +12,7 @@ import lightning as L
 import torch
 
 from mtl.config.schema import Config
-from mtl.inspection.findings import most_important
+from mtl.inspection.inspect import most_important
 from mtl.reporting.console import console, note, short_path
 from mtl.training.long_documents import long_documents
 from mtl.training.setup import Prepared, corpus_of

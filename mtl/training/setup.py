@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -59,20 +59,26 @@ class Prepared:
         return list(self.model.tasks.values())
 
 
-def prepare(cfg: Config, run_dir: Path, states: Mapping[str, State] | None = None) -> Prepared:
+def prepare(
+    cfg: Config,
+    run_dir: Path,
+    states: Mapping[str, State] | None = None,
+    tell: Callable[[str], None] = note,
+) -> Prepared:
     """Read the data, learn the labels, load the trunk and encode every example.
 
     Args:
         cfg: The run's configuration.
         run_dir: Where rejected rows are written.
         states: What the tasks learned, from a checkpoint; learned from the data when None.
+        tell: Is given what was noted of the data, a sentence at a time.
 
     Raises:
         MtlError: If configuration, data or trunk are wrong.
     """
     tasks = [build_task(name, spec) for name, spec in cfg.tasks.items()]
     splits = read_splits(cfg, tasks)
-    _check_present(splits)
+    _check_present(splits, tell)
     if cfg.trainer.limit_val_examples is not None:
         _limit_validation(splits, tasks, cfg.trainer.limit_val_examples, cfg.seed)
     for task in tasks:
@@ -95,7 +101,7 @@ def prepare(cfg: Config, run_dir: Path, states: Mapping[str, State] | None = Non
         check_metric_names(task, store)
         check_metrics(task, store)
     for line in (line for task in tasks for line in remarks(task)):
-        note(line)
+        tell(line)
     _say_what_is_written(tasks, stores["validation"])
     _say_what_learns(cfg, trunk)
     columns = {name: spec.columns for name, spec in cfg.tasks.items()}
@@ -135,7 +141,8 @@ def corpus_of(prepared: Prepared) -> Corpus:
         for store in some
         if (rows := getattr(prepared.splits[store.task], split)) is not None
     ]
-    return Corpus(parts, prepared.encoder, prepared.tasks)
+    notes = [line for own in prepared.splits.values() for line in own.notes]
+    return Corpus(parts, prepared.encoder, prepared.tasks, notes)
 
 
 def _load_state(task: Task, state: State, path: Path) -> None:
@@ -163,11 +170,11 @@ def read_splits(
     return splits
 
 
-def _check_present(splits: Mapping[str, Splits]) -> None:
-    """Say what was noted of the splits; training and validation must have rows."""
+def _check_present(splits: Mapping[str, Splits], tell: Callable[[str], None]) -> None:
+    """Tell what was noted of the splits; training and validation must have rows."""
     for name, own in splits.items():
         for line in own.notes:
-            note(line)
+            tell(line)
         for split in ("train", "validation"):
             if not getattr(own, split):
                 raise DataError(

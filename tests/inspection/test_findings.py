@@ -4,44 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mtl.cli.app import main
-from mtl.config.schema import Config, DataConfig, TaskConfig
-from mtl.inspection.corpus import Corpus
-from mtl.inspection.findings import Finding, inspect, most_important
+from mtl.inspection.inspect import inspect, most_important
 from mtl.inspection.overview import facts
 from mtl.training.setup import corpus_of, prepare
+from tests.inspection.made import ROWS, corpus, found, typed, write
 from tests.training.site import Site
-
-ROWS = [{"text": f"It is day {n} of the tour.", "label": "ab"[n % 2]} for n in range(60)]
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> str:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return str(path)
-
-
-def corpus(
-    site: Site, folder: Path, train: list[dict[str, Any]], length: int | None = None, **more: Any
-) -> Corpus:
-    dev = more.pop("validation", [{"text": "A new text.", "label": "a"}] * 1)
-    files = {"train": train, "validation": dev}
-    named = {split: write(folder / f"{split}.jsonl", rows) for split, rows in files.items()}
-    spec = TaskConfig(
-        type="text_classification",
-        columns={"text": "text", "label": "label"},
-        data=DataConfig(**named, **more),
-    )
-    cfg = Config(tasks={"x": spec})
-    cfg.trunk.name, cfg.trunk.path, cfg.trunk.max_length = "hf", str(site.trunk), length
-    return corpus_of(prepare(cfg, folder))
-
-
-def found(corpus: Corpus) -> dict[str, Finding]:
-    return {finding.check: finding for finding in inspect(corpus)}
 
 
 def test_an_ordinary_corpus(site: Site, tmp_path: Path) -> None:
@@ -55,7 +26,7 @@ def test_an_ordinary_corpus(site: Site, tmp_path: Path) -> None:
 
 def test_rare_and_unseen_labels(site: Site, tmp_path: Path) -> None:
     rare = [{"text": "Once.", "label": "c"}, {"text": "Twice.", "label": "c"}]
-    dev = [{"text": "New.", "label": "d"}]
+    dev = [{"text": "New.", "label": "d"}, {"text": "Newer.", "label": "a"}]
     made = corpus(site, tmp_path, ROWS + rare, validation=dev, unseen_labels="count")
     assert "1 labels have fewer than 5 training rows: c." in found(made)["rare_labels"].text
     assert found(made)["unseen_labels"].level == "error"
@@ -69,7 +40,9 @@ def test_equal_texts(site: Site, tmp_path: Path) -> None:
     made = found(corpus(site, tmp_path, [*ROWS, other, ROWS[7], spaced], validation=ROWS[10:12]))
     assert made["contradictions"].count == 1
     path = tmp_path / "train.jsonl"
-    assert made["contradictions"].places == [f"{path}:4", f"{path}:61"]
+    rows = made["contradictions"].rows
+    assert [row.place for row in rows] == [f"{path}:4", f"{path}:61"]
+    assert [(row.text, row.target) for row in rows] == [(other["text"], "b"), (other["text"], "a")]
     assert made["repeated"].count == 2
     assert made["overlap"].count == 2
     assert made["overlap"].where == "tasks.x, validation"
@@ -117,4 +90,79 @@ def test_the_command(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[s
     report = json.loads(out)
     assert report["tasks"]["sentiment"]["splits"]["train"]["rows"] + 7 >= 61
     assert "contradictions" in {finding["check"] for finding in report["findings"]}
+    assert any("validation" in line for line in report["notes"])
     assert run(capsys, "task=sentimen")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("type", "columns", "options", "one", "others"),
+    [
+        ("text_classification", {"text": "t", "label": "y"}, {}, "a", ["a", "b"]),
+        ("text_classification", {"text": "t", "label": "y"}, {"problem": "multi"}, [], [["a"], []]),
+        ("text_classification", {"text": "t", "label": "y"}, {"problem": "regression"}, 2, [2, 3]),
+        (
+            "token_classification",
+            {"text": "t", "spans": "y"},
+            {},
+            [],
+            [[[0, 2, "PER"]], [], [[0, 2, "LOC"]]],
+        ),
+    ],
+)
+def test_a_metric_that_cannot_move(
+    site: Site,
+    tmp_path: Path,
+    type: str,
+    columns: dict[str, str],
+    options: dict[str, str],
+    one: object,
+    others: list[object],
+) -> None:
+    rows = [{"t": f"Text {n} of these.", "y": others[n % len(others)]} for n in range(12)]
+    same = [{"t": f"Text {n} of those.", "y": one} for n in range(6)]
+    made = typed(site, tmp_path, rows, type, columns, options=options, validation=same)
+    finding = found(made)["constant_targets"]
+    assert (finding.level, finding.count, finding.where) == ("warning", 6, "tasks.x, validation")
+    assert f"{made.tasks[0].primary_metric} cannot tell" in finding.text
+    made = typed(site, tmp_path, rows, type, columns, options=options, validation=rows[:6])
+    assert "constant_targets" not in found(made)
+
+
+def test_words_with_one_label_each_are_not_constant(site: Site, tmp_path: Path) -> None:
+    rows = [{"w": ["the", "sea"], "y": ["DET", "NOUN"]}, {"w": ["a", "sea"], "y": ["DET", "NOUN"]}]
+    columns = {"tokens": "w", "labels": "y"}
+    made = typed(
+        site, tmp_path, rows, "token_classification", columns, validation=rows, metric="accuracy"
+    )
+    assert "constant_targets" not in found(made)
+
+
+def test_what_a_run_says_of_its_rows_is_found(site: Site, tmp_path: Path) -> None:
+    rows = [{"text": f"Ines Talbot saw {n} boats.", "spans": [[0, 2, "PER"]]} for n in range(12)]
+    made = typed(site, tmp_path, rows, "token_classification", {"text": "text", "spans": "spans"})
+    finding = found(made)["remarks"]
+    assert finding.text == "12 spans begin or end inside a word, which is split there."
+    assert (finding.level, finding.where) == ("warning", "tasks.x")
+    assert "remarks" not in {f.check for f in most_important(made)}
+
+
+def test_answers_that_cannot_be_given(site: Site, tmp_path: Path) -> None:
+    text = "The mill by the river had been empty for many years when it burned."
+    answer = {"text": text[:-1], "start": 0}
+    rows = [{"text": text, "question": f"What {n}?", "answers": [answer]} for n in range(12)]
+    columns = {name: name for name in ("text", "question", "answers")}
+    options = {"max_answer_tokens": 2}
+    made = typed(site, tmp_path, rows, "span_extraction", columns, options=options)
+    texts = [f.text for f in inspect(made) if f.check == "remarks"]
+    assert any("12 answers of the data are longer than options.max_answer" in t for t in texts)
+
+
+def test_what_is_harmless_is_no_warning(site: Site, tmp_path: Path) -> None:
+    rows = [
+        {"text": "海边的磨坊很旧。", "question": f"{n}?", "answers": [{"text": "磨坊", "start": 3}]}
+        for n in range(12)
+    ]
+    columns = {name: name for name in ("text", "question", "answers")}
+    made = typed(site, tmp_path, rows, "span_extraction", columns)
+    levels = {f.level for f in inspect(made) if "script without spaces" in f.text}
+    assert levels == {"info"}

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from mtl.errors import ConfigError, DataError
+from mtl.metrics.calibration import Thresholds
 from mtl.tasks import Task
 from mtl.tasks.base import document
 from mtl.tasks.text_classification import TextClassification
@@ -30,9 +31,8 @@ from tests.tasks.samples import (
 
 
 def task_of(labels: list[Any], problem: str = "single", **changes: Any) -> TextClassification:
-    sample = Sample(
-        "text_classification", labelled(labels), options={"problem": problem}, **changes
-    )
+    options = {"problem": problem, **changes.pop("options", {})}
+    sample = Sample("text_classification", labelled(labels), options=options, **changes)
     task = sample.task()
     assert isinstance(task, TextClassification)
     return task
@@ -58,7 +58,7 @@ def loss_of(task: TextClassification, part: HeadBatch, logits: torch.Tensor) -> 
 )
 def test_labels_are_sorted_numbers_by_value(labels: list[Any], expected: list[str]) -> None:
     task = task_of(labels[:5])
-    assert task.learned.model_dump(exclude={"pair"}) == {"labels": expected}
+    assert task.learned.model_dump(include={"labels"}) == {"labels": expected}
     rows = place(labelled(labels[:5]))
     part, _ = one_pass(task, rows)
     gold = [expected.index(str(label).lower()) for label in labels[:5]]
@@ -84,7 +84,7 @@ def test_one_label_is_the_likeliest(classes: int) -> None:
 def test_any_number_of_labels() -> None:
     labels = [["a"], [], ["a", "b"], ["b", "b"], "c|a"]
     task, rows = task_of(labels, "multi"), place(labelled(labels))
-    assert task.learned.model_dump(exclude={"pair"}) == {"labels": ["a", "b", "c"]}
+    assert task.learned.model_dump(include={"labels"}) == {"labels": ["a", "b", "c"]}
     part, _ = one_pass(task, rows)
     gold = torch.tensor([[1, 0, 0], [0, 0, 0], [1, 1, 0], [0, 1, 0], [1, 0, 1]])[part.examples]
     assert torch.equal(part.targets["labels"], gold)
@@ -225,3 +225,64 @@ def test_the_commonest_guess_of_several_labels_is_never_none() -> None:
 def guesses(task: Task, labels: Any) -> list[Any]:
     examples = every(task, place(labelled(labels)))
     return task.baseline(examples)(examples)
+
+
+def tuned(task: TextClassification, logits: torch.Tensor, target: torch.Tensor) -> None:
+    """Let a task take what a validation of some raw logits says."""
+    metrics = task.metrics()
+    for metric in metrics.values():
+        metric.update(task.problem.activate(logits), target)
+    task.learned = task.tune(metrics)
+
+
+def test_a_temperature_changes_probabilities_and_no_label() -> None:
+    task = task_of(["a", "b", "c", "a", "b"])
+    draw = torch.Generator().manual_seed(3)
+    logits = torch.randn(2000, 3, generator=draw)
+    target = torch.multinomial(logits.softmax(-1), 1, generator=draw)[:, 0]
+    tuned(task, logits * 4, target)
+    after = task.problem.activate(logits * 4)
+    assert task.problem.learned.temperature == pytest.approx(4.0, rel=0.15)
+    assert torch.equal(after.argmax(-1), logits.argmax(-1))
+    torch.testing.assert_close(after, (logits * 4 / task.problem.learned.temperature).softmax(-1))
+    task.learned = task.learned.model_copy(update=task.learned.raw)
+    torch.testing.assert_close(task.problem.activate(logits), logits.softmax(-1))
+
+
+def test_thresholds_are_those_of_raw_probabilities() -> None:
+    """A label is given after tuning exactly where its raw probability is over the raw threshold."""
+    task = task_of([["a"], ["b"], [], [], []], "multi", options={"thresholds": "tuned"})
+    draw = torch.Generator().manual_seed(4)
+    logits = torch.randn(1000, 2, generator=draw, dtype=torch.float64) * 2 - 1
+    target = (torch.rand(1000, 2, generator=draw) < logits.sigmoid()).long()
+    metrics = task.metrics()
+    for metric in metrics.values():
+        metric.update(task.problem.activate(logits * 3), target)
+    task.learned = task.tune(metrics)
+    thresholds = metrics["thresholds"]
+    assert isinstance(thresholds, Thresholds)
+    (raw_a, raw_b) = thresholds.best()
+    outputs = task.problem.activate(logits * 3).numpy()
+    given = [task.present(output, {})["labels"] for output in outputs]
+    expected = [
+        [n for n, p, t in zip("ab", row, (raw_a, raw_b), strict=True) if p > t]
+        for row in (logits * 3).sigmoid().tolist()
+    ]
+    assert given == expected
+    assert task.problem.learned.temperature > 2
+
+
+def test_a_doubtful_text_gets_no_label() -> None:
+    task = task_of(["a", "b", "c", "a", "b"], options={"abstain_below": 0.6})
+    assert task.present(np.array([0.7, 0.2, 0.1]), {})["label"] == "a"
+    assert task.present(np.array([0.5, 0.3, 0.2]), {})["label"] is None
+    assert task.metric_names[-2:] == ("coverage", "answered_accuracy")
+
+
+@pytest.mark.parametrize(
+    ("problem", "key", "value"),
+    [("multi", "abstain_below", 0.5), ("single", "thresholds", "tuned")],
+)
+def test_options_of_other_problems_are_refused(problem: str, key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"options\.{key}.*problem="):
+        task_of(["a", "b", "a", "b", "a"], problem, options={key: value})

@@ -31,7 +31,7 @@ def found(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, flo
 
 METRICS = {
     "ner": ["f1", "precision", "recall", "accuracy", "token_macro_f1", "token_weighted_f1"],
-    "sentiment": ["accuracy", "macro_f1", "mcc"],
+    "sentiment": ["accuracy", "macro_f1", "mcc", "ece"],
     "rating": ["pearson", "rmse"],
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Annotated
 
 import typer
 
+from mtl.errors import ConfigError, Problem
+
+PAGES = (".html", ".htm")
 ODD = 1
 """Exit code with ``--strict`` where there is an error or a warning."""
 
@@ -21,14 +25,52 @@ def register(app: typer.Typer) -> None:
 
 def data(
     overrides: Annotated[
-        list[str], typer.Argument(help="What train.py would be given: task=ner,sentiment ...")
-    ],
+        list[str] | None,
+        typer.Argument(help="What train.py would be given: task=ner,sentiment ..."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
     ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="End with exit code 1 on an error or a warning.")
     ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write it as a page that needs no network."),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="In place of overrides: which labels of its data do RUN's models doubt? A sweep "
+            "over folds judges each row by a model that does not know it.",
+        ),
+    ] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Beside --model: which of these texts are worth annotating first?",
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,NAME", help="Beside --model: only these; all when unset."),
+    ] = None,
+    most: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Of --unlabelled: how many texts.")
+    ] = 100,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Beside --model: where all of them are written."),
+    ] = None,
+    output_format: Annotated[
+        str, typer.Option(metavar="NAME", help="As for mtl predict: jsonl, csv, or a tool's.")
+    ] = "jsonl",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an output that is there.")
+    ] = False,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
     config_dir: Annotated[
         list[Path] | None, typer.Option("--config-dir", help="A folder with more YAML files.")
     ] = None,
@@ -37,11 +79,25 @@ def data(
 
     Example: mtl data task=ner tasks.ner.data.train=my/train.conll
     """
+    if model is not None or not overrides:
+        _check_model(model, overrides, html)
+        from mtl.cli.labeling import Asked, label
+        from mtl.cli.verbs.predict import split_names
+
+        assert model is not None
+        names = split_names(task)
+        more = (output, output_format, overwrite, most, device, as_json)
+        label(Asked(model, unlabelled, names, *more))
+        return
+    if unlabelled is not None or output is not None:
+        wrong = "--unlabelled" if unlabelled is not None else "--output"
+        raise ConfigError(Problem(wrong, "to stand beside `--model RUN`", "there is none"))
+    _check_page(html)
     from mtl.cli.train import CONF
     from mtl.config.compose import compose_checked
     from mtl.config.groups import Groups
     from mtl.config.overrides import join_tasks
-    from mtl.inspection.findings import inspect
+    from mtl.inspection.inspect import inspect
     from mtl.inspection.overview import facts, shown
     from mtl.reporting.console import console
     from mtl.tasks import TASK_TYPES
@@ -51,12 +107,63 @@ def data(
     typed = join_tasks(overrides, False, Groups(folders).choices("task"))
     cfg = compose_checked(typed, folders, False, TASK_TYPES).config
     with tempfile.TemporaryDirectory() as folder:  # Rejected rows are counted, not kept.
-        corpus = corpus_of(prepare(cfg, Path(folder)))
+        corpus = corpus_of(prepare(cfg, Path(folder), tell=lambda line: None))
         findings = inspect(corpus)
         if as_json:
-            found = {"tasks": facts(corpus), "findings": [f.as_dict() for f in findings]}
+            found = {"tasks": facts(corpus), "notes": corpus.notes}
+            found["findings"] = [finding.as_dict() for finding in findings]
             sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
         else:
             console().print(shown(corpus, findings))
+        if html is not None:
+            from mtl.inspection.page import page
+
+            write_page(html, page(corpus, findings, shlex.join(["mtl", "data", *overrides])))
     if strict and any(finding.level != "info" for finding in findings):
         raise typer.Exit(ODD)
+
+
+def _check_model(model: Path | None, overrides: list[str] | None, html: Path | None) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        ConfigError: If a run is named beside overrides or a page, or there is neither.
+    """
+    if model is None:
+        expected = "to name the data, such as task=ner, or a run by `--model RUN`"
+        raise ConfigError(Problem("mtl data", expected, "got neither"))
+    if overrides:
+        expected = "to stand alone, because a run has a configuration of its own"
+        raise ConfigError(Problem("--model", expected, f"got '{overrides[0]}' beside it"))
+    if html is not None:
+        raise ConfigError(Problem("--html", "to be unset beside `--model`", f"got '{html}'"))
+
+
+def _check_page(file: Path | None) -> None:
+    """Refuse to write a page over what is none, before anything is read.
+
+    Raises:
+        ConfigError: If the file does not end as pages do, or there is no folder for it.
+    """
+    if file is None:
+        return
+    if file.suffix.lower() not in PAGES:
+        raise ConfigError(Problem("--html", f"to end in {' or '.join(PAGES)}", f"got '{file}'"))
+    if not file.parent.is_dir():
+        found = f"there is no folder '{file.parent}'"
+        raise ConfigError(Problem("--html", "to be a file that can be written", found))
+
+
+def write_page(file: Path, text: str) -> None:
+    """Write a page, whole or not at all.
+
+    Raises:
+        ConfigError: If it cannot be written.
+    """
+    from mtl.files import write_whole
+
+    try:
+        write_whole(file, text)
+    except OSError as error:
+        found = f"got '{file}': {error.strerror}"
+        raise ConfigError(Problem("--html", "to be a file that can be written", found)) from error

@@ -144,7 +144,8 @@ class Format:
         endings: Endings of file names that mean this format, with their dot.
         fit: Returns a source's columns as this format can have them.
         options: The options of a :class:`Dialect` that it has.
-        within: The names of the formats that its files also are, such as ``json``.
+        within: The names of the formats that its files also are, such as ``json``; the first one is
+            how it is written.
         claims: Whether a file of a format `within` is of this one.
         write: Writes texts with their spans, where an annotation tool reads the format.
         folders: Whether a folder of its files is one set of data.

@@ -92,7 +92,7 @@ FORMATS.register("doccano")(
     Format(
         reader(to_cells),
         fit=fit_annotated,
-        within=("json", "jsonl"),
+        within=("jsonl", "json"),
         claims=claims(is_doccano),
         write=write,
     )

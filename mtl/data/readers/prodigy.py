@@ -89,7 +89,7 @@ FORMATS.register("prodigy")(
         reader(to_cells),
         (),
         fit_annotated,
-        within=("json", "jsonl"),
+        within=("jsonl", "json"),
         claims=claims(is_prodigy),
         write=write,
     )

@@ -1,0 +1,54 @@
+"""Confident learning (Northcutt et al., 2021): which labels probabilities speak against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+Place = tuple[int, int]
+"""An example, and a place of it: a word of a sentence, or a label of several."""
+HOW = {"return_indices_ranked_by": "self_confidence", "n_jobs": 1}
+
+
+def doubtful(
+    targets: Sequence[Ints], probabilities: Sequence[Floats], chooses: Literal["one", "any"]
+) -> list[Place]:
+    """Return the places whose label is doubted, the most doubtful first.
+
+    Args:
+        targets: By example: (G,) label numbers, or (1, C) of 0 and 1 where any number holds.
+        probabilities: By example: (G, C).
+        chooses: Whether one label holds for each place, or any number of them.
+    """
+    if chooses == "any":
+        return _of_any(np.concatenate(targets), np.concatenate(probabilities).astype(np.float64))
+    given, likely = np.concatenate(targets), np.concatenate(probabilities).astype(np.float64)
+    if len(np.unique(given)) < 2:
+        return []
+    from cleanlab.filter import find_label_issues
+
+    whole = likely / likely.sum(axis=1, keepdims=True)
+    owner = np.repeat(np.arange(len(targets)), [len(own) for own in targets])
+    first = np.cumsum([0, *(len(own) for own in targets[:-1])])
+    issues = find_label_issues(given, whole, **HOW).tolist()
+    return [(int(owner[at]), int(at - first[owner[at]])) for at in issues]
+
+
+def _of_any(given: Ints, likely: npt.NDArray[np.float64]) -> list[Place]:
+    """Return rows and labels: each label is a question of its own, with two answers."""
+    from cleanlab.filter import find_label_issues
+
+    found: list[tuple[float, Place]] = []
+    for label in range(given.shape[1]):
+        own, chance = given[:, label], likely[:, label]
+        if len(np.unique(own)) < 2:
+            continue
+        sides = np.column_stack([1 - chance, chance])
+        issues = find_label_issues(own, sides, **HOW).tolist()
+        found += [(float(sides[at, own[at]]), (at, label)) for at in issues]
+    return [place for _, place in sorted(found)]

@@ -1,0 +1,166 @@
+"""The labelled rows of one task, and what models say of their labels."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from mtl.config.section import Values
+from mtl.data.holdout import Keys
+from mtl.data.rows import where
+from mtl.inference.confident import Floats, Ints, doubtful
+from mtl.inference.label_scores import LabelScores
+from mtl.inspection.corpus import show_target
+from mtl.tasks import Task
+from mtl.tasks.base import document
+from mtl.types import Row
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A row of one task, and how much its label is doubted."""
+
+    row: Row
+    answer: Values
+    """What the model says, as ``mtl predict`` shows it."""
+    parts: list[Values]
+    """What is doubted: ``given`` and ``suggested`` labels, and of words their ``text``."""
+    doubt: float
+    """One less the probability of the label that was given; of several words, the highest."""
+    held_out: bool
+    """Whether the model was not trained on its text."""
+
+    @property
+    def given(self) -> str:
+        """The labels that the row has."""
+        return show_target(self.row.get("labels", self.row.get("label")))
+
+    def as_dict(self, task: str) -> Values:
+        """Return it as an answer of ``mtl predict`` with what is doubted beside it."""
+        key = {"id": self.row["key"]} if "key" in self.row else {}
+        return {
+            **key,
+            "text": document(self.row),
+            task: self.answer,
+            "given": self.given,
+            "doubted": self.parts,
+            "doubt": round(self.doubt, 4),
+            "held_out": self.held_out,
+            "place": where(self.row),
+        }
+
+
+@dataclass
+class _Judged:
+    """What a model says of one row."""
+
+    probabilities: Floats
+    targets: Ints
+    present: Callable[[], Values]
+    words: Ints | None
+    """Which words of the row its places are; None where it has one place."""
+    held_out: bool
+
+
+@dataclass
+class Labelled:
+    """The labelled rows of one task."""
+
+    rows: list[Row]
+    keys: Keys
+    """(n,) hashes of their texts."""
+    labels: list[str]
+    chooses: Literal["one", "any"]
+    judged: dict[int, _Judged] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+    """Rows that a model cannot judge, with the reason."""
+
+    def open_to(self, learned: Keys) -> list[int]:
+        """Return the rows that no model has judged yet, and whose text is not among some."""
+        fresh = np.flatnonzero(~np.isin(self.keys, learned)).tolist()
+        return [n for n in fresh if n not in self.judged]
+
+    def judge(self, number: int, found: LabelScores, task: Task, *, held_out: bool) -> None:
+        """Take what a model says of a row, whose labels may be in another order there."""
+        own = labels_of(task)
+        order = np.asarray([self.labels.index(name) if name in self.labels else -1 for name in own])
+        likely = np.zeros((len(found.probabilities), len(self.labels)), dtype=np.float32)
+        likely[:, order[order >= 0]] = found.probabilities[:, order >= 0]
+        targets = found.example.targets["labels"]
+        if self.chooses == "one":
+            targets = order[targets]
+        else:
+            given = np.zeros(likely.shape, dtype=np.int64)
+            given[:, order[order >= 0]] = targets[:, order >= 0]
+            targets = given
+        self.failed.pop(number, None)
+        self.judged[number] = _Judged(
+            likely,
+            targets,
+            partial(task.present, found.answer, self.rows[number]),
+            found.example.extra.get("words"),
+            held_out,
+        )
+
+    def doubts(self) -> list[Doubt]:
+        """Return the rows whose label is doubted, the most doubtful first."""
+        found: list[Doubt] = []
+        for held_out in (True, False):  # Probabilities of rows that were learned are other ones.
+            numbers = [
+                n for n, one in self.judged.items() if one.held_out == held_out and len(one.targets)
+            ]
+            judged = [self.judged[n] for n in numbers]
+            places: dict[int, list[int]] = defaultdict(list)
+            targets, likely = [j.targets for j in judged], [j.probabilities for j in judged]
+            for example, place in doubtful(targets, likely, self.chooses) if judged else ():
+                places[example].append(place)
+            found += [self._doubt(numbers[at], own) for at, own in places.items()]
+        return sorted(found, key=lambda doubt: -doubt.doubt)
+
+    def _doubt(self, number: int, places: Sequence[int]) -> Doubt:
+        row, judged = self.rows[number], self.judged[number]
+        parts, doubts = [], []
+        for at in sorted(places):
+            part, doubt = self._part(row, judged, at)
+            parts.append(part)
+            doubts.append(doubt)
+        return Doubt(row, judged.present(), parts, max(doubts), judged.held_out)
+
+    def _part(self, row: Row, judged: _Judged, at: int) -> tuple[Values, float]:
+        if self.chooses == "any":
+            given, likely = bool(judged.targets[0, at]), float(judged.probabilities[0, at])
+            part = {"label": self.labels[at], "given": given, "suggested": not given}
+            return part, 1 - likely if given else likely
+        given, likely = int(judged.targets[at]), judged.probabilities[at]
+        best = int(likely.argmax())
+        word = {} if judged.words is None else {"text": row["tokens"][int(judged.words[at])]}
+        part = {**word, "given": self.labels[given], "suggested": self.labels[best]}
+        return part, 1 - float(likely[given])
+
+    def said(self, name: str, runs: int) -> list[str]:
+        """Return what is to be known of the judgments, a sentence each."""
+        lines = []
+        learned = sum(not one.held_out for one in self.judged.values())
+        if learned:
+            which = "the model was" if runs == 1 else f"all {runs} models were"
+            lines.append(
+                f"{name}: {learned:,} of {len(self.rows):,} rows have a text that {which} trained "
+                f"on, and little is doubted that was learned; train on folds "
+                f"(python train.py -m tasks.{name}.data.fold=1/5,2/5,3/5,4/5,5/5 ...) and name the "
+                "sweep's folder to have each row judged by a model that does not know it."
+            )
+        if self.failed:
+            first = next(iter(self.failed.values()))
+            count = len(self.failed)
+            lines.append(f"{name}: {count:,} rows cannot be judged, the first because: {first}")
+        return lines
+
+
+def labels_of(task: Task) -> list[str]:
+    """Return the labels of a task, in the order of its head's outputs."""
+    return list(getattr(task.learned, "labels", []))

@@ -1,0 +1,98 @@
+"""What charts draw: places and sizes in their own units, and the numbers behind them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+WIDTH, HEIGHT = 360, 150
+"""Of a chart's plane; text beside it is not scaled with it on a narrow screen."""
+BINS = 24
+REST = 0.99
+"""The share of values that the bins of a histogram are made for; the last one has the rest, too."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a histogram."""
+
+    label: str
+    count: int
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often values fall into ranges."""
+
+    bars: list[Bar]
+    most: int
+    """The count of the highest bar."""
+    ends: tuple[str, str]
+    """What stands below the first and the last bar."""
+    mark: float | None = None
+    """Where a limit is on the horizontal axis, if it is inside."""
+
+
+def histogram(values: npt.NDArray[np.integer], limit: int | None = None) -> Histogram:
+    """Return the histogram of whole numbers.
+
+    Args:
+        values: (n,), one or more.
+        limit: A value to mark.
+    """
+    low, high = int(values.min()), int(np.quantile(values, REST, method="higher"))
+    step = max(1, math.ceil((high - low + 1) / BINS))
+    count = (high - low) // step + 1
+    places = np.minimum((values - low) // step, count - 1)
+    counts = np.bincount(places, minlength=count).tolist()
+    most, width = max(counts), WIDTH / count
+    longest = int(values.max())
+    bars = []
+    for at, found in enumerate(counts):
+        start = low + at * step
+        end = longest if at == count - 1 else start + step - 1
+        height = HEIGHT * found / most
+        label = f"{start:,}" if start == end else f"{start:,} to {end:,}"
+        bars.append(Bar(label, found, at * width, HEIGHT - height, width * 0.92, height))
+    last = f"{longest:,}" if longest < low + count * step else f"{low + (count - 1) * step:,}+"
+    inside = limit is not None and low <= limit < low + count * step
+    mark = (limit - low + 1) / step * width if inside and limit is not None else None
+    return Histogram(bars, most, (f"{low:,}", last), mark)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of a matrix, and how strongly it is colored, from 0 to 1."""
+
+    text: str
+    strength: float
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Numbers in rows and columns, the highest of which are colored most."""
+
+    rows: list[str]
+    columns: list[str]
+    cells: list[list[Cell | None]]
+
+
+def matrix(
+    rows: Sequence[str], columns: Sequence[str], counts: Sequence[Sequence[int | None]]
+) -> Matrix:
+    """Return counts as a matrix; a cell without one stays empty. Color follows the logarithm."""
+    most = max((n for row in counts for n in row if n), default=1)
+    cells = [
+        [None if n is None else Cell(f"{n:,}", math.log1p(n) / math.log1p(most)) for n in row]
+        for row in counts
+    ]
+    return Matrix(list(rows), list(columns), cells)
