@@ -262,12 +262,12 @@ def bundled(folder: Path) -> Mapping[str, Any]:
 
 
 _NER: dict[str, Any] = {"type": "token_classification", "columns": {"tokens": 0, "labels": -1}}
-_MARKED = {
+_MARKED: dict[str, Any] = {
     "type": "token_classification",
     "columns": {"text": "text", "tokens": "tokens", "labels": "ner_tags"},
 }
-_WRITTEN = {"type": "generation", "columns": {"text": "text", "target": "target"}}
-_QA = {
+_WRITTEN: dict[str, Any] = {"type": "generation", "columns": {"text": "text", "target": "target"}}
+_QA: dict[str, Any] = {
     "type": "span_extraction",
     "columns": {"text": "text", "question": "question", "answers": "answers", "start": "start"},
 }

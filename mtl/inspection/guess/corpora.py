@@ -85,16 +85,16 @@ def _in_folder(folder: Path, notes: list[str]) -> list[Corpus]:
     if hub.is_saved(folder):
         return [Corpus(folder.name, source, folder, saved=True)]
     for kind, roles in _PARALLEL.items():
-        if files := parallel_split(folder, "train", roles):
-            named = {role: Path(file) for role, file in files.items()}
+        if lined := parallel_split(folder, "train", roles):
+            named = {role: Path(file) for role, file in lined.items()}
             return [Corpus(folder.name, source, folder, named, kind)]
     files = [f for f in sorted(folder.iterdir()) if f.is_file() and not f.name.startswith(".")]
     if train := _train(folder):
         others = [file for file in files if not _is_split(file)]
         name = folder.resolve().name
         return [Corpus(name, source, train), *_grouped(others, notes)]
-    if any(folder.rglob(f"*{ending}") for ending in _marks()) and _has_marks(folder):
-        return [Corpus(folder.name, {"train": str(folder)}, _has_marks(folder)[0])]
+    if marks := _marks(folder):
+        return [Corpus(folder.name, {"train": str(folder)}, marks[0])]
     if not files:
         home = next((folder / n for n in NAMES["train"] if (folder / n).is_dir()), folder)
         texts = class_files(home)
@@ -114,12 +114,10 @@ def _train(folder: Path) -> Path | None:
     return None if found is None else find(found, "mtl init")[0]
 
 
-def _marks() -> list[str]:
-    return [e for n in FORMATS if (f := FORMATS.get(n)).folders for e in f.endings]
-
-
-def _has_marks(folder: Path) -> list[Path]:
-    return sorted(file for ending in _marks() for file in folder.rglob(f"*{ending}"))
+def _marks(folder: Path) -> list[Path]:
+    """Return the files of a format of which a folder is one set of data."""
+    endings = [e for n in FORMATS if (f := FORMATS.get(n)).folders for e in f.endings]
+    return sorted(file for ending in endings for file in folder.rglob(f"*{ending}"))
 
 
 def _grouped(files: Iterable[Path], notes: list[str]) -> Iterable[Corpus]:
