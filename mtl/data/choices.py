@@ -182,9 +182,10 @@ def form_of(rows: Iterable[Row], key: str, asked: str = "auto") -> str | Problem
         others = "" if asked != "auto" else f", as {seen.fits[best]:,} of {seen.rows:,} labels are"
         return not_a(best, other, others)
     for pair in combinations(fitting, 2):
-        if (row := seen.apart.get(pair)) is not None:
+        if (apart := seen.apart.get(pair)) is not None:
             expected = f"to be one of {{{', '.join(fitting)}}}, because all labels may be either"
-            found = f"'{row['label']}' may be {FORMS[pair[0]]} or {FORMS[pair[1]]} in {_place(row)}"
+            may = f"{FORMS[pair[0]]} or {FORMS[pair[1]]}"
+            found = f"'{apart['label']}' may be {may} in {_place(apart)}"
             return Problem(key, expected, found, f"Set `{key}={pair[0]}` or `{key}={pair[1]}`.")
     return fitting[0]
 
