@@ -48,8 +48,8 @@ ASKED: list[Row] = [
     {"text": "The Ash is short.", "question": "What is long?", "answers": []},
 ]
 CHOSEN: list[Row] = [
-    {"text": "Why did it stop?", "choices": ["It ran dry.", "It rained."], "label": 0},
-    {"text": "Who sold it?", "choices": ["Ada", "Bo", "Nobody"], "label": 2},
+    {"text": "Why did it stop?", "choices": ["It ran dry.", "It rained."], "label": "0"},
+    {"text": "Who sold it?", "choices": ["Ada", "Bo", "Nobody"], "label": "2"},
 ]
 NESTED: list[Row] = [{"tokens": ["Bank", "of", "Rome"], "spans": [[0, 3, "ORG"], [2, 3, "LOC"]]}]
 
