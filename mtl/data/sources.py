@@ -19,6 +19,7 @@ from mtl.config.schema import DataConfig
 from mtl.data import folders  # noqa: F401  registers a source
 from mtl.data.holdout import GROUP, NONE, Cut, hold_out, parse_fold, sample, text_keys
 from mtl.data.origins import SPLITS, TaskData, limit_of, open_splits
+from mtl.data.readers.base import Found
 from mtl.data.readers.several import Wish
 from mtl.data.readers.split import Check
 from mtl.data.rows import BadRows, Role, Rows
@@ -53,6 +54,8 @@ class Splits:
     bad_rows: BadRows = field(default_factory=BadRows)
     uncut: Rows | None = None
     """Train with the rows that were cut from it for validation, if any were."""
+    found: Found = field(default_factory=dict)
+    """How the files of train turn out to be written."""
 
 
 def load_splits(
@@ -101,8 +104,10 @@ def _task_data(name: str, wanted: Wanted, base: Path) -> TaskData:
             f"Expected `{section}.source` or `{section}.train` to be set, but got neither."
         )
     columns, roles = wanted.columns, wanted.roles
-    if options.group is not None:
-        columns, roles = {**columns, GROUP.name: options.group}, [*roles, GROUP]
+    together = next((role.name for role in roles if role.together and role.name in columns), None)
+    group = columns[together] if options.group is None and together else options.group
+    if group is not None:
+        columns, roles = {**columns, GROUP.name: group}, [*roles, GROUP]
     if options.fold is not None:
         parse_fold(options.fold, f"{section}.fold")
         if options.validation is not None:
@@ -115,7 +120,7 @@ def _task_data(name: str, wanted: Wanted, base: Path) -> TaskData:
 
 def _read(task: TaskData, only: Sequence[str]) -> Splits:
     """Read what there is of a task's splits, and train where validation is cut from it."""
-    splits = Splits(bad_rows=task.bad_rows, notes=task.notes)
+    splits = Splits(bad_rows=task.bad_rows, notes=task.notes, found=task.found)
     opened = open_splits(task)
     if task.options.fold is not None:
         opened.pop("validation", None)

@@ -10,6 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtl.cli.file_options import (
+    Comment,
+    Delimiter,
+    Encoding,
+    Format,
+    Header,
+    Quoting,
+    written,
+)
 from mtl.errors import ConfigError, Problem, one_of
 from mtl.inference.output import plain, pretty
 from mtl.launch.importing import importing
@@ -41,6 +50,12 @@ def predict(
     second: Annotated[
         list[str] | None,
         typer.Option("--second", metavar="TEXT", help="Beside every --text; may be repeated."),
+    ] = None,
+    choice: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--choice", "--choices", metavar="TEXT", help="To choose from; given twice or more."
+        ),
     ] = None,
     instruction: Annotated[
         str | None,
@@ -84,10 +99,12 @@ def predict(
     task: Annotated[
         str | None, typer.Option(metavar="NAME,NAME", help="Only these tasks; all when unset.")
     ] = None,
-    format: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of the input, if its ending does not tell.")
-    ] = None,
-    encoding: Annotated[str, typer.Option(metavar="NAME", help="Of the input.")] = "utf-8",
+    format: Format = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    quoting: Quoting = None,
+    comment: Comment = None,
+    header: Header = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
     tokens: Annotated[
         int | None,
@@ -112,7 +129,8 @@ def predict(
     _check(text, input, output, output_format, overwrite=overwrite)
     if on_bad_row not in POLICIES:
         raise ConfigError(one_of("--on-bad-row", on_bad_row, POLICIES))
-    for name, asked in (("question", question), ("second", second), ("instruction", instruction)):
+    beside = {"question": question, "second": second, "choices": choice, "instruction": instruction}
+    for name, asked in beside.items():
         if asked and not text:
             raise ConfigError(
                 f"Expected `--{name}` beside `--text`, but got `--input`; in a file, it is a "
@@ -129,12 +147,14 @@ def predict(
     kind = of_ending(output, output_format) if output else ""
     if kind and kind not in OWN:
         spans_task(tasks, kind)
-    given = rows_of(text, question or [], tasks, instruction, second or []) if text else None
+    form = written(delimiter, quoting, comment, header)
+    others = (question or [], tasks, instruction, second or [], choice or [])
+    given = rows_of(text, *others) if text else None
     loaded = load_model(run, trust_remote_code=trust_remote_code)
     predictor = Predictor(loaded, device, tokens)
     names = list(tasks)
     policy = "error" if given else on_bad_row
-    rows = given or _read(predictor, names, str(input), format, encoding, policy)
+    rows = given or _read(predictor, names, str(input), format, encoding, policy, form)
     spread = output is None and text is not None and len(text) == 1
     shown = output is None and sys.stdout.isatty()
     size = len(rows) // len(text) if text else 1
@@ -214,16 +234,18 @@ def _read(
     names: list[str],
     input: str,
     format: str | None,
-    encoding: str,
+    encoding: str | None,
     on_bad_row: str,
+    form: Values,
 ) -> Sequence[Row]:
     from mtl.inference.inputs import File, read_inputs
     from mtl.reporting.console import note
 
-    file = File(input, "--input", format, encoding, on_bad_row=on_bad_row)
+    file = File(input, "--input", format, encoding, on_bad_row=on_bad_row, **form)
     tasks = [predictor.tasks[name] for name in names]
-    columns = {name: predictor.loaded.description.tasks[name].columns for name in names}
-    rows = read_inputs(file, tasks, columns)
+    about = predictor.loaded.description.tasks
+    columns = {name: about[name].columns for name in names}
+    rows = read_inputs(file, tasks, columns, {name: about[name].files for name in names})
     for line in file.notes:
         note(line)
     return rows
