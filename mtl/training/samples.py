@@ -136,10 +136,4 @@ def _joined(parts: Sequence[Values]) -> Values:
 
 
 def _text(value: object) -> str:
-    return (
-        value
-        if isinstance(value, str)
-        else " ".join(map(str, value))
-        if isinstance(value, list)
-        else str(value)
-    )
+    return " / ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -59,7 +59,7 @@ class Comparison(Protocol):
 
 COMPARISONS: Registry[Comparison] = Registry("comparison", "mtl.comparisons")
 """Comparisons by the key that tells the form of an answer."""
-ORDER = ("entities", "words", "label", "labels", "value", "answer", "text")
+ORDER = ("entities", "words", "choice", "label", "labels", "value", "answer", "text")
 """Which key counts where an answer has several."""
 
 

@@ -97,11 +97,10 @@ class Texts:
         golds = _references(expected)
         written = answer["text"]
         best = max(golds, key=lambda gold: _matcher(gold, written).ratio(), default="")
-        matcher = _matcher(best, written)
-        one, other = matcher.a, matcher.b
+        one, other = _words(best), _words(written)
         right: list[Piece] = []
         model: list[Piece] = []
-        for kind, a, b, c, d in matcher.get_opcodes():
+        for kind, a, b, c, d in _matcher(best, written).get_opcodes():
             same = kind == "equal"
             right.append(Piece(" ".join(one[a:b]) + " ", "" if same else "missed"))
             model.append(Piece(" ".join(other[c:d]) + " ", "" if same else "found"))
@@ -119,8 +118,11 @@ def _references(expected: Values) -> list[str]:
 
 
 def _matcher(gold: str, written: str) -> difflib.SequenceMatcher[str]:
-    words = gold.split()[:WORDS], written.split()[:WORDS]
-    return difflib.SequenceMatcher(None, *words, autojunk=False)
+    return difflib.SequenceMatcher(None, _words(gold), _words(written), autojunk=False)
+
+
+def _words(text: str) -> list[str]:
+    return text.split()[:WORDS]
 
 
 COMPARISONS.register("answer")(Answers())
