@@ -85,7 +85,7 @@ def runs(options: argparse.Namespace, data: Path) -> Iterator[tuple[str, list[st
 
 
 def table(found: Mapping[tuple[str, str], Sequence[Mapping[str, float]]]) -> str:
-    """Return a Markdown table: a line a choice, with the test scores of all seeds and their mean."""
+    """Return a Markdown table: a line a choice and metric, test scores of all seeds and mean."""
     lines = ["| task | choice | metric | seeds | mean |", "|---|---|---|---|---|"]
     for (task, value), scores in found.items():
         for metric in METRICS[task]:
