@@ -31,7 +31,7 @@ def test_header_is_guessed_from_the_columns(tmp_path: Path) -> None:
     found = plain(read_classes(path, columns=NUMBERS, header=False))
     assert found[0] == {"text": "text", "label": "label"}
     assert plain(read_classes(path, columns=NUMBERS, header=True)) == plain(read_classes(path))
-    with pytest.raises(ConfigError, match=r"data\.header: Expected columns by number"):
+    with pytest.raises(ConfigError, match=r"data\.header` to be true where columns have names"):
         read_classes(path, header=False)
 
 
