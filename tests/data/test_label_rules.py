@@ -152,3 +152,11 @@ def test_spans_have_declared_types(tmp_path: Path) -> None:
         assert learned.labels == expected  # type: ignore[attr-defined]
         with pytest.raises(ValueError, match=r"declares \(PER, LOC, ORG\), but got 'GPE'"):
             check({"text": text, "spans": [{"start": 0, "end": 3, "label": "GPE"}]})
+
+
+@pytest.mark.parametrize("cell", ["9" * 5000, "-1", "\u0663"])
+def test_a_number_that_is_no_place_of_a_label(cell: str) -> None:
+    with pytest.raises(ValueError, match=r"declares \(a, b\), but got '[-9\u0663]") as caught:
+        apply(rules("label", labels=["a", "b"]), "label", cell)
+    assert len(str(caught.value)) < 250
+    assert not str(caught.value).endswith(".")

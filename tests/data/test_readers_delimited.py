@@ -109,3 +109,11 @@ def test_sst2_has_its_published_size(name: str, size: int) -> None:
     rows = read_classes(path, columns=NUMBERS, roles=CLASSES)
     assert len(rows) == size
     assert set(rows.column("label")) == {"0", "1"}
+
+
+def test_columns_of_one_name_are_said(tmp_path: Path) -> None:
+    notes: list[str] = []
+    path = write(tmp_path / "a.csv", "text,label,label\na b,pos,x\nc d,neg,y\n")
+    rows = read_classes(path, notes=notes)
+    assert [row["label"] for row in rows] == ["pos", "neg"]
+    assert notes == [f"data: 2 columns are called 'label', and the first is read in {path}."]

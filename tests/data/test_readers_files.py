@@ -110,3 +110,11 @@ def test_unknown_format(tmp_path: Path) -> None:
 
 def test_the_format_overrides_the_ending(tmp_path: Path) -> None:
     assert plain(read_classes(write(tmp_path / "a.data", CSV), format="csv")) == EXPECTED
+
+
+def test_following_the_advice_on_an_encoding_mends_it(tmp_path: Path) -> None:
+    for codec, advised in (("utf-16-le", "utf-16-le"), ("latin-1", "latin-1")):
+        path = write(tmp_path / "a.csv", CSV.encode(codec))
+        with pytest.raises(DataError, match=rf"Set `data\.encoding` .* such as {advised}\."):
+            read_classes(path)
+        assert read_classes(path, encoding=advised)[0]["text"] == "café"
