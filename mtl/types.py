@@ -66,6 +66,15 @@ class Encoded:
         return int(self.group.max()) + 1 if len(self.group) else 0
 
     @property
+    def windows(self) -> int:
+        """How many windows the text has; where outputs read documents of their own, of one."""
+        count = len(self.documents)
+        if count == 1 or self.branches or self.group is None or not len(self.group):
+            return count
+        read = np.unique(np.stack([self.group, self.part]), axis=1)
+        return int(np.bincount(read[0]).max())
+
+    @property
     def length(self) -> int:
         """Tokens of all windows and branches."""
         return sum(map(len, self.documents)) + sum(len(b.ids) for b in self.branches)

@@ -21,7 +21,7 @@ ID = "id"
 """The column of a row's own name, which every task may have."""
 SCORE = "val/score"
 SPLITS = ("train", "validation", "test")
-SEVERAL = ("text", "texts", "labels", "record")
+SEVERAL = ("text", "texts", "labels", "choices", "record")
 """Types of roles that may have several columns; of a record its options decide."""
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, overload
 
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtl.data.value_types import VALUE_TYPES
-from mtl.errors import ConfigError, DataError, one_of
+from mtl.errors import ConfigError, DataError, Place, Problem, one_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,6 +46,7 @@ class Role:
         instead_of: Roles that are not required where this one has a column, which then is.
         needs: Roles that are required beside it.
         further: Roles that its second and later columns are read as, where it has several.
+        together: Whether rows with the same value stay on one side when validation is cut.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Role:
     instead_of: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     further: tuple[str, ...] = ()
+    together: bool = False
 
     def __post_init__(self) -> None:
         VALUE_TYPES.get(self.type, where=f"type of role {self.name}")
@@ -80,7 +82,7 @@ HARMLESS = "|"
 class Remarked(NamedTuple):
     """What was counted under one key."""
 
-    count: int
+    number: int
     text: str
     """The sentence: ``3 targets longer than 8.``."""
     harmless: bool
@@ -105,6 +107,13 @@ def told(counts: Mapping[str, int], section: str) -> list[str]:
 def where(row: Row) -> str:
     """Return ``file:line`` of a row, or its file alone where lines are not known."""
     return place(row["_file"], row["_line"])
+
+
+def at_row(row: Row, error: DataError) -> DataError:
+    """Return an error about a row with its place."""
+    here = Place(row["_file"], row["_line"])
+    told = [replace(p, where=here) if isinstance(p, Problem) else p for p in error.problems]
+    return DataError(*told)
 
 
 def place(file: str | Path, line: int) -> str:

@@ -103,8 +103,10 @@ def _task_data(name: str, wanted: Wanted, base: Path) -> TaskData:
         expected = f"to be set, or `{section}.train`"
         raise ConfigError(Problem(f"{section}.source", expected, "got neither"))
     columns, roles = wanted.columns, wanted.roles
-    if options.group is not None:
-        columns, roles = {**columns, GROUP.name: options.group}, [*roles, GROUP]
+    together = next((role.name for role in roles if role.together and role.name in columns), None)
+    group = columns[together] if options.group is None and together else options.group
+    if group is not None:
+        columns, roles = {**columns, GROUP.name: group}, [*roles, GROUP]
     if options.fold is not None:
         parse_fold(options.fold, f"{section}.fold")
         if options.validation is not None:

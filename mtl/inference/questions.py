@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.config.section import Values
-from mtl.errors import ConfigError
+from mtl.errors import ConfigError, Problem
 from mtl.tasks import Task
 from mtl.tasks.base import asks
 from mtl.training.description import DESCRIPTION, model_folder, read_description, restore_tasks
@@ -18,6 +18,7 @@ from mtl.types import Row
 QUESTION = "question"
 SECOND = "second"
 INSTRUCTION = "instruction"
+CHOICES = "choices"
 TASKS = "_tasks"
 """Key of a row that only some tasks are to answer."""
 ERROR = "_error"
@@ -54,6 +55,7 @@ def rows_of(
     tasks: Mapping[str, Task],
     instruction: str | None = None,
     seconds: Sequence[str] = (),
+    choices: Sequence[str] = (),
 ) -> list[Row]:
     """Return the rows of every text: one for tasks that read it alone, then one for each other.
 
@@ -65,12 +67,13 @@ def rows_of(
         tasks: The tasks that are to answer.
         instruction: What ``--instruction`` gave, for every text.
         seconds: What ``--second`` gave; each stands beside every text.
+        choices: What ``--choice`` gave, for every text.
 
     Raises:
-        ConfigError: If there are questions or second texts and no task reads one, or the other way
-            round.
+        ConfigError: If there are questions, second texts or choices and no task reads one, or the
+            other way round.
     """
-    place = {"_file": "--text", "_line": 0}
+    place: Row = {"_file": "--text", "_line": 0, **_to_choose(choices, tasks)}
     asked = {QUESTION: questions, SECOND: seconds}
     if instruction is not None:
         if not any(INSTRUCTION in asks(task) for task in tasks.values()):
@@ -93,6 +96,19 @@ def rows_of(
     alone: list[Row] = [{TASKS: others}] if others else []
     each = [*alone, *({role: one, TASKS: names} for role, names in beside for one in asked[role])]
     return [{"text": text, **place, **more} for text in texts for more in each]
+
+
+def _to_choose(choices: Sequence[str], tasks: Mapping[str, Task]) -> Row:
+    """Return the choices of a row, where there are any.
+
+    Raises:
+        ConfigError: If there is one alone, or none and every task reads some.
+    """
+    _, reading = _asking(CHOICES, choices, tasks)
+    if len(choices) != 1 and (choices or len(reading) < len(tasks)):
+        return {CHOICES: list(choices)} if choices else {}
+    expected = f"twice or more beside `--text`, because task '{reading[0]}' reads choices"
+    raise ConfigError(Problem("--choice", expected, f"got {len(choices) or 'none'}"))
 
 
 def _asking(role: str, given: Sequence[str], tasks: Mapping[str, Task]) -> tuple[str, list[str]]:

@@ -83,7 +83,7 @@ class Part:
     @cached_property
     def windows(self) -> npt.NDArray[np.int64]:
         """How many windows each example's document has, (n,)."""
-        return np.asarray([len(example.documents) for example in self.store.examples])
+        return np.asarray([example.windows for example in self.store.examples])
 
     @property
     def targets(self) -> list[str]:

@@ -8,9 +8,15 @@ from typing import Any, Generic, TypeVar
 
 import numpy.typing as npt
 import torch
-from torchmetrics import Metric
+from torchmetrics import Metric, MetricCollection
 
 R = TypeVar("R")
+
+
+def on_this_rank(metrics: MetricCollection) -> None:
+    """Let metrics count what this rank sees alone, because every rank sees the same."""
+    for metric in metrics.values():
+        metric.distributed_available_fn = lambda: False
 
 
 class TableMetric(Metric, Generic[R]):

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mtl.errors import ConfigError, DataError
+from mtl.errors import ConfigError, DataError, Problem
 from mtl.heads.base import Head
 from mtl.heads.spans import JointSpanHead, PointerSpanHead
 from mtl.registry import Registry
@@ -25,6 +25,7 @@ from mtl.types import Branch, Encoded, IntArray
 LAYOUTS: Registry[type[Layout]] = Registry("layout")
 Windows = Sequence[tuple[int, int]]
 
+_SIDES = ("a question", "its document")
 STEP = 32
 """Positions set aside for a branch are a multiple of this."""
 
@@ -63,7 +64,7 @@ class Layout(ABC):
             positions: How many the trunk has; None where nothing limits them.
 
         Raises:
-            DataError: If the question is too long; a sentence without the row's place.
+            DataError: If the question is too long; a problem at no place yet.
         """
 
     @classmethod
@@ -99,7 +100,7 @@ class Joint(Layout):
             suffix = newline_tokens(encoder.tokenizer)
         before = np.concatenate([prefix, question.ids, middle])
         room = encoder.max_length - len(before) - len(suffix)
-        check_question(question, room, encoder)
+        check_room(question, room, encoder, *_SIDES)
         windows = encoder.windows(len(document), room)
         documents = [np.concatenate([before, document.ids[s:e], suffix]) for s, e in windows]
         nulls = [0 if first else len(d) - 1 for d in documents]
@@ -145,7 +146,8 @@ class InBranch(Layout):
         between = encoder.suffix[:0] if ends else newline_tokens(encoder.tokenizer)
         ids = np.concatenate([between, question.ids, encoder.suffix]).astype(np.int32)
         room = room_beside(len(document), len(ids), encoder, positions)
-        check_question(question, min(room, encoder.max_length - len(ids)), encoder)
+        left = min(room, encoder.max_length - len(ids))
+        check_room(question, left, encoder, *_SIDES)
         windows = encoder.windows(len(document), room)
         documents = [encoder.document(document, w) for w in windows]
         count = len(windows)
@@ -155,19 +157,25 @@ class InBranch(Layout):
         return Encoded(documents, part, offset, {}, 0.0, branches), windows
 
 
-def check_question(question: Tokens, room: int, encoder: TextEncoder) -> None:
-    """Refuse a question that leaves less than an eighth of the window to the document.
+def check_room(beside: Tokens, room: int, encoder: TextEncoder, what: str, rest: str) -> None:
+    """Refuse a text that leaves less than an eighth of the window to what it stands beside.
+
+    Args:
+        beside: The text.
+        room: The tokens that it leaves.
+        encoder: For the window's size.
+        what: What the text is called.
+        rest: What the other one is called.
 
     Raises:
-        DataError: A sentence without the row's place.
+        DataError: A problem at no place yet; see :func:`mtl.data.rows.at_row`.
     """
     least = max(1, encoder.max_length // 8)
     if room < least:
-        raise DataError(
-            f"Expected a question that leaves {least} of `trunk.max_length`={encoder.max_length} "
-            f"tokens to its document, but this one has {len(question)}; shorten it, or raise "
-            "`trunk.max_length`."
-        )
+        size = f"`trunk.max_length`={encoder.max_length}"
+        expected = f"{what} that leaves {least} of {size} tokens to {rest}"
+        advice = "Shorten it, or raise `trunk.max_length`."
+        raise DataError(Problem("", expected, f"this one has {len(beside)}", advice))
 
 
 def room_beside(document: int, branch: int, encoder: TextEncoder, positions: int | None) -> int:

@@ -21,8 +21,10 @@ from mtl.heads.base import Head
 from mtl.heads.classification import ClassificationHead, MultiLabelHead
 from mtl.heads.regression import RegressionHead
 from mtl.metrics.calibration import HALF, AnsweredScores, Calibration, Thresholds
+from mtl.metrics.ranking import NAMES as RANKED
 from mtl.metrics.scores import LabelScores, MultiLabelScores, NumberScores
 from mtl.registry import Registry
+from mtl.tasks._ranking import grades_of
 from mtl.tasks.base import Learned, Task, label_weights, unknown_label
 from mtl.types import Encoded, Row
 
@@ -38,15 +40,26 @@ ONLY = {
 """Keys that mean nothing for other texts than those with this."""
 FEWEST = 10
 """Rows of validation that a label must have for a threshold of its own."""
+ENOUGH = 50
+"""Rows that a validation must have for a temperature."""
 Array = npt.NDArray[Any]
 
 
 class TextLearned(Learned):
-    """Whether what training showed are pairs."""
+    """Whether what training showed are pairs, and belongs to queries."""
 
-    later: ClassVar[Values] = {"pair": False}
+    later: ClassVar[Values] = {"pair": False, "query": False, "least": None}
     pair: bool = False
     """Whether there is a second text beside each text."""
+    query: bool = False
+    """Whether rows belong to queries, and are ranked."""
+    least: float | None = None
+    """The grade from which on a row is relevant to its query; above 0 when None."""
+
+    @property
+    def without(self) -> dict[str, str]:
+        """The numbers of a ranking where there are no queries."""
+        return {} if self.query else dict.fromkeys(RANKED, "its rows belong to no queries")
 
     @property
     def wants(self) -> tuple[str, ...]:
@@ -208,6 +221,28 @@ class TextProblem(ABC):
     def metrics(self) -> MetricCollection:
         """Return fresh scores."""
 
+    def grades(self, learned: Any) -> dict[str, float] | None:
+        """Return how relevant to its query each label says that a row is; None of numbers.
+
+        Raises:
+            ConfigError: If that cannot be said of labels.
+        """
+        del learned
+        return None
+
+    def grade(self, row: Row, learned: Any) -> float:
+        """Return how relevant a row is to its query."""
+        grades, value = self.grades(learned), self.value(row)
+        return float(value) if grades is None else grades[value]
+
+    def relevance(self, outputs: Sequence[Array]) -> list[float]:
+        """Return what rows are ranked by: the expected grade."""
+        grades = self.grades(self.learned)
+        if grades is None:
+            return [float(output[0]) for output in outputs]
+        weights = np.asarray(list(grades.values()), dtype=np.float64)
+        return [float(output @ weights) for output in outputs]
+
     def feed(self, outputs: Sequence[Array], encoded: Sequence[Encoded]) -> dict[str, Tensor]:
         """Return what metrics are given: probabilities (n, C), and labels as the targets are."""
         target = np.concatenate([example.targets["labels"] for example in encoded])
@@ -248,7 +283,7 @@ class Single(Labeled):
     """One label of several, two or more."""
 
     learns = OneLabel
-    metric_names: tuple[str, ...] = ("accuracy", "macro_f1", "mcc", "ece")
+    metric_names: tuple[str, ...] = ("accuracy", "macro_f1", "mcc", "ece", *RANKED)
     role = "label"
     what = ONE
 
@@ -272,6 +307,9 @@ class Single(Labeled):
             number
         ]
 
+    def grades(self, learned: Any) -> dict[str, float]:
+        return grades_of(learned.labels, self.task.options.relevant, self.name)
+
     def build_head(self, hidden_size: int) -> Head:
         return ClassificationHead(
             hidden_size,
@@ -287,7 +325,7 @@ class Single(Labeled):
         return self.tempered(logits).softmax(-1)
 
     def metrics(self) -> MetricCollection:
-        found = {"labels": LabelScores(self.learned.labels), "calibration": Calibration()}
+        found = {"labels": LabelScores(self.learned.labels), "calibration": Calibration(ENOUGH)}
         if self.options.abstain_below is not None:
             found["answered"] = AnsweredScores(self.options.abstain_below)
         return MetricCollection(found, compute_groups=False)
@@ -335,6 +373,10 @@ class Multi(Labeled):
             present[0, self.number(label, row)] = 1
         return {"labels": present}, float(len(self.learned.labels))
 
+    def grades(self, learned: Any) -> dict[str, float]:
+        expected = "to be unset where a text may have several labels (options.problem=multi)"
+        raise ConfigError(Problem(f"tasks.{self.name}.columns.query", expected, "it is set"))
+
     def build_head(self, hidden_size: int) -> Head:
         return MultiLabelHead(hidden_size, len(self.learned.labels), dropout=self.head.dropout)
 
@@ -345,7 +387,7 @@ class Multi(Labeled):
         labels = self.learned.labels
         found = {
             "labels": MultiLabelScores(labels, lambda: self.thresholds),
-            "calibration": Calibration(),
+            "calibration": Calibration(ENOUGH),
         }
         if self.options.thresholds == "tuned":
             found["thresholds"] = Thresholds(labels, FEWEST)
@@ -384,7 +426,7 @@ class Regression(TextProblem):
     """
 
     learns = Numbers
-    metric_names = ("pearson", "rmse")
+    metric_names = ("pearson", "rmse", *RANKED)
     role = "number"
 
     def learn(self, rows: Sequence[Row]) -> Numbers:

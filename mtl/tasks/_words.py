@@ -10,6 +10,8 @@ from mtl.data.words import blanks_after, find_words
 from mtl.errors import DataError
 from mtl.types import IntArray, Row
 
+TOKENS = Role("tokens", "tokens", help="the words")
+TEXT = Role("text", "text", required=False, help="the text that the words were split from")
 SPANS = Role(
     "spans",
     "spans",
@@ -28,33 +30,21 @@ def words_of(row: Row, rule: WordRule, task: str) -> tuple[IntArray, IntArray]:
         DataError: If the row has text and words, and a word is not in the text.
     """
     try:
-        return word_spans(row, rule)
+        return given_words(row, rule, f" of task '{task}'")
     except ValueError as problem:
-        raise DataError(f"{where(row)}: Expected the tokens of task '{task}' {problem}.") from None
+        raise DataError(f"{where(row)}: {problem}.") from None
 
 
-def given_words(row: Row, rule: WordRule) -> tuple[IntArray, IntArray]:
+def given_words(row: Row, rule: WordRule, of: str = "") -> tuple[IntArray, IntArray]:
     """Return the words of a row that was just read, as :func:`words_of` does.
-
-    Raises:
-        ValueError: If the row has text and words, and a word is not in the text.
-    """
-    try:
-        return word_spans(row, rule)
-    except ValueError as problem:
-        raise ValueError(f"Expected the tokens {problem}") from None
-
-
-def word_spans(row: Row, rule: WordRule) -> tuple[IntArray, IntArray]:
-    """Return the starts and ends (W,) of a row's words in its document.
 
     Args:
         row: With words, or a text that `rule` splits, or both.
         rule: How the model splits texts.
+        of: Whose words they are, for the message.
 
     Raises:
-        ValueError: If the row has text and words, and a word is not in the text; with what is said
-            of words, after "Expected the tokens".
+        ValueError: If the row has text and words, and a word is not in the text.
     """
     if "tokens" not in row:
         return rule.split(row["text"])
@@ -66,7 +56,7 @@ def word_spans(row: Row, rule: WordRule) -> tuple[IntArray, IntArray]:
     found = find_words(row["text"], row["tokens"])
     if found is None:
         raise ValueError(
-            "to stand in the text in their order, but one does not; mend the row, or leave the "
-            "column `text` unmapped"
+            f"Expected the tokens{of} to stand in the text in their order, but one does not; mend "
+            "the row, or leave the column `text` unmapped"
         )
     return found

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mtl.data.store import ExampleStore
 from mtl.errors import ConfigError, Problem
 from mtl.heads.base import Head
+from mtl.metrics.base import on_this_rank
 from mtl.metrics.registry import feed
 from mtl.tasks.base import Learned, Task
 from mtl.types import Examples, Row, concatenate
@@ -25,8 +26,8 @@ def check_metric_names(task: Task, train: ExampleStore) -> None:
     said = {name for name in task.metric_names if name not in task.learned.without}
     some, metrics = _some(train), task.metrics()
     fed = task.feed(task.baseline(some)(some), some)
+    on_this_rank(metrics)
     for metric in metrics.values():
-        metric.sync_on_compute = False  # Every rank looks at the same examples.
         feed(metric, fed)
     given = set(metrics.compute())
     lacking = said - given - set(metrics)  # A guess may leave one without a number.

@@ -30,7 +30,7 @@ from mtl.heads.base import Head
 from mtl.heads.span_pairs import SpanPairHead
 from mtl.labels import OUTSIDE, spans_of
 from mtl.metrics.nested import NestedScores
-from mtl.tasks._words import SPANS, given_words, words_of
+from mtl.tasks._words import SPANS, TEXT, TOKENS, given_words, words_of
 from mtl.tasks.base import (
     TASK_TYPES,
     Guess,
@@ -110,7 +110,7 @@ class SpanClassification(Task):
     def roles(cls, options: Any = None) -> list[Role]:
         """Words with one or two levels of labels, or a text with its spans."""
         return [
-            Role("tokens", "tokens", help="the words"),
+            TOKENS,
             Role(
                 "labels",
                 "tags",
@@ -125,7 +125,7 @@ class SpanClassification(Task):
                 help="labels of a second level, of spans inside those of the first",
                 target=True,
             ),
-            Role("text", "text", required=False, help="the text that the words were split from"),
+            TEXT,
             Role(**{**vars(SPANS), "instead_of": ("tokens", *LEVELS)}),
         ]
 

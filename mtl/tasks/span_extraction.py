@@ -17,7 +17,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from mtl.config.section import Field, Lower, Section, Values, Whole
-from mtl.data.rows import Role, remark, where
+from mtl.data.rows import Role, at_row, remark
 from mtl.data.value_types import UNKNOWN, show
 from mtl.errors import DataError
 from mtl.heads.base import Head
@@ -205,7 +205,7 @@ class SpanExtraction(Task):
                 question, tokens, encoder, attention, self.learned.positions
             )
         except DataError as error:
-            raise DataError(f"{where(row)}: {error}") from None
+            raise at_row(row, error) from None
         spans = np.stack([tokens.starts, tokens.ends], axis=1).astype(np.int32)
         null = np.zeros((1, 2), dtype=np.int32)
         chars = np.concatenate([part for s, e in windows for part in (null, spans[s:e])])

@@ -4,25 +4,34 @@ One row of the bundled corpus::
 
     {"text": "We waited an hour and the soup was cold.", "label": "negative"}
 
-With a second text, a pair: entailment, paraphrase, similarity.
+With a second text, a pair: entailment, paraphrase, similarity. With queries, a ranking.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from mtl.config.section import Field, Lower, Number, Section, Values
-from mtl.data.rows import Role, where
-from mtl.errors import ConfigError, DataError, Problem
+from mtl.config.section import Blank, Field, Lower, Number, Section, Values
+from mtl.data.rows import Role
 from mtl.heads.base import Head
-from mtl.tasks._pairs import SECOND, averaged, encode_pair, has_second, layout_of, second_of
-from mtl.tasks._span_layouts import InBranch
+from mtl.metrics.ranking import NAMES as RANKED
+from mtl.metrics.ranking import RankingScores
+from mtl.tasks._pairs import (
+    SECOND,
+    averaged,
+    check_layout,
+    encode_beside,
+    given,
+    has,
+    layout_of,
+    pooled_by,
+)
+from mtl.tasks._ranking import QUERY, least_relevant, ranked, to_rank
 from mtl.tasks._text_problems import PROBLEMS, TextLearned
 from mtl.tasks.base import TASK_TYPES, Guess, HeadOptions, Learned, Task
 from mtl.trunk.text import TextEncoder, Tokens
@@ -45,6 +54,10 @@ class TextOptions(Section):
     its own, with the best F1 in validation, if it occurs there ten times."""
     abstain_below: Number | None = Field(None, ge=0, le=1)
     """No label is given where the likeliest one is less probable. For `single` only."""
+
+    relevant: Blank | None = None
+    """Where rows belong to queries: the label of relevant ones, or the number from which on they
+    are; unset, any number above 0, or ``yes``, ``true`` or ``relevant``."""
 
 
 class TextHeadOptions(HeadOptions):
@@ -79,6 +92,7 @@ class TextClassification(Task):
         "answered_accuracy",
         "pearson",
         "rmse",
+        *RANKED,
     )
     lower_is_better = frozenset({"ece", "rmse"})
     options: TextOptions
@@ -93,52 +107,46 @@ class TextClassification(Task):
 
     @classmethod
     def roles(cls, options: Any = None) -> list[Role]:
-        """A text, perhaps a second one, and their label, labels or number."""
+        """A text, perhaps a second one and a query, and their label, labels or number."""
         label = Role("label", "record", help="its label, list of labels, or number", target=True)
         if options is not None:
             label = replace(label, type=PROBLEMS.get(options.problem).role)
-        return [Role("text", "text", help="the text"), SECOND, label]
+        return [Role("text", "text", help="the text"), SECOND, QUERY, label]
 
     def fits(self, trunk: Trunk) -> None:
         """Refuse a layout that the trunk cannot have, and a state that would say nothing."""
-        if self.options.layout == "branch":
-            InBranch.fits(trunk, self.name)
-        branch = layout_of(self.options.layout, trunk.architecture) == "branch"
-        if self.learned.pair and branch and self.head_options.pooling == "first":
-            expected = "to be last or mean, because a branch's first token has not seen the rest"
-            advice = f"Or set `tasks.{self.name}.options.layout=joint`."
-            key = f"tasks.{self.name}.head.pooling"
-            raise ConfigError(Problem(key, expected, "got first", advice))
+        pooling, pair = self.head_options.pooling, self.learned.pair
+        check_layout(trunk, self.name, self.options.layout, pooling, beside=pair)
 
     def learn(self, rows: Sequence[Row]) -> Learned:
-        """Return the label set, or the mean and spread of the numbers, and if texts are pairs."""
-        pair = has_second(rows, self.name)
-        return self.problem.learn(rows).model_copy(update={"pair": pair})
+        """Return the label set, or the mean and spread of the numbers, and how texts are read."""
+        found: dict[str, Any] = {"pair": has(rows, SECOND, self.name)}
+        learned = self.problem.learn(rows)
+        if has(rows, QUERY, self.name):
+            relevant, labels = self.options.relevant, self.problem.grades(learned)
+            grades = [self.problem.grade(row, learned) for row in rows]
+            found |= {"query": True, "least": least_relevant(grades, relevant, self.name, labels)}
+        return learned.model_copy(update=found)
 
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Read the pooled states of every window; all of them are averaged into one output."""
-        asked = self.head_options.pooling
-        pooling = asked if asked != "auto" else ("last" if attention == "causal" else "mean")
+        layout = layout_of(self.options.layout, encoder.architecture)
+        branch = self.learned.pair and layout == "branch"
+        pooled = pooled_by(self.head_options.pooling, attention, branch=branch)
         if self.learned.pair:
-            encoded = self._pair(row, tokens, encoder, pooling)
+            others = [given(row, SECOND, self.name)]
+            encoded = encode_beside(row, tokens, others, encoder, layout, pooled, "a second text")
         else:
             windows = encoder.windows(len(tokens))
             documents = [encoder.document(tokens, w) for w in windows]
-            encoded = averaged(documents, [], [POOLED[pooling](len(d)) for d in documents])
+            encoded = averaged(documents, [], [pooled(len(d)) for d in documents])
         if "label" in row:
             encoded.targets, encoded.mass = self.problem.target(row)
             encoded.extra = self.problem.gold(row)
+            if self.learned.query:
+                grade = self.problem.grade(row, self.learned)
+                encoded.extra |= ranked(row, grade, self.name)
         return encoded
-
-    def _pair(self, row: Row, tokens: Tokens, encoder: TextEncoder, pooling: str) -> Encoded:
-        (second,) = encoder.tokenize([second_of(row, self.name)])
-        layout = layout_of(self.options.layout, encoder.architecture)
-        if layout == "branch" and self.head_options.pooling == "auto":
-            pooling = "last"
-        try:
-            return encode_pair(tokens, second, encoder, layout, POOLED[pooling])
-        except DataError as error:
-            raise DataError(f"{where(row)}: {error}") from None
 
     def build_head(self, hidden_size: int) -> Head:
         """Return the problem's linear head."""
@@ -150,16 +158,23 @@ class TextClassification(Task):
         return list(self.problem.activate(logits.detach().float()).cpu().numpy())
 
     def metrics(self) -> MetricCollection:
-        """Return the problem's scores."""
-        return self.problem.metrics()
+        """Return the problem's scores, and those of rankings where rows belong to queries."""
+        metrics = self.problem.metrics()
+        if self.learned.query:
+            metrics.add_metrics({"ranking": RankingScores(self.learned.least)})
+        return metrics
 
     def feed(self, outputs: Sequence[Any], examples: Examples) -> Values:
         """Return ``preds`` and ``target``.
 
         They are probabilities (n, labels) and label numbers (n,); the same and 0 or 1 for each of
-        several labels, (n, labels); or numbers (n,).
+        several labels, (n, labels); or numbers (n,). Where rows belong to queries also (n,) each
+        ``relevance``, ``grades``, ``queries`` and ``draws``.
         """
-        return self.problem.feed(outputs, examples.encoded)
+        found: Values = self.problem.feed(outputs, examples.encoded)
+        if self.learned.query:
+            found |= to_rank(self.problem.relevance(outputs), examples.encoded)
+        return found
 
     def tune(self, metrics: MetricCollection) -> TextLearned:
         """Take the temperature, and thresholds where they are asked for."""
@@ -173,10 +188,3 @@ class TextClassification(Task):
     def present(self, output: Any, row: Row) -> Values:
         """Return the label with all probabilities, the labels, or the number."""
         return self.problem.present(output)
-
-
-POOLED: dict[str, Callable[[int], np.ndarray]] = {
-    "first": lambda size: np.zeros(1, dtype=np.int32),
-    "last": lambda size: np.full(1, size - 1, dtype=np.int32),
-    "mean": lambda size: np.arange(size, dtype=np.int32),
-}

@@ -30,7 +30,7 @@ from mtl.heads.classification import ClassificationHead
 from mtl.heads.decoding import viterbi_packed
 from mtl.labels import NONE, OUTSIDE, detect_scheme, spans_of, to_iob2, transitions
 from mtl.metrics.scores import EntityScores, TokenScores
-from mtl.tasks._words import SPANS, given_words, words_of
+from mtl.tasks._words import SPANS, TEXT, TOKENS, given_words, words_of
 from mtl.tasks.base import (
     TASK_TYPES,
     Guess,
@@ -140,9 +140,9 @@ class TokenClassification(Task):
     def roles(cls, options: Any = None) -> list[Role]:
         """Words, their labels, and the text they were split from, if it is at hand."""
         return [
-            Role("tokens", "tokens", help="the words"),
+            TOKENS,
             Role("labels", "tags", help="a label for each word", target=True),
-            Role("text", "text", required=False, help="the text that the words were split from"),
+            TEXT,
             Role("sentence", "label", required=False, help="what sentence a row of one word is of"),
             SPANS,
         ]

@@ -12,7 +12,7 @@ from torchmetrics import MetricCollection
 from mtl.data.store import ExampleStore
 from mtl.errors import ConfigError, Problem
 from mtl.metrics.aggregate import aggregate
-from mtl.metrics.base import TableMetric
+from mtl.metrics.base import TableMetric, on_this_rank
 from mtl.metrics.registry import build_metric, feed, try_metric
 from mtl.tasks import Task
 from mtl.tasks.base import own_metrics
@@ -159,8 +159,7 @@ def baseline_scores(task: Task, train: ExampleStore, store: ExampleStore) -> dic
     """Return the scores of a task's guess, made from training, on other examples."""
     guess = task.baseline(every(train))
     evaluation = Evaluation({task.name: task}, [store])
-    for metric in evaluation.metrics(task.name).values():
-        metric.sync_on_compute = False  # Every rank answers all examples.
+    on_this_rank(evaluation.metrics(task.name))
     for start in range(0, len(store), CHUNK):
         examples = store.select(range(start, min(start + CHUNK, len(store))))
         evaluation.update(task.name, guess(examples), examples)

@@ -16,6 +16,7 @@ from tests.config.conftest import CONF, compose
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/**/*.yaml"))
 NEEDS_PATH = {"trunk/hf.yaml"}
+NEEDS_DATA = {"task/multiple_choice.yaml"}
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,8 @@ def choose(file: Path) -> list[str]:
         if file.as_posix() in NEEDS_PATH or file.parent.name == "experiment"
         else []
     )
-    return [f"{file.parent.as_posix()}={file.stem}", *path]
+    data = [f"tasks.{file.stem}.data.source=FOLDER"] if file.as_posix() in NEEDS_DATA else []
+    return [f"{file.parent.as_posix()}={file.stem}", *path, *data]
 
 
 def test_all_groups_have_files() -> None:
@@ -59,7 +61,7 @@ def test_shows_a_command_that_composes(file: Path) -> None:
     for line in found:
         arguments = parse_arguments(shlex.split(line))
         assert any(o.startswith(f"{file.parent.name}={file.stem}") for o in arguments.overrides)
-        path = choose(file)[1:] if "trunk.path" not in line else []
+        path = [part for part in choose(file)[1:] if part.partition("=")[0] not in line]
         compose(*arguments.overrides, *path, multirun=arguments.multirun, task_types=TASK_TYPES)
 
 

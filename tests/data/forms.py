@@ -47,6 +47,10 @@ ASKED: list[Row] = [
     },
     {"text": "The Ash is short.", "question": "What is long?", "answers": []},
 ]
+CHOSEN: list[Row] = [
+    {"text": "Why did it stop?", "choices": ["It ran dry.", "It rained."], "label": "0"},
+    {"text": "Who sold it?", "choices": ["Ada", "Bo", "Nobody"], "label": "2"},
+]
 NESTED: list[Row] = [{"tokens": ["Bank", "of", "Rome"], "spans": [[0, 3, "ORG"], [2, 3, "LOC"]]}]
 
 
@@ -314,6 +318,10 @@ FORMS = {
     "brat": Form("| brat |", brat, WORDS, **_MARKED),
     "generation": Form(
         "| `generation` |", text_file("train.jsonl", lines(WRITTEN)), WRITTEN, **_WRITTEN
+    ),
+    "choices": Form(
+        "| `multiple_choice` |", text_file("train.jsonl", lines(CHOSEN)), CHOSEN,
+        "multiple_choice", {"text": "text", "choices": "choices", "label": "label"},
     ),
     "germeval": Form(
         "| `span_classification` |", text_file("train.conll", _GERMEVAL), NESTED * 2,

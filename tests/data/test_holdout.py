@@ -210,6 +210,22 @@ def test_group_and_fold(tmp_path: Path) -> None:
         assert f"(fold={fold}, seed=1;" in splits.notes[-1]
 
 
+def test_rows_of_a_query_stay_together(tmp_path: Path) -> None:
+    """Without `data.group`, which wins where it is set."""
+    lines = "".join(f"text {n},{n % 2},q{n // 4},{n % 5}\n" for n in range(40))
+    path = write(tmp_path / "a.csv", f"text,label,query,author\n{lines}")
+    roles = (*CLASSES, Role("query", "label", required=False, together=True))
+    columns = {**NAMED, "query": "query"}
+    for group, column in ((None, "query"), ("author", "group")):
+        data = DataConfig(train=str(path), validation_fraction=0.3, group=group)
+        splits = load_splits({"x": Wanted(data, columns, roles)}, 1)["x"]
+        assert splits.train is not None
+        assert splits.validation is not None
+        parts = [set(part.column(column)) for part in (splits.train, splits.validation)]
+        assert not parts[0] & parts[1]
+        assert len(parts[0] | parts[1]) == (10 if group is None else 5)
+
+
 def test_fold_with_a_validation_file(tmp_path: Path) -> None:
     path = str(write(tmp_path / "a.csv", "text,label\na,1\nb,1\n"))
     data = DataConfig(train=path, validation=path, fold="1/2")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mtl.data.word_rule import WordRule
 from mtl.data.words import find_words, join_words, split_words
-from mtl.tasks._words import word_spans
+from mtl.tasks._words import given_words
 from mtl.tasks.base import document
 from mtl.types import IntArray
 from tests.properties import max_examples
@@ -63,9 +63,9 @@ def test_words_hold_every_visible_character_once(text: str) -> None:
 
 
 @given(st.lists(st.text(st.sampled_from("abé東'👍"), max_size=4), max_size=6))
-def test_joined_words_are_at_their_spans(given_words: list[str]) -> None:
-    row = {"tokens": given_words}
-    assert cut(document(row), word_spans(row, WordRule())) == given_words
+def test_joined_words_are_at_their_spans(words: list[str]) -> None:
+    row = {"tokens": words}
+    assert cut(document(row), given_words(row, WordRule())) == words
 
 
 def first_placement(text: str, given_words: list[str]) -> list[tuple[int, int]]:

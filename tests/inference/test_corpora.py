@@ -112,3 +112,107 @@ def test_slots_and_intents_of_one_corpus(tmp_path: Path, learn: Train) -> None:
     (answer,) = predictor.predict([{"text": rows[5]["text"]}])
     assert answer["sentiment"]["label"] == rows[5]["goal"] == "fare"
     assert entities(answer["ner"]) == [("Otley", "from", 23), ("Lyme", "to", 32)]
+
+
+def test_names_inside_names_of_two_columns(tmp_path: Path, learn: Train) -> None:
+    """Comments, numbered words and two levels of labels in tabs, as such corpora are published."""
+    towns = {"Otley": "Otleyer", "Lyme": "Lymer", "Eich": "Eicher"}
+    lines = []
+    for town, of_town in towns.items():
+        for club in ("Verein", "Museum"):
+            words = ["Das", of_town, club, "in", town, "ist", "alt", "."]
+            outer = ["O", "B-ORG", "I-ORG", "O", "B-LOC", "O", "O", "O"]
+            inner = ["O", "B-LOCderiv", "O", "O", "O", "O", "O", "O"]
+            lines.append(f"#\thttp://example.org/{town} [2009-10-17]")
+            rows = zip(range(1, 9), words, outer, inner, strict=True)
+            lines += ["\t".join(map(str, row)) for row in rows]
+            lines.append("")
+    file = tmp_path / "all.tsv"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    predictor = learn(
+        "task=nested_entities",
+        *(f"tasks.nested_entities.data.{split}={file}" for split in ("train", "validation")),
+        "tasks.nested_entities.data.format=conll",
+        "tasks.nested_entities.columns={tokens: 1, labels: [2, 3]}",
+    )
+    text = "Das Lymer Museum in Otley ist alt."
+    (answer,) = predictor.predict([{"text": text}])
+    found = {
+        (e["label"], text[e["start"] : e["end"]]) for e in answer["nested_entities"]["entities"]
+    }
+    assert found == {("ORG", "Lymer Museum"), ("LOCderiv", "Lymer"), ("LOC", "Otley")}
+
+
+def test_similar_pairs_of_a_table_without_names(tmp_path: Path, learn: Train) -> None:
+    """Scores of 0 to 5 in a column by number, quotation marks that enclose nothing."""
+    said = [("A man eats.", "He eats."), ("Rain fell.", "It was wet."), ('"Stop!', "Halt.")]
+    lines = []
+    for number, (one, other) in enumerate(said):
+        unlike = said[number - 1][1]
+        for second, score in ((other, "4.800"), (one, "5.000"), (unlike, "0.200")):
+            lines.append(f"main\tset-{number}\t{score}\t{one}\t{second}")
+    file = tmp_path / "sts.tsv"
+    file.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    predictor = learn(
+        "task=sentiment",
+        *(f"tasks.sentiment.data.{split}={file}" for split in ("train", "validation")),
+        "tasks.sentiment.columns={text: 3, second: 4, label: 2}",
+        "tasks.sentiment.options.problem=regression",
+        "tasks.sentiment.metric=pearson",
+    )
+    asked = [{"text": one, "second": second} for one, other in said for second in (one, other)]
+    asked += [{"text": said[n][0], "second": said[n - 1][1]} for n in range(3)]
+    values = [answer["sentiment"]["value"] for answer in predictor.predict(asked)]
+    assert min(values[:6]) > 3.5
+    assert max(values[6:]) < 1.5
+
+
+def test_a_reading_test_with_letters(tmp_path: Path, learn: Train) -> None:
+    """Several questions of one article in a row, each with choices of its own."""
+    things = ["kettle", "lantern", "ladder"]
+    rows = []
+    for number, thing in enumerate(things):
+        other = things[number - 1]
+        questions = [
+            {"q": "What broke?", "options": [thing, other], "answer": "A"},
+            {"q": "What held?", "options": [thing, other, "nothing"], "answer": "B"},
+        ]
+        if number % 2:  # Where the right one stands says nothing.
+            for asked in questions:
+                asked["options"][:2] = asked["options"][1::-1]
+                asked["answer"] = {"A": "B", "B": "A"}[str(asked["answer"])]
+        rows.append({"article": f"The {thing} broke, the {other} held.", "questions": questions})
+    file = write_jsonl(tmp_path / "all.jsonl", rows)
+    predictor = learn(
+        "task=multiple_choice",
+        *(f"tasks.multiple_choice.data.{split}={file}" for split in ("train", "validation")),
+        "tasks.multiple_choice.columns={text: article, question: 'questions[].q', "
+        "choices: 'questions[].options', label: 'questions[].answer'}",
+    )
+    for row in rows:
+        given = [
+            {"text": row["article"], "question": one["q"], "choices": one["options"]}
+            for one in row["questions"]
+        ]
+        found = [answer["multiple_choice"] for answer in predictor.predict(given)]
+        assert [one["label"] for one in found] == [one["answer"] for one in row["questions"]]
+        assert [len(one["probabilities"]) for one in found] == [2, 3]
+
+
+def test_passages_of_queries_are_ranked(tmp_path: Path, learn: Train) -> None:
+    things = ["kettle", "lantern", "ladder", "anchor"]
+    rows = [
+        {"id": f"{n}-{m}", "asked": f"Who has the {one}?", "passage": f"Ines kept a {other}.",
+         "topic": n, "relevance": int(one == other)}
+        for n, one in enumerate(things) for m, other in enumerate(things)
+    ]  # fmt: skip
+    file = write_jsonl(tmp_path / "all.jsonl", rows)
+    learn(
+        "task=sentiment",
+        *(f"tasks.sentiment.data.{split}={file}" for split in ("train", "validation", "test")),
+        "tasks.sentiment.columns={text: asked, second: passage, label: relevance, query: topic}",
+        "tasks.sentiment.metric=mrr",
+    )
+    found = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert found["test/sentiment/mrr"] == found["test/sentiment/ndcg_10"] == 1.0
+    assert found["baseline/sentiment/mrr"] < 0.9

@@ -122,6 +122,15 @@ def spans(layout: str, *impossible: str) -> Sample:
     return Sample("span_extraction", rows, options, lengths=(64, 16), by_window=True)
 
 
+def chosen_of(*labels: str) -> list[dict[str, Any]]:
+    """Return texts with two, three or four choices, the right one named by its label."""
+    choices = ["dry", "rain", "no", "it"]
+    return [
+        {"text": text, "choices": choices[: 2 + n % 3], "label": label}
+        for n, (text, label) in enumerate(zip(TEXTS, labels, strict=True))
+    ]
+
+
 def texts_for(targets: Sequence[list[str]]) -> list[dict[str, Any]]:
     """Return texts with right texts."""
     return [{"text": text, "target": right} for text, right in zip(TEXTS, targets, strict=True)]
@@ -145,6 +154,25 @@ SAMPLES = {
         "text_classification",
         labelled([1.0, 2.5, 4.0, 3.0, -2.0]),
         options={"problem": "regression"},
+    ),
+    "rows of queries": Sample(
+        "text_classification",
+        [
+            {**row, "second": "no", "query": query}
+            for row, query in zip(labelled("02101"), "aabbb", strict=True)
+        ],
+    ),
+    "numbers of queries": Sample(
+        "text_classification",
+        [{**row, "query": q} for row, q in zip(labelled([1, 2.5, 4, 3, 1]), "aabbb", strict=True)],
+        options={"problem": "regression", "relevant": "2.5"},
+    ),
+    "choices in branches": Sample("multiple_choice", chosen_of("0", "2", "3", "1", "0")),
+    "choices after texts": Sample(
+        "multiple_choice",
+        [{**row, "question": "Why?"} for row in chosen_of("B", "A", "D", "B", "C")],
+        options={"layout": "joint"},
+        lengths=(64, 12),
     ),
     "the text itself": Sample(
         "language_modeling", [{"text": text} for text in TEXTS], head={"tied": False}

@@ -144,13 +144,15 @@ def show(found: Report) -> None:
 
 def render(rows: list[Any], title: str) -> Table:
     """Return the table of rows of one type of :mod:`mtl.metrics.tables`."""
-    from mtl.metrics.tables import EntityRow, LabelRow, ValueRow
-    from mtl.reporting.tables import entity_table, label_table, value_table
+    from mtl.metrics import tables as rows_of
+    from mtl.reporting import tables
 
     layouts: dict[type, tuple[Callable[..., Table], str]] = {
-        LabelRow: (label_table, "0 to 1"),
-        EntityRow: (entity_table, "percent"),
-        ValueRow: (value_table, ""),
+        rows_of.LabelRow: (tables.label_table, "0 to 1"),
+        rows_of.EntityRow: (tables.entity_table, "percent"),
+        rows_of.ConfidenceRow: (tables.confidence_table, ""),
+        rows_of.ThresholdRow: (tables.threshold_table, ""),
+        rows_of.ValueRow: (tables.value_table, ""),
     }
     layout, scale = layouts[type(rows[0])]
     return layout(rows, f"{title} ({scale})" if scale else title)

@@ -51,6 +51,12 @@ def predict(
         list[str] | None,
         typer.Option("--second", metavar="TEXT", help="Beside every --text; may be repeated."),
     ] = None,
+    choice: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--choice", "--choices", metavar="TEXT", help="To choose from; given twice or more."
+        ),
+    ] = None,
     instruction: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="For tasks whose prompt has {instruction}."),
@@ -123,7 +129,8 @@ def predict(
     _check(text, input, output, output_format, overwrite=overwrite)
     if on_bad_row not in POLICIES:
         raise ConfigError(one_of("--on-bad-row", on_bad_row, POLICIES))
-    for name, asked in (("question", question), ("second", second), ("instruction", instruction)):
+    beside = {"question": question, "second": second, "choices": choice, "instruction": instruction}
+    for name, asked in beside.items():
         if asked and not text:
             raise ConfigError(
                 f"Expected `--{name}` beside `--text`, but got `--input`; in a file, it is a "
@@ -141,7 +148,8 @@ def predict(
     if kind and kind not in OWN:
         spans_task(tasks, kind)
     form = written(delimiter, quoting, comment, header)
-    given = rows_of(text, question or [], tasks, instruction, second or []) if text else None
+    others = (question or [], tasks, instruction, second or [], choice or [])
+    given = rows_of(text, *others) if text else None
     loaded = load_model(run, trust_remote_code=trust_remote_code)
     predictor = Predictor(loaded, device, tokens)
     names = list(tasks)

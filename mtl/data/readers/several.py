@@ -24,13 +24,19 @@ def _texts(cells: Mapping[Column, Any]) -> list[Any] | None:
     found: list[Any] = []
     for cell in cells.values():
         found += cell if isinstance(cell, list) else [cell]
-    return [cell for cell in found if not isinstance(cell, str) or cell.strip()] or None
+    filled = [cell for cell in found if cell is not None]
+    return [cell for cell in filled if not isinstance(cell, str) or cell.strip()] or None
+
+
+def _switches(cells: Mapping[Column, Any]) -> dict[str, Any] | None:
+    return {str(column): cell for column, cell in cells.items() if cell is not None} or None
 
 
 _JOIN: dict[str, Callable[[Mapping[Column, Any]], Any]] = {
     "text": _texts,
     "texts": _texts,
-    "labels": lambda cells: {str(column): cell for column, cell in cells.items()},
+    "labels": _switches,
+    "choices": lambda cells: list(cells.values()),  # A label may be the number of one's place.
 }
 """By type of role: what its columns' cells become."""
 
@@ -46,7 +52,7 @@ def spread(
         where: The config key of `columns`, for messages.
 
     Raises:
-        ConfigError: If a role of another type than text and labels has several columns.
+        ConfigError: If a role of another type than text, labels and choices has several columns.
     """
     single: Columns = {}
     spread_roles = list(roles)
@@ -88,8 +94,8 @@ def joined(source: Source) -> tuple[Source, Callable[[Cells], Cells]]:
     def join(cells: Cells) -> Cells:
         found = dict(cells)
         for name, wish in parts.items():
-            given = {column: cells[column] for column in wish if cells.get(column) is not None}
-            found[names[name]] = _JOIN[roles[name].type](given) if given else None
+            given = {column: cells.get(column) for column in wish}
+            found[names[name]] = _JOIN[roles[name].type](given)
         return found
 
     return replace(source, columns={**columns, **names}, roles=tuple(roles.values())), join
