@@ -19,9 +19,10 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from mtl.config.section import Field, Section, Values, Whole
-from mtl.data.label_rules import IGNORED
+from mtl.data.label_rules import IGNORED, entity_types
 from mtl.data.rows import Role, remark
 from mtl.data.spans import lay, placed
+from mtl.data.value_types import to_label
 from mtl.data.word_learning import learn_words
 from mtl.data.word_rule import WordRule
 from mtl.errors import DataError, Problem
@@ -148,7 +149,9 @@ class SpanClassification(Task):
     def learn(self, rows: Sequence[Row]) -> SpanLabels:
         """Find the labels, and how texts become words."""
         everything = [rows[i] for i in range(len(rows))]
-        labels = sorted({span["label"] for row in everything for span in row["spans"]})
+        declared = entity_types([str(to_label(label)) for label in self.labels.labels or []])
+        found_labels = {span["label"] for row in everything for span in row["spans"]}
+        labels = sorted(found_labels | set(declared))
         if not labels:
             found = "none of its rows has one"
             raise DataError(Problem(f"tasks.{self.name}.data.train", "to have spans", found))
