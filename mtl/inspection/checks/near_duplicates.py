@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,8 @@ from mtl.tasks.base import document
 
 ALIKE = 0.9
 """Cosine of two texts' n-grams of characters from which on they are nearly the same."""
-EXACT, MOST = 20_000, 100_000
-"""Texts up to which all pairs are compared, and up to which nearest neighbors are looked up."""
+MOST = 20_000
+"""Texts of which all pairs are compared; time grows with their square."""
 CHARACTERS = 2_000
 """Of each text that are looked at."""
 
@@ -50,7 +49,7 @@ def near_duplicates(corpus: Corpus) -> Iterator[Finding]:
 
 
 def _places(corpus: Corpus) -> dict[int, Place]:
-    """Return where texts stand first, `MOST` of them: of validation and test first, then train's."""
+    """Return where `MOST` texts stand: those of validation and test first, then train's."""
     places: dict[int, Place] = {}
     for part in sorted(corpus.parts, key=lambda part: part.split == "train"):
         order = np.arange(len(part.rows))
@@ -84,13 +83,8 @@ class _Alike:
         if not texts:
             return cls({})
         model, listed = Ngrams(), list(texts)
-        backend = "basic" if len(listed) <= EXACT else "usearch"
-        how: dict[str, Any] = (
-            {} if backend == "basic" else {"connectivity": 16, "expansion_add": 40}
-        )
-        index = SemHash.from_embeddings(
-            model.encode(listed), listed, model, ann_backend=backend, **how
-        )
+        vectors = model.encode(listed)
+        index = SemHash.from_embeddings(vectors, listed, model, ann_backend="basic")
         group: dict[int, int] = {}
         for found in index.self_deduplicate(threshold=ALIKE).filtered:
             like = texts[found.duplicate_of]
