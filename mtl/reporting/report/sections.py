@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mtl.reporting.mistakes import comparison_of
-from mtl.reporting.pages.charts import Lines, Matrix, lines, matrix
+from mtl.reporting.pages.charts import Lines, Matrix, lines, matrix, reliability
 from mtl.reporting.report.reading import RunFiles
 
 Values = Mapping[str, Any]
@@ -84,7 +84,7 @@ def _details(run: RunFiles, split: str, own: Values) -> Values:
             if rows and set(rows[0]) != CONFIDENCE
         ],
         "confidence": [
-            {"title": title, "rows": rows}
+            {"title": title, "rows": rows, "bars": reliability(rows)}
             for title, rows in tables.items()
             if rows and set(rows[0]) == CONFIDENCE
         ],
