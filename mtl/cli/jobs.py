@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
@@ -129,7 +129,8 @@ def _tell_jobs(cfg: DictConfig, folder: Path) -> None:
 def _launch(composed: Composed, job: Job, search_folder: Path | None) -> None:
     """Hand the sweep to Hydra's sweeper, or the trials of a search to its launcher."""
     context, plugins = _context(composed), Plugins.instance()
-    given = {"config": composed.cfg, "hydra_context": context, "task_function": job}
+    given: dict[str, Any] = {"hydra_context": context, "task_function": job}
+    given["config"] = composed.cfg
     with as_config_error():
         context.callbacks.on_multirun_start(config=composed.cfg, config_name=None)
         if search_folder is not None:

@@ -26,7 +26,7 @@ from mtl.config.compose import Composed
 from mtl.errors import ConfigError, Problem, one_of
 from mtl.reporting.console import note
 from mtl.search.space import Space, read_space
-from mtl.search.study import FILE, number_of, open_study, sampler_of, tell, trials_of
+from mtl.search.study import FILE, Direction, number_of, open_study, sampler_of, tell, trials_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -85,7 +85,7 @@ class Search:
 
     def _open(self) -> Study:
         best = [higher_is_better(self.composed.config, name) for name in self.objectives]
-        directions = ["maximize" if higher else "minimize" for higher in best]
+        directions: list[Direction] = ["maximize" if high else "minimize" for high in best]
         own = self.settings.model_dump()
         rules = {f"search.{key}": str(own[key]) for key in own if f"search.{key}" not in FREE}
         signature = {n: v for n, v in self.space.signature().items() if n not in FREE}

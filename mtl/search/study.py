@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mtl.config.schema import SearchConfig
 from mtl.errors import ConfigError, Place, Problem, few
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from optuna.storages import JournalStorage
     from optuna.trial import FrozenTrial
 
+Direction = Literal["maximize", "minimize"]
 FILE, NAME, SIGNATURE = "study.log", "search", "signature"
 STEPS, PLANNED, PRUNED = "steps", "planned", "pruned"
 """What a job says of its training: steps taken, steps of the whole run, whether it was pruned."""
@@ -43,14 +44,17 @@ def check_installed() -> None:
 
 
 def open_study(
-    file: Path, signature: Mapping[str, str], directions: Sequence[str], settings: SearchConfig
+    file: Path,
+    signature: Mapping[str, str],
+    directions: Sequence[Direction],
+    settings: SearchConfig,
 ) -> Study:
     """Return the study of a search, a new one or one that was begun by the same command.
 
     Args:
         file: The journal.
         signature: What makes two searches the same.
-        directions: ``maximize`` or ``minimize`` for each objective.
+        directions: Of each objective.
         settings: Of the search.
 
     Raises:
