@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mtl.config.section import Values
-    from mtl.inference.labelled import Doubt
+    from mtl.inference.judgments import Doubt
     from mtl.inference.predictor import Predictor
     from mtl.types import Row
 

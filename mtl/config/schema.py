@@ -39,17 +39,9 @@ class LabelConfig(Section):
     words."""
 
 
-class DataConfig(LabelConfig):
-    """Where a task's examples come from."""
+class FileConfig(Section):
+    """How a task's files are written, where it is said and not guessed."""
 
-    source: Text | None = None
-    """Something with all splits: ``bundled:<name>``, ``hub:<dataset>[@revision][:<config>]``, or
-    a folder."""
-    train: Files | None = None
-    """A file or glob for this split, or a list of them; or by role files of which line n belongs
-    together, such as ``{tokens: seq.in, labels: seq.out}``. Wins over the source."""
-    validation: Files | None = None
-    test: Files | None = None
     format: Text | None = None
     """A registered reader, such as ``conll | tsv | csv | xlsx | jsonl | json | parquet``, or one of
     another package; guessed from the file's name and content when unset."""
@@ -67,6 +59,19 @@ class DataConfig(LabelConfig):
     comment: Blank | None = None
     """What comment lines before a sentence of a CoNLL file begin with, ``none`` where every line is
     a word; when unset ``#``, where the line is not like those of words."""
+
+
+class DataConfig(FileConfig, LabelConfig):
+    """Where a task's examples come from."""
+
+    source: Text | None = None
+    """Something with all splits: ``bundled:<name>``, ``hub:<dataset>[@revision][:<config>]``, or
+    a folder."""
+    train: Files | None = None
+    """A file or glob for this split, or a list of them; or by role files of which line n belongs
+    together, such as ``{tokens: seq.in, labels: seq.out}``. Wins over the source."""
+    validation: Files | None = None
+    test: Files | None = None
     on_bad_row: Annotated[Literal["error", "skip"], Lower] = "error"
     """``error`` stops at the first bad row; ``skip`` counts them and writes ``rejected.jsonl``."""
     validation_fraction: Number = Field(0.1, gt=0, lt=1)

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mtl.data import hub
 from mtl.data.origins import NAMES, SOURCES, SPLITS, Opened, TaskData, open_datasets, read_rows
 from mtl.data.readers.folders import class_files, is_unlabelled, read_document
 from mtl.data.readers.parallel import parallel_files
+from mtl.data.rows import Role
 from mtl.errors import DataError, did_you_mean
 
 CODE = (".py", ".pyc", ".pkl", ".pickle")
@@ -41,7 +43,7 @@ def open_folder(task: TaskData, name: str) -> Opened:
         return open_datasets(
             task, name, hub.load(str(folder), f"{task.section}.source", task.notes)
         )
-    together = {split: _parallel(folder, split, task) for split in SPLITS}
+    together = {split: parallel_split(folder, split, task.roles) for split in SPLITS}
     if together["train"]:
         return {s: partial(read_rows, task, s, f, "source") for s, f in together.items() if f}
     found = {split: split_file(folder, split, task.section) for split in SPLITS}
@@ -49,14 +51,14 @@ def open_folder(task: TaskData, name: str) -> Opened:
     return files or _open_classes(task, folder)
 
 
-def _parallel(folder: Path, split: str, task: TaskData) -> dict[str, str]:
+def parallel_split(folder: Path, split: str, roles: Sequence[Role]) -> dict[str, str]:
     """Return a split's file for each role, if its files belong together line by line."""
     ways = (
         way
         for n in NAMES[split]
         for way in ((folder / n, ""), (folder, f"{n}."), (folder, f"{n}_"))
     )
-    found = (parallel_files(home, before, task.roles) for home, before in ways)
+    found = (parallel_files(home, before, roles) for home, before in ways)
     return next((files for files in found if files), {})
 
 

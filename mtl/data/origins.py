@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mtl.config.schema import DataConfig
 from mtl.data import hub
 from mtl.data.readers import read_split
-from mtl.data.readers.base import Dialect, Read
+from mtl.data.readers.base import Dialect, Found, Read
 from mtl.data.readers.files import find
 from mtl.data.readers.parallel import beside, read_parallel
 from mtl.data.readers.several import Wish
@@ -52,6 +52,8 @@ class TaskData:
     bad_rows: BadRows
     notes: list[str]
     check: Check | None = None
+    found: Found = field(default_factory=dict)
+    """How the files of train turn out to be written."""
 
 
 Opened = dict[str, Callable[[], Rows]]
@@ -138,6 +140,7 @@ def read_rows(
         read=read,
         notes=task.notes,
         dialect=Dialect(options.delimiter, options.quoting, options.comment),
+        found=task.found if split == "train" else None,
     )
 
 

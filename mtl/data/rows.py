@@ -82,7 +82,7 @@ HARMLESS = "|"
 class Remarked(NamedTuple):
     """What was counted under one key."""
 
-    count: int
+    number: int
     text: str
     """The sentence: ``3 targets longer than 8.``."""
     harmless: bool

@@ -19,6 +19,7 @@ from mtl.config.schema import DataConfig
 from mtl.data import folders  # noqa: F401  registers a source
 from mtl.data.holdout import GROUP, NONE, Cut, hold_out, parse_fold, sample, text_keys
 from mtl.data.origins import SPLITS, TaskData, limit_of, open_splits
+from mtl.data.readers.base import Found
 from mtl.data.readers.several import Wish
 from mtl.data.readers.split import Check
 from mtl.data.rows import BadRows, Role, Rows
@@ -53,6 +54,8 @@ class Splits:
     bad_rows: BadRows = field(default_factory=BadRows)
     uncut: Rows | None = None
     """Train with the rows that were cut from it for validation, if any were."""
+    found: Found = field(default_factory=dict)
+    """How the files of train turn out to be written."""
 
 
 def load_splits(
@@ -117,7 +120,7 @@ def _task_data(name: str, wanted: Wanted, base: Path) -> TaskData:
 
 def _read(task: TaskData, only: Sequence[str]) -> Splits:
     """Read what there is of a task's splits, and train where validation is cut from it."""
-    splits = Splits(bad_rows=task.bad_rows, notes=task.notes)
+    splits = Splits(bad_rows=task.bad_rows, notes=task.notes, found=task.found)
     opened = open_splits(task)
     if task.options.fold is not None:
         opened.pop("validation", None)

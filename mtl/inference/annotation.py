@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mtl.config.section import Values
+from mtl.inference.judgments import labels_of
 from mtl.inference.label_scores import Floats, LabelScores, choosing, label_scores
-from mtl.inference.labelled import labels_of
 from mtl.inference.predictor import Predictor, chunks, prepare
 from mtl.inference.questions import ERROR, lacking
 from mtl.types import Row
@@ -80,8 +80,8 @@ def rank(
         found = dict(_scores(predictor, chunk, chosen))
         for name, own in found.items():
             for number, scores in own.items():
-                one = predictor.model.head(name).chooses == "one"
-                unsure[name][start + number] = uncertainty(scores.probabilities, one=one)
+                alone = predictor.model.head(name).chooses == "one"
+                unsure[name][start + number] = uncertainty(scores.probabilities, one=alone)
         for key, values in apart.items():
             one, other = key.split(BETWEEN)
             for number in found.get(one, {}).keys() & found.get(other, {}).keys():

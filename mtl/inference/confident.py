@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Literal
 
@@ -12,7 +13,6 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Place = tuple[int, int]
 """An example, and a place of it: a word of a sentence, or a label of several."""
-HOW = {"return_indices_ranked_by": "self_confidence", "n_jobs": 1}
 
 
 def doubtful(
@@ -30,25 +30,36 @@ def doubtful(
     given, likely = np.concatenate(targets), np.concatenate(probabilities).astype(np.float64)
     if len(np.unique(given)) < 2:
         return []
-    from cleanlab.filter import find_label_issues
-
     whole = likely / likely.sum(axis=1, keepdims=True)
     owner = np.repeat(np.arange(len(targets)), [len(own) for own in targets])
     first = np.cumsum([0, *(len(own) for own in targets[:-1])])
-    issues = find_label_issues(given, whole, **HOW).tolist()
+    issues = _issues(given, whole)
     return [(int(owner[at]), int(at - first[owner[at]])) for at in issues]
 
 
 def _of_any(given: Ints, likely: npt.NDArray[np.float64]) -> list[Place]:
     """Return rows and labels: each label is a question of its own, with two answers."""
-    from cleanlab.filter import find_label_issues
-
     found: list[tuple[float, Place]] = []
     for label in range(given.shape[1]):
         own, chance = given[:, label], likely[:, label]
         if len(np.unique(own)) < 2:
             continue
         sides = np.column_stack([1 - chance, chance])
-        issues = find_label_issues(own, sides, **HOW).tolist()
+        issues = _issues(own, sides)
         found += [(float(sides[at, own[at]]), (at, label)) for at in issues]
     return [place for _, place in sorted(found)]
+
+
+def _issues(given: Ints, likely: npt.NDArray[np.float64]) -> list[int]:
+    """Return what cleanlab doubts of labels (n,) with probabilities (n, C)."""
+    from cleanlab.filter import find_label_issues
+
+    with warnings.catch_warnings():  # Of labels with hardly any row.
+        warnings.filterwarnings("ignore", message="May not flag all label issues")
+        found = find_label_issues(
+            given,
+            likely,
+            return_indices_ranked_by="self_confidence",
+            n_jobs=1,
+        )
+    return [int(at) for at in found]

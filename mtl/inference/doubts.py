@@ -23,8 +23,8 @@ from mtl.config.saved import HYDRA
 from mtl.data.holdout import NONE, text_keys
 from mtl.errors import CheckpointError, ConfigError, Problem
 from mtl.inference.evaluator import Track, run_config, started_in
+from mtl.inference.judgments import Doubt, Labelled, labels_of
 from mtl.inference.label_scores import choosing, label_scores
-from mtl.inference.labelled import Doubt, Labelled, labels_of
 from mtl.inference.predictor import Predictor
 from mtl.training.description import DESCRIPTION
 from mtl.training.model_io import load_model, trained_on

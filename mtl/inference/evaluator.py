@@ -115,8 +115,8 @@ def evaluate(
     names = predictor.choose(tasks)
     if isinstance(data, File):
         (name,) = names
-        columns = loaded.description.tasks[name].columns
-        rows = read_labelled(data, predictor.tasks[name], columns)
+        about = loaded.description.tasks[name]
+        rows = read_labelled(data, predictor.tasks[name], about.columns, about.files)
         seen = int(np.isin(text_keys(rows, name), trained_on(run)).sum())
         if seen:
             data.notes.append(

@@ -47,7 +47,8 @@ def label_scores(
     """
 
     def decode(name: str, logits: Tensor, examples: Examples) -> list[LabelScores]:
-        found = predictor.model.head(name).probabilities(logits.detach().float())
+        temperature = getattr(predictor.tasks[name].learned, "temperature", 1.0)
+        found = predictor.model.head(name).probabilities(logits.detach().float() / temperature)
         parts = found.cpu().split(examples.sizes) if len(logits) else [found.cpu()] * len(examples)
         outputs = predictor.tasks[name].decode(logits, examples)
         return [

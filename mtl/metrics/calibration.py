@@ -33,12 +33,17 @@ class Calibration(CountMetric[ConfidenceRow]):
 
     One label of several is judged by the probability of the predicted one; of any number of labels
     each is judged by itself.
+
+    Args:
+        fewest: With fewer examples the temperature stays 1: the best one would be chance.
     """
 
     higher_is_better = False
 
-    def __init__(self) -> None:
+    def __init__(self, fewest: int = 1) -> None:
         super().__init__()
+        self.fewest = fewest
+        self.count("examples", 1)
         self.count("bins", 3, BINS, dtype=torch.float64)
         self.count("nats", len(TEMPERATURES), dtype=torch.float64)
 
@@ -56,6 +61,7 @@ class Calibration(CountMetric[ConfidenceRow]):
         weights = (None, confidence.numpy(), right.double().numpy())
         self.add("bins", np.stack([np.bincount(place, w, BINS) for w in weights]))
         self.add("nats", _nats(preds, target))
+        self.add("examples", [len(preds)])
 
     def compute(self) -> dict[str, float]:
         """Return ``ece``: how far confidence and accuracy are apart, on average over examples."""
@@ -73,11 +79,11 @@ class Calibration(CountMetric[ConfidenceRow]):
     def temperature(self) -> float:
         """Return the most likely temperature over all ranks; every rank must call it.
 
-        1 where nothing was counted, or where any temperature is as good.
+        1 where too few examples were counted, or where any temperature is as good.
         """
         with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=not self._is_synced):
-            nats = self.counts("nats")
-        if not np.ptp(nats):
+            nats, (examples,) = self.counts("nats"), self.counts("examples").tolist()
+        if examples < self.fewest or not np.ptp(nats):
             return 1.0
         best = int(nats[1:-1].argmin()) + 1
         before, here, after = nats[best - 1 : best + 2]

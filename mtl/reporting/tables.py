@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from mtl.metrics.tables import EntityRow, LabelRow, ValueRow
+from mtl.metrics.tables import ConfidenceRow, EntityRow, LabelRow, ThresholdRow, ValueRow
 
 
 def _table(title: str, first: str, columns: Sequence[str]) -> Table:
@@ -70,6 +70,26 @@ def entity_table(rows: Sequence[EntityRow], title: str = "") -> Table:
         counts = (f"{count:,}" for count in row[4:])
         table.add_row(Text(row.type), *rates, *counts, end_section=position == 0)
     table.caption = "An entity is correct when its type and all of its words are (conlleval)."
+    return table
+
+
+def confidence_table(rows: Sequence[ConfidenceRow], title: str = "") -> Table:
+    """Return how often decisions of each probability are right, a line a bin."""
+    table = _table(title, "probability", ("decisions", "mean", "right"))
+    for row in rows:
+        shown = f"{row.low:.2f} to {row.high:.2f}"
+        table.add_row(shown, f"{row.examples:,}", f"{row.confidence:.3f}", f"{row.accuracy:.3f}")
+    table.caption = "Probabilities mean what they say where the last two columns are equal."
+    return table
+
+
+def threshold_table(rows: Sequence[ThresholdRow], title: str = "") -> Table:
+    """Return each label's best threshold here, with its F1 there and at a half."""
+    table = _table(title, "label", ("threshold", "f1", "f1 at 0.5", "support"))
+    for row in rows:
+        rates = (f"{value:.3f}" for value in row[1:4])
+        table.add_row(Text(row.label), *rates, f"{row.support:,}")
+    table.caption = "The best thresholds of these very texts: what another choice would bring."
     return table
 
 

@@ -40,6 +40,8 @@ ONLY = {
 """Keys that mean nothing for other texts than those with this."""
 FEWEST = 10
 """Rows of validation that a label must have for a threshold of its own."""
+ENOUGH = 50
+"""Rows that a validation must have for a temperature."""
 Array = npt.NDArray[Any]
 
 
@@ -323,7 +325,7 @@ class Single(Labeled):
         return self.tempered(logits).softmax(-1)
 
     def metrics(self) -> MetricCollection:
-        found = {"labels": LabelScores(self.learned.labels), "calibration": Calibration()}
+        found = {"labels": LabelScores(self.learned.labels), "calibration": Calibration(ENOUGH)}
         if self.options.abstain_below is not None:
             found["answered"] = AnsweredScores(self.options.abstain_below)
         return MetricCollection(found, compute_groups=False)
@@ -385,7 +387,7 @@ class Multi(Labeled):
         labels = self.learned.labels
         found = {
             "labels": MultiLabelScores(labels, lambda: self.thresholds),
-            "calibration": Calibration(),
+            "calibration": Calibration(ENOUGH),
         }
         if self.options.thresholds == "tuned":
             found["thresholds"] = Thresholds(labels, FEWEST)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import model_validator
 
 from mtl.config.rules import NAME, is_name
-from mtl.config.schema import Attention, LabelConfig
+from mtl.config.schema import Attention, FileConfig, LabelConfig
 from mtl.config.section import Field, Flag, Number, Section, Text, Whole, check
 from mtl.errors import CheckpointError, ConfigError, MtlError, Problem
 from mtl.tasks import Task
@@ -40,6 +40,13 @@ class TrunkDescription(Section):
         return values
 
 
+class FilesDescription(FileConfig):
+    """How training's files are written."""
+
+    found: dict[str, Any] = {}
+    """By option: what reading found, where it was not said."""
+
+
 class TaskDescription(Section):
     """A task."""
 
@@ -55,6 +62,7 @@ class TaskDescription(Section):
     metrics: list[Any] = []
     """Metrics that its configuration adds."""
     labels: LabelConfig = LabelConfig()
+    files: FilesDescription = FilesDescription()
 
 
 class Description(Section):
@@ -67,12 +75,24 @@ class Description(Section):
     """Most tokens in one trunk pass of training."""
 
 
+def files_of(data: FileConfig, found: Mapping[str, Any]) -> FilesDescription:
+    """Return how the files of a ``data`` section are written.
+
+    Args:
+        data: What was said of them.
+        found: What reading found.
+    """
+    said = {name: getattr(data, name) for name in FileConfig.model_fields}
+    return FilesDescription(**said, found=dict(found))
+
+
 def describe(
     model: MultiTaskModel,
     encoder: TextEncoder,
     columns: Mapping[str, Mapping[str, object]],
     attention: Mapping[str, str],
     tokens: int | None = None,
+    files: Mapping[str, FilesDescription] | None = None,
 ) -> Description:
     """Return what ``mtl.json`` holds; see :func:`mtl.training.model_io.save_model`."""
     trunk = TrunkDescription(
@@ -93,6 +113,7 @@ def describe(
             state=task.learned.model_dump(),
             columns=dict(columns.get(name, {})),
             labels=LabelConfig(**{n: getattr(task.labels, n) for n in LabelConfig.model_fields}),
+            files=(files or {}).get(name, FilesDescription()),
             attention=attention.get(name, model.trunk.attention),
         )
         for name, task in model.tasks.items()

@@ -27,6 +27,7 @@ from mtl.tasks import Task
 from mtl.training.description import (
     DESCRIPTION,
     Description,
+    FilesDescription,
     describe,
     model_folder,
     read_description,
@@ -62,6 +63,7 @@ def save_model(
     attention: Mapping[str, str] | None = None,
     tokens: int | None = None,
     trained_on: Keys = NONE,
+    files: Mapping[str, FilesDescription] | None = None,
 ) -> None:
     """Write a model folder, whole or not at all.
 
@@ -73,8 +75,9 @@ def save_model(
         attention: By task: how its documents are read; the trunk's own way where not named.
         tokens: Most tokens in one trunk pass of training.
         trained_on: Hashes of the texts that it learned from.
+        files: By task: how the files of its data are written.
     """
-    about = describe(model, encoder, columns, attention or {}, tokens)
+    about = describe(model, encoder, columns, attention or {}, tokens, files)
     text = json.dumps(about.model_dump(), indent=2, ensure_ascii=False)
     trunk = model.trunk
     with whole_folder(folder) as beside:

@@ -71,6 +71,7 @@ class MultiTaskModule(L.LightningModule):
         self.non_finite = NonFinite(cfg, list(model.tasks))
         weights = {name: task.weight for name, task in model.tasks.items()}
         self.balance = build_balancer(weights, cfg.balancing)
+        self._norms: dict[str, float] = {}
         self.training_log = TrainingLog(weights, cfg.trainer.log_every_n_steps, steps)
         all_kept = cfg.init is not None or cfg.trainer.strategy not in ("auto", "ddp")
         self.frozen = FrozenWeights(model, kept=all_kept)
@@ -139,7 +140,7 @@ class MultiTaskModule(L.LightningModule):
         if due or self.device.type == "cpu":
             self.judge()
         if due:
-            more = {**self.non_finite.logs(), "epoch": number / self.steps_per_epoch}
+            more = {**self.non_finite.logs(), **self._norms, "epoch": number / self.steps_per_epoch}
             self.training_log.write(self.trainer, number, optimizer.optimizer, more)
 
     def _update(
@@ -152,6 +153,8 @@ class MultiTaskModule(L.LightningModule):
         parted = gradient_norm(learning)
         norm = whole(parted)
         parts = norms_of_parts(self.model, norm)
+        if self.training_log.due(step.number + 1):
+            self._norms = self._norms_to_log()
         clip(learning, self.cfg.trainer.gradient_clip_val, parted)
         if scaler is None:  # which does the same for float16
             apply_only_finite(optimizer.optimizer, norm)
@@ -160,6 +163,15 @@ class MultiTaskModule(L.LightningModule):
         assert isinstance(schedule, LambdaLR)
         schedule.step()
         self.training_log.add(step, losses, norm, parts)
+
+    def _norms_to_log(self) -> dict[str, float]:
+        """Return the norms of the trunk's gradient and of each head's, by full name."""
+        modules = {"trunk": self.model.trunk, **dict(self.model.heads.items())}
+        return {
+            metric_name("train", name, "grad_norm"): float(whole(gradient_norm(m.parameters())))
+            for name, m in modules.items()
+            if any(p.grad is not None for p in m.parameters())
+        }
 
     def _add_up(self, step: Step) -> dict[str, Tensor]:
         """Add up the gradients of the step's passes; returns this rank's part of each loss."""

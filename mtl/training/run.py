@@ -41,6 +41,7 @@ from mtl.training.contents import (
     last_checkpoint,
     stopped_early,
 )
+from mtl.training.description import files_of
 from mtl.training.disk import full_disk
 from mtl.training.evaluation import (
     Evaluation,
@@ -178,6 +179,7 @@ def _save(cfg: Config, run_dir: Path, prepared: Prepared, metrics: Mapping[str, 
         prepared.columns,
         attention={name: attention_of(cfg, name, model.trunk) for name in model.tasks},
         tokens=prepared.data.batching.tokens,
+        files={n: files_of(cfg.tasks[n].data, own.found) for n, own in prepared.splits.items()},
         trained_on=np.concatenate(
             [text_keys(own.train, n) for n, own in prepared.splits.items() if own.train is not None]
         ),

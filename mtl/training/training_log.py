@@ -6,9 +6,11 @@ stopped would.
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import lightning as L
 import torch
@@ -19,6 +21,9 @@ from mtl.metrics.names import metric_name
 from mtl.training.checkpoint import State
 from mtl.training.ranks import gathered, total
 from mtl.types import Step
+
+N = TypeVar("N", int, float)
+TOKENS, COMPUTED = "tokens", "computed"
 
 
 class Taken(NamedTuple):
@@ -59,16 +64,21 @@ class TrainingLog:
         self._taken: list[Taken] = []
         self._judged = 0
         """How many of them are known to be finite, or left out."""
-        self._tokens = self._examples = 0
+        self._examples = 0
+        self._tokens = dict.fromkeys((TOKENS, COMPUTED), 0)
+        """Real tokens of this rank's passes, and those that they computed, padding included."""
         self._read = dict.fromkeys(self.weights, 0)
         """Task to the examples that this rank read."""
+        self._long = dict.fromkeys(self.weights, 0)
+        """Task to the tokens of those."""
         self._start = self._paused = now
 
     def start(self, trainer: L.Trainer) -> None:
         """Start from nothing, or from what the run that this one continues had summed up."""
         self._begin(time.perf_counter())
-        if self._kept is not None and self._kept["names"] == list(self.weights):
-            self._load(self._kept, trainer)
+        kept = self._kept
+        if kept is not None and kept["names"] == list(self.weights) and self._fits(kept):
+            self._load(kept, trainer)
 
     def add(
         self, step: Step, losses: Mapping[str, Tensor], norm: Tensor, parts: Mapping[str, Tensor]
@@ -80,9 +90,11 @@ class TrainingLog:
         self._taken.append(Taken(step.number + 1, row, norm.detach().float(), present, parts))
         self._examples += step.examples
         for micro_batch in step.micro_batches:
-            self._tokens += micro_batch.source.tokens
+            self._tokens[TOKENS] += micro_batch.source.tokens
+            self._tokens[COMPUTED] += micro_batch.source.tokens_with_padding
             for name, part in micro_batch.heads.items():
                 self._read[name] += len(part.examples)
+                self._long[name] += sum(example.length for example in part.encoded)
 
     def new(self) -> list[Taken]:
         """Return the steps that nobody has looked at yet; from now on somebody has."""
@@ -105,21 +117,33 @@ class TrainingLog:
     def write(
         self, trainer: L.Trainer, number: int, optimizer: Optimizer, more: Mapping[str, float]
     ) -> None:
-        """Log the steps since the last log, and start anew; all ranks must."""
+        """Log the steps since the last log, and start anew; all ranks must.
+
+        Args:
+            trainer: Whose ranks and loggers these are.
+            number: The step's, counted from 1.
+            optimizer: For the rates.
+            more: What else to log, by full name.
+        """
         now = time.perf_counter()
         seconds = max(now - self._start, 1e-9)
         losses = self._losses(trainer)
         counts = torch.tensor(self._counts(), dtype=torch.float32)
-        tokens, *read = total(trainer, counts.to(trainer.strategy.root_device)).tolist()
+        found = total(trainer, counts.to(trainer.strategy.root_device)).tolist()
+        (tokens, computed), read, long = self._sorted(found)
         logs = {metric_name("train", name, "loss"): loss for name, loss in losses.items()}
         weighted = [self.weights[name] * loss for name, loss in losses.items()]
         logs[metric_name("train", None, "loss")] = sum(weighted)
         logs[metric_name("train", None, "grad_norm")] = float(self._taken[-1].norm)
         logs[metric_name("train", None, "tokens_per_second")] = tokens / seconds
         logs[metric_name("train", None, "examples_per_second")] = self._examples / seconds
-        for name, count in zip(self.weights, read, strict=True):
+        logs[metric_name("train", None, "padding")] = 1 - tokens / computed if computed else 0.0
+        logs[metric_name("train", None, "memory_gb")] = peak_memory(trainer.strategy.root_device)
+        for name, count, size in zip(self.weights, read, long, strict=True):
+            logs[metric_name("train", name, "weight")] = self.weights[name]
             if count:
                 logs[metric_name("train", name, "share")] = count / sum(read)
+                logs[metric_name("train", name, "token_share")] = size / sum(long)
         for group in optimizer.param_groups:
             logs[metric_name("train", group["name"], "lr")] = group["lr"]
         self.latest = {**logs, **more}
@@ -127,7 +151,12 @@ class TrainingLog:
         log_metrics(trainer, self.latest, number)
 
     def _counts(self) -> list[int]:
-        return [self._tokens, *self._read.values()]
+        return [*self._tokens.values(), *self._read.values(), *self._long.values()]
+
+    def _sorted(self, counts: list[N]) -> tuple[list[N], list[N], list[N]]:
+        """Return what :meth:`_counts` put together: of all tasks, then examples and tokens."""
+        first, tasks = len(self._tokens), len(self.weights)
+        return counts[:first], counts[first : first + tasks], counts[first + tasks :]
 
     def _losses(self, trainer: L.Trainer) -> dict[str, float]:
         """Return each task's mean loss over the steps that had rows of it and were not left out."""
@@ -159,9 +188,14 @@ class TrainingLog:
         """Begin with what :meth:`state` returned, when training starts."""
         self._kept = state
 
+    def _fits(self, state: State) -> bool:
+        """Return whether a state has the sums of this version."""
+        return int(state["counts"].shape[1]) == len(self._counts())
+
     def _load(self, state: State, trainer: L.Trainer) -> None:
-        self._tokens, *read = _share(state["counts"], trainer).tolist()
-        self._read = dict(zip(self.weights, read, strict=True))
+        parts = self._sorted(_share(state["counts"], trainer).tolist())
+        for sums, part in zip((self._tokens, self._read, self._long), parts, strict=True):
+            sums.update(zip(sums, part, strict=True))
         self._examples = state["examples"]
         self._start = time.perf_counter() - state["seconds"]
         if "numbers" in state:
@@ -185,3 +219,11 @@ def log_metrics(trainer: L.Trainer, logs: Mapping[str, float], step: int) -> Non
     """Give metrics to all loggers."""
     for logger in trainer.loggers:
         logger.log_metrics(dict(logs), step=step)
+
+
+def peak_memory(device: torch.device) -> float:
+    """Return the most memory so far, in GB: of the GPU's allocator, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used * (1 if sys.platform == "darwin" else 1024) / 1e9

@@ -319,7 +319,10 @@ def _weights(run: Path) -> dict[str, torch.Tensor]:
 def _logged(run: Path) -> list[dict[str, str]]:
     """Every value of every logged step, but for how fast it went."""
     rows = read_rows(run / "metrics.csv")
-    return [{k: v for k, v in row.items() if v and not k.endswith("_per_second")} for row in rows]
+    return [
+        {k: v for k, v in row.items() if v and not k.endswith(("_per_second", "memory_gb"))}
+        for row in rows
+    ]
 
 
 def try_out(

@@ -155,9 +155,9 @@ def test_blank_rows_can_be_kept(tmp_path: Path, name: str) -> None:
     assert [reject.line for reject in bad_rows.rejects] == [3, 4]
 
 
-def test_no_key_is_named_where_a_command_line_names_the_file(tmp_path: Path) -> None:
+def test_the_option_is_named_where_a_command_line_names_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "text;label\nDry;pos\nWet,neg\n")
     source = Source(path, CLASSES, {"text": "text", "label": "label"}, section="")
-    with pytest.raises(DataError, match=r"apart by semicolons\.$"):
+    with pytest.raises(DataError, match=r"apart by semicolons; `--delimiter` says otherwise\.$"):
         list(read_delimited("csv", source))
     assert source.notes.sentences("") == [f"cells are taken to be apart by semicolons in {path}."]

@@ -13,10 +13,10 @@ from mtl.config.schema import DataConfig
 from mtl.data import hub
 from mtl.data.readers import read_split
 from mtl.data.readers.base import Source
+from mtl.data.readers.peek import header
 from mtl.data.rows import Role
 from mtl.data.sources import Wanted, load_splits
 from mtl.errors import DataError
-from mtl.inference.columns import header
 
 from .roles import plain, write
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from mtl.data.readers import read_split, xlsx
+from mtl.data.readers.peek import header
 from mtl.errors import DataError
-from mtl.inference.columns import header
 
 from .roles import CLASSES, plain, read_classes, write
 

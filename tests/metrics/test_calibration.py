@@ -73,6 +73,15 @@ def test_without_examples_nothing_changes() -> None:
     assert Thresholds(["a"], 1).best() == [0.5]
 
 
+def test_a_temperature_of_too_few_examples_is_one() -> None:
+    logits, target = made(4, 3.0, 49)
+    few = Calibration(fewest=50)
+    few.update(logits.softmax(-1), target)
+    assert few.temperature() == 1.0
+    few.update(logits[:1].softmax(-1), target[:1])
+    assert few.temperature() > 2.0
+
+
 def test_thresholds_have_the_best_f1_of_all() -> None:
     logits, target = binary(1.0, count=700)
     probabilities = logits.sigmoid().float()

@@ -5,8 +5,15 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from mtl.metrics.tables import EntityRow, LabelRow, ValueRow
-from mtl.reporting.tables import entity_table, flattery, label_table, value_table
+from mtl.metrics.tables import ConfidenceRow, EntityRow, LabelRow, ThresholdRow, ValueRow
+from mtl.reporting.tables import (
+    confidence_table,
+    entity_table,
+    flattery,
+    label_table,
+    threshold_table,
+    value_table,
+)
 
 LABELS = [
     LabelRow("B-LOC", 0.5, 0.25, 1 / 3, 20),
@@ -45,6 +52,21 @@ def test_entity_table_is_in_percent() -> None:
     lines = [line.split() for line in show(entity_table(ENTITIES)).splitlines()]
     assert ["overall", "60.95", "90.75", "72.92", "1,815", "2,978", "2,000"] in lines
     assert ["LOC", "65.09", "92.93", "76.56", "552", "848", "594"] in lines
+
+
+def test_calibration_and_thresholds() -> None:
+    lines = [
+        line.split()
+        for line in show(
+            confidence_table([ConfidenceRow(0.6, 2 / 3, 1200, 0.63, 0.5)])
+        ).splitlines()
+    ]
+    assert ["0.60", "to", "0.67", "1,200", "0.630", "0.500"] in lines
+    lines = [
+        line.split()
+        for line in show(threshold_table([ThresholdRow("joy", 0.31, 0.5, 0.4, 12)])).splitlines()
+    ]
+    assert ["joy", "0.310", "0.500", "0.400", "12"] in lines
 
 
 def test_values() -> None:

@@ -68,10 +68,14 @@ def train_py(*argv: str, cwd: Path = ROOT, **variables: str) -> subprocess.Compl
 
 
 def logged(run: Path) -> list[dict[str, float]]:
-    """Return what a run logged in ``metrics.csv``, a dictionary a row, without speeds."""
+    """Return what a run logged in ``metrics.csv``, but speeds and memory, a dictionary a row."""
     with (run / "metrics.csv").open(newline="", encoding="utf-8") as file:
         return [
-            {k: float(v) for k, v in row.items() if v and "per_second" not in k}
+            {
+                k: float(v)
+                for k, v in row.items()
+                if v and not k.endswith(("_per_second", "memory_gb"))
+            }
             for row in csv.DictReader(file)
         ]
 

@@ -20,11 +20,15 @@ class Logs(L.Callback):
 
     def __init__(self) -> None:
         self.found: dict[int, dict[str, float]] = {}
+        self.padding: dict[int, float] = {}
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         assert isinstance(pl_module, MultiTaskModule)
+        sources = [micro_batch.source for micro_batch in batch.micro_batches]
+        padding = sum(int((source.unit < 0).sum()) for source in sources)
+        self.padding[batch.number + 1] = padding / sum(s.input_ids.numel() for s in sources)
         if pl_module.training_log.due(batch.number + 1):
             self.found[batch.number + 1] = dict(pl_module.training_logs)
 
@@ -36,6 +40,8 @@ def logs(site: Site, folder: Path, every: int, **options: Any) -> dict[int, dict
     module = module_of(cfg, ready)
     module.training_log.every = every
     fit(module, ready.data, steps=STEPS, callbacks=[kept], **options)
+    for number, found in kept.found.items() if every == 1 else ():
+        assert found["train/padding"] == pytest.approx(kept.padding[number])
     return kept.found
 
 
@@ -50,15 +56,23 @@ def test_losses_are_means_over_the_steps_since_the_last_log(site: Site, tmp_path
     for found in each.values():
         total = 0.5 * found["train/ner/loss"] + found["train/sentiment/loss"]
         assert found["train/loss"] == pytest.approx(total)
-        shares = [found["train/ner/share"], found["train/sentiment/share"]]
-        assert sum(shares) == pytest.approx(1.0)
+        for share in ("share", "token_share"):
+            of_both = found[f"train/ner/{share}"] + found[f"train/sentiment/{share}"]
+            assert of_both == pytest.approx(1.0)
+        parts = [found[f"train/{part}/grad_norm"] for part in ("trunk", "ner", "sentiment")]
+        assert found["train/grad_norm"] == pytest.approx(sum(n * n for n in parts) ** 0.5)
+        assert (found["train/ner/weight"], found["train/sentiment/weight"]) == (0.5, 1.0)
+        assert 0.05 < found["train/memory_gb"] < 100
 
 
 def test_names_rates_and_epochs(site: Site, tmp_path: Path) -> None:
     found = logs(site, tmp_path, 1)
     speed = {"train/tokens_per_second", "train/examples_per_second"}
-    totals = {"train/loss", "train/grad_norm", "epoch"}
-    tasks = {f"train/{t}/{m}" for t in ("ner", "sentiment") for m in ("loss", "share")}
+    totals = {f"train/{m}" for m in ("loss", "grad_norm", "padding", "memory_gb")} | {"epoch"}
+    own = ("loss", "share", "token_share", "weight", "grad_norm")
+    tasks = {f"train/{t}/{m}" for t in ("ner", "sentiment") for m in own} | {
+        "train/trunk/grad_norm"
+    }
     rates = {"train/trunk/lr", "train/heads/lr"}
     assert all(set(logged) == speed | totals | tasks | rates for logged in found.values())
     assert [found[n]["train/trunk/lr"] for n in range(1, 7)] == pytest.approx(

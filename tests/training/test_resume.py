@@ -89,7 +89,10 @@ def logged(run: Path) -> list[dict[str, str]]:
     """Every value of every logged step, but for how fast it went."""
     rows = read_rows(run / "metrics.csv")
     assert rows
-    return [{k: v for k, v in row.items() if not k.endswith("_per_second")} for row in rows]
+    return [
+        {k: v for k, v in row.items() if not k.endswith(("_per_second", "memory_gb"))}
+        for row in rows
+    ]
 
 
 def names(run: Path) -> list[str]:

@@ -36,7 +36,10 @@ def config(site: Site) -> Config:
 def history(run: Path) -> list[Row]:
     """Every row of all parts, in order of time, but for how fast it went."""
     rows = [values(row) for part in runs(run) for row in records(part, "history")]
-    return [{k: v for k, v in row.items() if not k.endswith("_per_second")} for row in rows]
+    return [
+        {k: v for k, v in row.items() if not k.endswith(("_per_second", "memory_gb"))}
+        for row in rows
+    ]
 
 
 def by_step(rows: list[Row]) -> dict[float, Row]:

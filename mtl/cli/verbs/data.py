@@ -110,8 +110,8 @@ def data(
         corpus = corpus_of(prepare(cfg, Path(folder), tell=lambda line: None))
         findings = inspect(corpus)
         if as_json:
-            found = {"tasks": facts(corpus), "notes": corpus.notes}
-            found["findings"] = [finding.as_dict() for finding in findings]
+            listed = [finding.as_dict() for finding in findings]
+            found = {"tasks": facts(corpus), "notes": corpus.notes, "findings": listed}
             sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
         else:
             console().print(shown(corpus, findings))

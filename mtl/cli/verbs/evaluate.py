@@ -10,6 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mtl.cli.file_options import (
+    Comment,
+    Delimiter,
+    Encoding,
+    Format,
+    Header,
+    Quoting,
+    written,
+)
 from mtl.cli.verbs.predict import split_names
 from mtl.errors import ConfigError
 from mtl.inference.output import atomic, plain
@@ -41,10 +50,12 @@ def evaluate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of tables.")
     ] = False,
-    format: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of FILE, if its ending does not tell.")
-    ] = None,
-    encoding: Annotated[str, typer.Option(metavar="NAME", help="Of FILE.")] = "utf-8",
+    format: Format = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    quoting: Quoting = None,
+    comment: Comment = None,
+    header: Header = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
     tokens: Annotated[
         int | None,
@@ -72,10 +83,11 @@ def evaluate(
     from mtl.reporting.console import note
     from mtl.reporting.tracking import track
 
+    form = written(delimiter, quoting, comment, header)
     found = evaluator.evaluate(
         run,
         names if data is None else [one_task(run, names)],
-        split or "test" if data is None else File(data, "--data", format, encoding),
+        split or "test" if data is None else File(data, "--data", format, encoding, **form),
         device,
         track,
         tokens,
@@ -132,13 +144,15 @@ def show(found: Report) -> None:
 
 def render(rows: list[Any], title: str) -> Table:
     """Return the table of rows of one type of :mod:`mtl.metrics.tables`."""
-    from mtl.metrics.tables import EntityRow, LabelRow, ValueRow
-    from mtl.reporting.tables import entity_table, label_table, value_table
+    from mtl.metrics import tables as rows_of
+    from mtl.reporting import tables
 
     layouts: dict[type, tuple[Callable[..., Table], str]] = {
-        LabelRow: (label_table, "0 to 1"),
-        EntityRow: (entity_table, "percent"),
-        ValueRow: (value_table, ""),
+        rows_of.LabelRow: (tables.label_table, "0 to 1"),
+        rows_of.EntityRow: (tables.entity_table, "percent"),
+        rows_of.ConfidenceRow: (tables.confidence_table, ""),
+        rows_of.ThresholdRow: (tables.threshold_table, ""),
+        rows_of.ValueRow: (tables.value_table, ""),
     }
     layout, scale = layouts[type(rows[0])]
     return layout(rows, f"{title} ({scale})" if scale else title)

@@ -10,6 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtl.cli.file_options import (
+    Comment,
+    Delimiter,
+    Encoding,
+    Format,
+    Header,
+    Quoting,
+    written,
+)
 from mtl.errors import ConfigError, Problem, one_of
 from mtl.inference.output import plain, pretty
 from mtl.launch.importing import importing
@@ -90,10 +99,12 @@ def predict(
     task: Annotated[
         str | None, typer.Option(metavar="NAME,NAME", help="Only these tasks; all when unset.")
     ] = None,
-    format: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of the input, if its ending does not tell.")
-    ] = None,
-    encoding: Annotated[str, typer.Option(metavar="NAME", help="Of the input.")] = "utf-8",
+    format: Format = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    quoting: Quoting = None,
+    comment: Comment = None,
+    header: Header = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
     tokens: Annotated[
         int | None,
@@ -136,13 +147,14 @@ def predict(
     kind = of_ending(output, output_format) if output else ""
     if kind and kind not in OWN:
         spans_task(tasks, kind)
+    form = written(delimiter, quoting, comment, header)
     others = (question or [], tasks, instruction, second or [], choice or [])
     given = rows_of(text, *others) if text else None
     loaded = load_model(run, trust_remote_code=trust_remote_code)
     predictor = Predictor(loaded, device, tokens)
     names = list(tasks)
     policy = "error" if given else on_bad_row
-    rows = given or _read(predictor, names, str(input), format, encoding, policy)
+    rows = given or _read(predictor, names, str(input), format, encoding, policy, form)
     spread = output is None and text is not None and len(text) == 1
     shown = output is None and sys.stdout.isatty()
     size = len(rows) // len(text) if text else 1
@@ -222,16 +234,18 @@ def _read(
     names: list[str],
     input: str,
     format: str | None,
-    encoding: str,
+    encoding: str | None,
     on_bad_row: str,
+    form: Values,
 ) -> Sequence[Row]:
     from mtl.inference.inputs import File, read_inputs
     from mtl.reporting.console import note
 
-    file = File(input, "--input", format, encoding, on_bad_row=on_bad_row)
+    file = File(input, "--input", format, encoding, on_bad_row=on_bad_row, **form)
     tasks = [predictor.tasks[name] for name in names]
-    columns = {name: predictor.loaded.description.tasks[name].columns for name in names}
-    rows = read_inputs(file, tasks, columns)
+    about = predictor.loaded.description.tasks
+    columns = {name: about[name].columns for name in names}
+    rows = read_inputs(file, tasks, columns, {name: about[name].files for name in names})
     for line in file.notes:
         note(line)
     return rows

@@ -30,6 +30,10 @@ PLACE = "_place"
 """Cell in which a reader says where in its line a row stands, such as ``questions[2]``."""
 
 
+Found = dict[str, Any]
+"""What reading finds of how files are written, by the option that would say it: of the first."""
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How a text file writes its cells, where it is said and not guessed."""
@@ -42,6 +46,10 @@ class Dialect:
     """What comment lines of a CoNLL file begin with; empty where there are none."""
     keep_blank: bool = False
     """Whether a blank row is given in its place, and not left out and counted."""
+    usual_delimiter: str | None = None
+    """What cells were apart by in files of the same kind: tried before others."""
+    usual_quoting: bool | None = None
+    """Whether quotation marks enclosed cells in TSV files of the same kind."""
 
     @property
     def said(self) -> list[str]:
@@ -67,6 +75,7 @@ class Source:
     """What messages call it, where its path says nothing to the user."""
     dialect: Dialect = Dialect()
     notes: Notes = field(default_factory=Notes)
+    found: Found = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -36,14 +36,21 @@ def column_names(format: str, source: Source) -> list[str]:
 
 
 def _rows(source: Source, format: str, delimiter: str) -> Iterator[Row]:
-    quoting = source.dialect.quoting
-    if len(delimiter) == 1 and (
-        quoting or (quoting is None and (format == "csv" or is_quoted(source, delimiter)))
-    ):
+    if len(delimiter) == 1 and _quoting(source, format, delimiter):
         return quoted_rows(source, delimiter)
     if source.dialect.delimiter is None:
         return plain_rows(source, delimiter)
     return _rejoined(source, delimiter)
+
+
+def _quoting(source: Source, format: str, delimiter: str) -> bool:
+    """Whether quotation marks enclose cells: as said, as usual, else as the file shows."""
+    if source.dialect.quoting is not None or format == "csv":
+        return source.dialect.quoting is not False
+    found = source.dialect.usual_quoting
+    if found is None and (found := is_quoted(source, delimiter)) is not None:
+        source.found.setdefault("quoting", found)
+    return bool(found)
 
 
 def _rejoined(source: Source, delimiter: str) -> Iterator[Row]:

@@ -67,8 +67,8 @@ def find_delimiter(source: Source, own: str) -> str:
 
     Args:
         source: The file. Where its dialect names a delimiter, that is it.
-        own: The delimiter that its ending stands for. Others are tried only if it does not give
-            the wanted columns in every one of the first rows.
+        own: The delimiter that its ending stands for. Others are tried only if it, and that of
+            files of the same kind, do not give the wanted columns in every one of the first rows.
 
     Raises:
         ConfigError: If the named one cannot be a delimiter.
@@ -84,8 +84,10 @@ def find_delimiter(source: Source, own: str) -> str:
             )
         return found
     text = [line for _, line in islice(lines(source, newline=""), _LINES)]
-    samples = {mark: _sample(text, mark) for mark in (own, *(m for m in USUAL if m != own))}
+    tried = dict.fromkeys(filter(None, (source.dialect.usual_delimiter, own, *USUAL)))
+    samples = {mark: _sample(text, mark) for mark in tried}
     found = _fitting(source, samples, own)
+    source.found.setdefault("delimiter", found)
     if found != own:
         source.say(
             f"cells are taken to be apart by {named(found)}{source.told(source.key('delimiter'))}"
@@ -125,5 +127,7 @@ def _least(numbers: Sequence[Column], named: bool) -> int:
 
 def advice_on(source: Source, delimiter: str) -> str:
     """Return the sentence on the delimiter that was tried, and the key that names another."""
-    otherwise = f"; `{source.key('delimiter')}` says otherwise" if source.section else ""
-    return f"Cells are taken to be apart by {named(delimiter)}{otherwise}."
+    return (
+        f"Cells are taken to be apart by {named(delimiter)}; `{source.key('delimiter')}` says "
+        "otherwise."
+    )

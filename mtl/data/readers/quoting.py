@@ -57,15 +57,17 @@ def plain_rows(source: Source, delimiter: str) -> Iterator[Row]:
         yield number, text.split(delimiter) if text else []
 
 
-def is_quoted(source: Source, delimiter: str) -> bool:
+def is_quoted(source: Source, delimiter: str) -> bool | None:
     """Return whether a TSV file has its cells in marks as CSV files have, judged by all of it.
+
+    None if no cell begins with one, so that nothing can be said.
 
     It has if marks close wherever they open, and no more rows are then of another width than
     without them. Where some marks do not close, nine of ten cells that begin with one must end
     with one too: then it is the others that are wrong.
     """
     if not any(line.startswith(MARK) or delimiter + MARK in line for _, line in lines(source)):
-        return False
+        return None
     try:
         quoted = Counter(len(row) for row in _strict(_Tape(source), delimiter) if row)
     except csv.Error:
@@ -142,11 +144,11 @@ def _refuse(
 
 
 def _advice(source: Source) -> str:
-    close = "Close it (a mark inside such a cell is written twice)"
-    if not source.section:
-        return f"{close}."
-    key = source.key("quoting")
-    return f"{close}, or set `{key}=false` if marks stand for themselves in this file."
+    key = "quoting=false" if source.section else "no-quoting"
+    return (
+        "Close it (a mark inside such a cell is written twice), or set "
+        f"`{source.key(key)}` if marks stand for themselves in this file."
+    )
 
 
 def _marks(taken: list[tuple[int, str]], delimiter: str) -> tuple[int, int]:

@@ -7,7 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtl.data.readers.base import FORMATS, PLACE, Cells, Column, Columns, Dialect, Read, Source
+from mtl.data.readers.base import (
+    FORMATS,
+    PLACE,
+    Cells,
+    Column,
+    Columns,
+    Dialect,
+    Found,
+    Read,
+    Source,
+)
+from mtl.data.readers.compressed import ending_of
 from mtl.data.readers.files import find, format_of
 from mtl.data.readers.notes import Notes
 from mtl.data.readers.several import Wish, joined, spread
@@ -46,6 +57,7 @@ def read_split(
     title: str = "",
     dialect: Dialect | None = None,
     notes: list[str] | None = None,
+    found: Found | None = None,
 ) -> Rows:
     """Read the files that paths or globs name into rows.
 
@@ -69,6 +81,7 @@ def read_split(
         title: What messages call the file, where its path says nothing to the user.
         dialect: How text files write their cells, where it is not to be guessed.
         notes: Takes a sentence for each thing that was guessed, converted or left out.
+        found: Takes how the files turn out to be written.
 
     Raises:
         DataError: If a file is missing, empty, malformed, or has no rows.
@@ -92,6 +105,7 @@ def read_split(
         title,
         dialect or Dialect(),
         findings,
+        {} if found is None else found,
     )
     patterns = [pattern] if isinstance(pattern, str | Path) else pattern
     sources = (
@@ -103,8 +117,8 @@ def read_split(
     before = len(bad_rows)
     rows = make_rows(_convert(cells, chosen, split, check), joined(common)[0].roles)
     if notes is not None:
-        found = findings.sentences(bad_rows.section)
-        notes.extend(sentence for sentence in found if sentence not in notes)
+        sentences = findings.sentences(bad_rows.section)
+        notes.extend(sentence for sentence in sentences if sentence not in notes)
     if len(rows) or (bad_rows.keeps and len(bad_rows)):
         return rows
     rejected = bad_rows.rejects[before:]
@@ -167,6 +181,8 @@ def _read(
 ) -> Iterator[tuple[Source, int, Cells]]:
     if read is None:
         name = format_of(source, format)
+        source.found.setdefault("format", name)
+        source.found.setdefault("ending", ending_of(source.path))
         layout = FORMATS.get(name)
         for option in source.dialect.said:
             if option not in layout.options:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +84,9 @@ class _Alike:
             return cls({})
         model, listed = Ngrams(), list(texts)
         backend = "basic" if len(listed) <= EXACT else "usearch"
-        how = {} if backend == "basic" else {"connectivity": 16, "expansion_add": 40}
+        how: dict[str, Any] = (
+            {} if backend == "basic" else {"connectivity": 16, "expansion_add": 40}
+        )
         index = SemHash.from_embeddings(
             model.encode(listed), listed, model, ann_backend=backend, **how
         )

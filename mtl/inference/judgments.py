@@ -42,9 +42,8 @@ class Doubt:
 
     def as_dict(self, task: str) -> Values:
         """Return it as an answer of ``mtl predict`` with what is doubted beside it."""
-        key = {"id": self.row["key"]} if "key" in self.row else {}
         return {
-            **key,
+            "id": self.row["_id"],
             "text": document(self.row),
             task: self.answer,
             "given": self.given,
@@ -133,9 +132,9 @@ class Labelled:
 
     def _part(self, row: Row, judged: _Judged, at: int) -> tuple[Values, float]:
         if self.chooses == "any":
-            given, likely = bool(judged.targets[0, at]), float(judged.probabilities[0, at])
-            part = {"label": self.labels[at], "given": given, "suggested": not given}
-            return part, 1 - likely if given else likely
+            holds, chance = bool(judged.targets[0, at]), float(judged.probabilities[0, at])
+            part = {"label": self.labels[at], "given": holds, "suggested": not holds}
+            return part, 1 - chance if holds else chance
         given, likely = int(judged.targets[at]), judged.probabilities[at]
         best = int(likely.argmax())
         word = {} if judged.words is None else {"text": row["tokens"][int(judged.words[at])]}

@@ -1,0 +1,1 @@
+"""Which tasks some files hold: what `mtl init` writes down."""
