@@ -78,5 +78,6 @@ def _is_command(words: list[str]) -> bool:
     if words[0] == "python":
         return bool(parse_arguments(words[2:]))
     app = build()
-    commands = {one.name for one in (*app.registered_commands, *app.registered_groups)}
+    commands = {command.name for command in app.registered_commands}
+    commands |= {str(group.name) for group in app.registered_groups}
     return words[1].startswith("-") or words[1] in commands or words[1] in {"NAME", "…"}
