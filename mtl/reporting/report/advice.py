@@ -30,13 +30,21 @@ def advice(run: RunFiles) -> list[str]:
 
 
 def _weakest(run: RunFiles) -> tuple[str, str, Values] | None:
-    """Return the task with the lowest primary metric, its split, and its evidence."""
-    found = [(_value(run, task, *of), task, *of) for task, of in _tasks(run).items()]
-    known = [one for one in found if one[0] is not None]
+    """Return the task that gains least over a guess, its split, and its evidence."""
+    known = {n: of for n, of in _tasks(run).items() if _value(run, n, *of) is not None}
     if not known:
         return None
-    _, task, split, own = min(known, key=lambda one: float(one[0] or 0))
-    return task, split, own
+    task = min(known, key=lambda name: _gain(run, name, *known[name]))
+    return task, *known[task]
+
+
+def _gain(run: RunFiles, task: str, split: str, own: Values) -> float:
+    """Return the share of a guess's error that a task is without."""
+    value = _value(run, task, split, own) or 0.0
+    guess = run.metrics.get(f"baseline/{task}/{own['metric']}", 0.0)
+    if not own.get("higher_is_better", True):
+        return (guess - value) / guess if guess else 0.0
+    return (value - guess) / (1 - guess) if guess < 1 else 0.0
 
 
 def _tasks(run: RunFiles) -> dict[str, tuple[str, Values]]:
@@ -66,7 +74,8 @@ def _kinds(own: Values) -> Iterator[str]:
 
 def _labels(own: Values, split: str) -> Iterator[str]:
     """Say which label is found least, if it is a rare one."""
-    rows = [row for table in own.get("tables", {}).values() for row in table if "f1" in row]
+    every = [row for table in own.get("tables", {}).values() for row in table if "f1" in row]
+    rows = [row for row in every if "type" in row] or every
     counts = {
         str(name): (row["f1"], row.get("support", row.get("gold", 0)))
         for row in rows

@@ -33,6 +33,8 @@ def test_the_weakest_task_comes_first() -> None:
         "Weakest task: ner, with f1 0.4000 on test, where a guess scores 0.0000."
     ]
     assert advice(run(metrics={})) == []
+    near = {"test/ner/f1": 0.6, "baseline/ner/f1": 0.0, "test/pos/f1": 0.9, "baseline/pos/f1": 0.88}
+    assert advice(run(metrics=near))[0].startswith("Weakest task: pos, ")
 
 
 ROWS = [
@@ -40,6 +42,7 @@ ROWS = [
     {"type": "PER", "f1": 0.9, "gold": 60},
     {"type": "LOC", "f1": 0.8, "gold": 30},
     {"type": "MISC", "f1": 0.1, "gold": 10},
+    {"label": "I-PER", "f1": 0.0, "support": 1},
 ]
 SIZES = {"parameters": 10**9, "steps": 100, "tasks": {"ner": [10], "pos": [90]}}
 
