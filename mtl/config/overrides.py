@@ -78,6 +78,11 @@ def _join(override: str, multirun: bool, known: Sequence[str]) -> str:
         advice = f"Write task={','.join(filter(None, names))}."
         expected = "to be names with a comma between"
         raise ConfigError(Problem("task", expected, f"got an empty name in '{plain}'", advice))
+    if dotted := next((name for name in names if "." in name and "$" not in name), ""):
+        own = _plain_name(dotted)
+        advice = f"Call its file {own}.yaml and its package tasks.{own}, and write task={own}."
+        expected = "to be names without a dot, which divides keys"
+        raise ConfigError(Problem("task", expected, f"got '{dotted}'", advice))
     if odd := [name for name in names if not _TASK_NAME.fullmatch(name)]:
         expected = "to be names of ASCII letters, digits, `_` and `-`"
         advice = f"Name the task's file so, and write task={_plain_name(odd[0])}."

@@ -20,7 +20,7 @@ from mtl.data.origins import NAMES, SOURCES, SPLITS, Opened, TaskData, open_data
 from mtl.data.readers.folders import class_files, is_unlabelled, read_document
 from mtl.data.readers.parallel import parallel_files
 from mtl.data.rows import Role
-from mtl.errors import DataError, did_you_mean
+from mtl.errors import DataError, Problem, did_you_mean
 
 CODE = (".py", ".pyc", ".pkl", ".pickle")
 """Endings of files that hold code, and are no split of a folder."""
@@ -35,10 +35,7 @@ def open_folder(task: TaskData, name: str) -> Opened:
     """
     folder = task.base / Path(name).expanduser()
     if not folder.is_dir():
-        raise DataError(
-            f"{task.section}.source: Expected a folder, `bundled:<name>` or `hub:<dataset>`, "
-            f"but got '{name}'{_instead(folder, task.section)}"
-        )
+        raise DataError(_no_folder(folder, name, task.section))
     if hub.is_saved(folder):
         return open_datasets(
             task, name, hub.load(str(folder), f"{task.section}.source", task.notes)
@@ -83,12 +80,15 @@ def _open_classes(task: TaskData, folder: Path) -> Opened:
     return opened
 
 
-def _instead(folder: Path, section: str) -> str:
+def _no_folder(folder: Path, name: str, section: str) -> Problem:
+    expected = "to be a folder, `bundled:<name>` or `hub:<dataset>`"
     if folder.is_file():
-        return f", a file; name it in `{section}.train`."
+        advice = f"Name it in `{section}.train`."
+        return Problem(f"{section}.source", expected, f"got '{name}', a file", advice)
     beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
     near = did_you_mean(folder.name, (path.name for path in beside if path.is_dir()))
-    return f", which does not exist.{near}"
+    found = f"got '{name}', which does not exist"
+    return Problem(f"{section}.source", expected, found, near.strip())
 
 
 def split_file(folder: Path, split: str, section: str) -> Path | None:
@@ -110,7 +110,11 @@ def split_file(folder: Path, split: str, section: str) -> Path | None:
         return folder / re.sub(r"-\d+-of-\d+\.", "-*-of-*.", shards[0])
     if len(found) > 1:
         raise DataError(
-            f"{section}.source: Expected one {split} file in '{folder}', but found "
-            f"{', '.join(found)}. Name the right one in `{section}.{split}`."
+            Problem(
+                f"{section}.source",
+                f"to have one {split} file in '{folder}'",
+                f"found {', '.join(found)}",
+                f"Name the right one in `{section}.{split}`.",
+            )
         )
     return folder / found[0] if found else None

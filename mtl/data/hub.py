@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mtl.data.readers.base import Cells, Source, only_names
 from mtl.data.readers.typed import of_dataset, read_rows
-from mtl.errors import DataError, MtlError
+from mtl.errors import DataError, MtlError, Problem
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -40,9 +40,8 @@ def parse(text: str, key: str) -> Spec:
     if Path(text).is_dir():
         return Spec(text)
     if match is None:
-        raise DataError(
-            f"{key}: Expected `hub:<dataset>[@revision][:<config>]`, but got 'hub:{text}'."
-        )
+        expected = "to be `hub:<dataset>[@revision][:<config>]`"
+        raise DataError(Problem(key, expected, f"got 'hub:{text}'"))
     return Spec(**match.groupdict())
 
 
@@ -80,7 +79,7 @@ def load(text: str, key: str, notes: list[str]) -> Mapping[str, Dataset]:
 def _unreadable(key: str, name: str, problem: Exception) -> DataError:
     reason = " ".join(f"{type(problem).__name__}: {problem}".split())[:400].rstrip(".")
     return DataError(
-        f"{key}: Expected a dataset that can be loaded, but '{name}' failed: {reason}."
+        Problem(key, "to be a dataset that can be loaded", f"'{name}' failed: {reason}")
     )
 
 
@@ -109,22 +108,28 @@ def _load(spec: Spec) -> Mapping[str, Dataset]:
 def _conversion(spec: Spec, key: str) -> Spec:
     if Path(spec.name).is_dir():
         raise DataError(
-            f"{key}: Expected data files in '{spec.name}', but it holds a loading script, which is "
-            "not run; name the data files themselves in `train`, `validation` and `test`."
+            Problem(
+                key,
+                f"to have data files in '{spec.name}'",
+                "it holds a loading script, which is not run",
+                "Name the data files themselves in `train`, `validation` and `test`.",
+            )
         )
     if spec.revision is not None:
         raise DataError(
-            f"{key}: Expected data files at revision '{spec.revision}' of '{spec.name}', but it is "
-            f"a loading script. The Hub converted its newest revision only: `@{PARQUET}`."
+            Problem(
+                key,
+                f"to have data files at revision '{spec.revision}' of '{spec.name}'",
+                "it is a loading script",
+                f"The Hub converted its newest revision only: `@{PARQUET}`.",
+            )
         )
     if spec.config is not None:
         return Spec(spec.name, PARQUET, spec.config)
     configs = converted_configs(spec.name)
     if len(configs) > 1 and "default" not in configs:
-        raise DataError(
-            f"{key}: Expected a configuration, `hub:{spec.name}:<config>`, with one of "
-            f"{{{', '.join(configs)}}}, but got none."
-        )
+        expected = f"to have a configuration, `hub:{spec.name}:<config>`, one of"
+        raise DataError(Problem(key, f"{expected} {{{', '.join(configs)}}}", "got none"))
     config = "default" if "default" in configs else next(iter(configs), None)
     return Spec(spec.name, PARQUET, config)
 

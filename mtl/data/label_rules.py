@@ -2,6 +2,7 @@
 
 ``data.labels: [O, B-PER, I-PER, B-LOC]`` names labels that files have as numbers, and is all that
 there may be; ``data.ignore_labels: [_]`` leaves rows with such a label out, in tagging such words.
+Of entities, both may name types, as ``[PER, LOC]``.
 """
 
 from __future__ import annotations
@@ -11,14 +12,22 @@ from collections.abc import Callable, Sequence
 
 from mtl.config.schema import LabelConfig
 from mtl.data.rows import Role
-from mtl.data.value_types import to_label
-from mtl.errors import did_you_mean, few
+from mtl.data.value_types import show, to_label
+from mtl.errors import few, nearest
+from mtl.labels import OUTSIDE, read_tag
 from mtl.types import Row
 
+_DIGITS = 10
+"""Of a number that may be a label's place."""
 IGNORED = ""
 """The tag of a word that is neither learned from nor scored."""
 MISSING = frozenset({"nan", "none", "null", "na", "n/a", "<na>", "nat"})
 """How programs write that there is no value, in small letters."""
+
+
+def entity_types(names: Sequence[str]) -> list[str]:
+    """Return declared labels if they are types of entities, such as ``PER``, and no tags."""
+    return [] if any(read_tag(name) is not None for name in names) else list(names)
 
 
 class LabelRules:
@@ -38,7 +47,13 @@ class LabelRules:
         """How many labels were ignored, or stand for a missing value, by label."""
         self._known = set(self.names)
         self._apply: dict[str, Callable[[Row, str], bool]] = {}
-        rules = {"label": self._one, "labels": self._several, "tags": self._tags}
+        self.types = entity_types(self.names)
+        rules = {
+            "label": self._one,
+            "labels": self._several,
+            "tags": self._tags,
+            "spans": self._spans,
+        }
         for role in roles:
             if role.target and role.type in rules:
                 self._apply[role.name] = rules[role.type]
@@ -61,7 +76,7 @@ class LabelRules:
         if ignored:
             lines.append(f"{self.section}: {ignored:,} labels are ignored (ignore_labels).")
         return lines + [
-            f"{self.section}: {self.counts[label]:,} rows have the label '{label}', which often "
+            f"{self.section}: {_rows(self.counts[label])} the label '{label}', which often "
             f"stands for none. `{self.section}.ignore_labels=[{label}]` leaves them out."
             for label in sorted(self.counts.keys() - self.ignored)
         ]
@@ -88,17 +103,49 @@ class LabelRules:
         return True
 
     def _tags(self, row: Row, role: str) -> bool:
-        named = [self._named(label) for label in row[role]]
-        self.counts.update(label for label in named if label in self.ignored)
-        row[role] = [IGNORED if label in self.ignored else label for label in named]
+        row[role] = [self._tag(label) for label in row[role]]
         return any(row[role])
+
+    def _spans(self, row: Row, role: str) -> bool:
+        named = [{**span, "label": self._named(span["label"])} for span in row[role]]
+        self.counts.update(span["label"] for span in named if span["label"] in self.ignored)
+        row[role] = [span for span in named if span["label"] not in self.ignored]
+        return True
+
+    def _tag(self, label: str) -> str:
+        """Return a word's label with its name; one of an entity by its type, where types are said.
+
+        ``B-1`` is ``B-PER`` where the second declared type is ``PER``.
+        """
+        tag = read_tag(label)
+        if tag is None or not tag.type or label in self.ignored:
+            of_types = self.types and label == OUTSIDE
+            return self._kept(label if of_types else self._named(label))
+        if tag.type in self.ignored:
+            return self._kept(tag.type)
+        if not self.types:
+            return self._kept(self._named(label))
+        name = self._named(tag.type)
+        return label if name == tag.type else f"{tag.letter}-{name}"
+
+    def _kept(self, label: str) -> str:
+        if label in self.ignored:
+            self.counts[label] += 1
+        return IGNORED if label in self.ignored else label
 
     def _named(self, label: str) -> str:
         if not self.names or label in self._known or label in self.ignored:
             return label
-        if label.isdecimal() and label.isascii() and int(label) < len(self.names):
+        numbered = label.isdecimal() and label.isascii() and len(label) < _DIGITS
+        if numbered and int(label) < len(self.names):
             return self.names[int(label)]
+        near = nearest(label, self.names)
+        meant = f" (did you mean {near!r}?)" if near else ""
         raise ValueError(
             f"Expected one of the labels that `{self.section}.labels` declares "
-            f"({few(self.names, label)}), but got '{label}'.{did_you_mean(label, self.names)}"
+            f"({few(self.names, label)}), but got {show(label)}{meant}"
         )
+
+
+def _rows(count: int) -> str:
+    return "1 row has" if count == 1 else f"{count:,} rows have"

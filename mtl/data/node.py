@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mtl.errors import DataError
+from mtl.errors import DataError, Place, Problem
 
 
 class Node(NamedTuple):
@@ -25,7 +25,8 @@ class Node(NamedTuple):
         if isinstance(self.value, wanted) and (wanted is bool or not isinstance(self.value, bool)):
             return self
         what, found = self.place or "JSON", kind(self.value)
-        raise DataError(f"{self.file}: expected {what} to be {_NAMES[wanted]}, but got {found}.")
+        expected = f"{what} to be {_NAMES[wanted]}"
+        raise DataError(Problem(Place(self.file), expected, f"got {found}"))
 
     def get(self, key: str, wanted: type) -> Node:
         """Return an object's member, which must be of a type.
@@ -34,10 +35,8 @@ class Node(NamedTuple):
             DataError: If there is none, or it is of another type.
         """
         if key not in self.check(dict).value:
-            raise DataError(
-                f"{self.file}: expected {self.place or 'the object'} to have '{key}', "
-                "but it has not."
-            )
+            expected = f"{self.place or 'the object'} to have '{key}'"
+            raise DataError(Problem(Place(self.file), expected, "it has not"))
         place = f"{self.place}.{key}" if self.place else key
         return Node(self.value[key], self.file, place).check(wanted)
 

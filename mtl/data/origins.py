@@ -81,8 +81,12 @@ def open_splits(task: TaskData) -> Opened:
     found = _open_source(task, source)
     if "train" not in found and "train" not in given:
         raise DataError(
-            f"{task.section}.source: Expected a training split in '{source}', "
-            f"but found {', '.join(found) or 'no split'}. Name its file in `{task.section}.train`."
+            Problem(
+                f"{task.section}.source",
+                f"to have a training split in '{source}'",
+                f"found {', '.join(found) or 'no split'}",
+                f"Name its file in `{task.section}.train`.",
+            )
         )
     return {**found, **given}
 

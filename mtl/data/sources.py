@@ -100,9 +100,8 @@ def load_splits(
 def _task_data(name: str, wanted: Wanted, base: Path) -> TaskData:
     section, options = f"tasks.{name}.data", wanted.options
     if options.source is None and options.train is None:
-        raise ConfigError(
-            f"Expected `{section}.source` or `{section}.train` to be set, but got neither."
-        )
+        expected = f"to be set, or `{section}.train`"
+        raise ConfigError(Problem(f"{section}.source", expected, "got neither"))
     columns, roles = wanted.columns, wanted.roles
     together = next((role.name for role in roles if role.together and role.name in columns), None)
     group = columns[together] if options.group is None and together else options.group
@@ -159,8 +158,12 @@ def _cut(splits: Mapping[str, Splits], tasks: Mapping[str, TaskData], seed: int)
             continue
         if len(own.train) < 2:
             raise DataError(
-                f"{section}.train: Expected two rows or more to cut validation from, but got "
-                f"{len(own.train)}. Set `{section}.validation`."
+                Problem(
+                    f"{section}.train",
+                    "to have two rows or more, to cut validation from",
+                    f"got {len(own.train)}",
+                    f"Set `{section}.validation`.",
+                )
             )
         fold = options.fold and parse_fold(options.fold, f"{section}.fold")
         cuts[name] = Cut(own.train, tasks[name].roles, fold or options.validation_fraction)
@@ -202,8 +205,12 @@ def _leave_out_shared(splits: Mapping[str, Splits]) -> None:
         shared &= ~np.isin(keys, scored[name])
         if shared.all():
             raise DataError(
-                f"{section}: Expected training texts of its own, but task {' or '.join(others)} "
-                "validates or tests on all of them. Give both tasks the same splits."
+                Problem(
+                    section,
+                    "to have training texts of its own",
+                    f"task {' or '.join(others)} validates or tests on all of them",
+                    "Give both tasks the same splits.",
+                )
             )
         if shared.any():
             own.train = own.train.select(np.flatnonzero(~shared))

@@ -96,7 +96,8 @@ def to_number(cell: object) -> float | None:
     if isinstance(cell, str) and not cell.strip():
         return None
     try:
-        value = math.nan if isinstance(cell, bool) else float(cell)  # type: ignore[arg-type]
+        other = isinstance(cell, bool) or (isinstance(cell, str) and "_" in cell)
+        value = math.nan if other else float(cell)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value):
@@ -107,7 +108,9 @@ def to_number(cell: object) -> float | None:
 def _json_list(cell: str) -> list[object] | None:
     try:
         value = json.loads(cell)
-    except (ValueError, RecursionError):
+    except RecursionError:
+        raise _unexpected("a list in JSON that is not nested so deeply", cell) from None
+    except ValueError:
         return None
     return value if isinstance(value, list) else None
 

@@ -39,6 +39,13 @@ class TableMetric(Metric, Generic[R]):
         with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=not self._is_synced):
             return list(self.rows())
 
+    def pairs(self) -> list[list[int]] | None:
+        """Return how often each label (row) was given each label (column), where that is known.
+
+        Over all ranks: every rank must call it.
+        """
+        return None
+
 
 class CountMetric(TableMetric[R]):
     """A metric whose states are sums, which ranks add up."""

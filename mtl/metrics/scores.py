@@ -63,6 +63,12 @@ class LabelScores(CountMetric[LabelRow]):
             "mcc": matthews(confusion),
         }
 
+    def pairs(self) -> list[list[int]]:
+        """Return the confusion matrix, rows gold."""
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=not self._is_synced):
+            found: list[list[int]] = self.counts("confusion").tolist()
+        return found
+
     def rows(self) -> list[LabelRow]:
         """Return one line for each label that occurs, then micro, macro and weighted averages."""
         return label_rows(label_counts(self.counts("confusion")), self.labels)

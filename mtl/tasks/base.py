@@ -308,6 +308,10 @@ class Task(ABC):
         del row
         return {"prediction": output}
 
+    def expected(self, row: Row) -> Values:
+        """Return what would be right for a row, by role; spans as :meth:`present` has them."""
+        return {r.name: row[r.name] for r in self.roles(self.options) if r.target and r.name in row}
+
 
 def added_names(specs: Sequence[Any]) -> list[str]:
     """Return the names of ``tasks.<name>.metrics``."""

@@ -107,7 +107,7 @@ class MultipleChoice(Task):
             raise DataError(found)
         if self.options.label == "auto" and found.isdecimal():
             text = f"read as {FORMS[found].replace('a number', 'numbers')} (options.label={found})."
-            self.counts[remark("label is", "labels are", text)] = len(rows)
+            self.counts[remark("label is", "labels are", text, harmless=True)] = len(rows)
         return ChoiceLearned(form=found, question=has(rows, QUESTION, self.name))
 
     def fits(self, trunk: Trunk) -> None:
@@ -174,3 +174,9 @@ class MultipleChoice(Task):
             "label": written(number, row["choices"], self.learned.form),
             "probabilities": [round(float(share), 4) for share in output],
         }
+
+    def expected(self, row: Row) -> Values:
+        """Return the right choice, its label, and its number."""
+        number = self._number(row)
+        label = written(number, row["choices"], self.learned.form)
+        return {"choice": texts_of(row["choices"])[number], "label": label, "number": number}

@@ -19,9 +19,10 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from mtl.config.section import Field, Section, Values, Whole
-from mtl.data.label_rules import IGNORED
+from mtl.data.label_rules import IGNORED, entity_types
 from mtl.data.rows import Role, remark
 from mtl.data.spans import lay, placed
+from mtl.data.value_types import to_label
 from mtl.data.word_learning import learn_words
 from mtl.data.word_rule import WordRule
 from mtl.errors import DataError, Problem
@@ -148,7 +149,9 @@ class SpanClassification(Task):
     def learn(self, rows: Sequence[Row]) -> SpanLabels:
         """Find the labels, and how texts become words."""
         everything = [rows[i] for i in range(len(rows))]
-        labels = sorted({span["label"] for row in everything for span in row["spans"]})
+        declared = entity_types([str(to_label(label)) for label in self.labels.labels or []])
+        found_labels = {span["label"] for row in everything for span in row["spans"]}
+        labels = sorted(found_labels | set(declared))
         if not labels:
             found = "none of its rows has one"
             raise DataError(Problem(f"tasks.{self.name}.data.train", "to have spans", found))
@@ -263,6 +266,11 @@ class SpanClassification(Task):
             for (first, last, label), score in places
         ]
         return {"entities": sorted(found, key=lambda s: (s["start"], -s["end"], s["label"]))}
+
+    def expected(self, row: Row) -> Values:
+        """Return the right spans."""
+        spans = self._spans(row)
+        return self.present(Found(spans, np.ones(len(spans), dtype=np.float32)), row)
 
 
 def _as_values(spans: Sequence[Any]) -> list[Values]:

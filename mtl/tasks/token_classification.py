@@ -18,7 +18,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from mtl.config.section import Field, Lower, Number, Section, Values
-from mtl.data.label_rules import IGNORED
+from mtl.data.label_rules import IGNORED, entity_types
 from mtl.data.rows import Role
 from mtl.data.spans import apart, lay, placed, tagged
 from mtl.data.value_types import to_label
@@ -40,6 +40,7 @@ from mtl.tasks.base import (
     Traits,
     document,
     label_weights,
+    remarks,
     unknown_label,
 )
 from mtl.trunk.text import TextEncoder, Tokens
@@ -166,9 +167,12 @@ class TokenClassification(Task):
         everything = [rows[i] for i in range(len(rows))]
         declared = [str(to_label(label)) for label in self.labels.labels or []]
         given = [[n for n in row["labels"] if n != IGNORED] for row in everything]
-        given += [[label] for label in declared]
         places = [Place(row["_file"], row["_line"]) for row in everything]
-        places += [Place(f"tasks.{self.name}.data.labels")] * len(declared)
+        kinds = entity_types(declared)
+        if not kinds or self.options.scheme == NONE or detect_scheme(given, places) == NONE:
+            given += [[label] for label in declared]
+            places += [Place(f"tasks.{self.name}.data.labels")] * len(declared)
+            kinds = []
         scheme = self.options.scheme or detect_scheme(given, places)
         words = learn_words((row["tokens"], row.get("text")) for row in everything)
         if scheme == NONE:
@@ -176,10 +180,15 @@ class TokenClassification(Task):
             self._refuse_numbers(names)
             return Tagset(scheme=NONE, labels=names, words=words)
         types = {s.type for g, p in zip(given, places, strict=True) for s in spans_of(g, p)}
+        types |= set(kinds)
         if not types:
             raise DataError(
-                f"tasks.{self.name}: Expected at least one labelled entity in the training data, "
-                "but every word is labelled O."
+                Problem(
+                    f"tasks.{self.name}",
+                    "to have at least one labelled entity in the training data",
+                    "every word is labelled O",
+                    " ".join(remarks(self)),
+                )
             )
         labels = ["O", *(f"{p}-{t}" if t else p for t in sorted(types) for p in "BI")]
         return Tagset(scheme=scheme, labels=labels, words=words)
@@ -341,6 +350,12 @@ class TokenClassification(Task):
                 for label, first, last in spans_of(labels)
             ]
         }
+
+    def expected(self, row: Row) -> Values:
+        """Return the right entities, or each word's label where none are marked."""
+        gold = self.gold(row)
+        right = Tags(np.where(gold < 0, 0, gold), np.ones(len(gold), dtype=np.float32))
+        return self.present(right, row)
 
 
 def _type_first(label: str) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from mtl.tasks import Task
 from mtl.tasks.base import own_metrics
 from mtl.tasks.contract import TRIED
 from mtl.training.model import Answered, MultiTaskModel, answers
+from mtl.training.samples import Samples
 from mtl.trunk.recall import Recall
 from mtl.types import Examples, MicroBatch, WriteBatch
 
@@ -40,6 +41,8 @@ class Evaluation(nn.Module):
         self.scores = nn.ModuleDict({name: scores_of(task) for name, task in self.tasks.items()})
         self.odd: dict[str, Tensor | int] = {}
         """How many logits of each task are not finite."""
+        self.samples: Samples | None = None
+        """Keeps what a report shows of the answers, where it is wanted."""
         self._recall = Recall()
 
     def metrics(self, task: str) -> MetricCollection:
@@ -52,6 +55,8 @@ class Evaluation(nn.Module):
         """Forget all examples."""
         self.odd = {}
         self._recall = Recall()
+        if self.samples is not None:
+            self.samples.reset()
         for name in self.tasks:
             self.metrics(name).reset()
 
@@ -61,6 +66,8 @@ class Evaluation(nn.Module):
         for answered in found:
             self.odd[answered.task] = self.odd.get(answered.task, 0) + answered.odd
             self.update(answered.task, answered.outputs, answered.examples)
+            if self.samples is not None:
+                self.samples.take(answered, written=isinstance(batch, WriteBatch))
         return found
 
     def update(self, task: str, outputs: Sequence[Any], examples: Examples) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import lightning as L
 import torch
 
 from mtl.config.schema import Config
+from mtl.files import write_whole
 from mtl.inspection.inspect import most_important
 from mtl.reporting.console import console, note, short_path
+from mtl.reporting.report.files import FOLDER, RUN
 from mtl.training.long_documents import long_documents
 from mtl.training.setup import Prepared, corpus_of
 
@@ -135,6 +138,7 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
         folder=run_dir,
         bf16_units=on_cpu and multiplies_bf16(),
     )
+    write_facts(facts)
     for line in opening_lines(facts):
         console().print(line, soft_wrap=True)
     if facts.tokens is not None:
@@ -146,6 +150,17 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
     if findings:
         tasks = ",".join(t.name for t in prepared.tasks)
         console().print(f"more     mtl data task={tasks} ... (what train.py was given)")
+
+
+def write_facts(facts: Opening) -> None:
+    """Write down what the report says of a run; where that fails, a line says so."""
+    known = asdict(facts)
+    folder = known.pop("folder") / FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / RUN, json.dumps(known))
+    except OSError as error:
+        note(f"{folder}: the report will lack what was trained: {error.strerror}.")
 
 
 def multiplies_bf16() -> bool:

@@ -24,8 +24,11 @@ from mtl.files import write_whole
 from mtl.launch.parent import handling
 from mtl.launch.processes import METRICS_FILE, read_metrics, sweep_job
 from mtl.metrics.names import SCORE, metric_name, parse_metric_name
-from mtl.reporting.console import console, note
-from mtl.reporting.loggers import build_loggers, finish_loggers
+from mtl.reporting.console import console, note, short_path
+from mtl.reporting.loggers import RunFacts, build_loggers, finish_loggers
+from mtl.reporting.report.curves import Curves
+from mtl.reporting.report.files import PAGE
+from mtl.reporting.report.page import write_report
 from mtl.reporting.summary import closing_table, further_runs, next_steps, skipped_line
 from mtl.tasks import Task
 from mtl.tasks.base import asks, own_metrics, restore
@@ -49,6 +52,7 @@ from mtl.training.evaluation import (
     higher_is_better,
     lower_is_better,
 )
+from mtl.training.evidence import KeepEvidence
 from mtl.training.memory import memory_advice, what_to_lower
 from mtl.training.model import build_task
 from mtl.training.model_io import save_model, start_from
@@ -138,7 +142,7 @@ def _fit_and_test(
     tell = partial(tell_opening, cfg, run_dir, prepared)
     opening = LambdaCallback(on_train_start=lambda trainer, module: tell(trainer))
     pruner = pruner_of(cfg, prepared.data.steps)
-    callbacks = [opening, stopper, *([pruner] if pruner else [])]
+    callbacks = [opening, stopper, KeepEvidence(run_dir, keeper), *([pruner] if pruner else [])]
     trainer = build_trainer(cfg, run_dir, prepared.data, keeper, callbacks, loggers, last_step)
     resume = keeper.last_path if cfg.resume is not None else None
     data = prepared.data
@@ -159,6 +163,7 @@ def _fit_and_test(
         make_whole(prepared.model)
         if trainer.is_global_zero:
             _save(cfg, run_dir, prepared, metrics)
+            write_report(run_dir)
             _show(cfg, run_dir, prepared.tasks, metrics, module.non_finite.skipped)
     return metrics
 
@@ -232,7 +237,7 @@ def _baselines(prepared: Prepared, *, test: bool) -> dict[str, float]:
 
 def _loggers(cfg: Config, run_dir: Path, tasks: list[Task]) -> list[Logger]:
     sweep, job = sweep_job()
-    return build_loggers(
+    loggers = build_loggers(
         cfg.logger.names,
         run_dir,
         config=cfg.model_dump(),
@@ -241,6 +246,7 @@ def _loggers(cfg: Config, run_dir: Path, tasks: list[Task]) -> list[Logger]:
         sweep=sweep,
         job=job,
     )
+    return [*loggers, Curves(RunFacts(run_dir))]
 
 
 def _show(
@@ -252,6 +258,8 @@ def _show(
     out.print(closing_table(metrics, metrics, others, lower_is_better=lower))
     if skipped:
         out.print(skipped_line(skipped), soft_wrap=True)
+    if (page := run_dir / PAGE).is_file():
+        out.print(f"Report: {short_path(page)}", soft_wrap=True)
     beside = list(dict.fromkeys(role for t in tasks for role in asks(t)))
     then = further_runs({t.name: cfg.tasks[t.name].data.source for t in tasks}, cfg.trunk.name)
     names, code = [t.name for t in tasks], cfg.trunk.trust_remote_code

@@ -170,8 +170,8 @@ class Training:
         for batch in step.micro_batches:
             part = torch.zeros(())
             for name, found in self.model(batch).items():
-                targets = batch.heads[name].targets
-                loss = self.model.head(name).loss(found, targets, step.denominators[name])
+                given = batch.heads[name].given
+                loss = self.model.head(name).loss(found, given, step.denominators[name])
                 part = part + self.model.tasks[name].weight * loss
             part.backward()
             total += float(part.detach())

@@ -52,7 +52,7 @@ FILES = [
     ),
     Case("folder for a file", train(f"{NER}.train=data"), (f"{NER}.train", "goes into `source`")),
     Case(
-        "file for a folder", train(f"{NER}.source=data/test.jsonl"), (f"name it in `{NER}.train`",)
+        "file for a folder", train(f"{NER}.source=data/test.jsonl"), (f"Name it in `{NER}.train`",)
     ),
     Case("unknown corpus", train(f"{NER}.source=bundled:news"), (f"{NER}.source", "newsroom}")),
     Case("unknown source", train(f"{NER}.source=hubb:conll"), (f"{NER}.source", "mean 'hub'?")),
@@ -135,7 +135,7 @@ ROWS = [
     Case(
         "name without a header",
         **sentiment("fine\tpositive\n", "bad.tsv", f"{SENTIMENT}.header=false"),
-        says=(f"{SENTIMENT}.header", "columns by number", "'text'"),
+        says=(f"{SENTIMENT}.header", "columns by number", "`text`"),
     ),
     Case(
         "too few columns",

@@ -168,7 +168,7 @@ DATA = [
     Case(
         "dataset script in a folder",
         train(f"{NER}.source=hub:evil"),
-        (f"{NER}.source", "a loading script, which is not run", "name the data files"),
+        (f"{NER}.source", "a loading script, which is not run", "Name the data files"),
         files={"evil/evil.py": SOURCE},
     ),
     Case(

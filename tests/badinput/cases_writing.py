@@ -72,7 +72,7 @@ CASES = [
     Case(
         "a second column of plain text",
         predict_text("tasks.lm.data.format=text", "tasks.lm.columns.text=1"),
-        ("tasks.lm.columns.text", "column 0", "1"),
+        ("tasks.lm.columns.text", "plain text", "1"),
         letters(),
     ),
     Case(

@@ -55,3 +55,9 @@ def test_an_empty_name_is_one_sentence(typed: str) -> None:
 def test_a_task_is_named_once() -> None:
     with pytest.raises(ConfigError, match="each task once, but got 'ner' twice"):
         join("task=ner,sentiment,ner")
+
+
+def test_a_dot_divides_keys_and_no_name() -> None:
+    with pytest.raises(ConfigError, match=r"names without a dot.* got 'my\.task'.*task=my_task"):
+        join("task=my.task")
+    assert join("task=${oc.env:TASK}") == "task=${oc.env:TASK}"

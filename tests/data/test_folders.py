@@ -53,7 +53,7 @@ def test_an_empty_text_is_a_bad_row(tmp_path: Path) -> None:
 def test_a_folder_of_nothing_known(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "text,label\n")
     with pytest.raises(
-        DataError, match=r"data\.source: Expected a training split.*`tasks\.x\.data\.train`"
+        DataError, match=r"data\.source` to have a training split.*`tasks\.x\.data\.train`"
     ):
         load(source=tmp_path)
 
@@ -110,7 +110,7 @@ def test_a_list_of_files(tmp_path: Path) -> None:
         {"text": "Bad", "label": "neg"},
         {"text": "So", "label": "neg"},
     ]
-    with pytest.raises(DataError, match=r"data\.train: .*nowhere\.csv"):
+    with pytest.raises(DataError, match=r"data\.train` to name a file.*nowhere\.csv"):
         load(train=[str(a), str(tmp_path / "nowhere.csv")], roles=CLASSES)
 
 

@@ -188,7 +188,7 @@ def test_what_one_task_validates_on_trains_no_other(tmp_path: Path) -> None:
 
 
 def test_a_task_without_texts_of_its_own(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"tasks\.a\.data: Expected training texts of its own"):
+    with pytest.raises(DataError, match=r"`tasks\.a\.data` to have training texts of its own"):
         load(
             tmp_path,
             a=(NAMED, CLASSES, {"train": TEXTS, "validation": TEXTS.replace("is", "was")}),

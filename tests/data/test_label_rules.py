@@ -1,5 +1,6 @@
 """Labels that are declared, ignored, or stand for none."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from mtl.config.schema import LabelConfig
 from mtl.data.label_rules import IGNORED, LabelRules
 from mtl.data.rows import Role
 from mtl.data.value_types import VALUE_TYPES
+from mtl.tasks.base import row_check
+from mtl.training.model import make_task
 
 
 def rules(type: str, **config: Any) -> LabelRules:
@@ -101,3 +104,59 @@ def test_what_may_be_missing_is_said() -> None:
 )
 def test_a_whole_number_is_one_label(text: str, label: str | None) -> None:
     assert VALUE_TYPES.get("label").convert(text) == label
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        (["B-PER", "I-PER", "O"], ["B-PER", "I-PER", "O"]),
+        (["PER-B", "per_LOC", "O"], None),
+        (["U-LOC", "O"], ["U-LOC", "O"]),
+        (["B-0", "L-1", "O"], ["B-PER", "E-LOC", "O"]),
+        (["B-MISC", "O"], None),
+        (["PER", "O"], ["PER", "O"]),
+    ],
+)
+def test_declared_types_of_entities(cell: list[str], expected: list[str] | None) -> None:
+    made = rules("tags", labels=["PER", "LOC"])
+    if expected is None:
+        with pytest.raises(ValueError, match=r"declares \(PER, LOC\), but got"):
+            apply(made, "tags", cell)
+    else:
+        assert apply(made, "tags", cell) == expected
+
+
+def test_a_type_of_entities_is_ignored() -> None:
+    made = rules("tags", ignore_labels=["MISC"])
+    assert apply(made, "tags", ["B-MISC", "I-MISC", "B-PER", "O"]) == [IGNORED] * 2 + ["B-PER", "O"]
+    assert made.notes() == ["tasks.x.data: 2 labels are ignored (ignore_labels)."]
+    spans = [[0, 3, "PER"], [4, 6, "MISC"]]
+    made = rules("spans", ignore_labels=["MISC"])
+    assert apply(made, "spans", spans) == [{"start": 0, "end": 3, "label": "PER"}]
+
+
+def test_spans_have_declared_types(tmp_path: Path) -> None:
+    """A user names what the tool's users named, not the tags that words have of it."""
+    for kind, expected in (
+        ("token_classification", ["O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER"]),
+        ("span_classification", ["LOC", "ORG", "PER"]),
+    ):
+        task = make_task("it", kind, options={}, head={})
+        task.labels = LabelConfig(labels=["PER", "LOC", "ORG"])
+        check, _ = row_check(task)
+        text = "Ada met Bo in Rome."
+        spans = [{"start": 0, "end": 3, "label": "0"}, {"start": 14, "end": 18, "label": "LOC"}]
+        row = check({"text": text, "spans": spans})
+        assert row is not None
+        learned = task.learn([{**row, "_file": "a", "_line": 1}])
+        assert learned.labels == expected  # type: ignore[attr-defined]
+        with pytest.raises(ValueError, match=r"declares \(PER, LOC, ORG\), but got 'GPE'"):
+            check({"text": text, "spans": [{"start": 0, "end": 3, "label": "GPE"}]})
+
+
+@pytest.mark.parametrize("cell", ["9" * 5000, "-1", "\u0663"])
+def test_a_number_that_is_no_place_of_a_label(cell: str) -> None:
+    with pytest.raises(ValueError, match=r"declares \(a, b\), but got '[-9\u0663]") as caught:
+        apply(rules("label", labels=["a", "b"]), "label", cell)
+    assert len(str(caught.value)) < 250
+    assert not str(caught.value).endswith(".")

@@ -317,11 +317,11 @@ def test_columns_of_any_table(tmp_path: Path) -> None:
 
 def test_what_is_missing_beside_spans(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a.jsonl", {"body": TEXT, "marks": SPANS})
-    with pytest.raises(ConfigError, match=r"tasks\.ner\.columns\.text: Expected the column"):
+    with pytest.raises(ConfigError, match=r"tasks\.ner\.columns\.text` to be the column"):
         read(path, {"spans": "marks"})
     with pytest.raises(DataError, match="Expected a column 'spans', but found body, marks"):
         read(path, {"text": "body", "spans": "spans"})
-    with pytest.raises(ConfigError, match=r"tasks\.ner\.columns\.tokens: Expected the column"):
+    with pytest.raises(ConfigError, match=r"tasks\.ner\.columns\.tokens` to be the column"):
         read(path, {"text": "body"})
 
 

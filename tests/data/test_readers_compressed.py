@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from mtl.data.readers import compressed
 from mtl.data.readers.compressed import ending_of
+from mtl.data.rows import Role
 from mtl.errors import DataError
 
 from .roles import plain, read_classes, read_words, write
@@ -130,3 +132,28 @@ def test_a_tar_archive(tmp_path: Path) -> None:
         archive.add(tmp_path / "a.jsonl", "a.jsonl")
     with pytest.raises(DataError, match="holds a tar archive"):
         read_classes(path, format="jsonl")
+
+
+def test_an_archive_in_an_archive(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.zip", zipped(("b.zip", zipped(("a.jsonl", LINES)))))
+    with pytest.raises(DataError, match=r"a\.zip: .*compressed once more.*Unpack it"):
+        read_classes(path, format="jsonl")
+
+
+@pytest.mark.parametrize("start", [b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"a" * 257 + b"ustar"])
+def test_archives_that_are_not_read(tmp_path: Path, start: bytes) -> None:
+    path = write(tmp_path / "a.jsonl", start + bytes(300))
+    with pytest.raises(DataError, match=r"Expected an archive of one file, but it holds a"):
+        read_classes(path)
+
+
+def test_a_bomb_among_documents_of_spacy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("spacy")
+    monkeypatch.setattr(compressed, "FREE", 1 << 16)
+    wanted = {"columns": {"text": "text"}, "roles": [Role("text", "text")]}
+    path = write(tmp_path / "a.spacy", zlib.compress(bytes(1 << 20), 9))
+    with pytest.raises(DataError, match="as a zip bomb does"):
+        read_words(path, **wanted)
+    path = write(tmp_path / "a.spacy", zlib.compress(b"no documents"))
+    with pytest.raises(DataError, match=r"documents as spaCy's .*[^.]\. If another version"):
+        read_words(path, **wanted)

@@ -48,7 +48,7 @@ def test_names_fall_back_to_first_and_last_column(tmp_path: Path) -> None:
 
 def test_a_name_for_another_kind_of_role_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.conll", TWO)
-    with pytest.raises(ConfigError, match=r"columns\.text: Expected a column's number.*a\.conll"):
+    with pytest.raises(ConfigError, match=r"columns\.text` to be a column's number.*a\.conll"):
         read_words(path, columns={"text": "text", "label": 1}, roles=CLASSES)
 
 

@@ -148,3 +148,11 @@ def test_the_odd_line_is_blamed_though_it_is_the_first(tmp_path: Path) -> None:
     path = write(tmp_path / "a.conll", "Ada NNP B-PER\nran O\nso O\n\nRome B-LOC\n")
     with pytest.raises(DataError, match=r"a\.conll:1: Expected 2 columns, but got 3"):
         read_words(path)
+
+
+def test_a_hash_begins_a_word_whose_tag_no_other_word_has(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.conll", "#Malmö B-TAG\nwins O\n\n# see page 7\n#Lund B-TAG\nran O\n")
+    notes: list[str] = []
+    rows = read_words(path, notes=notes)
+    assert [row["tokens"] for row in rows] == [["#Malmö", "wins"], ["#Lund", "ran"]]
+    assert notes == [f"data: 1 comment line left out, at {path}:4."]

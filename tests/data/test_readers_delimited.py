@@ -31,7 +31,7 @@ def test_header_is_guessed_from_the_columns(tmp_path: Path) -> None:
     found = plain(read_classes(path, columns=NUMBERS, header=False))
     assert found[0] == {"text": "text", "label": "label"}
     assert plain(read_classes(path, columns=NUMBERS, header=True)) == plain(read_classes(path))
-    with pytest.raises(ConfigError, match=r"data\.header: Expected columns by number"):
+    with pytest.raises(ConfigError, match=r"data\.header` to be true where columns have names"):
         read_classes(path, header=False)
 
 
@@ -109,3 +109,11 @@ def test_sst2_has_its_published_size(name: str, size: int) -> None:
     rows = read_classes(path, columns=NUMBERS, roles=CLASSES)
     assert len(rows) == size
     assert set(rows.column("label")) == {"0", "1"}
+
+
+def test_columns_of_one_name_are_said(tmp_path: Path) -> None:
+    notes: list[str] = []
+    path = write(tmp_path / "a.csv", "text,label,label\na b,pos,x\nc d,neg,y\n")
+    rows = read_classes(path, notes=notes)
+    assert [row["label"] for row in rows] == ["pos", "neg"]
+    assert notes == [f"data: 2 columns are called 'label', and the first is read in {path}."]

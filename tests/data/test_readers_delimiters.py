@@ -90,13 +90,13 @@ def test_a_row_of_another_delimiter_is_a_bad_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize("said", ["", '"', "a\nb"])
 def test_what_is_no_delimiter(tmp_path: Path, said: str) -> None:
     path = write(tmp_path / "a.csv", "text,label\nDry,pos\n")
-    with pytest.raises(ConfigError, match=r"data\.delimiter: Expected the character"):
+    with pytest.raises(ConfigError, match=r"data\.delimiter` to be what stands between"):
         read_classes(path, dialect=Dialect(delimiter=said))
 
 
 def test_a_format_without_delimiters_refuses_one(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", '{"text": "Dry", "label": "pos"}\n')
-    with pytest.raises(ConfigError, match=r"data\.delimiter: .*csv.*tsv.* read as jsonl"):
+    with pytest.raises(ConfigError, match=r"data\.delimiter` .*csv.*tsv.* read as jsonl"):
         read_classes(path, dialect=Dialect(delimiter=";"))
 
 

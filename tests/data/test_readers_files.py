@@ -50,38 +50,36 @@ def test_undecodable_bytes(tmp_path: Path, content: bytes, codec: str, line: int
 @pytest.mark.parametrize("codec", ["utf-9", "hex"])
 def test_unknown_encoding(tmp_path: Path, codec: str) -> None:
     path = write(tmp_path / "a.csv", CSV)
-    with pytest.raises(ConfigError, match=rf"data\.encoding: Expected an encoding.*'{codec}'"):
+    with pytest.raises(ConfigError, match=rf"data\.encoding` to be an encoding.*'{codec}'"):
         read_classes(path, encoding=codec)
 
 
 def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", CSV)
-    expected = (
-        r"tasks\.x\.data\.train: Expected a file at '.*trian\.csv'.*Did you mean 'train\.csv'"
-    )
+    expected = r"data\.train` to name a file, but .*'.*trian\.csv'.*Did you mean 'train\.csv'"
     with pytest.raises(DataError, match=expected):
         read_classes(tmp_path / "trian.csv", key="tasks.x.data.train")
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"data\.test: .*The folder '.*nowhere' does not exist"):
+    with pytest.raises(DataError, match=r"data\.test` .*The folder '.*nowhere' does not exist"):
         read_classes(tmp_path / "nowhere" / "a.csv", split="test")
 
 
 def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"data\.data: Expected a file, but .* is a folder"):
+    with pytest.raises(DataError, match=r"data\.data` to name a file, but .* is a folder"):
         read_classes(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "\ufeff", "\n \n", "text,label\n"])
 def test_nothing_to_read(tmp_path: Path, content: str) -> None:
-    with pytest.raises(DataError, match="Expected rows, but"):
+    with pytest.raises(DataError, match="to have rows, but"):
         read_classes(write(tmp_path / "a.csv", content))
 
 
 @pytest.mark.parametrize("content", ["-DOCSTART- -X- O O\n\n", "\n\n"])
 def test_no_sentence(tmp_path: Path, content: str) -> None:
-    with pytest.raises(DataError, match=r"data\.data: Expected rows, but found none in"):
+    with pytest.raises(DataError, match=r"data\.data` to have rows, but found none in"):
         read_words(write(tmp_path / "a.conll", content))
 
 
@@ -91,9 +89,7 @@ def test_glob_reads_in_sorted_order(tmp_path: Path) -> None:
         write(tmp_path / name, f"text,label\n{text},x\n")
     assert list(read_classes(f"{tmp_path}/*.csv").column("text")) == ["one", "two"]
     assert len(read_classes(f"{tmp_path}/**/*.csv")) == 3
-    with pytest.raises(
-        DataError, match=r"Expected files that match '.*\*\.tsv', but there is none"
-    ):
+    with pytest.raises(DataError, match=r"to name files, but none matches '.*\*\.tsv'"):
         read_classes(f"{tmp_path}/*.tsv")
 
 
@@ -114,3 +110,11 @@ def test_unknown_format(tmp_path: Path) -> None:
 
 def test_the_format_overrides_the_ending(tmp_path: Path) -> None:
     assert plain(read_classes(write(tmp_path / "a.data", CSV), format="csv")) == EXPECTED
+
+
+def test_following_the_advice_on_an_encoding_mends_it(tmp_path: Path) -> None:
+    for codec, advised in (("utf-16-le", "utf-16-le"), ("latin-1", "latin-1")):
+        path = write(tmp_path / "a.csv", CSV.encode(codec))
+        with pytest.raises(DataError, match=rf"Set `data\.encoding` .* such as {advised}\."):
+            read_classes(path)
+        assert read_classes(path, encoding=advised)[0]["text"] == "café"

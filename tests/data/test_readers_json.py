@@ -83,7 +83,7 @@ def test_bad_json(tmp_path: Path, content: str, line: int, message: str) -> None
 
 def test_numbers_are_no_columns(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", json.dumps(ROWS[0]))
-    with pytest.raises(ConfigError, match=r"columns\.text: Expected a column's name, but got 0"):
+    with pytest.raises(ConfigError, match=r"columns\.text` to be a column's name.*, but got 0"):
         read_classes(path, columns={"text": 0, "label": 1})
 
 

@@ -68,9 +68,9 @@ def test_roles_that_are_wrong(tmp_path: Path) -> None:
     train = files(tmp_path, "a\n", "O\n", {"tokens": "seq.in", "tags": "seq.out"})
     with pytest.raises(ConfigError, match=r"`tasks\.x\.data\.train` to be one of .*'tags'"):
         load(train=train, roles=NER, columns={})
-    with pytest.raises(ConfigError, match=r"columns\.labels: Expected the column"):
+    with pytest.raises(ConfigError, match=r"columns\.labels` to be the column"):
         load(train={"tokens": train["tokens"]}, roles=NER, columns={})
-    with pytest.raises(DataError, match=r"data\.train\.labels: Expected a file at"):
+    with pytest.raises(DataError, match=r"data\.train\.labels` to name a file"):
         load(train={"tokens": train["tokens"], "labels": "nowhere"}, roles=NER, columns={})
 
 

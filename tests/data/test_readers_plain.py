@@ -58,7 +58,7 @@ def test_undecodable_bytes_are_refused(tmp_path: Path) -> None:
 
 
 def test_white_space_is_no_document(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="Expected rows, but found none"):
+    with pytest.raises(DataError, match="to have rows, but found none"):
         read(write(tmp_path / "a.txt", " \n\n"))
 
 
@@ -74,9 +74,9 @@ def test_only_what_is_nothing_but_text_is_read_so(tmp_path: Path) -> None:
 
 def test_there_is_no_second_column(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", TWO)
-    with pytest.raises(ConfigError, match=r"columns\.text: .*column 0, but got 1"):
+    with pytest.raises(ConfigError, match=r"columns\.text` .*plain text, but got 1"):
         read(path, 1)
-    with pytest.raises(ConfigError, match=r"columns\.label: .*a\.txt is read as plain text"):
+    with pytest.raises(ConfigError, match=r"columns\.label` .*a\.txt is read as plain text"):
         read_split(path, columns={"text": 0, "label": 1}, roles=CLASSES, format="text")
 
 

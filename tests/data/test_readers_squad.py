@@ -207,7 +207,7 @@ def test_an_empty_question_is_a_bad_row_with_its_place(tmp_path: Path) -> None:
 
 def test_squad_has_no_labels(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json", json.dumps(DOCUMENT))
-    with pytest.raises(ConfigError, match=r"columns\.label: Expected one of \{text, question"):
+    with pytest.raises(ConfigError, match=r"columns\.label` to be one of \{text, question"):
         read_split(path, columns={"text": "text", "label": "label"}, roles=CLASSES)
 
 
@@ -348,7 +348,7 @@ def test_an_optional_nested_column_of_a_flat_row_is_nothing(tmp_path: Path) -> N
 def test_columns_of_two_lists_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", json.dumps(ASKED))
     columns = {**NESTED, "answers": "replies[].answer"}
-    with pytest.raises(ConfigError, match=r"columns\.answers: .*'questions'.*'replies\[\]\.answer"):
+    with pytest.raises(ConfigError, match=r"columns\.answers` .*'questions'.*'replies\[\]\.answer"):
         read(path, columns)
 
 

@@ -83,10 +83,10 @@ def test_ids(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"tokens": 0}, r"columns\.labels: Expected the column of the task's labels"),
+        ({"tokens": 0}, r"columns\.labels` to be the column of the task's labels"),
         ({"tokens": 0, "label": 1}, r"`columns` to be one of \{id, labels, tokens\}.*'labels'"),
-        ({"tokens": 0, "labels": True}, r"columns\.labels: Expected a column's name or number"),
-        ({"tokens": 0, "labels": None}, r"columns\.labels: Expected a column's name or number"),
+        ({"tokens": 0, "labels": True}, r"columns\.labels` to be a column's name or number"),
+        ({"tokens": 0, "labels": None}, r"columns\.labels` to be a column's name or number"),
     ],
 )
 def test_columns_that_do_not_fit(tmp_path: Path, columns: Any, message: str) -> None:

@@ -81,7 +81,7 @@ def test_a_folder_of_shards(tmp_path: Path) -> None:
 def test_a_folder_that_is_unclear(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", CSV)
     write(tmp_path / "train.old.csv", CSV)
-    expected = r"tasks\.x\.data\.source: Expected one train file .*train\.csv, train\.old\.csv"
+    expected = r"tasks\.x\.data\.source` to have one train file .*train\.csv, train\.old\.csv"
     with pytest.raises(DataError, match=expected):
         load(source=tmp_path)
 
@@ -170,11 +170,15 @@ def test_a_column_that_is_nowhere_is_noted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
-        ({}, ConfigError, r"`tasks\.x\.data\.source` or `tasks\.x\.data\.train` to be set"),
+        ({}, ConfigError, r"`tasks\.x\.data\.source` to be set, or `tasks\.x\.data\.train`"),
         ({"source": "bundled:newsrom"}, ConfigError, r"tasks\.x\.data\.source.*bundled:newsroom"),
         ({"source": "bundle:newsroom"}, ConfigError, r"tasks\.x\.data\.source.*mean 'bundled'"),
-        ({"source": "no/where"}, DataError, r"tasks\.x\.data\.source: Expected a folder, `bund"),
-        ({"train": "no/where"}, DataError, r"tasks\.x\.data\.train: Expected a file at 'no/where"),
+        ({"source": "no/where"}, DataError, r"tasks\.x\.data\.source` to be a folder, `bund"),
+        (
+            {"train": "no/where"},
+            DataError,
+            r"tasks\.x\.data\.train` to name a file, but there is none at 'no/where",
+        ),
         ({"train": "a", "validation_fraction": 1.5}, ConfigError, r"data\.validation_fraction"),
         (
             {"train": "a", "max_examples": 0},
@@ -193,13 +197,13 @@ def test_options_that_do_not_fit(
 
 def test_a_source_without_training_rows(tmp_path: Path) -> None:
     write(tmp_path / "test.csv", CSV)
-    with pytest.raises(DataError, match=r"Expected a training split in .*, but found test\."):
+    with pytest.raises(DataError, match=r"to have a training split in .*, but found test\."):
         load(source=tmp_path)
 
 
 def test_one_row_cannot_be_cut(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "text,label\nonly,1\n")
-    with pytest.raises(DataError, match=r"tasks\.x\.data\.train: Expected two rows or more to cut"):
+    with pytest.raises(DataError, match=r"tasks\.x\.data\.train` to have two rows or more, to cut"):
         load(train=path)
 
 
@@ -266,10 +270,10 @@ def test_scripts_fall_back_to_the_conversion(monkeypatch: pytest.MonkeyPatch) ->
     assert "the Hub's Parquet conversion (refs/convert/parquet) is used" in splits.notes[0]
     load(source="hub:eriktks/conll2003:english")
     assert loader.calls[3][1]["data_dir"] == "english"
-    with pytest.raises(DataError, match=r"Expected data files at revision 'v2' of 'eriktks/conll"):
+    with pytest.raises(DataError, match=r"to have data files at revision 'v2' of 'eriktks/conll"):
         load(source="hub:eriktks/conll2003@v2")
     monkeypatch.setattr(hub, "converted_configs", lambda name: ["de", "en"])
-    with pytest.raises(DataError, match=r"Expected a configuration, .* one of \{de, en\}"):
+    with pytest.raises(DataError, match=r"to have a configuration, .* one of \{de, en\}"):
         load(source="hub:eriktks/conll2003")
 
 
@@ -290,10 +294,10 @@ def test_what_the_hub_says_becomes_one_sentence(monkeypatch: pytest.MonkeyPatch)
         raise ConnectionError(f"Couldn't reach\n '{path}' on the Hub")
 
     monkeypatch.setattr(datasets, "load_dataset", fail)
-    expected = r"tasks\.x\.data\.source: .*'hub:me/set' failed: ConnectionError: Couldn't reach 'me"
+    expected = r"tasks\.x\.data\.source` .*'hub:me/set' failed: ConnectionError: Couldn't reach 'me"
     with pytest.raises(DataError, match=expected):
         load(source="hub:me/set")
-    with pytest.raises(DataError, match=r"Expected `hub:<dataset>\[@revision\]\[:<config>\]`"):
+    with pytest.raises(DataError, match=r"to be `hub:<dataset>\[@revision\]\[:<config>\]`"):
         load(source="hub:@v1")
 
 

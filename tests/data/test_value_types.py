@@ -90,3 +90,15 @@ def test_words_survive_joining(words: list[str]) -> None:
 def test_unknown_type() -> None:
     with pytest.raises(ConfigError, match=r"type of role x.*'token'.*Did you mean 'tokens'"):
         Role("x", "token")
+
+
+@pytest.mark.parametrize("cell", ["1_000", "1e999", "9" * 5000, "nan"])
+def test_what_looks_like_a_number_and_is_none(cell: str) -> None:
+    with pytest.raises(ValueError, match="Expected a finite number"):
+        convert("number", cell)
+
+
+@pytest.mark.parametrize("name", ["tokens", "tags", "labels"])
+def test_ten_thousand_brackets(name: str) -> None:
+    with pytest.raises(ValueError, match="not nested so deeply"):
+        convert(name, "[" * 10_000 + "]" * 10_000)

@@ -145,7 +145,7 @@ def test_targets_that_training_never_had(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", "", "--data: Expected rows, but the file"),
+        ("a.jsonl", "", "`--data` to have rows, but the file"),
         ("a.jsonl", '{"body": "a", "words": "a"}', "a.jsonl:1: Expected a column 'ner_tags', but"),
         ("a.csv", "body\na\n", "a.csv:1: Expected a column 'words', but found body."),
         ("a.conll", "a O\nb\n", "a.conll:2: Expected 2 columns, but got 1"),
@@ -168,7 +168,7 @@ def test_bad_files(
         (["--data", "a.conll"], "to be for one task, chosen with `--task`, but got ner, sent"),
         (["--data", "a.conll", "--task", "ner,rating"], "but got ner, rating."),
         (["--data", "a.conll", "--task", "qa"], "Expected `--task` to be one of {ner, rating"),
-        (["--data", "a.conll", "--task", "ner"], "--data: Expected a file at 'a.conll', but"),
+        (["--data", "a.conll", "--task", "ner"], "`--data` to name a file, but there is none"),
         (["--data", "a.conll", "--split", "test"], "Expected either `--data` or `--split`"),
         (["--device", "gpu"], "Expected `--device` to be one of {auto, "),
     ],
@@ -181,7 +181,7 @@ def test_data_that_is_gone(mtl: Run, run: Path) -> None:
     config = run / ".hydra" / "config.yaml"
     base = config.read_text().partition("source: ")[2].partition("\n")[0]
     config.write_text(config.read_text().replace(base, "gone"))
-    check_error(mtl("evaluate", run), "tasks.ner.data.source: Expected a folder", "'gone'")
+    check_error(mtl("evaluate", run), "`tasks.ner.data.source` to be a folder", "'gone'")
 
 
 def test_a_task_without_the_split(mtl: Run, run: Path, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_relative_paths_start_where_the_run_was_started(
     monkeypatch.chdir(tmp_path)
     assert mtl("evaluate", run)[0] == 0
     hydra.unlink()
-    check_error(mtl("evaluate", run), "Expected a folder")
+    check_error(mtl("evaluate", run), "to be a folder")
 
 
 def test_a_report_that_cannot_be_written(mtl: Run, run: Path) -> None:

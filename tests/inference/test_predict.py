@@ -187,10 +187,10 @@ def test_an_error_leaves_the_output_as_it_was(mtl: Run, trained: Path, tmp_path:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", "", "--input: Expected rows, but the file "),
+        ("a.txt", "", "`--input` to have rows, but the file "),
         ("a.txt", "\n \n", "a.txt: Expected a text a line, but got empty lines only"),
-        ("a.jsonl", "", "--input: Expected rows, but the file "),
-        ("a.jsonl", "\n\n", "--input: Expected rows, but found none"),
+        ("a.jsonl", "", "`--input` to have rows, but the file "),
+        ("a.jsonl", "\n\n", "`--input` to have rows, but found none"),
         ("a.jsonl", '{"text": ""}', "a.jsonl:1: Expected text in column 'text', but got ''"),
         ("a.jsonl", '{"text": 3}', "a.jsonl:1: Expected text, but got 3 in column 'text'"),
         ("a.jsonl", '{"text": "a"}\n{"text"', "a.jsonl:2: Expected a JSON object"),
@@ -232,7 +232,7 @@ def test_an_encoding_and_a_format(mtl: Run, trained: Path, tmp_path: Path) -> No
         (["--text", "a", "--task", " ,"], "Expected `--task` to name a task, but got nothing."),
         (["--text", "a", "--device", "gpu"], "Expected `--device` to be one of {auto"),
         (["--text", "a", "--output", "x.dat"], "to be a file that ends in one of {.csv, .jsonl"),
-        (["--input", "no.txt"], "--input: Expected a file at 'no.txt', but there is none."),
+        (["--input", "no.txt"], "`--input` to name a file, but there is none at 'no.txt'."),
         (["--input", "a.jsonl", "--output", "a.jsonl"], "to be another file than `--input`"),
         (["--text", "a", "--output", "no/such/x.jsonl"], "'no/such/x.jsonl': No such file"),
     ],

@@ -42,7 +42,8 @@ def test_two_tasks_train_jointly_and_go_on(
     assert "steps    2 of 6 examples" in shown
     assert shown.index("ner, sentiment: ") < shown.index(f"resume={run}") < shown.index("baseline")
     assert {name.split("/")[1] for name in metrics(run)} == {"ner", "sentiment", "score"}
-    assert {p.name for p in run.iterdir()} == {".hydra", "checkpoints", "metrics.json", "model"}
+    made = {".hydra", "checkpoints", "metrics.json", "model", "report", "report.html"}
+    assert {p.name for p in run.iterdir()} == made
     hydra = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (run / ".hydra").iterdir()}
     before = last_weights(run)
 
@@ -67,7 +68,7 @@ def test_a_signal_and_the_command_that_it_names(
     assert said.startswith(
         "stopped by SIGTERM after step 1, and saved; go on with: python train.py "
     )
-    assert {p.name for p in run.iterdir()} == {".hydra", "checkpoints"}
+    assert {p.name for p in run.iterdir()} == {".hydra", "checkpoints", "report"}
     assert main(said.partition(" train.py ")[2].split()) == 0
     assert (run / "metrics.json").is_file()
 

@@ -56,9 +56,9 @@ def fit_annotated(source: Source) -> Columns:
         elif role.required and role.name not in standing:
             raise source.refuse_column(
                 role.name,
-                f"Expected one of {{{', '.join(CELLS)}}}, which exports of annotation tools have, "
-                f"but got '{source.columns.get(role.name)}'; set `{source.key('format')}` to "
-                "another format.",
+                f"to be one of {{{', '.join(CELLS)}}}, which exports of annotation tools have",
+                f"got '{source.columns.get(role.name)}'",
+                f"Set `{source.key('format')}` to another format.",
             )
     return fitted
 
@@ -122,7 +122,7 @@ def records(source: Source, *, quiet: bool = False) -> Iterator[Record]:
             if quiet:
                 raise
             line = getattr(problem, "lineno", 0)
-            raise source.fail(line, f"Expected JSON, but found {fault(problem)}.") from None
+            raise source.fail(line, "JSON", f"found {fault(problem)}") from None
         return
     for number, line in lines(source):
         if not line.strip():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtl.data.readers.notes import Notes
 from mtl.data.rows import BadRows, Role, place
-from mtl.errors import ConfigError, DataError, nearest
+from mtl.errors import ConfigError, DataError, Place, Problem, nearest
 from mtl.registry import Registry
 
 if TYPE_CHECKING:
@@ -105,9 +105,12 @@ class Source:
         """Note what holds for this file; see :meth:`mtl.data.readers.notes.Notes.say`."""
         self.notes.say(self.name, sentence)
 
-    def fail(self, line: int, sentence: str) -> DataError:
-        """Return an error about the file as a whole, or about the place where reading ends."""
-        return DataError(f"{place(self.name, line)}: {sentence}")
+    def fail(self, line: int, expected: str, found: str, advice: str = "") -> DataError:
+        """Return an error about the file as a whole, or about the place where reading ends.
+
+        See :class:`mtl.errors.Problem` for what is said.
+        """
+        return DataError(Problem(Place(self.name, line), expected, found, advice))
 
     def key(self, option: str) -> str:
         """Return how the user says an option of this file."""
@@ -117,18 +120,18 @@ class Source:
         """Return a key in brackets for a note; nothing where a command line named the file."""
         return f" (`{key}`)" if self.section else ""
 
-    def refuse(self, option: str, sentence: str) -> ConfigError:
+    def refuse(self, option: str, expected: str, found: str, advice: str = "") -> ConfigError:
         """Return an error about an option of this file's section."""
-        return ConfigError(f"{self.key(option)}: {sentence}")
+        return ConfigError(Problem(self.key(option), expected, found, advice))
 
     def column_key(self, role: str) -> str:
         """Return how the user says the column of a role: ``columns`` stands beside the section."""
         task = self.section.rpartition(".")[0]
         return f"{task}{'.' if task else ''}columns.{role}"
 
-    def refuse_column(self, role: str, sentence: str) -> ConfigError:
+    def refuse_column(self, role: str, expected: str, found: str, advice: str = "") -> ConfigError:
         """Return an error about the column of a role."""
-        return ConfigError(f"{self.column_key(role)}: {sentence}")
+        return ConfigError(Problem(self.column_key(role), expected, found, advice))
 
 
 Read = Callable[[Source], Iterator[tuple[int, Cells]]]
@@ -168,12 +171,12 @@ SIMILAR = 0.85
 """How alike a missing column and the one that was meant must be; other columns are other things."""
 
 
-def missing_column(name: str, known: Iterable[str]) -> str:
-    """Return the sentence for a column that is not there, without its full stop."""
+def missing_column(name: str, known: Iterable[str]) -> tuple[str, str]:
+    """Return what was expected, and found, where a column is not there."""
     names = [in_line(other) for other in known]
     near = nearest(name, names, SIMILAR)
     meant = f" (did you mean {near!r}?)" if near else ""
-    return f"Expected a column '{name}', but found {', '.join(names[:20]) or 'none'}{meant}"
+    return f"a column '{name}'", f"found {', '.join(names[:20]) or 'none'}{meant}"
 
 
 def column_advice(source: Source, name: str, known: Iterable[str]) -> str:
@@ -192,7 +195,9 @@ def column_advice(source: Source, name: str, known: Iterable[str]) -> str:
     about = role.help.partition(",")[0] or f"the {role.name}"
     key = f"{task}.columns.{role.name}={near}"
     one = f" (`{task}.data.columns.SPLIT.{role.name}` for one split alone)"
-    return f"Set `{key}`{one} to the column that holds {about}."
+    other = next((r for r in source.roles if role.name in r.instead_of), None)
+    instead = f", or `{task}.columns.{other.name}` to one with {other.help}" if other else ""
+    return f"Set `{key}`{one} to the column that holds {about}{instead}."
 
 
 def in_line(name: object) -> str:
@@ -211,9 +216,7 @@ def check_columns(source: Source, line: int, names: Iterable[str], advice: str =
     for name in source.needed:
         if name not in known:
             where = column_advice(source, name, known)
-            raise source.fail(
-                line, f"{missing_column(name, known)}.{where and f' {where}'}{advice}"
-            )
+            raise source.fail(line, *missing_column(name, known), f"{where} {advice}".strip())
 
 
 def only_names(source: Source) -> Columns:
@@ -226,8 +229,8 @@ def only_names(source: Source) -> Columns:
         if not isinstance(column, str):
             raise source.refuse_column(
                 role,
-                f"Expected a column's name, but got {column!r}: the columns of "
-                f"{source.path.name} have names. Names of digits stand in quotes, as in "
-                f"\"{source.column_key(role)}='{column}'\".",
+                f"to be a column's name, because those of {source.path.name} have names",
+                f"got {column!r}",
+                f"Names of digits stand in quotes, as in \"{source.column_key(role)}='{column}'\".",
             )
     return source.columns

@@ -28,6 +28,7 @@ RATIO = 200
 _CHUNK = 4096
 """Compressed bytes at a time: few, as each may stand for thousands."""
 _TAR = 257, b"ustar"
+_PACKED = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
@@ -39,19 +40,44 @@ def open_bytes(path: Path) -> BinaryIO:
             on reading, if it is damaged or becomes far larger than text does.
     """
     with path.open("rb") as file:
-        start = file.read(16)
+        start = file.read(_TAR[0] + len(_TAR[1]))
     opener = next((o for fits, o in _OPENERS if fits(start)), None)
     if opener is None:
+        _check_inside(path, start)
         return path.open("rb")
     try:
         raw = _Bounded(opener(path), path)
     except _BROKEN as problem:
         raise _damaged(path, problem) from None
     found = io.BufferedReader(raw, 1 << 16)
-    at, mark = _TAR
-    if found.peek(at + len(mark))[at : at + len(mark)] == mark:
-        raise _archive(path, "it holds a tar archive")
+    _check_inside(path, found.peek(_TAR[0] + len(_TAR[1])))
     return found
+
+
+def _check_inside(path: Path, start: bytes) -> None:
+    """Refuse a file that begins as an archive does that is not read."""
+    at, mark = _TAR
+    if start[at : at + len(mark)] == mark:
+        raise _archive(path, "it holds a tar archive")
+    if start.startswith(_PACKED):
+        raise _archive(path, "it holds an archive of another kind")
+    if any(fits(start) for fits, _ in _OPENERS):
+        raise _archive(path, "what it holds is compressed once more")
+
+
+def check_unpacked(path: Path) -> None:
+    """Refuse a file that zlib wrote and that becomes far larger than texts do.
+
+    Raises:
+        DataError: If it does.
+    """
+    most = max(FREE, RATIO * path.stat().st_size)
+    unpacker, size = zlib.decompressobj(), 0
+    with contextlib.suppress(zlib.error), path.open("rb") as file:  # What it is, reading it tells.
+        while block := unpacker.unconsumed_tail or file.read(_CHUNK):
+            size += len(unpacker.decompress(block, 1 << 20))
+            if size > most:
+                raise _too_large(path, most)
 
 
 def ending_of(path: Path) -> str:
@@ -86,14 +112,7 @@ class _Bounded(io.RawIOBase):
             raise _damaged(self._path, problem) from None
         self._size += len(data)
         if self._size > self._most:
-            raise DataError(
-                Problem(
-                    Place(self._path),
-                    f"a compressed text of at most {self._most:,} bytes",
-                    f"it becomes more, over {RATIO} times its own size, as a zip bomb does",
-                    "If it is right, decompress it and name what comes out.",
-                )
-            )
+            raise _too_large(self._path, self._most)
         view[: len(data)] = data
         return len(data)
 
@@ -190,6 +209,17 @@ def _leaves(name: str) -> bool:
 def _archive(path: Path, found: str) -> DataError:
     advice = "Unpack it, and name the files; a glob names several."
     return DataError(Problem(Place(path), "an archive of one file", found, advice))
+
+
+def _too_large(path: Path, most: int) -> DataError:
+    return DataError(
+        Problem(
+            Place(path),
+            f"a compressed text of at most {most:,} bytes",
+            f"it becomes more, over {RATIO} times its own size, as a zip bomb does",
+            "If it is right, decompress it and name what comes out.",
+        )
+    )
 
 
 def _damaged(path: Path, problem: Exception) -> DataError:

@@ -106,7 +106,7 @@ def _layout(source: Source) -> Layout:
     comment, said = source.dialect.comment, source.dialect.delimiter
     delimiter = None if said is None else delimiter_of(said)
     if said is not None and delimiter is None:
-        raise source.refuse("delimiter", f"Expected what cells are apart by, but got '{said}'.")
+        raise source.refuse("delimiter", "to be what cells are apart by", f"got '{said}'")
     if comment is not None:
         comment = "" if comment.lower() in _NONE else comment
     return layout_of((line for _, line in lines(source)), delimiter, comment)
@@ -140,8 +140,8 @@ def fit_columns(source: Source) -> Columns:
         elif role.required:
             raise source.refuse_column(
                 name,
-                f"Expected a column's number, but got '{column}': {source.path.name} is read as "
-                "CoNLL columns, which have no names.",
+                f"to be a column's number, because {source.path.name} is read as CoNLL columns",
+                f"got '{column}'",
             )
     if usual is not _USUAL:
         told = ", ".join(f"{name}={column}" for name, column in fitted.items())

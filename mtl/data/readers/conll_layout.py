@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mtl.data.readers.headers import is_usual
+from mtl.labels import OUTSIDE, tag_of
 
 DOCUMENT = "-DOCSTART-"
 COMMENT = "#"
@@ -67,7 +68,13 @@ class Layout:
         """Whether a line before a sentence's first word is a comment."""
         if not self.comment or not line.startswith(self.comment):
             return False
-        return not (self.guessed and len(cells) == self.width and cells[-1] in self.last)
+        return not (self.guessed and len(cells) == self.width and self._may_be_last(cells[-1]))
+
+    def _may_be_last(self, cell: str) -> bool:
+        """Whether a cell is like those that stand last in words: one of them, or as they a tag."""
+        if cell in self.last:
+            return True
+        return OUTSIDE in self.last and "-" in cell and tag_of(cell) is not None
 
     def no_word(self, cells: list[str]) -> str:
         """Return what a line of CoNLL-U is where it is no word, else an empty text."""

@@ -144,21 +144,22 @@ def _header(source: Source, line: int, cells: list[str], advice: str) -> dict[st
     if source.header is False and source.needed:
         raise source.refuse(
             "header",
-            f"Expected columns by number where there is no header, but got '{source.needed[0]}'.",
+            "to be true where columns have names",
+            f"got false, and `{source.needed[0]}` is a name",
+            "Give columns by number, counted from 0.",
         )
     if source.header is False:
         return {}
     if source.header is None and not source.needed and not begins_with_names(source, line, cells):
         return {}
     if source.header is None and source.needed:
-        advice = (
-            f"{advice and f' {advice}'} If {source.path.name} has no header, give columns by "
-            "number, counted from 0."
-        )
-    else:
-        advice = f" {advice}" if advice else ""
+        numbers = "If there is no header, give columns by number, counted from 0."
+        advice = f"{advice} {numbers}".strip()
     names = [cell.strip() for cell in cells]
     check_columns(source, line, names, advice)
+    for name in source.needed:
+        if names.count(name) > 1:
+            source.say(f"{names.count(name)} columns are called '{name}', and the first is read")
     return {name: place for place, name in reversed(list(enumerate(names)))}
 
 

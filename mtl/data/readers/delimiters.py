@@ -79,8 +79,8 @@ def find_delimiter(source: Source, own: str) -> str:
         if found is None:
             raise source.refuse(
                 "delimiter",
-                "Expected the character between two cells, or one of "
-                f"{{{', '.join(NAMES.values())}}}, but got '{said}'.",
+                f"to be what stands between two cells, or one of {{{', '.join(NAMES.values())}}}",
+                f"got '{said}'",
             )
         return found
     text = [line for _, line in islice(lines(source, newline=""), _LINES)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from mtl.data.readers.base import FORMATS, Source
 from mtl.data.readers.compressed import ending_of
 from mtl.data.readers.text import lines
-from mtl.errors import ConfigError, DataError, did_you_mean, one_of
+from mtl.errors import ConfigError, DataError, Problem, did_you_mean, one_of
 
 _SAMPLE = 200
 
@@ -33,9 +33,10 @@ def find(pattern: str | Path, key: str, base: Path | None = None) -> list[Path]:
         found = [Path(p) for p in sorted(glob.glob(str(path), recursive=True))]
         found = [p for p in found if not p.is_dir()]
     if not found:
-        kind = "files that match" if glob.has_magic(str(pattern)) else "a file at"
-        advice = f"{_nearby(path)}{_listed(pattern, key)}"
-        raise DataError(f"{key}: Expected {kind} '{path}', but there is none.{advice}")
+        several = glob.has_magic(str(pattern))
+        expected, absent = ("files", "none matches") if several else ("a file", "there is none at")
+        advice = f"{_nearby(path)}{_listed(pattern, key)}".strip()
+        raise DataError(Problem(key, f"to name {expected}", f"{absent} '{path}'", advice))
     for file in found:
         _check(file, key)
     return found
@@ -67,17 +68,19 @@ def _listed(pattern: str | Path, key: str) -> str:
 
 def _check(file: Path, key: str) -> None:
     if file.is_dir():
-        raise DataError(
-            f"{key}: Expected a file, but '{file}' is a folder. Name a file in it, or a glob such "
-            f"as '{file}/*.jsonl'; a folder with all splits goes into `source`."
+        advice = (
+            f"Name a file in it, or a glob such as '{file}/*.jsonl'; a folder with all splits goes "
+            "into `source`."
         )
+        raise DataError(Problem(key, "to name a file", f"'{file}' is a folder", advice))
     try:
         size = file.stat().st_size
         file.open("rb").close()
     except OSError as problem:
-        raise DataError(f"{key}: Expected a readable file, but got '{file}': {problem}.") from None
+        found = f"got '{file}': {problem}"
+        raise DataError(Problem(key, "to name a file that can be read", found)) from None
     if not size and file.suffix not in _folder_endings():
-        raise DataError(f"{key}: Expected rows, but the file '{file}' is empty.")
+        raise DataError(Problem(key, "to have rows", f"the file '{file}' is empty"))
 
 
 def format_of(source: Source, given: str | None) -> str:

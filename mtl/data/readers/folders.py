@@ -37,8 +37,8 @@ def read_document(source: Source) -> Iterator[tuple[int, Cells]]:
         elif role.required:
             raise source.refuse_column(
                 role.name,
-                f"Expected nothing but a text and its label, but got {column!r}: a folder for each "
-                "class has no more.",
+                "to be unset, because a folder for each class has texts and labels only",
+                f"got {column!r}",
             )
     yield 1, cells
 

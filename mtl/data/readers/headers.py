@@ -64,7 +64,8 @@ def begins_with_names(source: Source, line: int, cells: Sequence[str]) -> bool:
     elif any(usual) or strange or (digits and wordy):
         raise source.fail(
             line,
-            f"Expected a row, but found what may be names of columns: {', '.join(names[:5])}. "
+            "a row",
+            f"found what may be names of columns: {', '.join(names[:5])}",
             f"Set `{source.key('header')}=true` if they are, or `{source.key('header')}=false` "
             "if this is a row.",
         )
@@ -78,9 +79,9 @@ def _check_numbers(source: Source, names: Sequence[str]) -> None:
             key = source.column_key(role)
             raise source.refuse_column(
                 role,
-                f"Expected a column's number below {len(names)}, but got {column}, which is "
-                f"a name in {source.name}. Put names of digits in quotes: "
-                f"\"{key}='{column}'\".",
+                f"to be a column's number below {len(names)}",
+                f"got {column}, which is a name in {source.name}",
+                f"Put names of digits in quotes: \"{key}='{column}'\".",
             )
 
 

@@ -60,7 +60,7 @@ def read_json(source: Source) -> Iterator[tuple[int, Cells]]:
         yield from _rows(source, whole(source))
     except BROKEN as problem:
         line = getattr(problem, "lineno", 0)
-        raise source.fail(line, f"Expected JSON, but found {fault(problem)}.") from None
+        raise source.fail(line, "JSON", f"found {fault(problem)}") from None
 
 
 def fault(problem: Exception) -> str:
@@ -93,7 +93,8 @@ def _object(
         missing = next((name for name in source.needed if name not in cells), None)
         if missing is not None:
             advice = column_advice(source, missing, value) if first else None
-            source.reject(line, missing_column(missing, value), value, advice)
+            expected, found = missing_column(missing, value)
+            source.reject(line, f"Expected {expected}, but {found}", value, advice)
             return
         yield line, cells
 
@@ -114,7 +115,8 @@ def _list(source: Source, text: str) -> int:
     if text[at : at + 1] == "[":
         return at
     line = text.count("\n", 0, at) + 1
-    raise source.fail(line, "Expected a list of objects, or an object with a list under `data`.")
+    expected = "a list of objects, or an object with a list under `data`"
+    raise source.fail(line, expected, f"found {show(text[at : at + 30])}")
 
 
 def member(text: str, start: int, name: str) -> int:

@@ -39,8 +39,9 @@ def fit_nested(source: Source) -> Columns:
         if first is not None and first[0] != parts[0]:
             raise source.refuse_column(
                 role,
-                f"Expected a column of the list '{first[0]}', like '{first[1]}', but got "
-                f"'{column}': a row is one element of one list.",
+                f"to be a column of the list '{first[0]}', like '{first[1]}'",
+                f"got '{column}'",
+                "A row is one element of one list.",
             )
         first = first or (parts[0], column)
     return columns

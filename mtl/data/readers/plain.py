@@ -46,9 +46,9 @@ def fit_columns(source: Source) -> Columns:
         elif role.required:
             raise source.refuse_column(
                 name,
-                f"Expected nothing but a text in column 0, but got {column!r}: "
-                f"{source.path.name} is read as plain text. Mend the column, or set "
-                f"`{source.key('format')}`.",
+                f"to be unset, because {source.path.name} is read as plain text",
+                f"got {column!r}",
+                f"Mend the column, or set `{source.key('format')}`.",
             )
     return fitted
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtl.data.readers.annotated import Annotated, Fields, fit_annotated
 from mtl.data.readers.base import FORMATS, Cells, Format, Source
+from mtl.data.readers.compressed import check_unpacked
 from mtl.data.word_rule import WordRule
 from mtl.errors import ConfigError, Place, Problem
 
@@ -28,11 +29,16 @@ def read(source: Source) -> Iterator[tuple[int, Cells]]:
         DataError: If the file is no ``DocBin``.
     """
     tokens, vocab = _spacy(source.name)
+    check_unpacked(source.path)
     try:
         found = list(tokens.DocBin().from_disk(source.path).get_docs(vocab))
     except Exception as error:  # Whatever a damaged file makes it raise.
+        what = f"it has no {error}" if isinstance(error, KeyError) else f"got: {error}".rstrip(".")
         raise source.fail(
-            0, f"Expected documents as spaCy's DocBin writes them, but got: {error}."
+            0,
+            "documents as spaCy's DocBin writes them",
+            what,
+            "If another version of spaCy wrote it, load it there and export JSON.",
         ) from error
     for number, doc in enumerate(found, start=1):
         yield number, _cells(doc)

@@ -26,7 +26,7 @@ from mtl.data.readers.table import make_rows
 from mtl.data.readers.word_rows import gather
 from mtl.data.rows import BadRows, Role, Rows, place
 from mtl.data.value_types import VALUE_TYPES, show
-from mtl.errors import ConfigError, DataError, one_of
+from mtl.errors import ConfigError, DataError, Problem, one_of
 
 if TYPE_CHECKING:
     from mtl.types import Row
@@ -123,12 +123,12 @@ def read_split(
         return rows
     rejected = bad_rows.rejects[before:]
     if not rejected:
-        raise DataError(f"{key}: Expected rows, but found none in '{title or patterns[0]}'.")
+        found_none = f"found none in '{title or patterns[0]}'"
+        raise DataError(Problem(key, "to have rows", found_none))
     first = rejected[0]
-    raise DataError(
-        f"{key}: Expected rows, but all {len(rejected):,} were skipped, "
-        f"the first at {place(first.file, first.line)}: {first.reason}."
-    )
+    at = place(first.file, first.line)
+    skipped = f"all {len(rejected):,} were skipped, the first at {at}: {first.reason}"
+    raise DataError(Problem(key, "to have rows", skipped))
 
 
 def _choose_roles(
@@ -143,9 +143,8 @@ def _choose_roles(
         if name not in {role.name for role in known}:
             raise ConfigError(one_of(where, name, (role.name for role in known)))
         if not isinstance(column, str | int) or isinstance(column, bool):
-            raise ConfigError(
-                f"{where}.{name}: Expected a column's name or number, but got {column!r}."
-            )
+            expected = "to be a column's name or number"
+            raise ConfigError(Problem(f"{where}.{name}", expected, f"got {column!r}"))
     chosen = [role for role in known if require == "all" or not role.target]
     others = {name for role in chosen for name in role.instead_of}
     for role in chosen:
@@ -170,10 +169,8 @@ def settled(roles: Sequence[Role], columns: Mapping[str, Column]) -> list[Role]:
 def _demand(role: Role, columns: Mapping[str, Column], where: str) -> None:
     """Raise ConfigError if a required role has no column."""
     if role.required and role.name not in columns:
-        raise ConfigError(
-            f"{where}{role.name}: Expected the column of the task's {role.name}"
-            f"{role.help and f' ({role.help})'}, but got none."
-        )
+        expected = f"to be the column of the task's {role.name}{role.help and f' ({role.help})'}"
+        raise ConfigError(Problem(f"{where}{role.name}", expected, "got none"))
 
 
 def _read(
@@ -189,8 +186,8 @@ def _read(
                 has = ", ".join(other for other in FORMATS if option in FORMATS.get(other).options)
                 raise source.refuse(
                     option,
-                    f"Expected a file in a format that has it, one of {{{has}}}, but "
-                    f"{source.name} is read as {name}.",
+                    f"to be of a file in a format that has it, one of {{{has}}}",
+                    f"{source.name} is read as {name}",
                 )
         columns = layout.fit(source)
         roles = tuple(settled(source.roles, columns))

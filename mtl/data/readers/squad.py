@@ -41,14 +41,14 @@ def read_squad(source: Source) -> Iterator[tuple[int, Cells]]:
         yield from _articles(source, whole(source))
     except BROKEN as problem:
         line = getattr(problem, "lineno", 0)
-        raise source.fail(line, f"Expected JSON, but found {fault(problem)}.") from None
+        raise source.fail(line, "JSON", f"found {fault(problem)}") from None
 
 
 def _articles(source: Source, text: str) -> Iterator[tuple[int, Cells]]:
     top = skip(text, 0)
     opens = member(text, top, "data") if text[top : top + 1] == "{" else 0
     if text[opens : opens + 1] != "[":
-        raise source.fail(0, "Expected an object with a list of articles under `data`.")
+        raise source.fail(0, "an object with a list of articles under `data`", "there is none")
     line, counted = 1, 0
     lines = text.find("\n", top, len(text) - 2) >= 0  # most files are one line
     for number, (at, value) in enumerate(elements(text, opens)):
@@ -150,8 +150,8 @@ def fit_cells(source: Source) -> Columns:
         elif role in required:
             raise source.refuse_column(
                 role,
-                f"Expected one of {{{', '.join(CELLS)}}}, which SQuAD's files have, but got "
-                f"'{column}'.",
+                f"to be one of {{{', '.join(CELLS)}}}, which SQuAD's files have",
+                f"got '{column}'",
             )
     return fitted
 

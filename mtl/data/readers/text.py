@@ -59,17 +59,19 @@ def lines(source: Source, newline: str = "\n") -> Iterator[tuple[int, str]]:
         try:
             for number, line in enumerate(file, start=1):
                 if _MARK in line or (number == 1 and "\0" in line):
-                    raise _undecodable(source, number)
+                    raise _undecodable(source, number, wide="\0" in line)
                 yield number, line.lstrip("\ufeff") if number == 1 else line
         except UnicodeError:  # UTF-16 without a byte-order mark
             raise _undecodable(source, number + 1) from None
 
 
-def _undecodable(source: Source, line: int) -> DataError:
+def _undecodable(source: Source, line: int, *, wide: bool = False) -> DataError:
     return source.fail(
         line,
-        f"Expected {source.encoding} text, but found bytes that are not. "
-        f"Set `{source.key('encoding')}` to the file's encoding, such as latin-1.",
+        f"{source.encoding} text",
+        "found bytes that are not",
+        f"Set `{source.key('encoding')}` to the file's encoding, such as "
+        f"{'utf-16-le' if wide else 'latin-1'}.",
     )
 
 
@@ -94,6 +96,6 @@ def _open(source: Source, newline: str) -> TextIO:
 def _unknown(source: Source) -> ConfigError:
     return source.refuse(
         "encoding",
-        "Expected an encoding that Python knows (utf-8, latin-1, cp1252, utf-16, …), "
-        f"but got '{source.encoding}'.",
+        "to be an encoding that Python knows (utf-8, latin-1, cp1252, utf-16, …)",
+        f"got '{source.encoding}'",
     )

@@ -167,7 +167,7 @@ def _damaged(source: Source, title: str, problem: Exception) -> Exception:
     while problem.__cause__ is not None and isinstance(problem.__cause__, Exception):
         problem = problem.__cause__
     reason = " ".join(str(problem).split()).partition(". ")[0].rstrip(".")
-    return source.fail(0, f"Expected {title}, but found one that cannot be read: {reason}.")
+    return source.fail(0, title, f"found one that cannot be read: {reason}")
 
 
 def decoder(feature: object) -> Converter:

@@ -16,8 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mtl.data.readers.base import Cells, Column, Source
-from mtl.data.rows import place
-from mtl.errors import DataError, Place, Problem
+from mtl.errors import DataError
 
 SENTENCE = "_sentence"
 """Cell in which a reader says which sentence a row of one word belongs to; may be blank."""
@@ -120,8 +119,9 @@ def gather(source: Source, rows: Iterable[tuple[int, Cells]]) -> Iterator[tuple[
             if name in seen:
                 raise source.fail(
                     line,
-                    f"Expected the rows of sentence '{name}' to stand together, but it goes on "
-                    "here after another one. Sort the rows by sentence.",
+                    f"the rows of sentence '{name}' to stand together",
+                    "it goes on here after another one",
+                    "Sort the rows by sentence.",
                 )
             seen.add(name)
             open_ = _Sentence(name, line, words, len(source.bad_rows))
@@ -166,12 +166,9 @@ def _one_word(cells: Cells, words: Sequence[Column]) -> bool:
 
 
 def _unmarked(source: Source, line: int, rows: int) -> DataError:
-    where = place(source.name, line)
-    return DataError(
-        Problem(
-            Place(where),
-            "a sentence in each row",
-            f"each of {rows:,} rows holds one word",
-            f"Set `{source.column_key(ROLE)}` to the column that says which sentence a word is of.",
-        )
+    return source.fail(
+        line,
+        "a sentence in each row",
+        f"each of {rows:,} rows holds one word",
+        f"Set `{source.column_key(ROLE)}` to the column that says which sentence a word is of.",
     )

@@ -88,7 +88,7 @@ def _check_size(source: Source) -> None:
         with zipfile.ZipFile(source.path) as archive:
             size = sum(info.file_size for info in archive.infolist())
     except (OSError, zipfile.BadZipFile) as problem:
-        raise _wrong(source, _line(problem)) from None
+        raise _wrong(source, f"got: {_line(problem)}") from None
     if size > LARGEST:
         raise _wrong(source, f"it becomes {size:,} bytes when it is unpacked")
 

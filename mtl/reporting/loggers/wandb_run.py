@@ -140,10 +140,14 @@ class WandbLogger(RunLogger):
         )
 
     def _run_id(self) -> str:
-        """Return the id of this folder's W&B run, made once; random, whatever was seeded."""
+        """Return the id of this folder's W&B run, made once; random, whatever was seeded.
+
+        Under ``wandb agent`` it is the one that the sweep's server gave this run.
+        """
         file = self.folder / "run_id"
         if not file.exists():
-            write_whole(file, uuid.uuid4().hex[:8] + "\n")
+            given = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
+            write_whole(file, (given or uuid.uuid4().hex[:8]) + "\n")
         return file.read_text(encoding="utf-8").strip()
 
     def _define(self, run: Run) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,3 +96,66 @@ def matrix(
         for row in counts
     ]
     return Matrix(list(rows), list(columns), cells)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve."""
+
+    name: str
+    style: int
+    """Which of the colors and dashes it has."""
+    path: str
+    values: list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Curves over steps."""
+
+    lines: list[Line]
+    low: float
+    high: float
+    first: int
+    last: int
+    left_out: int = 0
+    """Curves that are not drawn."""
+
+
+STYLES = 8
+"""Curves that can be told apart."""
+POINTS = 200
+"""Of a curve, evenly thinned."""
+
+
+def lines(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Lines | None:
+    """Return curves of finite values; None where there are none."""
+    finite = {
+        name: [(step, value) for step, value in curve if math.isfinite(value)]
+        for name, curve in curves.items()
+    }
+    drawn = {name: _thinned(curve) for name, curve in finite.items() if curve}
+    if not drawn:
+        return None
+    chosen = dict(list(drawn.items())[:STYLES])
+    points = [point for curve in chosen.values() for point in curve]
+    first, last = min(s for s, _ in points), max(s for s, _ in points)
+    low, high = min(v for _, v in points), max(v for _, v in points)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+
+    def place(step: int, value: float) -> str:
+        x = WIDTH * (step - first) / max(last - first, 1)
+        return f"{x:.1f},{HEIGHT * (high - value) / (high - low):.1f}"
+
+    made = [
+        Line(name, style, " ".join(place(*point) for point in curve), curve)
+        for style, (name, curve) in enumerate(chosen.items())
+    ]
+    return Lines(made, low, high, first, last, len(drawn) - len(chosen))
+
+
+def _thinned(curve: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    stride = -(-len(curve) // POINTS)
+    kept = list(curve[::stride])
+    return kept if kept[-1] == curve[-1] else [*kept, curve[-1]]

@@ -170,3 +170,19 @@ def test_disabled_by_the_environment(
     log_all(loggers)
     finish_loggers(loggers, failed=False)
     assert runs(tmp_path) == []
+
+
+def test_under_an_agent_the_id_is_the_servers(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_RUN_ID", "given123")
+    (tmp_path / "alone").mkdir()
+    finish_loggers(build(["wandb"], tmp_path / "alone"), failed=False)
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep12")
+    (tmp_path / "swept").mkdir()
+    finish_loggers(build(["wandb"], tmp_path / "swept"), failed=False)
+    ids = [(tmp_path / f / "wandb" / "run_id").read_text().strip() for f in ("alone", "swept")]
+    assert ids[0] != "given123"
+    assert ids[1] == "given123"
+    (run,) = runs(tmp_path / "swept")
+    assert run.name.endswith("-given123")

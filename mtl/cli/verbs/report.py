@@ -1,0 +1,49 @@
+"""``mtl report``: the page of a run, of a sweep, or of several runs side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mtl.errors import ConfigError, Problem
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``mtl report``."""
+    app.command("report")(report)
+
+
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN|SWEEP…", help="Folders of runs or of sweeps.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The page; report.html in the first folder when unset."),
+    ] = None,
+) -> None:
+    """Write one page that needs no network: scores, curves, tables, and mistakes, worst first.
+
+    A run that has not ended is shown as far as it is.
+    """
+    from mtl.files import write_whole
+    from mtl.reporting.console import note
+    from mtl.reporting.report.files import PAGE
+    from mtl.reporting.report.page import page
+    from mtl.reporting.report.reading import read_run, runs_of
+
+    folders = list(dict.fromkeys(run.resolve() for folder in runs for run in runs_of(folder)))
+    target = output or runs[0] / PAGE
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(Problem("--output", "to end in .html", f"got '{target}'"))
+    text = page([read_run(folder) for folder in folders])
+    try:
+        write_whole(target, text)
+    except OSError as error:
+        advice = "Name another with `--output`."
+        expected = "to be a file that can be written"
+        found = f"got '{target}': {error.strerror}"
+        raise ConfigError(Problem("--output", expected, found, advice)) from error
+    note(f"Report: {target}")

@@ -1,0 +1,10 @@
+"""The files of a run's ``report/`` folder, and of the page."""
+
+from __future__ import annotations
+
+FOLDER = "report"
+RUN = "run.json"
+CURVES = "curves.csv"
+VALIDATION = "validation.json"
+TEST = "test.json"
+PAGE = "report.html"

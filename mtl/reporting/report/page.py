@@ -1,0 +1,143 @@
+"""The page of a run or of several: what they scored, how they got there, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mtl.files import write_whole
+from mtl.reporting.console import note
+from mtl.reporting.report.advice import advice
+from mtl.reporting.report.files import PAGE
+from mtl.reporting.report.reading import RunFiles, name_apart, read_run
+from mtl.reporting.report.sections import task_names, task_section
+
+Values = Mapping[str, Any]
+MEGABYTE = 1_000_000
+LARGEST = 8 * MEGABYTE
+"""Bytes of a page, beyond which it shows fewer examples."""
+EXAMPLES = 240
+"""Answers of a task that a page shows, of all its runs together."""
+DETAILED = 8
+"""Runs that are shown with their tables and examples; of more, the best ones."""
+
+
+def write_report(run_dir: Path) -> None:
+    """Write the page of a run into its folder; where that fails, a line says so, and no more."""
+    try:
+        write_whole(run_dir / PAGE, page([read_run(run_dir)]))
+    except Exception as error:  # Whatever it is, the run is done and its numbers are saved.
+        note(f"{run_dir / PAGE}: not written: {type(error).__name__}: {error}")
+
+
+def page(runs: Sequence[RunFiles], examples: int = EXAMPLES) -> str:
+    """Return the page of some runs.
+
+    Args:
+        runs: One or more; of many, the best are shown with their tables and examples.
+        examples: Of answers of each task, over all runs; fewer where the page would be too large.
+    """
+    from mtl.reporting.pages.render import render
+
+    name_apart(runs)
+    ranked = sorted(runs, key=_score, reverse=True)
+    detailed = [run for run in runs if run in ranked[:DETAILED]]
+    most = max(2, examples // max(len(detailed), 1))
+    text = render(
+        "report",
+        title=_title(runs),
+        runs=[_about(run) for run in runs],
+        best=ranked[0].name if len(runs) > 1 and ranked[0].ended else None,
+        score=[run.metrics.get("test/score", run.metrics.get("val/score")) for run in runs],
+        summary=list(_summary(runs)),
+        advice=advice(ranked[0]),
+        tasks=[task_section(name, runs, detailed, most) for name in task_names(runs)],
+        left_out=len(runs) - len(detailed),
+        detailed=len(detailed),
+        several=len(runs) > 1,
+    )
+    if len(text.encode()) > LARGEST and most > 2:
+        return page(runs, examples // 2)
+    return text
+
+
+def _score(run: RunFiles) -> float:
+    found = run.metrics.get("val/score", float("-inf"))
+    return found if isinstance(found, int | float) else float("-inf")
+
+
+def _title(runs: Sequence[RunFiles]) -> str:
+    tasks = ", ".join(task_names(runs)) or "a run"
+    return f"{tasks}: {runs[0].name}" if len(runs) == 1 else f"{tasks}: {len(runs)} runs"
+
+
+def _about(run: RunFiles) -> Values:
+    steps = max((curve[-1][0] for curve in run.curves.values() if curve), default=0)
+    state = "ended" if run.ended else f"has not ended; {steps:,} steps so far"
+    return {
+        "name": run.name,
+        "folder": str(run.folder),
+        "state": state,
+        "varied": run.varied,
+        "command": run.command,
+        "facts": list(_facts(run)),
+        "missing": run.missing,
+    }
+
+
+def _facts(run: RunFiles) -> Iterator[tuple[str, str]]:
+    """Yield what a run was trained on and with."""
+    facts, config = run.facts, run.config
+    for task, sizes in facts.get("tasks", {}).items():
+        data = (config.get("tasks", {}).get(task) or {}).get("data") or {}
+        source = ", ".join(str(data[k]) for k in ("train", "source") if data.get(k))[:200]
+        splits = zip(("train", "validation", "test"), sizes, strict=False)
+        counts = ", ".join(f"{count:,} {split}" for split, count in splits if count)
+        yield task, f"{counts} ({source})"
+    trunk = config.get("trunk") or {}
+    if facts:
+        size = f"{facts['parameters']:,} parameters"
+        yield "trunk", f"{facts['trunk']} ({facts['architecture']}), {size}"
+        yield "tuning", facts["tuning"]
+        device = f"{facts['device']}, {facts['precision']}"
+        yield "device", device + (f", {facts['processes']} processes" * (facts["processes"] > 1))
+        yield "steps", f"{facts['steps']:,} of {facts['examples']:,} examples"
+    for key in ("attention", "lr"):
+        if trunk.get(key) is not None:
+            yield f"trunk.{key}", str(trunk[key])
+    if config.get("seed") is not None:
+        yield "seed", str(config["seed"])
+
+
+def _summary(runs: Sequence[RunFiles]) -> Iterator[Values]:
+    """Yield a row for each metric of each task: each run's value, and what a guess scores."""
+    for task in task_names(runs):
+        names = dict.fromkeys(
+            name.split("/")[2]
+            for run in runs
+            for name in run.metrics
+            if name.count("/") == 2 and name.split("/")[1] == task
+        )
+        primary = next((found[1]["metric"] for run in runs if (found := run.of(task))), None)
+        ordered = sorted(names, key=lambda name: name != primary)
+        for metric in ordered:
+            values = [_best_stage(run, task, metric) for run in runs]
+            guesses = [run.metrics.get(f"baseline/{task}/{metric}") for run in runs]
+            stages = {stage for stage, value in values if value is not None}
+            yield {
+                "task": task,
+                "metric": metric,
+                "primary": metric == primary,
+                "stage": " / ".join(sorted(stages)),
+                "values": [value for _, value in values],
+                "guess": next((g for g in guesses if g is not None), None),
+            }
+
+
+def _best_stage(run: RunFiles, task: str, metric: str) -> tuple[str, float | None]:
+    for stage, title in (("test", "test"), ("val", "validation")):
+        value = run.metrics.get(f"{stage}/{task}/{metric}")
+        if value is not None:
+            return title, value
+    return "", None

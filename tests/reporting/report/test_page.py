@@ -1,0 +1,233 @@
+"""The page of runs, made of folders that were written by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mtl.cli.app import main
+from mtl.reporting.report.page import LARGEST, page, write_report
+from mtl.reporting.report.reading import read_run
+from tests.browser import PHONE, check_page, opened
+
+EVIL = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">"
+SPANS = [{"text": "Ines", "label": "PER", "start": 0, "end": 4}]
+
+
+def sample(number: int, wrong: float, text: str = "We loved it.") -> dict[str, Any]:
+    found = "bad" if wrong else "good"
+    return {
+        "place": f"test.jsonl:{number}",
+        "given": {"text": f"{text} {number}"},
+        "answer": {"label": found, "probabilities": {"good": 1 - wrong, "bad": wrong}},
+        "expected": {"label": "good"},
+        "kinds": ["good as bad"] if wrong else [],
+        "wrong": wrong,
+    }
+
+
+def evidence(samples: list[dict[str, Any]]) -> dict[str, Any]:
+    missed = {
+        "place": "test.jsonl:9",
+        "given": {"text": "Ines left."},
+        "answer": {"entities": []},
+        "expected": {"entities": SPANS},
+        "kinds": ["PER missed"],
+        "wrong": 1.0,
+    }
+    mood = {
+        "type": "text_classification",
+        "metric": "accuracy",
+        "examples": 100_000,
+        "looked_at": 1000,
+        "kinds": {"good as bad": 12},
+        "samples": samples,
+        "tables": {
+            "labels": [
+                {"label": "good", "precision": 0.5, "recall": 1.0, "f1": 0.66, "support": 3}
+            ],
+            "calibration": [
+                {"low": 0.8, "high": 1.0, "examples": 7, "confidence": 0.9, "accuracy": 0.5}
+            ],
+        },
+        "pairs": {"labels": {"labels": ["good", "<b>"], "counts": [[3, 1], [0, 2]]}},
+    }
+    ner = {
+        "type": "token_classification",
+        "metric": "f1",
+        "examples": 1,
+        "looked_at": 1,
+        "kinds": {"PER missed": 1},
+        "samples": [missed],
+        "tables": {},
+        "pairs": {},
+    }
+    return {"step": 20, "metrics": {}, "tasks": {"mood": mood, "ner": ner}}
+
+
+def make_run(folder: Path, *, score: float = 0.5, text: str = "We loved it.") -> Path:
+    """Write the folder of a run as training does."""
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / "report").mkdir()
+    config = {"tasks": {"mood": {"data": {"train": "train.jsonl"}}, "ner": {}}, "seed": 1}
+    (folder / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    overrides = ["task=[mood,ner]", f"trunk.lr={score}"]
+    (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(overrides), encoding="utf-8")
+    metrics = {
+        "test/mood/accuracy": score,
+        "baseline/mood/accuracy": 0.4,
+        "test/ner/f1": 0.9,
+        "val/score": score,
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    curves = "step,train/mood/loss,val/mood/accuracy,val/score\n"
+    curves += "".join(f"{s},{1 / s},{score * s / 30},{score * s / 30}\n" for s in (10, 20, 30))
+    (folder / "report" / "curves.csv").write_text(curves, encoding="utf-8")
+    samples = [sample(n, 0.9 - n / 100, text) for n in range(30)] + [sample(99, 0.0)]
+    (folder / "report" / "test.json").write_text(json.dumps(evidence(samples)), encoding="utf-8")
+    facts = {"tasks": {"mood": [90, 10, 0], "ner": [5, 1, 1]}, "trunk": "tiny", "steps": 30}
+    facts |= {"architecture": "llama", "parameters": 12345, "tuning": "full", "device": "cpu"}
+    facts |= {"processes": 2, "precision": "32-true", "examples": 8}
+    (folder / "report" / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+    return folder
+
+
+def test_what_a_page_says(tmp_path: Path) -> None:
+    text = page([read_run(make_run(tmp_path / "run"))])
+    for part in (
+        "Weakest task: mood, with accuracy 0.5000 on test, where a guess scores 0.4000.",
+        "Most frequent mistakes among 1,000 answers: good as bad (12).",
+        "1,000 of 100,000 answers were looked at",
+        "Validation was best at step 30 of 30",
+        "12,345 parameters",
+        "python train.py &#39;task=[mood,ner]&#39; trunk.lr=0.5",
+        "PER missed",
+        "80.0% to 100.0%",
+        "90 train, 10 validation (train.jsonl)",
+    ):
+        assert part in text
+
+
+def test_several_runs_stand_side_by_side(tmp_path: Path) -> None:
+    runs = [read_run(make_run(tmp_path / f"r{n}", score=n / 10)) for n in range(1, 4)]
+    text = page(runs)
+    assert "the best run on validation is r3" in text
+    for name in ("r1", "r2", "r3"):
+        assert f'<th class="n" scope="col">{name}</th>' in text
+    assert "<code>trunk.lr=0.2</code>" in text
+    assert text.count("<polyline") == 6
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    text = page([read_run(make_run(tmp_path / sweep / "job-0")) for sweep in ("a", "b")])
+    assert "a/job-0" in text
+    assert "b/job-0" in text
+
+
+def test_data_is_never_markup(tmp_path: Path) -> None:
+    text = page([read_run(make_run(tmp_path / "run", text=EVIL))])
+    assert EVIL not in text
+    assert "&lt;script&gt;document.title" in text
+    assert text.count("<script>") == 1
+    assert "<img" not in text
+    assert "http://" not in text
+    assert "https://" not in text
+
+
+def test_a_run_that_has_not_ended(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    (run / "metrics.json").unlink()
+    (run / "report" / "test.json").unlink()
+    text = page([read_run(run)])
+    assert "There are no final scores yet: has not ended; 30 steps so far." in text
+    assert "<polyline" in text
+
+
+def test_a_folder_with_a_configuration_alone(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / ".hydra").mkdir(parents=True)
+    (run / ".hydra" / "config.yaml").write_text("tasks: {ner: {}}", encoding="utf-8")
+    assert "There are no final scores yet" in page([read_run(run)])
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    (run / "metrics.json").write_text("{", encoding="utf-8")
+    (run / "report" / "curves.csv").write_bytes(b"step\n\xff\n")
+    text = page([read_run(run)])
+    assert "metrics.json cannot be read" in text
+
+
+def test_a_page_stays_small(tmp_path: Path) -> None:
+    runs = [
+        read_run(make_run(tmp_path / f"r{n}", score=n / 100, text="long " * 2500))
+        for n in range(20)
+    ]
+    text = page(runs)
+    assert len(text.encode()) < LARGEST
+    assert "Tables and mistakes are those of the 8 best of 20 runs." in text
+    assert "6 more runs are not drawn" in text or "12 more runs are not drawn" in text
+
+
+def test_a_page_that_cannot_be_written_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(tmp_path / "run")
+    (run / "report.html").mkdir()
+    write_report(run)
+    assert "report.html: not written" in capsys.readouterr().err
+
+
+def go(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as end:
+        main(["report", *map(str, arguments)])
+    return int(end.value.code or 0), capsys.readouterr().err
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("job-0", "job-1"):
+        make_run(tmp_path / "sweep" / name)
+    code, said = go(capsys, tmp_path / "sweep")
+    assert code == 0
+    assert str(tmp_path / "sweep" / "report.html") in said
+    assert "job-1" in (tmp_path / "sweep" / "report.html").read_text(encoding="utf-8")
+    target = tmp_path / "both.html"
+    assert go(capsys, tmp_path / "sweep" / "job-0", "--output", target)[0] == 0
+    assert target.is_file()
+    code, said = go(capsys, tmp_path / "none")
+    assert code == 2
+    assert "is not there" in said
+    code, said = go(capsys, tmp_path / "sweep", "--output", tmp_path / "x.txt")
+    assert code == 2
+    assert "`--output`" in said
+
+
+@pytest.mark.slow
+def test_filters_work_in_a_browser(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / name, text=EVIL) for name in ("a", "b")]
+    file = tmp_path / "report.html"
+    file.write_text(page([read_run(run) for run in runs]), encoding="utf-8")
+    check_page(file)
+    with opened(file, PHONE) as (browser, said):
+        assert browser.title().startswith("mood, ner")
+        shown = lambda: browser.locator("#task-1 article:visible").count()  # noqa: E731
+        counted = browser.locator("#task-1 output")
+        assert (shown(), counted.inner_text()) == (10, "10 of 60 shown")
+        browser.locator("#task-1 [data-more]").click()
+        assert shown() == 20
+        browser.locator("#task-1 select[name=run]").select_option("a")
+        assert counted.inner_text() == "10 of 30 shown"
+        browser.locator("#task-1 input[name=text]").fill("ONERROR")
+        assert counted.inner_text() == "10 of 30 shown"
+        browser.locator("#task-1 input[name=text]").fill("nowhere")
+        assert shown() == 0
+        browser.locator("#task-1 button[type=reset]").click()
+        browser.locator("#task-1 input[name=right]").check()
+        assert counted.inner_text() == "10 of 62 shown"
+        browser.locator("#task-1 select[name=kind]").select_option("good as bad")
+        assert counted.inner_text() == "10 of 60 shown"
+        assert said == []
