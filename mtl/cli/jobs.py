@@ -107,6 +107,7 @@ def sweep(composed: Composed, train: Train, typed: bool) -> int:
     finally:
         if outcomes := read_outcomes(folder):
             print_summary(outcomes, folder)
+            _write_report(folder)
     if killed:
         raise ProcessError(
             f"Expected every job to end by itself, but {killed} of them did not: a process was "
@@ -114,6 +115,17 @@ def sweep(composed: Composed, train: Train, typed: bool) -> int:
             "that has saved with resume=FOLDER."
         )
     return exit_code(outcomes)
+
+
+def _write_report(folder: Path) -> None:
+    """Write the page over a sweep's runs, and say where it is."""
+    from mtl.reporting.report.files import PAGE
+    from mtl.reporting.report.page import write_report
+    from mtl.reporting.report.reading import runs_of
+
+    write_report(folder, runs_of(folder))
+    if (folder / PAGE).is_file():
+        print(f"Report: {folder / PAGE}")
 
 
 def _tell_jobs(cfg: DictConfig, folder: Path) -> None:

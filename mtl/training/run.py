@@ -163,7 +163,7 @@ def _fit_and_test(
         make_whole(prepared.model)
         if trainer.is_global_zero:
             _save(cfg, run_dir, prepared, metrics)
-            write_report(run_dir)
+            write_report(run_dir, [run_dir])
             _show(cfg, run_dir, prepared.tasks, metrics, module.non_finite.skipped)
     return metrics
 

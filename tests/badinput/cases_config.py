@@ -74,7 +74,7 @@ TASKS = [
     Case(
         "metric of another problem",
         train("tasks.sentiment.metric=rmse", task="sentiment"),
-        ("`tasks.sentiment.metric`", "{accuracy, macro_f1, mcc}", "'rmse'"),
+        ("`tasks.sentiment.metric`", "{accuracy, ", "macro_f1, ", "'rmse'"),
     ),
     Case("shared head", train(*TWO, task="ner,sentiment"), ("(ner, sentiment)", "`head.name`s")),
     Case("head for a file", train("tasks.ner.head.name=a/b"), ("`tasks.ner.head.name`", "'a/b'")),

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.badinput.advice import advised, exists
+
 SENTENCES = [
     ("Ines Talbot liked the soup .", "B-PER I-PER O O O O", "positive", 4.5),
     ("The Lantern in Brackwater was cold .", "O B-ORG O B-LOC O O O", "negative", 1.0),
@@ -130,6 +132,9 @@ def check(case: Case, result: Result) -> None:
     assert len(lines) == case.problems, result.err
     for line in lines:
         check_sentence(line)
+        unknown = [advice.text for advice in advised(line) if not exists(advice)]
+        wrong = [text for text in unknown if text.partition("=")[0] not in "\n".join(case.argv)]
+        assert not wrong, f"{wrong} can not be followed: {line}"
     for part in case.says:
         assert part in result.err
     for part in case.never:

@@ -12,7 +12,7 @@ from itertools import chain, islice
 
 from mtl.data.readers.base import FORMATS, Cells, Column, Format, Source, check_columns
 from mtl.data.readers.delimiters import advice_on, find_delimiter
-from mtl.data.readers.headers import begins_with_names
+from mtl.data.readers.headers import begins_with_names, check_numbers
 from mtl.data.readers.quoting import Row, is_quoted, plain_rows, quoted_rows
 from mtl.data.readers.word_rows import ROLE, SENTENCE, find_boundaries
 
@@ -156,6 +156,7 @@ def _header(source: Source, line: int, cells: list[str], advice: str) -> dict[st
         numbers = "If there is no header, give columns by number, counted from 0."
         advice = f"{advice} {numbers}".strip()
     names = [cell.strip() for cell in cells]
+    check_numbers(source, names)
     check_columns(source, line, names, advice)
     for name in source.needed:
         if names.count(name) > 1:

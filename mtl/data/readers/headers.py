@@ -42,7 +42,7 @@ def begins_with_names(source: Source, line: int, cells: Sequence[str]) -> bool:
         ConfigError: If a number that is no column's is a name there.
     """
     names = [cell.strip() for cell in cells]
-    _check_numbers(source, names)
+    check_numbers(source, names)
     roles = {role.name: role for role in source.roles}
     wanted = {
         name: names[column]
@@ -72,7 +72,12 @@ def begins_with_names(source: Source, line: int, cells: Sequence[str]) -> bool:
     return False
 
 
-def _check_numbers(source: Source, names: Sequence[str]) -> None:
+def check_numbers(source: Source, names: Sequence[str]) -> None:
+    """Refuse a column's number that is none, but a name among those of the first line.
+
+    Raises:
+        ConfigError: If there is one.
+    """
     for role, column in source.columns.items():
         beyond = isinstance(column, int) and not -len(names) <= column < len(names)
         if beyond and str(column) in names:

@@ -44,7 +44,11 @@ def read_jsonl(source: Source) -> Iterator[tuple[int, Cells]]:
             reason = f"Expected a JSON object, but found {fault(problem)}{hint}"
             source.reject(number, reason, text)
             continue
-        yield from _object(source, number, value, first)
+        if first and isinstance(value, list):
+            advice = f"If it is one list, set `{source.key('format')}=json`."
+            source.reject(number, f"Expected a JSON object, but got {show(value)}", value, advice)
+        else:
+            yield from _object(source, number, value, first)
         first = False
 
 

@@ -99,7 +99,9 @@ def propose(table: Table) -> list[Proposal]:
         columns = {"text": "text", "spans": "spans"}
         return [Proposal("token_classification", columns, why, data=said)]
     held = _Columns(table)
-    found = [p for rule in RULES for p in rule(held) if p.type in TASK_TYPES]
+    every = [p for rule in RULES for p in rule(held) if p.type in TASK_TYPES]
+    chosen = [c for p in every if "choices" in p.columns for c in p.columns.values()]
+    found = [p for p in every if "choices" in p.columns or p.columns.get("label") not in chosen]
     text = held.text()
     if not found and text is not None and not (set(held.of) - {text}):
         return [Proposal("language_modeling", {"text": text}, f"{_name(text)} is all there is")]

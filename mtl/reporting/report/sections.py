@@ -83,7 +83,11 @@ def _details(run: RunFiles, split: str, own: Values) -> Values:
             for title, rows in tables.items()
             if rows and set(rows[0]) != CONFIDENCE
         ],
-        "confidence": next((r for r in tables.values() if r and set(r[0]) == CONFIDENCE), None),
+        "confidence": [
+            {"title": title, "rows": rows}
+            for title, rows in tables.items()
+            if rows and set(rows[0]) == CONFIDENCE
+        ],
         "confusions": [
             {"title": title, "chart": chart, "more": more}
             for title, pairs in own.get("pairs", {}).items()

@@ -119,6 +119,8 @@ def test_several_runs_stand_side_by_side(tmp_path: Path) -> None:
     for name in ("r1", "r2", "r3"):
         assert f'<th class="n" scope="col">{name}</th>' in text
     assert "<code>trunk.lr=0.2</code>" in text
+    rows = [text.index(f'<tr><th scope="row">{name}</th>') for name in ("r3", "r2", "r1")]
+    assert rows == sorted(rows)
     assert text.count("<polyline") == 6
 
 
@@ -178,7 +180,7 @@ def test_a_page_that_cannot_be_written_is_said(
 ) -> None:
     run = make_run(tmp_path / "run")
     (run / "report.html").mkdir()
-    write_report(run)
+    write_report(run, [run])
     assert "report.html: not written" in capsys.readouterr().err
 
 
