@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from mtl.cli.comparison import joint_lines, mean_lines
 from mtl.cli.outcomes import Outcome
 from mtl.files import write_whole
+from mtl.reporting.front import Point, front_svg
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-REPORT = "sweep.json"
+REPORT, PICTURE = "sweep.json", "front.svg"
 _LONG = re.compile(r"\d*\.\d{5,}(e[+-]?\d+)?|\d\.\d+e[+-]?\d+")
 """A number with more digits than anybody reads."""
 
@@ -36,6 +37,8 @@ def print_summary(outcomes: Sequence[Outcome], sweep_dir: Path) -> None:
     counts = f"{done} of {len(outcomes)} jobs done{f', {pruned} pruned' if pruned else ''}"
     console.print(f"{counts} in {_near(sweep_dir)}", markup=False)
     console.print(summary_table(outcomes, sweep_dir))
+    for line in wrong_lines(outcomes):
+        console.print(line, markup=False, soft_wrap=True)
     lines = [*mean_lines(outcomes), *joint_lines(outcomes), *saved_lines(outcomes)]
     best = front(outcomes)
     if outcomes and outcomes[0].objectives and best:
@@ -44,7 +47,17 @@ def print_summary(outcomes: Sequence[Outcome], sweep_dir: Path) -> None:
         console.print(line, markup=False)
     if best:
         console.print(f"the best again: {command(best[0])}", markup=False, soft_wrap=True)
+    _draw(outcomes, best, sweep_dir)
     write_whole(sweep_dir / REPORT, json.dumps(report(outcomes, lines), indent=2) + "\n")
+
+
+def _draw(outcomes: Sequence[Outcome], best: Sequence[Outcome], sweep_dir: Path) -> None:
+    """Write a picture of the jobs by two objectives."""
+    done = [o for o in outcomes if o.status == "done" and len(o.objectives) == 2]
+    if done:
+        one, two = done[0].objectives
+        points = [Point(o.job, o.metrics[one], o.metrics[two], o in best) for o in done]
+        write_whole(sweep_dir / PICTURE, front_svg(points, one, two))
 
 
 def report(outcomes: Sequence[Outcome], lines: Sequence[str]) -> dict[str, object]:
@@ -117,8 +130,9 @@ def summary_table(outcomes: Sequence[Outcome], sweep_dir: Path) -> Table:
     table.add_column("job", justify="right")
     table.add_column("varied", overflow="fold")
     for name in (score, *columns.values(), "time"):
-        table.add_column(name, justify="right")
-    table.add_column("status", overflow="fold")
+        title = "\n".join(name.removeprefix("val/").split("/"))
+        table.add_column(title, justify="right", overflow="fold")
+    table.add_column("status")
     order = ranked(outcomes)
     folders = [os.path.relpath(outcome.folder, sweep_dir) for outcome in order]
     usual = all(f == f"job-{o.job}" for f, o in zip(folders, order, strict=True))
@@ -127,7 +141,7 @@ def summary_table(outcomes: Sequence[Outcome], sweep_dir: Path) -> Table:
     for outcome, varied, folder in zip(order, _varied(order), folders, strict=True):
         values = [_number(outcome.metrics.get(name)) for name in columns]
         row = [str(outcome.job), varied, _number(outcome.score), *values, _time(outcome)]
-        row += [_status(outcome), *([] if usual else [folder])]
+        row += [outcome.status, *([] if usual else [folder])]
         table.add_row(*map(escape, row))
     return table
 
@@ -153,7 +167,7 @@ def _varied(outcomes: Sequence[Outcome]) -> list[str]:
     shared = set.intersection(*(set(outcome.overrides) for outcome in outcomes))
     if len(outcomes) == 1:
         shared = set()
-    return [_short(" ".join(o for o in out.overrides if o not in shared)) for out in outcomes]
+    return [_short("\n".join(o for o in out.overrides if o not in shared)) for out in outcomes]
 
 
 def _short(text: str) -> str:
@@ -170,9 +184,10 @@ def _time(outcome: Outcome) -> str:
     return f"{minutes}:{seconds:02d}"
 
 
-def _status(outcome: Outcome) -> str:
-    first = outcome.message.partition("\n")[0]
-    return f"{outcome.status}: {first}" if first else outcome.status
+def wrong_lines(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return why jobs failed, a line each."""
+    said = [(o, o.message.partition("\n")[0]) for o in outcomes]
+    return [f"job {o.job}: {o.status}: {first}" for o, first in said if first]
 
 
 def _near(folder: Path) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,9 +42,12 @@ class Killed(BaseException):
 class Training:
     """Scores best at a rate of 1e-3; of one trial the data is wrong, in one it is killed."""
 
-    def __init__(self, wrong: int | None = None, killed: int | None = None) -> None:
+    def __init__(
+        self, wrong: int | None = None, killed: int | None = None, by: int | None = None
+    ) -> None:
         self.wrong = wrong
         self.killed = killed
+        self.by = by
         self.trials: list[int] = []
 
     def __call__(self, cfg: Config, run_dir: Path) -> dict[str, float]:
@@ -59,7 +65,9 @@ class Training:
             scores = {"val/score": value, "val/ner/f1": value, "val/sentiment/accuracy": 1 - value}
             if reports.add(validation * 10, VALIDATIONS * 10, validation, value):
                 return scores
-            if number == self.killed and validation == 3:
+            if number == self.killed and validation == 1:  # Before it may be pruned.
+                if self.by is not None:
+                    os.kill(os.getpid(), self.by)
                 raise Killed
         return scores
 
@@ -126,6 +134,28 @@ def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(
     assert told("cut") == told("whole")
 
 
+@pytest.mark.slow
+def test_a_search_whose_process_is_killed_goes_on() -> None:
+    """With SIGKILL, after which nothing is written; its trial is of the state `killed`."""
+    more = ("search.trials=5", "search.startup=2")
+    search("whole", Training(wrong=1), *more)
+    code = "from tests.cli import test_search as t; t.search('cut', t.Training(1, 3, 9), *{})"
+    root = str(Path(__file__).parents[2])
+    ended = subprocess.run(
+        [sys.executable, "-c", code.format(more)],
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert [o.status for o in read_outcomes(Path("cut"))][3] == "killed"
+    again = Training(wrong=1)
+    search("cut", again, *more)
+    assert again.trials == [3, 4]
+    assert told("cut") == told("whole")
+
+
 def test_more_trials_go_on_where_it_ended(capsys: pytest.CaptureFixture[str]) -> None:
     search("long", Training(), "search.trials=4")
     search("short", Training(), "search.trials=2")
@@ -152,6 +182,7 @@ def test_several_objectives_have_a_front(capsys: pytest.CaptureFixture[str]) -> 
     # One is 1 - the other: none is better in all.
     assert sorted(report["best"]) == [0, 1, 2]
     assert "no job is better in all than" in captured.out
+    assert "job 2" in Path("two/front.svg").read_text()
 
 
 def fault(capsys: pytest.CaptureFixture[str], folder: str, *more: str) -> str:
