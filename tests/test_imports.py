@@ -29,11 +29,12 @@ BELOW: dict[str, set[str]] = {
     "labels": {"errors"},
     "config": {"errors", "registry", "secrets"},
     "launch": {"errors", "files", "config"},
+    "search": {"errors", "files", "config"},
     "tasks": FOUNDATION | {"trunk", "heads", "metrics", "data"},
 }
 BELOW["reporting"] = BELOW["tasks"] | {"tasks"}
 BELOW["inspection"] = BELOW["reporting"] | {"reporting"}
-BELOW["training"] = BELOW["reporting"] | {"reporting", "launch", "inspection"}
+BELOW["training"] = BELOW["reporting"] | {"reporting", "launch", "inspection", "search"}
 BELOW["inference"] = BELOW["training"] | {"training"}
 BELOW["cli"] = BELOW["inference"] | {"inference"}
 BELOW["train.py"] = {"cli"}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
@@ -17,7 +18,9 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, flag_override
 
 from mtl.cli.folders import HYDRA, SWEEP, claim_run, claim_sweep, release_run_dir
+from mtl.cli.objectives import higher_is_better, objectives_of, primary_metrics
 from mtl.cli.outcomes import Outcome, outcome_file, read_outcomes, write_outcome
+from mtl.cli.search import OWN, Search, alone, goes_on, write_config
 from mtl.cli.summary import exit_code, print_summary
 from mtl.config.compose import Composed, checked
 from mtl.config.hydra_errors import as_config_error
@@ -25,6 +28,7 @@ from mtl.errors import ConfigError, MtlError, ProcessError, printable
 from mtl.launch.agree import from_first
 from mtl.launch.place import is_first
 from mtl.launch.processes import check_no_launcher
+from mtl.search.study import PLANNED, PRUNED, STEPS, said_of
 from mtl.secrets import mask, mask_files
 
 if TYPE_CHECKING:
@@ -89,11 +93,13 @@ def sweep(composed: Composed, train: Train, typed: bool) -> int:
     check_no_launcher()
     with as_config_error():
         wanted = str(composed.cfg.hydra.sweep.dir)
-    folder = claim_sweep(wanted, typed)
+    searching = composed.config.search.engine is not None
+    again = searching and typed and goes_on(Path(wanted))
+    folder = Path(wanted).absolute() if again else claim_sweep(wanted, typed)
     _tell_jobs(composed.cfg, folder)
     killed = 0
     try:
-        _launch(composed, Job(train))
+        _launch(composed, Job(train), folder if searching else None)
     except Exception:  # of the launcher: a job keeps its own
         killed = sum(outcome.status == "killed" for outcome in read_outcomes(folder))
         if not killed:
@@ -101,6 +107,7 @@ def sweep(composed: Composed, train: Train, typed: bool) -> int:
     finally:
         if outcomes := read_outcomes(folder):
             print_summary(outcomes, folder)
+            _write_report(folder)
     if killed:
         raise ProcessError(
             f"Expected every job to end by itself, but {killed} of them did not: a process was "
@@ -108,6 +115,17 @@ def sweep(composed: Composed, train: Train, typed: bool) -> int:
             "that has saved with resume=FOLDER."
         )
     return exit_code(outcomes)
+
+
+def _write_report(folder: Path) -> None:
+    """Write the page over a sweep's runs, and say where it is."""
+    from mtl.reporting.report.files import PAGE
+    from mtl.reporting.report.page import write_report
+    from mtl.reporting.report.reading import runs_of
+
+    write_report(folder, runs_of(folder))
+    if (folder / PAGE).is_file():
+        print(f"Report: {folder / PAGE}")
 
 
 def _tell_jobs(cfg: DictConfig, folder: Path) -> None:
@@ -120,15 +138,20 @@ def _tell_jobs(cfg: DictConfig, folder: Path) -> None:
         cfg.hydra.overrides.hydra = [*typed, *own]
 
 
-def _launch(composed: Composed, job: Job) -> None:
-    """Hand the sweep to Hydra's sweeper, which composes each job and launches it."""
-    context = _context(composed)
+def _launch(composed: Composed, job: Job, search_folder: Path | None) -> None:
+    """Hand the sweep to Hydra's sweeper, or the trials of a search to its launcher."""
+    context, plugins = _context(composed), Plugins.instance()
+    given: dict[str, Any] = {"hydra_context": context, "task_function": job}
+    given["config"] = composed.cfg
     with as_config_error():
         context.callbacks.on_multirun_start(config=composed.cfg, config_name=None)
-        sweeper = Plugins.instance().instantiate_sweeper(
-            config=composed.cfg, hydra_context=context, task_function=job
-        )
-        sweeper.sweep(arguments=composed.jobs)
+        if search_folder is not None:
+            launcher = plugins.instantiate_launcher(**given)
+            with alone(search_folder):
+                write_config(composed, search_folder)
+                Search(composed, search_folder, launcher.launch).run()
+        else:
+            plugins.instantiate_sweeper(**given).sweep(arguments=composed.jobs)
         context.callbacks.on_multirun_end(config=composed.cfg, config_name=None)
 
 
@@ -149,11 +172,13 @@ class Job:
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
         _keep_secrets(folder)
-        typed = [mask(text.removeprefix("++")) for text in hydra.overrides.task]
+        given = (text.removeprefix("++") for text in hydra.overrides.task)
+        typed = [mask(text) for text in given if not text.startswith(OWN)]
         outcome = Outcome(int(hydra.job.num), str(folder), typed)
         print(f"job {outcome.job}: {' '.join(outcome.overrides)} -> {folder}", flush=True)
         write_outcome(outcome)  # Stays if this process is killed.
         outcome.status = "interrupted"
+        begun = time.monotonic()
         try:
             self._run(cfg, folder, outcome)
         except MtlError as error:
@@ -163,6 +188,7 @@ class Job:
             outcome.status, outcome.message = "crash", mask(f"{type(error).__name__}: {error}")
             traceback.print_exc()
         finally:
+            outcome.seconds = round(time.monotonic() - begun, 1)
             write_outcome(outcome)
         return outcome.score
 
@@ -174,10 +200,18 @@ class Job:
                 f" the results of {taken[0].stem}; put ${{hydra.job.num}} into it."
             )
         config = checked(cfg)
-        outcome.monitor = config.monitor
+        outcome.monitor, *others = objectives_of(config)
+        outcome.objectives = [outcome.monitor, *others] if others else []
+        outcome.higher = higher_is_better(config, outcome.monitor)
+        outcome.lower = [n for n in outcome.objectives if not higher_is_better(config, n)]
         outcome.metrics = {k: float(v) for k, v in self.train(config, folder).items()}
-        outcome.score = outcome.metrics.get(config.monitor)
+        outcome.score = outcome.metrics.get(outcome.monitor)
+        outcome.primary = primary_metrics(config, outcome.metrics)
         outcome.status = "done"
+        if config.search.trial is not None:
+            said = said_of(config.search)
+            outcome.steps, outcome.planned = said.get(STEPS), said.get(PLANNED)
+            outcome.status = "pruned" if said.get(PRUNED) else "done"
 
 
 def _keep_secrets(folder: Path) -> None:

@@ -18,12 +18,29 @@ class Outcome:
     folder: str
     overrides: list[str]
     status: str = "killed"
-    """``killed`` until it ends: ``done``, ``error`` (the user's), ``crash``, ``interrupted``."""
+    """``killed`` until it ends: ``done``, ``pruned``, ``error`` (the user's), ``crash``,
+    ``interrupted``."""
     message: str = ""
     score: float | None = None
     """The monitored metric."""
     metrics: dict[str, float] = field(default_factory=dict)
     monitor: str = ""
+    higher: bool = True
+    """Whether a higher score is better."""
+    primary: dict[str, str] = field(default_factory=dict)
+    """Each task's primary metric."""
+    objectives: list[str] = field(default_factory=list)
+    """What a search is to make best, where that is several metrics."""
+    lower: list[str] = field(default_factory=list)
+    """Those of them that are best when low."""
+    seconds: float = 0.0
+    steps: int | None = None
+    """Taken by a trial of a search, of so many planned."""
+    planned: int | None = None
+
+
+ENDED = ("done", "pruned", "error", "crash")
+"""How a job ends that is not to be run anew."""
 
 
 def read_outcomes(sweep_dir: Path) -> list[Outcome]:

@@ -35,7 +35,7 @@ def broken_rules(config: Config, task_types: Registry[TaskType], skip: Set[str])
     """
     problems = []
     if "task" not in skip:
-        problems += _tasks(config.tasks, task_types) + _monitor(config, task_types)
+        problems += _tasks(config.tasks, task_types) + _metrics(config, task_types)
     if "trunk" not in skip:
         problems += _trunk(config)
     problems += _methods(config, skip)
@@ -138,26 +138,35 @@ def _columns(key: str, columns: Mapping[str, object], roles: Mapping[str, bool])
     return problems
 
 
-def _monitor(config: Config, task_types: Registry[TaskType]) -> list[Problem]:
-    """Check that `monitor` is a metric that this run will have."""
-    if config.monitor == SCORE:
-        return []
-    stage, _, rest = config.monitor.partition("/")
+def _metrics(config: Config, task_types: Registry[TaskType]) -> list[Problem]:
+    """Check that `monitor` and a search's objectives are metrics that this run will have."""
+    keys = {"monitor": config.monitor}
+    keys |= {f"search.objectives[{n}]": name for n, name in enumerate(config.search.objectives)}
+    problems = [_metric(key, name, config, task_types) for key, name in keys.items()]
+    return [problem for problem in problems if problem is not None]
+
+
+def _metric(
+    key: str, wanted: str, config: Config, task_types: Registry[TaskType]
+) -> Problem | None:
+    if wanted == SCORE:
+        return None
+    stage, _, rest = wanted.partition("/")
     name, _, metric = rest.partition("/")
     if stage != "val" or not metric:
         known = [SCORE, *(f"val/{task}/<metric>" for task in config.tasks)]
-        return [one_of("monitor", config.monitor, known)]
+        return one_of(key, wanted, known)
     if name not in config.tasks:
         expected = f"to name a task of {{{', '.join(sorted(config.tasks))}}}"
         advice = did_you_mean(name, config.tasks).strip()
-        return [Problem("monitor", expected, f"got '{config.monitor}'", advice)]
+        return Problem(key, expected, f"got '{wanted}'", advice)
     type_name = config.tasks[name].type
     if type_name not in task_types:
-        return []
+        return None
     names = [*task_types.get(type_name).metric_names, *_added(config.tasks[name])]
     if metric in names:
-        return []
-    return [one_of("monitor", config.monitor, [SCORE, *(f"val/{name}/{one}" for one in names)])]
+        return None
+    return one_of(key, wanted, [SCORE, *(f"val/{name}/{one}" for one in names)])
 
 
 def _trunk(config: Config) -> list[Problem]:

@@ -313,6 +313,35 @@ class CacheConfig(Section):
     """Keep the encoded examples of splits with 10,000 rows or more."""
 
 
+class SearchConfig(Section):
+    """A sweep whose jobs are the trials of a search; see ``sweep=optuna``."""
+
+    engine: Annotated[Literal["optuna"] | None, Lower] = None
+    """What proposes the values of each trial; unset, a sweep has a job for each combination."""
+    trials: Whole = Field(20, ge=1)
+    """How many there are, those included that fail or are pruned."""
+    workers: Whole = Field(1, ge=1)
+    """Trials that are proposed, and given to Hydra's launcher, at once."""
+    objectives: list[Text] = []
+    """Metrics that are to be best, such as ``val/ner/f1``; `monitor` when empty. Of several, the
+    search finds the trials of which none is better in all, and prunes none."""
+    sampler: Annotated[Literal["tpe", "random"], Lower] = "tpe"
+    """``tpe`` learns from the trials before, after `startup` at random; or ``random``."""
+    pruner: Annotated[Literal["median", "none"], Lower] = "median"
+    """``median`` ends a trial whose best validation so far is below the median of earlier trials'
+    at the same validation."""
+    startup: Whole = Field(5, ge=1)
+    """Trials before sampler and pruner learn from them."""
+    warmup: Whole = Field(1, ge=0)
+    """Validations of a trial after which it may be pruned."""
+    seed: Whole | None = Field(None, ge=0)
+    """Of the sampler; the run's `seed` when unset."""
+    study: Text | None = None
+    """The study's file; a search sets it for its jobs."""
+    trial: Whole | None = Field(None, ge=0)
+    """The trial's number; a search sets it for its jobs."""
+
+
 class Config(Section):
     """A run."""
 
@@ -329,6 +358,7 @@ class Config(Section):
     logger: LoggerConfig = LoggerConfig()
     callbacks: CallbacksConfig = CallbacksConfig()
     cache: CacheConfig = CacheConfig()
+    search: SearchConfig = SearchConfig()
     seed: Whole = Field(42, ge=0, le=2**32 - 1)
     monitor: Text = "val/score"
     """The metric that drives checkpoints and early stopping: ``val/score``, or one task's as

@@ -18,7 +18,11 @@ TaskMetrics = tuple[str, str, Sequence[str]]
 """A task's name, its primary metric, and others to show."""
 TITLES = {"test": "test", "val": "validation"}
 EXAMPLE = "Maria Lopez loved Oslo."
-BESIDE = {"question": "Who loved Oslo?", "second": "Maria Lopez liked a city."}
+BESIDE = {
+    "question": "--question 'Who loved Oslo?'",
+    "second": "--second 'Maria Lopez liked a city.'",
+    "choices": "--choice Maria --choice Oslo",
+}
 """An example of what a task may read beside its text, by role."""
 ALL_TASKS = ("ner", "sentiment", "summarization", "qa")
 BUNDLED = "bundled:"
@@ -128,14 +132,14 @@ def next_steps(
     Args:
         run_dir: The run's folder.
         tasks: Names of the run's tasks.
-        beside: What some of them read beside a text: ``question`` or ``second``.
+        beside: What some of them read beside a text: ``question``, ``second`` or ``choices``.
         code: Whether the trunk may bring code of its own.
     """
     folder = shlex.quote(short_path(run_dir))
     run = f"{folder} --trust-remote-code" if code else folder
     steps = [f"mtl evaluate {run}"]
     steps += [f"mtl evaluate {run} --task {shlex.quote(task)} --data FILE" for task in tasks[:1]]
-    more = "".join(f" --{r} {shlex.quote(BESIDE[r])}" for r in beside if r in BESIDE)
+    more = "".join(f" {BESIDE[role]}" for role in beside if role in BESIDE)
     steps.append(f"mtl predict {run} --text {shlex.quote(EXAMPLE)}{more}")
     if any((run_dir / "wandb").glob("*run-*")):
         steps.append(f"wandb leet {folder}/wandb")

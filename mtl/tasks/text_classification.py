@@ -83,9 +83,9 @@ class TextClassification(Task):
     HeadOptions = TextHeadOptions
     metric_names: tuple[str, ...] = (
         "accuracy",
+        "micro_f1",
         "macro_f1",
         "mcc",
-        "micro_f1",
         "subset_accuracy",
         "ece",
         "coverage",

@@ -58,6 +58,7 @@ from mtl.training.model import build_task
 from mtl.training.model_io import save_model, start_from
 from mtl.training.module import MultiTaskModule
 from mtl.training.opening import tell_opening
+from mtl.training.pruning import pruner_of
 from mtl.training.setup import Prepared, attention_of, prepare
 from mtl.training.sharding import load_whole, make_whole
 from mtl.training.stopping import StopOnSignal, requeue_if_asked
@@ -140,12 +141,17 @@ def _fit_and_test(
     stopper = StopOnSignal(keeper, run_dir)
     tell = partial(tell_opening, cfg, run_dir, prepared)
     opening = LambdaCallback(on_train_start=lambda trainer, module: tell(trainer))
-    callbacks = [opening, stopper, KeepEvidence(run_dir, keeper)]
+    pruner = pruner_of(cfg, prepared.data.steps)
+    callbacks = [opening, stopper, KeepEvidence(run_dir, keeper), *([pruner] if pruner else [])]
     trainer = build_trainer(cfg, run_dir, prepared.data, keeper, callbacks, loggers, last_step)
     resume = keeper.last_path if cfg.resume is not None else None
     data = prepared.data
     with handling(stopper.hear):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        if pruner and pruner.pruned:
+            if trainer.is_global_zero:
+                write_metrics(run_dir, module.results)
+            return module.results
         if keeper.validated_at != trainer.global_step:
             trainer.validate(module, datamodule=data, verbose=False)
             keeper.consider(trainer, module.results[cfg.monitor])
@@ -157,7 +163,7 @@ def _fit_and_test(
         make_whole(prepared.model)
         if trainer.is_global_zero:
             _save(cfg, run_dir, prepared, metrics)
-            write_report(run_dir)
+            write_report(run_dir, [run_dir])
             _show(cfg, run_dir, prepared.tasks, metrics, module.non_finite.skipped)
     return metrics
 
@@ -183,9 +189,14 @@ def _save(cfg: Config, run_dir: Path, prepared: Prepared, metrics: Mapping[str, 
             [text_keys(own.train, n) for n, own in prepared.splits.items() if own.train is not None]
         ),
     )
+    write_metrics(run_dir, metrics)
+    shutil.rmtree(run_dir / STATES, ignore_errors=True)
+
+
+def write_metrics(run_dir: Path, metrics: Mapping[str, float]) -> None:
+    """Write ``metrics.json``."""
     text = json.dumps({k: float(v) for k, v in sorted(metrics.items())}, indent=2)
     write_whole(run_dir / METRICS_FILE, text + "\n")
-    shutil.rmtree(run_dir / STATES, ignore_errors=True)
 
 
 def _higher_is_better(monitor: str, tasks: list[Task]) -> bool:

@@ -16,7 +16,6 @@ from tests.config.conftest import CONF, compose
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/**/*.yaml"))
 NEEDS_PATH = {"trunk/hf.yaml"}
-NEEDS_DATA = {"task/multiple_choice.yaml"}
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +29,7 @@ def choose(file: Path) -> list[str]:
         if file.as_posix() in NEEDS_PATH or file.parent.name == "experiment"
         else []
     )
-    data = [f"tasks.{file.stem}.data.source=FOLDER"] if file.as_posix() in NEEDS_DATA else []
-    return [f"{file.parent.as_posix()}={file.stem}", *path, *data]
+    return [f"{file.parent.as_posix()}={file.stem}", *path]
 
 
 def test_all_groups_have_files() -> None:

@@ -179,3 +179,14 @@ def test_the_same_text_twice(tmp_path: Path, build: Build) -> None:
     (folder / "train-2.txt").write_text(copy, "utf-8")
     done = build("--check", "--sources", folder)
     assert "train-2.txt:2: Expected a new text, but it is there already" in done.stderr
+
+
+def test_every_question_of_the_workshop_has_one_right_choice() -> None:
+    seen: list[str] = []
+    for split in ("train", "validation", "test"):
+        lines = (BUNDLED / "workshop" / f"{split}.jsonl").read_text("utf-8").splitlines()
+        for row in map(json.loads, lines):
+            assert 2 <= len(set(row["choices"])) == len(row["choices"])
+            assert "ABCD".index(row["label"]) < len(row["choices"])
+            seen += [row["id"], row["text"]]
+    assert len(set(seen)) == len(seen) == 2 * 48

@@ -170,17 +170,17 @@ def test_similar_pairs_of_a_table_without_names(tmp_path: Path, learn: Train) ->
 def test_a_reading_test_with_letters(tmp_path: Path, learn: Train) -> None:
     """Several questions of one article in a row, each with choices of its own."""
     things = ["kettle", "lantern", "ladder"]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, thing in enumerate(things):
         other = things[number - 1]
-        questions = [
+        questions: list[dict[str, Any]] = [
             {"q": "What broke?", "options": [thing, other], "answer": "A"},
             {"q": "What held?", "options": [thing, other, "nothing"], "answer": "B"},
         ]
         if number % 2:  # Where the right one stands says nothing.
             for asked in questions:
                 asked["options"][:2] = asked["options"][1::-1]
-                asked["answer"] = {"A": "B", "B": "A"}[str(asked["answer"])]
+                asked["answer"] = {"A": "B", "B": "A"}[asked["answer"]]
         rows.append({"article": f"The {thing} broke, the {other} held.", "questions": questions})
     file = write_jsonl(tmp_path / "all.jsonl", rows)
     predictor = learn(

@@ -56,16 +56,6 @@ def test_of_many_texts_some_are_compared(
     assert "among 20 of 32 texts" in found["info all tasks"].text
 
 
-def test_approximate_neighbors_find_the_same(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    near = [{"text": row["text"] + "!", "label": "a"} for row in ROWS[3:9]]
-    made = corpus(site, tmp_path, [*ROWS[:30], *near])
-    exact = of(inspect(made))["info tasks.x, train"].count
-    monkeypatch.setattr(near_duplicates, "EXACT", 0)
-    assert of(inspect(made))["info tasks.x, train"].count == exact == 12
-
-
 def test_without_the_extra_it_is_said(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,8 @@ from mtl.tasks.base import document
 
 ALIKE = 0.9
 """Cosine of two texts' n-grams of characters from which on they are nearly the same."""
-EXACT, MOST = 20_000, 100_000
-"""Texts up to which all pairs are compared, and up to which nearest neighbors are looked up."""
+MOST = 20_000
+"""Texts of which all pairs are compared; time grows with their square."""
 CHARACTERS = 2_000
 """Of each text that are looked at."""
 
@@ -34,14 +33,14 @@ def near_duplicates(corpus: Corpus) -> Iterator[Finding]:
         yield Finding("info", "near_duplicates", "all tasks", text, 0)
         return
     places = _places(corpus)
-    keys = list(places)[:MOST]
-    if len(keys) < len(places):
+    count = len(np.unique(np.concatenate([part.keys for part in corpus.parts])))
+    if len(places) < count:
         text = (
-            f"texts that are nearly the same are looked for among {len(keys):,} of "
-            f"{len(places):,} texts, those of validation and test first."
+            f"texts that are nearly the same are looked for among {len(places):,} of {count:,} "
+            "texts, those of validation and test first."
         )
-        yield Finding("info", "near_duplicates", "all tasks", text, len(keys))
-    alike = _Alike.of(keys, places)
+        yield Finding("info", "near_duplicates", "all tasks", text, len(places))
+    alike = _Alike.of(places)
     for part in corpus.parts:
         yield from _inside(part, alike)
     for part in corpus.parts:
@@ -50,13 +49,15 @@ def near_duplicates(corpus: Corpus) -> Iterator[Finding]:
 
 
 def _places(corpus: Corpus) -> dict[int, Place]:
-    """Return where each text stands first: those of validation and test first, train's spread."""
+    """Return where `MOST` texts stand: those of validation and test first, then train's."""
     places: dict[int, Place] = {}
     for part in sorted(corpus.parts, key=lambda part: part.split == "train"):
         order = np.arange(len(part.rows))
         if len(order) > MOST:
             order = np.argsort(part.keys)  # Hashes: a draw that is the same each time.
         for number in order.tolist():
+            if len(places) == MOST:
+                return places
             places.setdefault(int(part.keys[number]), (part, number))
     return places
 
@@ -70,26 +71,20 @@ class _Alike:
     there."""
 
     @classmethod
-    def of(cls, keys: list[int], places: Mapping[int, Place]) -> _Alike:
+    def of(cls, places: Mapping[int, Place]) -> _Alike:
         """Compare the texts at some places."""
         from semhash import SemHash
 
         texts: dict[str, int] = {}
-        for key in keys:
-            part, number = places[key]
+        for key, (part, number) in places.items():
             text = document(part.rows[number])[:CHARACTERS]
             if text.strip():
                 texts.setdefault(text, key)
         if not texts:
             return cls({})
         model, listed = Ngrams(), list(texts)
-        backend = "basic" if len(listed) <= EXACT else "usearch"
-        how: dict[str, Any] = (
-            {} if backend == "basic" else {"connectivity": 16, "expansion_add": 40}
-        )
-        index = SemHash.from_embeddings(
-            model.encode(listed), listed, model, ann_backend=backend, **how
-        )
+        vectors = model.encode(listed)
+        index = SemHash.from_embeddings(vectors, listed, model, ann_backend="basic")
         group: dict[int, int] = {}
         for found in index.self_deduplicate(threshold=ALIKE).filtered:
             like = texts[found.duplicate_of]

@@ -23,12 +23,12 @@ DETAILED = 8
 """Runs that are shown with their tables and examples; of more, the best ones."""
 
 
-def write_report(run_dir: Path) -> None:
-    """Write the page of a run into its folder; where that fails, a line says so, and no more."""
+def write_report(folder: Path, runs: Sequence[Path]) -> None:
+    """Write the page of some runs into a folder; where that fails, a line says so, and no more."""
     try:
-        write_whole(run_dir / PAGE, page([read_run(run_dir)]))
-    except Exception as error:  # Whatever it is, the run is done and its numbers are saved.
-        note(f"{run_dir / PAGE}: not written: {type(error).__name__}: {error}")
+        write_whole(folder / PAGE, page([read_run(run) for run in runs]))
+    except Exception as error:  # Whatever it is, runs are done and their numbers are saved.
+        note(f"{folder / PAGE}: not written: {type(error).__name__}: {error}")
 
 
 def page(runs: Sequence[RunFiles], examples: int = EXAMPLES) -> str:
@@ -49,8 +49,10 @@ def page(runs: Sequence[RunFiles], examples: int = EXAMPLES) -> str:
         title=_title(runs),
         runs=[_about(run) for run in runs],
         best=ranked[0].name if len(runs) > 1 and ranked[0].ended else None,
-        score=[run.metrics.get("test/score", run.metrics.get("val/score")) for run in runs],
-        summary=list(_summary(runs)),
+        table=_table(ranked) if len(runs) > 1 else None,
+        beside=[run.name for run in detailed],
+        score=[run.metrics.get("test/score", run.metrics.get("val/score")) for run in detailed],
+        summary=list(_summary(detailed)),
         advice=advice(ranked[0]),
         tasks=[task_section(name, runs, detailed, most) for name in task_names(runs)],
         left_out=len(runs) - len(detailed),
@@ -108,6 +110,20 @@ def _facts(run: RunFiles) -> Iterator[tuple[str, str]]:
             yield f"trunk.{key}", str(trunk[key])
     if config.get("seed") is not None:
         yield "seed", str(config["seed"])
+
+
+def _table(ranked: Sequence[RunFiles]) -> Values:
+    """Return the table over runs, best first: what each varied, and its tasks' primary metrics."""
+    found = [(name, run.of(name)) for name in task_names(ranked) for run in ranked]
+    primary = {name: of[1]["metric"] for name, of in found if of is not None}
+    rows = []
+    for run in ranked:
+        cells = [run.metrics.get("val/score")]
+        cells += [_best_stage(run, task, metric)[1] for task, metric in primary.items()]
+        state = "ended" if run.ended else "has not ended"
+        rows.append({"name": run.name, "varied": run.varied, "cells": cells, "state": state})
+    columns = ["val/score", *(f"{task}/{metric}" for task, metric in primary.items())]
+    return {"columns": columns, "rows": rows}
 
 
 def _summary(runs: Sequence[RunFiles]) -> Iterator[Values]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mtl.reporting.mistakes import comparison_of
-from mtl.reporting.pages.charts import Lines, Matrix, lines, matrix
+from mtl.reporting.pages.charts import Lines, Matrix, lines, matrix, reliability
 from mtl.reporting.report.reading import RunFiles
 
 Values = Mapping[str, Any]
@@ -83,7 +83,11 @@ def _details(run: RunFiles, split: str, own: Values) -> Values:
             for title, rows in tables.items()
             if rows and set(rows[0]) != CONFIDENCE
         ],
-        "confidence": next((r for r in tables.values() if r and set(r[0]) == CONFIDENCE), None),
+        "confidence": [
+            {"title": title, "rows": rows, "bars": reliability(rows)}
+            for title, rows in tables.items()
+            if rows and set(rows[0]) == CONFIDENCE
+        ],
         "confusions": [
             {"title": title, "chart": chart, "more": more}
             for title, pairs in own.get("pairs", {}).items()

@@ -102,11 +102,12 @@ def test_what_a_page_says(tmp_path: Path) -> None:
         "Weakest task: mood, with accuracy 0.5000 on test, where a guess scores 0.4000.",
         "Most frequent mistakes among 1,000 answers: good as bad (12).",
         "1,000 of 100,000 answers were looked at",
-        "Validation was best at step 30 of 30",
+        "To try: more steps (trainer.max_epochs): validation was best at the end, at step 30.",
         "12,345 parameters",
         "python train.py &#39;task=[mood,ner]&#39; trunk.lr=0.5",
         "PER missed",
         "80.0% to 100.0%",
+        "a larger pretrained trunk (trunk=hf trunk.path=...): this one has 12,345 weights.",
         "90 train, 10 validation (train.jsonl)",
     ):
         assert part in text
@@ -119,6 +120,8 @@ def test_several_runs_stand_side_by_side(tmp_path: Path) -> None:
     for name in ("r1", "r2", "r3"):
         assert f'<th class="n" scope="col">{name}</th>' in text
     assert "<code>trunk.lr=0.2</code>" in text
+    rows = [text.index(f'<tr><th scope="row">{name}</th>') for name in ("r3", "r2", "r1")]
+    assert rows == sorted(rows)
     assert text.count("<polyline") == 6
 
 
@@ -178,7 +181,7 @@ def test_a_page_that_cannot_be_written_is_said(
 ) -> None:
     run = make_run(tmp_path / "run")
     (run / "report.html").mkdir()
-    write_report(run)
+    write_report(run, [run])
     assert "report.html: not written" in capsys.readouterr().err
 
 
