@@ -7,10 +7,10 @@ are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mtl.metrics.names import SCORE, STAGES, metric_name, parse_metric_name
+from mtl.metrics.names import SCORE, STAGES, MetricName, metric_name, parse_metric_name
 
 THROUGHPUT = ("tokens_per_second", "examples_per_second", "padding", "memory_gb")
 """What is measured of a step's speed and room."""
@@ -72,10 +72,10 @@ def parts(
     return [part for part in found if part.panels]
 
 
-def _named(name: str) -> tuple[str, str | None, str]:
+def _named(name: str) -> MetricName:
     """Return stage, task and metric of a name; of another name itself as its metric."""
     whole = name.partition("/")[0] in STAGES and name.count("/") in (1, 2)
-    return tuple(parse_metric_name(name)) if whole else ("", None, name)
+    return parse_metric_name(name) if whole else MetricName("", None, name)
 
 
 def _comparison(names: list[str], primary: Mapping[str, str]) -> Part:
@@ -111,8 +111,7 @@ def _throughput(name: str) -> bool:
     return _named(name)[2] in THROUGHPUT
 
 
-def _lines(names: list[str], wanted: object) -> list[Panel]:
-    assert callable(wanted)
+def _lines(names: list[str], wanted: Callable[[str], bool]) -> list[Panel]:
     return [Panel(_named(name)[2], LINE, (name,)) for name in names if wanted(name)]
 
 
