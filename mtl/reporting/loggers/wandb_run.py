@@ -28,6 +28,8 @@ FOLDER = "wandb"
 STEP = "trainer/global_step"
 """The x axis, under the name that Lightning's own logger gives it."""
 WAIT_SECONDS = 30.0
+FINISH_SECONDS = 600.0
+"""How long the end of a run waits for what is not uploaded."""
 MODES = {"dryrun": "offline", "run": "online"}
 
 
@@ -72,8 +74,19 @@ class WandbLogger(RunLogger):
             if self.options.log_model and not failed:
                 self._log_model(self._run)
         finally:
-            self._run.finish(exit_code=1 if failed else 0)
-            self._run = None
+            run, self._run = self._run, None
+            self._end(run, failed=failed)
+
+    def _end(self, run: Run, *, failed: bool) -> None:
+        """End a run; say how to upload what a server that is not there has not got."""
+        try:
+            run.finish(exit_code=1 if failed else 0)
+        except TimeoutError:
+            folder = shlex.quote(short_path(self.folder))
+            note(
+                f"W&B: not all is uploaded after {FINISH_SECONDS:.0f} seconds. All is in the run's "
+                f"folder; upload it: wandb sync {folder}/run-*"
+            )
 
     def _log_tables(self, run: Run) -> None:
         """Log scores by label, confusions, and answers right and wrong, as the report has them."""
@@ -169,7 +182,13 @@ class WandbLogger(RunLogger):
             job_type=options.job_type,
             config=dict(facts.config),
             reinit="create_new",
-            settings=wandb.Settings(silent=True, console="off", init_timeout=WAIT_SECONDS),
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                init_timeout=WAIT_SECONDS,
+                finish_timeout=FINISH_SECONDS,
+                finish_timeout_raises=True,
+            ),
         )
 
     def _run_id(self) -> str:
