@@ -36,11 +36,12 @@ class Calibration(CountMetric[ConfidenceRow]):
 
     Args:
         fewest: With fewer examples the temperature stays 1: the best one would be chance.
+            Infinity where none is wanted.
     """
 
     higher_is_better = False
 
-    def __init__(self, fewest: int = 1) -> None:
+    def __init__(self, fewest: float = 1) -> None:
         super().__init__()
         self.fewest = fewest
         self.count("examples", 1)

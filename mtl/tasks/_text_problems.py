@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,12 @@ class LabelSet(TextLearned):
         """No temperature."""
         return {"temperature": 1.0}
 
+    def tuned(self, metrics: MetricCollection) -> Self:
+        """Take the temperature that makes validation most likely."""
+        found = metrics["calibration"]
+        assert isinstance(found, Calibration)
+        return self.model_copy(update={"temperature": found.temperature()})
+
     def shared(self, others: Sequence[LabelSet]) -> Values:
         """Return the labels of all."""
         return {"labels": sorted({n for o in (self, *others) for n in o.labels}, key=_natural)}
@@ -105,6 +111,17 @@ class ManyLabels(LabelSet):
     def raw(self) -> Values:
         """Neither temperature nor thresholds."""
         return {**super().raw, "thresholds": []}
+
+    def tuned(self, metrics: MetricCollection) -> Self:
+        """Take each label's best threshold, of probabilities as the temperature makes them."""
+        learned = super().tuned(metrics)
+        if "thresholds" not in metrics:
+            return learned
+        found = metrics["thresholds"]
+        assert isinstance(found, Thresholds)
+        raw = torch.tensor(found.best(), dtype=torch.float64)
+        thresholds = (raw.logit() / learned.temperature).sigmoid().tolist()
+        return learned.model_copy(update={"thresholds": thresholds})
 
     @property
     def facts(self) -> Values:
@@ -207,12 +224,6 @@ class TextProblem(ABC):
     def build_head(self, hidden_size: int) -> Head:
         """Return a fresh head."""
 
-    def tune(self, metrics: MetricCollection) -> TextLearned:
-        """Return what was learned, with what a validation adds."""
-        del metrics
-        found: TextLearned = self.learned
-        return found
-
     @abstractmethod
     def activate(self, logits: Tensor) -> Tensor:
         """Turn (G, C) logits into probabilities, or numbers in their own unit."""
@@ -264,14 +275,9 @@ class TextProblem(ABC):
 class Labeled(TextProblem):
     """Labels that have probabilities."""
 
-    def tune(self, metrics: MetricCollection) -> TextLearned:
-        """Take the temperature that makes validation most likely."""
-        if not self.options.calibrate:
-            return super().tune(metrics)
-        found = metrics["calibration"]
-        assert isinstance(found, Calibration)
-        update = {"temperature": found.temperature()}
-        return super().tune(metrics).model_copy(update=update)
+    def calibration(self) -> Calibration:
+        """Return the score of probabilities, which finds a temperature where one is wanted."""
+        return Calibration(ENOUGH if self.options.calibrate else math.inf)
 
     def tempered(self, logits: Tensor) -> Tensor:
         """Return logits over the temperature."""
@@ -325,7 +331,7 @@ class Single(Labeled):
         return self.tempered(logits).softmax(-1)
 
     def metrics(self) -> MetricCollection:
-        found = {"labels": LabelScores(self.learned.labels), "calibration": Calibration(ENOUGH)}
+        found = {"labels": LabelScores(self.learned.labels), "calibration": self.calibration()}
         if self.options.abstain_below is not None:
             found["answered"] = AnsweredScores(self.options.abstain_below)
         return MetricCollection(found, compute_groups=False)
@@ -387,23 +393,11 @@ class Multi(Labeled):
         labels = self.learned.labels
         found = {
             "labels": MultiLabelScores(labels, lambda: self.thresholds),
-            "calibration": Calibration(ENOUGH),
+            "calibration": self.calibration(),
         }
         if self.options.thresholds == "tuned":
             found["thresholds"] = Thresholds(labels, FEWEST)
         return MetricCollection(found, compute_groups=False)
-
-    def tune(self, metrics: MetricCollection) -> TextLearned:
-        """Take each label's best threshold, of probabilities as the temperature makes them."""
-        learned = super().tune(metrics)
-        if self.options.thresholds != "tuned":
-            return learned
-        found = metrics["thresholds"]
-        assert isinstance(found, Thresholds)
-        raw = torch.tensor(found.best(), dtype=torch.float64)
-        assert isinstance(learned, ManyLabels)
-        tempered = (raw.logit() / learned.temperature).sigmoid()
-        return learned.model_copy(update={"thresholds": tempered.tolist()})
 
     def commonest(self, encoded: Sequence[Encoded]) -> Array:
         counts = np.concatenate([example.targets["labels"] for example in encoded]).sum(axis=0)

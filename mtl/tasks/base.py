@@ -107,6 +107,15 @@ class Learned(Section):
         """The fields that only a validation sets, as they are before one."""
         return {}
 
+    def tuned(self: L, metrics: MetricCollection) -> L:
+        """Return this with what a validation adds to it, such as a threshold.
+
+        Args:
+            metrics: The task's, of the validation; every rank must ask them the same.
+        """
+        del metrics
+        return self
+
     @property
     def facts(self) -> Values:
         """What metrics of other packages are told where they ask: ``num_classes`` and the like."""
@@ -293,11 +302,6 @@ class Task(ABC):
         (name,) = examples.encoded[0].targets
         target = np.concatenate([example.targets[name] for example in examples.encoded])
         return {"preds": torch.tensor(outputs), "target": torch.from_numpy(target)}
-
-    def tune(self, metrics: MetricCollection) -> Learned:
-        """Return what was learned with what a validation adds to it, such as a threshold."""
-        del metrics
-        return self.learned
 
     def writer(self) -> Writer | None:
         """Return what writes the task's texts; None where the heads' logits are the answer."""

@@ -98,6 +98,14 @@ class SpanLearned(Learned):
     positions: int | None = None
     """How many the trunk has; None where nothing limits them."""
 
+    def tuned(self, metrics: MetricCollection) -> SpanLearned:
+        """Take the threshold of "no answer" with the best F1, where there are such questions."""
+        if not self.impossible:
+            return self
+        answers = metrics[TABLE]
+        assert isinstance(answers, SpanScores)
+        return self.model_copy(update={"threshold": answers.best_threshold()})
+
     def shared(self, others: Sequence[SpanLearned]) -> Values:
         """Return the layout, which must be one."""
         if any(other.layout != self.layout for other in others):
@@ -188,14 +196,6 @@ class SpanExtraction(Task):
         """Take the layout that suits the trunk, or refuse one that it cannot have."""
         self._lay_out(trunk.architecture, trunk.positions)
         LAYOUTS.get(self.learned.layout).fits(trunk, self.name)
-
-    def tune(self, metrics: MetricCollection) -> SpanLearned:
-        """Take the threshold of "no answer" with the best F1, where there are such questions."""
-        if not self.learned.impossible:
-            return self.learned
-        answers = metrics[TABLE]
-        assert isinstance(answers, SpanScores)
-        return self.learned.model_copy(update={"threshold": answers.best_threshold()})
 
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Read every document token, and the null place, of every window."""

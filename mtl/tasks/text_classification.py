@@ -176,10 +176,6 @@ class TextClassification(Task):
             found |= to_rank(self.problem.relevance(outputs), examples.encoded)
         return found
 
-    def tune(self, metrics: MetricCollection) -> TextLearned:
-        """Take the temperature, and thresholds where they are asked for."""
-        return self.problem.tune(metrics)
-
     def baseline(self, train: Examples) -> Guess:
         """Guess the commonest label (or labels), or the mean number, whatever the text."""
         constant = self.problem.commonest(train.encoded)

@@ -84,7 +84,7 @@ class Evaluation(nn.Module):
     def tune(self) -> None:
         """Let tasks take from these scores what predictions need."""
         for name, task in self.tasks.items():
-            task.learned = task.tune(self.metrics(name))
+            task.learned = task.learned.tuned(self.metrics(name))
 
     def compute(self) -> dict[str, dict[str, float]]:
         """Return each task's scores over all ranks; every rank must call it."""

@@ -364,7 +364,7 @@ def test_the_tuned_threshold_is_kept_and_used() -> None:
     outputs = [free._replace(null=free.best[0].score + gap) for gap in (2.0, 5.0)]
     scores = fed(task, (outputs, every(task, rows)))
     assert scores.compute()["f1"] == 0.5
-    task.learned = task.tune(scores)
+    task.learned = task.learned.tuned(scores)
     assert 2.0 <= task.learned.threshold < 5.0
     assert scores.compute()["f1"] == 1.0
     restore(other, task.learned.model_dump())

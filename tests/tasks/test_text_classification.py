@@ -235,7 +235,7 @@ def tuned(task: TextClassification, logits: torch.Tensor, target: torch.Tensor) 
     metrics = task.metrics()
     for metric in metrics.values():
         metric.update(task.problem.activate(logits), target)
-    task.learned = task.tune(metrics)
+    task.learned = task.learned.tuned(metrics)
 
 
 def test_a_temperature_changes_probabilities_and_no_label() -> None:
@@ -261,7 +261,7 @@ def test_thresholds_are_those_of_raw_probabilities() -> None:
     metrics = task.metrics()
     for metric in metrics.values():
         metric.update(task.problem.activate(logits * 3), target)
-    task.learned = task.tune(metrics)
+    task.learned = task.learned.tuned(metrics)
     thresholds = metrics["thresholds"]
     assert isinstance(thresholds, Thresholds)
     (raw_a, raw_b) = thresholds.best()
