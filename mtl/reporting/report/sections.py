@@ -122,7 +122,7 @@ def _examples(own: Values, run: str, most: int) -> Iterator[Values]:
             continue
         yield {
             "run": run,
-            "place": sample["place"],
+            "place": "/".join(sample["place"].split("/")[-2:]),
             "kinds": sample["kinds"],
             "wrong": sample["wrong"],
             "blocks": comparison.show(sample["given"], sample["answer"], sample["expected"]),
