@@ -116,3 +116,13 @@ def test_an_empty_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
         main(["dashboard", str(tmp_path)])
     assert end.value.code == 2
     assert "to be given the folder of a run or of a sweep" in capsys.readouterr().err
+
+
+def test_publishing_without_a_login_is_a_sentence(
+    run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    isolate(monkeypatch, tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["dashboard", str(run), "--publish"])
+    assert end.value.code == 2
+    assert "Expected `--publish` to reach W&B with a login" in capsys.readouterr().err
