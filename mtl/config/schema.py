@@ -285,6 +285,11 @@ class WandbConfig(Section):
     name: Text | None = None
     group: Text | None = None
     tags: list[Text] = []
+    notes: Text | None = None
+    """What the run is about; the command that repeats it when unset."""
+    job_type: Text = "train"
+    log_model: Flag = False
+    """Upload the model's folder at the end of the run, as an artifact of it."""
     mode: Annotated[Literal["auto", "online", "offline"], Lower] = "auto"
     """``auto | online | offline``; ``auto`` is online when there is a login."""
 
@@ -292,8 +297,8 @@ class WandbConfig(Section):
 class LoggerConfig(Section):
     """Where metrics go."""
 
-    names: list[Annotated[Literal["wandb", "tensorboard", "csv"], Lower]] = ["wandb"]
-    """Any of ``wandb``, ``tensorboard``, ``csv``; an empty list logs nowhere."""
+    names: list[Annotated[Literal["wandb", "tensorboard", "csv", "mlflow"], Lower]] = ["wandb"]
+    """Any of ``wandb``, ``tensorboard``, ``csv``, ``mlflow``; an empty list logs nowhere."""
     use: dict[str, Flag] = {}
     """One entry for each file chosen in the ``logger`` group; `names` is read from its keys."""
     wandb: WandbConfig = WandbConfig()

@@ -19,7 +19,7 @@ from mtl.metrics.base import TableMetric
 from mtl.reporting.console import note
 from mtl.reporting.report.files import FOLDER, TEST, VALIDATION
 from mtl.training.checkpoint import RunCheckpoint
-from mtl.training.evaluation import Evaluation
+from mtl.training.evaluation import Evaluation, higher_is_better
 from mtl.training.module import MultiTaskModule
 from mtl.training.samples import Samples
 
@@ -89,6 +89,7 @@ def evidence(evaluation: Evaluation) -> dict[str, Values]:
         name: {
             "type": task.type,
             "metric": task.primary_metric,
+            "higher_is_better": higher_is_better(task),
             "examples": len(evaluation.stores[name]),
             "tables": {
                 title: [row._asdict() for row in rows]

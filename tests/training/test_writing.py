@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -162,6 +163,18 @@ def test_two_processes_equal_one(site: Site, trunks: dict[str, Path], tmp_path: 
     for name, value in one.items():
         torch.testing.assert_close(other[name], value, rtol=1e-4, atol=1e-6, msg=name)
     assert metrics(tmp_path / "two") == pytest.approx(metrics(tmp_path / "one"), rel=1e-5, abs=1e-6)
+    assert evidence(tmp_path / "two") == evidence(tmp_path / "one")
+
+
+def evidence(run: Path) -> dict[str, Any]:
+    """Return what the report of a run is made of, as far as it does not depend on rounding."""
+    found = {}
+    for file in sorted((run / "report").glob("*.json")):
+        for name, task in json.loads(file.read_text(encoding="utf-8"))["tasks"].items():
+            if isinstance(task, dict):
+                places = sorted(sample["place"] for sample in task["samples"])
+                found[f"{file.stem}/{name}"] = (task["looked_at"], task["kinds"], places)
+    return found
 
 
 def test_a_validation_leaves_training_as_it_was(

@@ -1,4 +1,4 @@
-"""Where metrics go: W&B, TensorBoard, CSV, under the same names and inside the run's folder."""
+"""Where metrics go: W&B, TensorBoard, CSV, MLflow; under the same names, in the run's folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import Logger
 from mtl.config.schema import WandbConfig
 from mtl.errors import ConfigError
 from mtl.reporting.console import note
-from mtl.reporting.loggers import csv_file, tensorboard_events, wandb_run
+from mtl.reporting.loggers import csv_file, mlflow_run, tensorboard_events, wandb_run
 from mtl.reporting.loggers.base import LOGGERS, RunFacts, RunLogger, TaskMetricNames, directions
 from mtl.secrets import hide_secrets
 
@@ -22,6 +22,7 @@ __all__ = [
     "build_loggers",
     "csv_file",
     "finish_loggers",
+    "mlflow_run",
     "tensorboard_events",
     "wandb_run",
 ]
@@ -40,7 +41,7 @@ def build_loggers(
     """Return a run's loggers, started; :func:`finish_loggers` must end them.
 
     Args:
-        names: Any of ``wandb``, ``tensorboard``, ``csv``.
+        names: Any of ``wandb``, ``tensorboard``, ``csv``, ``mlflow``.
         run_dir: The run's folder; all files go there.
         config: The resolved configuration as plain values; secrets in it are not logged.
         tasks: Each task's metrics, and those of them that are lower when better.

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 from mtl.errors import ConfigError
 from mtl.files import write_whole
 from mtl.reporting.console import is_rank_zero, note, short_path
+from mtl.reporting.dashboard.tables import tables_of
 from mtl.reporting.loggers.base import LOGGERS, RunFacts, RunLogger
 from mtl.reporting.loggers.wandb_login import has_login
+from mtl.secrets import mask
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -26,6 +28,8 @@ FOLDER = "wandb"
 STEP = "trainer/global_step"
 """The x axis, under the name that Lightning's own logger gives it."""
 WAIT_SECONDS = 30.0
+FINISH_SECONDS = 600.0
+"""How long the end of a run waits for what is not uploaded."""
 MODES = {"dryrun": "offline", "run": "online"}
 
 
@@ -63,9 +67,47 @@ class WandbLogger(RunLogger):
 
     def finish(self, *, failed: bool) -> None:
         """End the run, as finished or as failed, and wait for what is not uploaded."""
-        if self._run is not None:
-            self._run.finish(exit_code=1 if failed else 0)
-            self._run = None
+        if self._run is None:
+            return
+        try:
+            self._log_tables(self._run)
+            if self.options.log_model and not failed:
+                self._log_model(self._run)
+        finally:
+            run, self._run = self._run, None
+            self._end(run, failed=failed)
+
+    def _end(self, run: Run, *, failed: bool) -> None:
+        """End a run; say how to upload what a server that is not there has not got."""
+        try:
+            run.finish(exit_code=1 if failed else 0)
+        except TimeoutError:
+            folder = shlex.quote(short_path(self.folder))
+            note(
+                f"W&B: not all is uploaded after {FINISH_SECONDS:.0f} seconds. All is in the run's "
+                f"folder; upload it: wandb sync {folder}/run-*"
+            )
+
+    def _log_tables(self, run: Run) -> None:
+        """Log scores by label, confusions, and answers right and wrong, as the report has them."""
+        import wandb
+
+        from mtl.reporting.report.reading import read_run
+
+        found = tables_of(read_run(self.facts.folder).evidence)
+        tables = {n: wandb.Table(columns=t.columns, data=t.rows) for n, t in found.items()}
+        if tables:
+            run.log({**tables, STEP: self._step})
+
+    def _log_model(self, run: Run) -> None:
+        """Upload the model's folder, whose lineage is then this run."""
+        import wandb
+
+        folder = self.facts.folder / "model"
+        if folder.is_dir():
+            artifact = wandb.Artifact(f"model-{run.id}", type="model")
+            artifact.add_dir(str(folder))
+            run.log_artifact(artifact)
 
     def _start(self) -> Run:
         import wandb
@@ -122,6 +164,8 @@ class WandbLogger(RunLogger):
     def _init(self, mode: str) -> Run:
         import wandb
 
+        from mtl.reporting.report.reading import read_run
+
         facts, options = self.facts, self.options
         in_sweep = f"{facts.sweep}/{facts.job}" if facts.sweep and facts.job else None
         return wandb.init(
@@ -134,9 +178,17 @@ class WandbLogger(RunLogger):
             name=options.name or in_sweep or facts.folder.name,
             group=options.group or facts.sweep,
             tags=list(options.tags),
+            notes=options.notes or mask(read_run(facts.folder).command),
+            job_type=options.job_type,
             config=dict(facts.config),
             reinit="create_new",
-            settings=wandb.Settings(silent=True, console="off", init_timeout=WAIT_SECONDS),
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                init_timeout=WAIT_SECONDS,
+                finish_timeout=FINISH_SECONDS,
+                finish_timeout_raises=True,
+            ),
         )
 
     def _run_id(self) -> str:

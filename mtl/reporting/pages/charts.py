@@ -140,9 +140,7 @@ def lines(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Lines | None:
     chosen = dict(list(drawn.items())[:STYLES])
     points = [point for curve in chosen.values() for point in curve]
     first, last = min(s for s, _ in points), max(s for s, _ in points)
-    low, high = min(v for _, v in points), max(v for _, v in points)
-    if low == high:
-        low, high = low - 0.5, high + 0.5
+    low, high = _range([value for _, value in points])
 
     def place(step: int, value: float) -> str:
         x = WIDTH * (step - first) / max(last - first, 1)
@@ -153,6 +151,34 @@ def lines(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Lines | None:
         for style, (name, curve) in enumerate(chosen.items())
     ]
     return Lines(made, low, high, first, last, len(drawn) - len(chosen))
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of an axis; equal values have room on both sides, shares that of 0 to 1."""
+    low, high = min(values), max(values)
+    if low < high:
+        return low, high
+    return (0.0, 1.0) if 0 <= low <= 1 else (low - abs(low) / 2, low + abs(low) / 2)
+
+
+def reliability(rows: Sequence[Mapping[str, float]]) -> list[Bar]:
+    """Return a bar for each bin of confidence with answers: how many of them are right.
+
+    Args:
+        rows: With ``low``, ``high``, ``examples``, ``confidence`` and ``accuracy``.
+    """
+    return [
+        Bar(
+            f"{row['low']:.0%} to {row['high']:.0%}",
+            int(row["examples"]),
+            row["low"] * WIDTH,
+            HEIGHT * (1 - row["accuracy"]),
+            (row["high"] - row["low"]) * WIDTH * 0.92,
+            row["accuracy"] * HEIGHT,
+        )
+        for row in rows
+        if row["examples"]
+    ]
 
 
 def _thinned(curve: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:

@@ -1,57 +1,127 @@
-"""What to look at first in a report, in a few sentences that follow from its numbers."""
+"""What to look at first in a report, and what to try next: sentences from its numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import statistics
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mtl.reporting.report.reading import RunFiles
 
 EARLY, LATE = 0.5, 0.95
 """Shares of the steps: a best validation before the first is early, after the second late."""
+SMALL = 0.2
+"""Share of all training rows below which a task is small beside the others."""
+OFTEN = 0.4
+"""Share of the mistakes from which on one kind is what there is to say."""
+TINY = 20_000_000
+"""Parameters below which a trunk is small."""
+Values = Mapping[str, Any]
 
 
 def advice(run: RunFiles) -> list[str]:
-    """Return the weakest task with its commonest mistakes, and what the curves suggest."""
-    return [*_weakest(run), *_from_curve(run)]
+    """Return the weakest task with its commonest mistakes, and what to try for it."""
+    found = _weakest(run)
+    if found is None:
+        return []
+    task, split, own = found
+    tried = [*_labels(own, split), *_edges(own), *_share(run, task), *_steps(run), *_trunk(run)]
+    return [_score(run, task, split, own), *_kinds(own), *(f"To try: {line}" for line in tried)]
 
 
-def _weakest(run: RunFiles) -> Iterator[str]:
-    found = []
-    for task in run.config.get("tasks") or {}:
-        of = run.of(task)
-        if of is None:
-            continue
-        split, own = of
-        stage = "val" if split == "validation" else "test"
-        value = run.metrics.get(f"{stage}/{task}/{own['metric']}")
-        if value is not None:
-            guess = run.metrics.get(f"baseline/{task}/{own['metric']}")
-            found.append((value, task, own, split, guess))
-    if not found:
-        return
-    value, task, own, split, guess = min(found, key=lambda one: one[0])
+def _weakest(run: RunFiles) -> tuple[str, str, Values] | None:
+    """Return the task that gains least over a guess, its split, and its evidence."""
+    known = {n: of for n, of in _tasks(run).items() if _value(run, n, *of) is not None}
+    if not known:
+        return None
+    task = min(known, key=lambda name: _gain(run, name, *known[name]))
+    return task, *known[task]
+
+
+def _gain(run: RunFiles, task: str, split: str, own: Values) -> float:
+    """Return the share of a guess's error that a task is without."""
+    value = _value(run, task, split, own) or 0.0
+    guess = run.metrics.get(f"baseline/{task}/{own['metric']}", 0.0)
+    if not own.get("higher_is_better", True):
+        return (guess - value) / guess if guess else 0.0
+    return (value - guess) / (1 - guess) if guess < 1 else 0.0
+
+
+def _tasks(run: RunFiles) -> dict[str, tuple[str, Values]]:
+    names = run.config.get("tasks") or {}
+    return {name: of for name in names if (of := run.of(name)) is not None}
+
+
+def _value(run: RunFiles, task: str, split: str, own: Values) -> float | None:
+    stage = "val" if split == "validation" else "test"
+    return run.metrics.get(f"{stage}/{task}/{own['metric']}")
+
+
+def _score(run: RunFiles, task: str, split: str, own: Values) -> str:
+    guess = run.metrics.get(f"baseline/{task}/{own['metric']}")
     against = "" if guess is None else f", where a guess scores {guess:.4f}"
-    lead = "Weakest task" if len(found) > 1 else "Result"
-    yield f"{lead}: {task}, with {own['metric']} {value:.4f} on {split}{against}."
+    lead = "Weakest task" if len(_tasks(run)) > 1 else "Result"
+    value = _value(run, task, split, own)
+    return f"{lead}: {task}, with {own['metric']} {value:.4f} on {split}{against}."
+
+
+def _kinds(own: Values) -> Iterator[str]:
     kinds = list(own.get("kinds", {}).items())[:3]
     if kinds:
         told = ", ".join(f"{kind} ({count:,})" for kind, count in kinds)
         yield f"Most frequent mistakes among {own['looked_at']:,} answers: {told}."
 
 
-def _from_curve(run: RunFiles) -> Iterator[str]:
+def _labels(own: Values, split: str) -> Iterator[str]:
+    """Say which label is found least, if it is a rare one."""
+    every = [row for table in own.get("tables", {}).values() for row in table if "f1" in row]
+    rows = [row for row in every if "type" in row] or every
+    counts = {
+        str(name): (row["f1"], row.get("support", row.get("gold", 0)))
+        for row in rows
+        if (name := row.get("type", row.get("label"))) not in (None, "overall", "O")
+        and not str(name).endswith(" avg")
+    }
+    known = {name: found for name, found in counts.items() if found[1]}
+    if len(known) < 2:
+        return
+    name, (f1, count) = min(known.items(), key=lambda one: one[1])
+    if count <= statistics.median(count for _, count in known.values()):
+        seen = f"f1 {f1:.2f}, {count:,} in {split}"
+        yield f"more training rows with {name}, which is found least ({seen})."
+
+
+def _edges(own: Values) -> Iterator[str]:
+    kinds = own.get("kinds", {})
+    edges = sum(count for kind, count in kinds.items() if kind.startswith("edge"))
+    if edges and edges >= OFTEN * sum(kinds.values()):
+        yield "one rule for where spans begin and end: most mistakes are at their edges."
+
+
+def _share(run: RunFiles, task: str) -> Iterator[str]:
+    sizes = {name: counts[0] for name, counts in run.facts.get("tasks", {}).items()}
+    total = sum(sizes.values())
+    if len(sizes) > 1 and total and sizes.get(task, total) < SMALL * total:
+        share = sizes[task] / total
+        yield f"tasks.{task}.weight=2, because it has {share:.0%} of all training rows."
+
+
+def _steps(run: RunFiles) -> Iterator[str]:
     curve = run.curves.get("val/score", [])
     steps = run.facts.get("steps")
-    if len(curve) < 3 or not steps:
+    if len(curve) < 2 or not steps:
         return
     best = max(curve, key=lambda point: point[1])[0]
     if best >= LATE * steps:
-        yield (
-            f"Validation was best at step {best:,} of {steps:,}, at the end: more steps "
-            "(trainer.max_epochs) may still help."
-        )
+        yield f"more steps (trainer.max_epochs): validation was best at the end, at step {best:,}."
     elif best <= EARLY * steps:
         yield (
-            f"Validation was best at step {best:,} of {steps:,}, early: more data, a lower "
-            "trunk.lr, or fewer steps would be next to try."
+            f"a lower trunk.lr, or more data: validation was best at step {best:,} of {steps:,}, "
+            "early."
         )
+
+
+def _trunk(run: RunFiles) -> Iterator[str]:
+    size = run.facts.get("parameters", TINY)
+    if size < TINY:
+        yield f"a larger pretrained trunk (trunk=hf trunk.path=...): this one has {size:,} weights."

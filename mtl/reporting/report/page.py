@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.files import write_whole
-from mtl.reporting.console import note
+from mtl.reporting.console import note, short_path
 from mtl.reporting.report.advice import advice
 from mtl.reporting.report.files import PAGE
 from mtl.reporting.report.reading import RunFiles, name_apart, read_run
@@ -79,7 +79,7 @@ def _about(run: RunFiles) -> Values:
     state = "ended" if run.ended else f"has not ended; {steps:,} steps so far"
     return {
         "name": run.name,
-        "folder": str(run.folder),
+        "folder": short_path(run.folder),
         "state": state,
         "varied": run.varied,
         "command": run.command,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mtl.reporting.mistakes import comparison_of
-from mtl.reporting.pages.charts import Lines, Matrix, lines, matrix
+from mtl.reporting.pages.charts import Lines, Matrix, lines, matrix, reliability
 from mtl.reporting.report.reading import RunFiles
 
 Values = Mapping[str, Any]
@@ -84,7 +84,7 @@ def _details(run: RunFiles, split: str, own: Values) -> Values:
             if rows and set(rows[0]) != CONFIDENCE
         ],
         "confidence": [
-            {"title": title, "rows": rows}
+            {"title": title, "rows": rows, "bars": reliability(rows)}
             for title, rows in tables.items()
             if rows and set(rows[0]) == CONFIDENCE
         ],
@@ -122,7 +122,7 @@ def _examples(own: Values, run: str, most: int) -> Iterator[Values]:
             continue
         yield {
             "run": run,
-            "place": sample["place"],
+            "place": "/".join(sample["place"].split("/")[-2:]),
             "kinds": sample["kinds"],
             "wrong": sample["wrong"],
             "blocks": comparison.show(sample["given"], sample["answer"], sample["expected"]),
