@@ -54,7 +54,7 @@ FILES = [
     Case(
         "file for a folder", train(f"{NER}.source=data/test.jsonl"), (f"Name it in `{NER}.train`",)
     ),
-    Case("unknown corpus", train(f"{NER}.source=bundled:news"), (f"{NER}.source", "{newsroom, workshop}")),
+    Case("unknown corpus", train(f"{NER}.source=bundled:news"), (f"{NER}.source", "newsroom")),
     Case("unknown source", train(f"{NER}.source=hubb:conll"), (f"{NER}.source", "mean 'hub'?")),
     Case("no connection", train(f"{NER}.source=hub:no/thing"), (f"{NER}.source", "Couldn't reach")),
     Case(
