@@ -266,7 +266,7 @@ def test_a_label_that_training_never_had(label: str, near: str) -> None:
 
 
 def test_nothing_but_o_is_an_error() -> None:
-    with pytest.raises(DataError, match=r"tasks\.sample: Expected at least one labelled entity"):
+    with pytest.raises(DataError, match=r"`tasks\.sample` to have at least one labelled entity"):
         task_of([{"tokens": ["a"], "labels": ["O"]}])
 
 

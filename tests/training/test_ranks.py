@@ -170,7 +170,7 @@ def test_an_error_is_one_sentence(site: Site, tmp_path: Path) -> None:
     line = arguments(site, tmp_path / "conf", "tasks.ner.data.source=nowhere")
     ended = train_py(*line, "trainer.devices=2", f"hydra.run.dir={tmp_path / 'run'}")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("error: tasks.ner.data.source: Expected")
+    assert ended.stderr.startswith("error: Expected `tasks.ner.data.source`")
     assert ended.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
 

@@ -34,12 +34,17 @@ def config(site: Site) -> Config:
 
 
 def history(run: Path) -> list[Row]:
-    """Every row of all parts, in order of time, but for how fast it went."""
+    """Every row of numbers of all parts, in order of time, but for how fast it went."""
     rows = [values(row) for part in runs(run) for row in records(part, "history")]
-    return [
-        {k: v for k, v in row.items() if not k.endswith(("_per_second", "memory_gb"))}
+    kept = [
+        {
+            k: v
+            for k, v in row.items()
+            if not k.endswith(("_per_second", "memory_gb")) and not k.startswith("tables/")
+        }
         for row in rows
     ]
+    return [row for row in kept if row.keys() - {AXIS}]
 
 
 def by_step(rows: list[Row]) -> dict[float, Row]:

@@ -70,9 +70,10 @@ class WandbLogger(RunLogger):
         if self._run is None:
             return
         try:
-            self._log_tables(self._run)
-            if self.options.log_model and not failed:
-                self._log_model(self._run)
+            if not failed:  # One that goes on later has its tables at its end.
+                self._log_tables(self._run)
+                if self.options.log_model:
+                    self._log_model(self._run)
         finally:
             run, self._run = self._run, None
             self._end(run, failed=failed)
