@@ -1,6 +1,7 @@
 """Compressed files: what the tools that write them write, damaged ones, and bombs."""
 
 import bz2
+import gc
 import gzip
 import io
 import lzma
@@ -157,3 +158,4 @@ def test_a_bomb_among_documents_of_spacy(tmp_path: Path, monkeypatch: pytest.Mon
     path = write(tmp_path / "a.spacy", zlib.compress(b"no documents"))
     with pytest.raises(DataError, match=r"documents as spaCy's .*[^.]\. If another version"):
         read_words(path, **wanted)
+    assert gc.isenabled()

@@ -6,6 +6,7 @@ where it has no entities.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +31,7 @@ def read(source: Source) -> Iterator[tuple[int, Cells]]:
     """
     tokens, vocab = _spacy(source.name)
     check_unpacked(source.path)
+    collects = gc.isenabled()
     try:
         found = list(tokens.DocBin().from_disk(source.path).get_docs(vocab))
     except Exception as error:  # Whatever a damaged file makes it raise.
@@ -40,6 +42,9 @@ def read(source: Source) -> Iterator[tuple[int, Cells]]:
             what,
             "If another version of spaCy wrote it, load it there and export JSON.",
         ) from error
+    finally:  # Where unpacking fails, srsly leaves the garbage collector off.
+        if collects:
+            gc.enable()
     for number, doc in enumerate(found, start=1):
         yield number, _cells(doc)
 
