@@ -15,16 +15,13 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean
-
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from scripts.quality.study import carry_out  # noqa: E402
+from scripts.quality.study import carry_out_all  # noqa: E402
 
 SENTENCES = {
     "train": ("eng.train", 3000),
@@ -118,11 +115,7 @@ def main() -> None:
     """Run what is missing; print all."""
     options = arguments()
     todo = list(runs(options, Path(os.environ["MTL_DATA"])))
-    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar, ThreadPoolExecutor(options.jobs) as pool:
-        done = pool.map(lambda run: carry_out(*run, options.out), todo)
-        for _ in bar.track(done, total=len(todo)):
-            pass
+    carry_out_all(todo, options.out, options.jobs)
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
     for name, _ in todo:
         task, value, _ = name.split("-")

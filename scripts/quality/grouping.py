@@ -17,17 +17,14 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from scripts.quality.study import carry_out  # noqa: E402
+from scripts.quality.study import carry_out_all  # noqa: E402
 
 ALL = 1000
 """More questions than any paragraph has."""
@@ -168,12 +165,7 @@ def main() -> None:
     """Run what is missing; print all."""
     options = arguments()
     todo = list(runs(options, Path(os.environ["MTL_DATA"])))
-    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar, ThreadPoolExecutor(options.jobs) as pool:
-        for _ in bar.track(
-            pool.map(lambda r: carry_out(r.name, r.line, options.out), todo), total=len(todo)
-        ):
-            pass
+    carry_out_all([(run.name, run.line) for run in todo], options.out, options.jobs)
     found: dict[tuple[str, int], list[dict[str, float]]] = {}
     for run in sorted(todo, key=lambda r: (r.task, r.branches, r.seed)):
         values = json.loads((options.out / f"{run.name}.json").read_text(encoding="utf-8"))

@@ -18,17 +18,14 @@ import random
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from scripts.quality.study import carry_out  # noqa: E402
+from scripts.quality.study import carry_out_all  # noqa: E402
 
 NEWSROOM = ROOT / "mtl" / "data" / "bundled" / "newsroom"
 EPOCHS = {25: 16, 50: 12, 100: 8, 0: 4}
@@ -211,12 +208,7 @@ def main() -> None:
     """Run what is missing; print and draw all."""
     options = arguments()
     todo = list(runs(options))
-    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar, ThreadPoolExecutor(options.jobs) as pool:
-        for _ in bar.track(
-            pool.map(lambda r: carry_out(r.name, r.line, options.out), todo), total=len(todo)
-        ):
-            pass
+    carry_out_all([(run.name, run.line) for run in todo], options.out, options.jobs)
     scores = collect(todo, options.out)
     show(scores)
     if "newsroom" in options.studies:

@@ -9,8 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,3 +49,12 @@ def carry_out(name: str, line: Sequence[str], out: Path) -> None:
     found["seconds"] = time.perf_counter() - began
     kept.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder)
+
+
+def carry_out_all(runs: Sequence[tuple[str, list[str]]], out: Path, jobs: int) -> None:
+    """Do what is missing of some runs, given as names and lines, so many at a time, with a bar."""
+    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar, ThreadPoolExecutor(jobs) as pool:
+        done = pool.map(lambda run: carry_out(*run, out), runs)
+        for _ in bar.track(done, total=len(runs)):
+            pass
