@@ -63,6 +63,7 @@ def test_a_gpu_that_is_not_there(folder: Path, run: Callable[[Case], Result]) ->
     assert snapshot(folder) == before
 
 
+@pytest.mark.slow
 def test_the_process_ends_with_the_code(folder: Path) -> None:
     argv = [str(SCRIPT), *train("tasks.ner.data.train=gone.jsonl")[1:]]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -112,14 +112,8 @@ def test_a_search_of_twenty_trials(capsys: pytest.CaptureFixture[str]) -> None:
     assert any("pruning saved" in line for line in report["lines"])
 
 
-@pytest.mark.parametrize(
-    ("workers", "trials", "killed"),
-    [
-        (1, 3, 2),
-        pytest.param(1, 20, 9, marks=pytest.mark.slow),
-        pytest.param(4, 20, 9, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("workers", "trials", "killed"), [(1, 3, 2), (1, 20, 9), (4, 20, 9)])
 def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(
     workers: int, trials: int, killed: int
 ) -> None:
@@ -220,6 +214,7 @@ def test_a_damaged_study_is_refused(
     assert says in fault(capsys, "one", "search.trials=4")
 
 
+@pytest.mark.slow
 def test_a_line_that_a_kill_cut_is_written_anew() -> None:
     search("whole", Training(), "search.trials=4")
     search("cut", Training(), "search.trials=2")

@@ -39,6 +39,7 @@ def compose(argv: list[str]) -> None:
     assert isinstance(composed.config, Config)
 
 
+@pytest.mark.slow
 @FEW
 @given(overrides=OVERRIDES, multirun=st.booleans())
 def test_any_overrides(overrides: list[str], multirun: bool) -> None:

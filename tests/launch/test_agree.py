@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.ports import reserved_port
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,7 @@ except MtlError as error:
 """
 
 
+@pytest.mark.slow
 def test_two_processes() -> None:
     running = []
     with reserved_port() as port:

@@ -115,6 +115,7 @@ def test_sigterm_is_passed_on(tmp_path: Path) -> None:
     assert stop.value.code == 143
 
 
+@pytest.mark.slow
 def test_who_saves_after_the_others_is_waited_for(tmp_path: Path) -> None:
     send_when_running(signal.SIGUSR1, tmp_path)
     with pytest.raises(Interrupted) as stop:
@@ -217,6 +218,7 @@ def test_out_of_restarts(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
     assert (tmp_path / "1.start-2").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["wrong", "leave now"])
 def test_what_would_come_again_is_not_started_again(how: str, tmp_path: Path) -> None:
     with pytest.raises((DataError, Interrupted)):

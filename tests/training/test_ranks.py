@@ -54,7 +54,9 @@ def one(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base / "run"
 
 
-@pytest.fixture(scope="module", params=["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow) for name in ("ddp", "fsdp")]
+)
 def pair(
     request: pytest.FixtureRequest,
     one: Path,

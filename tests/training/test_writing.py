@@ -93,7 +93,7 @@ SAMPLING = {"tasks__gist__options__do_sample": True}
 @pytest.mark.parametrize(
     ("kind", "head", "changes"),
     [
-        pytest.param("untied", {}, {}, id="untied"),
+        pytest.param("untied", {}, {}, id="untied", marks=pytest.mark.slow),
         pytest.param(
             "tied", {"tied": False}, SAMPLING, id="own head, sampling", marks=pytest.mark.slow
         ),
