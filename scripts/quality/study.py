@@ -55,6 +55,6 @@ def carry_out_all(runs: Sequence[tuple[str, list[str]]], out: Path, jobs: int) -
     """Do what is missing of some runs, given as names and lines, so many at a time, with a bar."""
     columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar, ThreadPoolExecutor(jobs) as pool:
-        done = pool.map(lambda run: carry_out(*run, out), runs)
+        done = pool.map(lambda run: carry_out(run[0], run[1], out), runs)
         for _ in bar.track(done, total=len(runs)):
             pass
