@@ -217,7 +217,7 @@ def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     tune, own = _method(TUNINGS, cfg.tuning)
     with torch.random.fork_rng(devices=[]):
         seed_torch(cfg.seed, "tuning")
-        tune(trunk, own)
+        trunk.tuning = tune(trunk, own) or trunk.tuning
     return trunk
 
 
