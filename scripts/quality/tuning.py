@@ -53,8 +53,9 @@ def runs(options: argparse.Namespace, data: Path) -> Iterator[tuple[str, list[st
     line = ["task=ner,sentiment", "trunk=hf", f"trunk.path={options.trunk}", "logger=csv"]
     for task, folder in (("ner", conll), ("sentiment", sst2)):
         line += [f"tasks.{task}.data.{split}={folder / f}" for split, f in files[task].items()]
-    line += ["tasks.ner.columns={tokens: 0, labels: -1}", "tasks.sentiment.data.header=false"]
-    line += ["tasks.sentiment.columns={text: 0, label: 1}", f"trainer.max_steps={options.steps}"]
+    line += ["tasks.ner.columns={text: null, tokens: 0, labels: 3}", "tasks.ner.data.format=conll"]
+    line += ["tasks.sentiment.data.header=false", "tasks.sentiment.columns={text: 0, label: 1}"]
+    line += [f"trainer.max_steps={options.steps}"]
     line += [f"tasks.{task}.data.max_train_examples={options.rows}" for task in files]
     for seed in range(1, options.seeds + 1):
         for method, own in METHODS.items():
