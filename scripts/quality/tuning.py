@@ -67,7 +67,7 @@ def look(run: Path) -> dict[str, Any]:
     about = json.loads((run / "report" / "run.json").read_text(encoding="utf-8"))
     rows = read_rows(run / "metrics.csv")
     memory = [float(row["train/memory_gb"]) for row in rows if row.get("train/memory_gb")]
-    found = {"learning": about["facts"]["learning"], "memory_gb": max(memory)}
+    found = {"learning": about["learning"], "memory_gb": max(memory)}
     if (file := run / "report" / "tuning.json").is_file():
         found |= json.loads(file.read_text(encoding="utf-8"))
     return found
