@@ -71,6 +71,8 @@ class MultiTaskModule(L.LightningModule):
         self.non_finite = NonFinite(cfg, list(model.tasks))
         weights = {name: task.weight for name, task in model.tasks.items()}
         self.balance = build_balancer(weights, cfg.balancing)
+        self.tuning = model.trunk.tuning
+        self.tuning.start(steps)
         self._norms: dict[str, float] = {}
         self.training_log = TrainingLog(weights, cfg.trainer.log_every_n_steps, steps)
         all_kept = cfg.init is not None or cfg.trainer.strategy not in ("auto", "ddp")
@@ -104,6 +106,7 @@ class MultiTaskModule(L.LightningModule):
             "frozen": self.frozen.digest,
             "data": self.digests,
             "config": hide_secrets(self.cfg.model_dump()),
+            "tuning": self.tuning.state(),
             "tasks": {n: task.learned.model_dump() for n, task in self.model.tasks.items()},
             "results": dict(self.results),
             "running": self.training_log.state(self.trainer),
@@ -114,6 +117,7 @@ class MultiTaskModule(L.LightningModule):
         found = checkpoint["mtl"]
         self.results.update(found["results"])
         self.non_finite.load_state(found)
+        self.tuning.load_state(found.get("tuning", {}))
         self.training_log.load_state(found.get("running"))
         checkpoint["state_dict"] = self.frozen.put_back(checkpoint["state_dict"])
         continue_loops(checkpoint, self.steps)
@@ -140,7 +144,9 @@ class MultiTaskModule(L.LightningModule):
         if due or self.device.type == "cpu":
             self.judge()
         if due:
-            more = {**self.non_finite.logs(), **self._norms, "epoch": number / self.steps_per_epoch}
+            more = {**self.non_finite.logs(), **self._norms}
+            more |= {metric_name("train", "trunk", n): v for n, v in self.tuning.logs().items()}
+            more["epoch"] = number / self.steps_per_epoch
             self.training_log.write(self.trainer, number, optimizer.optimizer, more)
 
     def _update(
@@ -149,6 +155,7 @@ class MultiTaskModule(L.LightningModule):
         scaler = self.non_finite.scaler(self.trainer)
         if scaler is not None:  # Undone, so that the gradients' true norm is clipped.
             scaler.unscale_(optimizer.optimizer)
+        self.tuning.before_update(step.number)
         learning = [p for p in self.model.parameters() if p.requires_grad]
         parted = gradient_norm(learning)
         norm = whole(parted)
@@ -159,6 +166,7 @@ class MultiTaskModule(L.LightningModule):
         if scaler is None:  # which does the same for float16
             apply_only_finite(optimizer.optimizer, norm)
         optimizer.step()
+        self.tuning.after_update(step.number + 1, norm)
         schedule = self.lr_schedulers()
         assert isinstance(schedule, LambdaLR)
         schedule.step()
