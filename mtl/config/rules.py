@@ -185,7 +185,7 @@ def _trunk(config: Config) -> list[Problem]:
 def _methods(config: Config, skip: Set[str]) -> list[Problem]:
     """Check the names of registered methods, and the options that a method brings itself."""
     from mtl.data.mixing import MIXERS
-    from mtl.training.balancing import BALANCINGS
+    from mtl.training.balancing import BALANCINGS, refusals
     from mtl.trunk.tuning import TUNINGS
 
     problems = []
@@ -205,6 +205,8 @@ def _methods(config: Config, skip: Set[str]) -> list[Problem]:
         elif section.options:
             key = next(iter(section.options))
             problems.append(unknown_key(f"{group}.options.{key}", (), (), f"{group}.options"))
+    if "balancing" not in skip and config.balancing.name in BALANCINGS:
+        problems += refusals(config)
     return problems
 
 

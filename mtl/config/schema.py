@@ -211,9 +211,9 @@ class BalancingConfig(Section):
     """How the tasks' losses become one update."""
 
     name: Text = "sum"
-    """A registered balancing: ``sum``, or one of another package."""
+    """A registered balancing: ``sum``, one of ``docs/balancing.md``, or one of another package."""
     options: dict[str, Any] = {}
-    """Options of a balancing of another package; checked against its own `Options`."""
+    """Options of the method; checked against its own `Options`."""
 
 
 class OptimizerConfig(Section):

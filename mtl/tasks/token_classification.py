@@ -298,7 +298,8 @@ class TokenClassification(Task):
             allowed = transitions(tuple(self.learned.labels))
             best = viterbi_packed(full.log_softmax(-1), counts, *allowed)
         scores = torch.zeros(len(full), device=full.device)
-        scores[place] = full.softmax(-1).gather(1, best[:, None])[place, 0]
+        chosen = full.gather(1, best[:, None])[:, 0] - full.logsumexp(-1)
+        scores[place] = chosen[place].exp()
         return [
             Tags(label.numpy(), score.numpy())
             for label, score in zip(

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from mtl.config.schema import Config, ScheduleConfig
 from mtl.registry import Registry
+from mtl.training.balancing import Balancing
 from mtl.training.model import MultiTaskModel
 from mtl.trunk.tuning import depths
 
@@ -47,10 +48,19 @@ def parameter_groups(model: MultiTaskModel, cfg: Config) -> list[dict[str, objec
     return groups
 
 
-def build_optimizer(model: MultiTaskModel, cfg: Config) -> AdamW:
-    """Return AdamW (Loshchilov & Hutter 2019), fused into one kernel."""
+def build_optimizer(
+    model: MultiTaskModel, cfg: Config, balancing: Balancing | None = None
+) -> AdamW:
+    """Return AdamW (Loshchilov & Hutter 2019), fused into one kernel.
+
+    What a balancing learns has a group of its own, without decay.
+    """
     first, second = cfg.optimizer.betas
     groups = parameter_groups(model, cfg)
+    if balancing is not None and (own := balancing.parameters()):
+        groups.append(
+            {"name": "balancing", "params": own, "lr": balancing.rate, "weight_decay": 0.0}
+        )
     return AdamW(groups, betas=(first, second), eps=cfg.optimizer.eps, fused=True)
 
 

@@ -47,7 +47,8 @@ class InnerLayers:
         Returns:
             (..., D * (1 + layers)), the last states first.
         """
-        self._noted = noted = {}
+        noted: dict[int, Tensor] = {}
+        self._noted = noted
         try:
             last = run()
         finally:
