@@ -35,6 +35,7 @@ from mtl.training.checkpoint import State
 from mtl.training.contents import last_path
 from mtl.training.evaluation import check_metrics
 from mtl.training.model import MultiTaskModel, build_heads, build_task, seed_torch
+from mtl.training.optim import layer_depths
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
 from mtl.trunk.text import byte_level, pad_id
@@ -218,6 +219,8 @@ def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     with torch.random.fork_rng(devices=[]):
         seed_torch(cfg.seed, "tuning")
         trunk.tuning = tune(trunk, own) or trunk.tuning
+    if cfg.tuning.layer_decay < 1:
+        layer_depths(trunk)
     return trunk
 
 
