@@ -152,6 +152,19 @@ def gamma_of(name: str, head: FocalOptions) -> float:
     return head.focal_gamma if head.loss == "focal" else 0.0
 
 
+def refuse_weights(name: str, head: WeightOptions, loss: str) -> None:
+    """Refuse options of losses of single labels for a loss that is another one.
+
+    Raises:
+        ConfigError: If one is set.
+    """
+    for key in ("loss", "label_smoothing", "class_weights", "class_weighting"):
+        given = getattr(head, key)
+        if given != type(head).model_fields[key].default:
+            expected = f"to be unset, because {loss} is of whole texts"
+            raise ConfigError(Problem(f"tasks.{name}.head.{key}", expected, f"got {given}"))
+
+
 def _refuse_idle(name: str, head: HeadOptions, key: str, idle: bool, wants: str) -> None:
     """Refuse an option that would have no effect.
 

@@ -65,6 +65,10 @@ class MultiTaskModel(nn.Module):
             batch: One pass.
             recall: Keeps the documents that the batch says are needed again.
         """
+        found = self._answer(batch, recall)
+        return {n: self.head(n).settled(found[n], batch.heads[n].given) for n in found}
+
+    def _answer(self, batch: MicroBatch, recall: Recall | None) -> dict[str, Tensor]:
         if batch.rows is not None:
             assert not batch.keep, "texts are written after documents of one window"
             return self._score_in_parts(batch)
@@ -76,7 +80,7 @@ class MultiTaskModel(nn.Module):
         return self._score(batch, hidden)
 
     def training_pass(self, batch: MicroBatch) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Return logits as :meth:`forward` does, and a zero for every parameter to take part in.
+        """Return logits, as losses take them, and a zero for every parameter to take part in.
 
         The zero is there where ranks gather parameters for the length of a pass; else it is None.
         Such passes are run whole: ranks would have to be at the same part of them.
