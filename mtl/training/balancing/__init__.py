@@ -1,5 +1,6 @@
 """How the tasks' losses become one update: one file a family, each method under its name."""
 
+from mtl.training.balancing.aggregators import AGGREGATORS, Aggregation
 from mtl.training.balancing.base import (
     BALANCINGS,
     Balancer,
@@ -10,6 +11,8 @@ from mtl.training.balancing.base import (
 )
 from mtl.training.balancing.checks import refusals
 from mtl.training.balancing.famo import Famo
+from mtl.training.balancing.gradients import TaskGradients, steps_by_task
+from mtl.training.balancing.gradnorm import GradNorm
 from mtl.training.balancing.scalarizers import (
     DynamicWeightAverage,
     GeometricMean,
@@ -19,17 +22,22 @@ from mtl.training.balancing.scalarizers import (
 )
 
 __all__ = [
+    "AGGREGATORS",
     "BALANCINGS",
+    "Aggregation",
     "Balancer",
     "Balancing",
     "DynamicWeightAverage",
     "Famo",
     "GeometricMean",
+    "GradNorm",
     "LossScales",
     "Losses",
     "Moment",
     "RandomWeights",
+    "TaskGradients",
     "Uncertainty",
     "build_balancing",
     "refusals",
+    "steps_by_task",
 ]
