@@ -303,6 +303,8 @@ def test_scripts_without_spaces_are_compared_by_character(run: Run, write: Write
     code, out, err = run("span_extraction", *files, "--json", "--language", "en")
     assert (code, json.loads(out)["f1"], err) == (0, 0.0, "")
     check_error(run("span_extraction", *files, "--language", "Chinese"), "`--language`")
+    code, out, err = run("span_extraction", *files, "--json", "--language", "char")
+    assert (json.loads(out)["f1"], err) == (pytest.approx(80.0), "")
 
 
 def test_equal_texts_of_any_script_score_1(run: Run, write: Write) -> None:

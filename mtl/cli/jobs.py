@@ -123,7 +123,7 @@ def _write_report(folder: Path) -> None:
     from mtl.reporting.report.page import write_report
     from mtl.reporting.report.reading import runs_of
 
-    write_report(folder, runs_of(folder))
+    write_report(folder, runs_of(folder, "train.py"))
     if (folder / PAGE).is_file():
         print(f"Report: {folder / PAGE}")
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from mtl.cli.comparison import joint_lines, mean_lines
 from mtl.cli.outcomes import Outcome
 from mtl.files import write_whole
+from mtl.reporting.console import note
 from mtl.reporting.front import Point, front_svg
+from mtl.reporting.report.files import FRONT, SWEEP
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-REPORT, PICTURE = "sweep.json", "front.svg"
 _LONG = re.compile(r"\d*\.\d{5,}(e[+-]?\d+)?|\d\.\d+e[+-]?\d+")
 """A number with more digits than anybody reads."""
 
@@ -47,8 +48,11 @@ def print_summary(outcomes: Sequence[Outcome], sweep_dir: Path) -> None:
         console.print(line, markup=False)
     if best:
         console.print(f"the best again: {command(best[0])}", markup=False, soft_wrap=True)
-    _draw(outcomes, best, sweep_dir)
-    write_whole(sweep_dir / REPORT, json.dumps(report(outcomes, lines), indent=2) + "\n")
+    try:
+        _draw(outcomes, best, sweep_dir)
+        write_whole(sweep_dir / SWEEP, json.dumps(report(outcomes, lines), indent=2) + "\n")
+    except OSError as error:  # The jobs are done, and their folders say what the table says.
+        note(f"{sweep_dir / SWEEP}: not written: {error.strerror or error}.")
 
 
 def _draw(outcomes: Sequence[Outcome], best: Sequence[Outcome], sweep_dir: Path) -> None:
@@ -57,7 +61,7 @@ def _draw(outcomes: Sequence[Outcome], best: Sequence[Outcome], sweep_dir: Path)
     if done:
         one, two = done[0].objectives
         points = [Point(o.job, o.metrics[one], o.metrics[two], o in best) for o in done]
-        write_whole(sweep_dir / PICTURE, front_svg(points, one, two))
+        write_whole(sweep_dir / FRONT, front_svg(points, one, two))
 
 
 def report(outcomes: Sequence[Outcome], lines: Sequence[str]) -> dict[str, object]:

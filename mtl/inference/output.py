@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from mtl.errors import ConfigError
+from mtl.errors import ConfigError, Problem
 from mtl.files import open_whole
 
 WIDTH = 80
@@ -17,29 +17,26 @@ OVER = 30
 
 
 @contextmanager
-def atomic(path: Path, what: str) -> Iterator[TextIO]:
+def atomic(path: Path, option: str) -> Iterator[TextIO]:
     """Open a file beside `path` that takes its place at the end, and goes if anything fails.
 
     Args:
         path: The file; one that is there is replaced.
-        what: The option that named it, or what it is, for messages.
+        option: The option that names it.
 
     Raises:
         ConfigError: If it cannot be written.
     """
+    expected = "to be a file that can be written"
     if path.exists() and not path.is_file():
-        raise ConfigError(f"Expected {what} to be a file, but '{path}' is none.")
-    opened = False
+        raise ConfigError(Problem(option, expected, f"'{path}' is none"))
     try:
         with open_whole(path) as file:
-            opened = True
             yield file
     except OSError as error:
-        sentence = f"{what} '{path}' cannot be written: {error.strerror}."
-        if not opened:
-            expected = f"Expected {what} to be a file that can be written"
-            sentence = f"{expected}, but got '{path}': {error.strerror}."
-        raise ConfigError(sentence) from error
+        found = f"got '{path}' ({error.strerror or error})"
+        advice = f"Name another with `{option}`."
+        raise ConfigError(Problem(option, expected, found, advice)) from error
 
 
 def plain(value: object, out: TextIO) -> str:

@@ -12,9 +12,11 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-AUTO = "auto"
+from mtl.metrics.tokenizers import AUTO, Tokenizer, named
+
 BY_CHARACTER = ("zh", "yue", "ja", "th", "lo", "km", "my")
 """Languages, by their codes, whose scripts have no spaces between words."""
+HAN = ("zh", "yue")
 _UNSPACED = (
     r"\u0e00-\u0eff"  # Thai and Lao
     r"\u1000-\u109f\u1780-\u17ff"  # Burmese, Khmer
@@ -22,6 +24,9 @@ _UNSPACED = (
     r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
 _SEGMENT = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
+_NO_HAN = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f]"
+)
 _FIRST = re.compile(rf"[{_UNSPACED}]")
 
 
@@ -30,11 +35,28 @@ def by_character(right: Sequence[str], language: str = AUTO) -> bool:
 
     Args:
         right: The right texts.
-        language: A code, such as ``zh``; ``auto`` looks at the right texts.
+        language: A code, such as ``zh``; ``auto`` looks at the right texts; a tokenizer's name.
     """
     if language != AUTO:
         return language in BY_CHARACTER
     return any(_FIRST.search(text) for text in right)
+
+
+def splitter(right: Sequence[str], language: str = AUTO) -> Tokenizer:
+    """Return what splits normalised answers: a named tokenizer, characters, or at white space."""
+    return named(language) or (segments if by_character(right, language) else str.split)
+
+
+def bleu_name(right: Sequence[str], language: str = AUTO) -> str | None:
+    """Return the tokenizer of sacreBLEU for texts that are compared by character, else None.
+
+    ``zh`` for Chinese, which papers report, and ``char`` for other scripts without spaces.
+    """
+    if not by_character(right, language):
+        return None
+    if language != AUTO:
+        return "zh" if language in HAN else "char"
+    return "char" if any(_NO_HAN.search(text) for text in right) else "zh"
 
 
 def segments(text: str) -> list[str]:
@@ -64,6 +86,21 @@ class ByScript:
         """Return lower-case words, or characters."""
         words = list(_words(text.lower()))
         return [s for word in words for s in segments(word)] if self.characters else words
+
+
+class ByName:
+    """A named tokenizer for `rouge-score`, on lower-case texts.
+
+    Args:
+        tokenizer: A text to its words.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def tokenize(self, text: str) -> list[str]:
+        """Return lower-case words."""
+        return list(self._tokenizer(text.lower()))
 
 
 def _words(text: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Answers scored one by one as the official SQuAD evaluators do (versions 1.1 and 2.0).
 
-Answers in scripts without spaces are compared by character; see :mod:`mtl.metrics.segments`.
+Answers in scripts without spaces are compared by character, or by the words of a named tokenizer;
+see :mod:`mtl.metrics.segments` and :mod:`mtl.metrics.tokenizers`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mtl.metrics.segments import AUTO, by_character, segments
+from mtl.metrics.segments import AUTO, splitter
 from mtl.metrics.tables import harmonic
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -47,9 +48,9 @@ def token_f1(found: Sequence[str], right: Sequence[str], empty_matches: bool) ->
 
 def _best(prediction: str, golds: Sequence[str], empty_matches: bool, language: str) -> AnswerScore:
     """Return the best exact match and the best F1 over right answers."""
-    split = segments if by_character(golds, language) else str.split
-    found = split(normalize(prediction))
-    right = [split(normalize(gold)) for gold in golds]
+    split = splitter(golds, language)
+    found = list(split(normalize(prediction)))
+    right = [list(split(normalize(gold))) for gold in golds]
     exact = float(found in right)
     return AnswerScore(exact, max(token_f1(found, one, empty_matches) for one in right))
 

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from mtl.errors import ConfigError
-from mtl.metrics.segments import AUTO, ByScript, by_character, official_reads
+from mtl.metrics.segments import (
+    AUTO,
+    ByName,
+    ByScript,
+    bleu_name,
+    by_character,
+    official_reads,
+)
 from mtl.metrics.squad import score_v1
 from mtl.metrics.tables import ratio
+from mtl.metrics.tokenizers import named, of_sacrebleu
 from mtl.registry import Registry
 
 Floats = npt.NDArray[np.float64]
@@ -36,8 +44,6 @@ class Scoring(ABC):
     """The official script's names, where they differ."""
     scale: ClassVar[float] = 100.0
     """What the official script calls 1."""
-    counts_words: ClassVar[bool] = True
-    """Whether it has to know where words end."""
     language: str = AUTO
     """As :func:`mtl.metrics.segments.by_character` takes it."""
 
@@ -66,7 +72,8 @@ class RougeScoring(Scoring):
 
     The official program keeps ASCII letters and digits only. So where most letters of the right
     texts are not Latin, words of any script are compared, and characters where the script has no
-    spaces. Sentences are split for Lsum at line breaks.
+    spaces. A named tokenizer finds the words of all texts, which are not stemmed. Sentences are
+    split for Lsum at line breaks.
     """
 
     names = ("rougeL", "rouge1", "rouge2", "rougeLsum")
@@ -83,7 +90,18 @@ class RougeScoring(Scoring):
             found[characters] = RougeScorer(names, tokenizer=ByScript(characters=characters))
         return found
 
+    @cached_property
+    def _named(self) -> Any:
+        """The scorer of words that a named tokenizer finds; None where none is named."""
+        from rouge_score.rouge_scorer import RougeScorer
+
+        tokenizer = named(self.language)
+        found = None if tokenizer is None else ByName(tokenizer)
+        return found and RougeScorer(list(self.names), tokenizer=found)
+
     def _scorer(self, right: Sequence[str]) -> Any:
+        if self._named is not None:
+            return self._named
         if self.language == AUTO and official_reads(right):
             return self._scorers[None]
         characters = by_character(right, self.language)
@@ -116,12 +134,14 @@ class AnswerScoring(Scoring):
 class BleuScoring(Scoring):
     """Corpus BLEU (Papineni et al. 2002; Post 2018) and chrF2 (Popović 2015).
 
+    BLEU's words are those of sacreBLEU's ``13a``; where right texts are in a script without spaces,
+    those of its ``zh`` or ``char``; or those of a named tokenizer.
+
     Raises:
         ConfigError: If sacreBLEU is not installed.
     """
 
     names = ("bleu", "chrf")
-    counts_words = False
 
     def __init__(self) -> None:
         try:
@@ -132,6 +152,8 @@ class BleuScoring(Scoring):
                 "pip install 'mtl[translation]'."
             ) from error
         self._scorers: tuple[Any, Any] = (BLEU(), CHRF())
+        self._split = BLEU(tokenize="none", force=True)
+        """Of texts whose words have spaces between them."""
 
     @cached_property
     def _sizes(self) -> list[int]:
@@ -146,8 +168,18 @@ class BleuScoring(Scoring):
         """Return sacreBLEU's statistics, BLEU's first."""
         total = np.zeros(self.size)
         for text, right in zip(texts, references, strict=True):
-            total += [n for scorer in self._scorers for n in _statistics(scorer, text, right)]
+            words, characters = self._words(text, right), _statistics(self._scorers[1], text, right)
+            total += [*words, *characters]
         return total
+
+    def _words(self, text: str, right: Sequence[str]) -> list[float]:
+        """Return BLEU's statistics."""
+        name = bleu_name(right, self.language)
+        tokenizer = named(self.language) or (name and partial(of_sacrebleu, name))
+        if not tokenizer:
+            return _statistics(self._scorers[0], text, right)
+        spaced = [" ".join(tokenizer(each)) for each in (text, *right)]
+        return _statistics(self._split, spaced[0], spaced[1:])
 
     def scores(self, sums: Floats, texts: int) -> dict[str, float]:
         """Return both scores."""

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MetricCollection
 
-from mtl.config.section import Blank, Field, Lower, Values, Whole
+from mtl.config.section import Blank, Field, Lower, Text, Values, Whole
 from mtl.data.rows import Role, remark
 from mtl.errors import ConfigError, Problem
 from mtl.heads.base import Head
@@ -32,6 +32,7 @@ from mtl.heads.language import LanguageHead
 from mtl.metrics.scores import PerplexityScore, TextScores
 from mtl.metrics.segments import AUTO, by_character
 from mtl.metrics.texts import SCORINGS
+from mtl.metrics.tokenizers import check_installed, check_language
 from mtl.tasks._language_head import LanguageHeadOptions
 from mtl.tasks.base import TASK_TYPES, Guess, Task, Traits
 from mtl.trunk.generate import Decoding, Prompt, generate
@@ -61,9 +62,10 @@ class GenerationOptions(Decoding):
     encoder-decoder reads it before the document."""
     scoring: Annotated[Literal["rouge", "answers", "bleu"], Lower] = "rouge"
     """``rouge`` (summaries), ``answers`` (SQuAD's F1 and exact match) or ``bleu``."""
-    language: Annotated[str, Field(pattern="^(auto|[a-z]{2,3})$"), Lower] = AUTO
+    language: Annotated[Text, Lower] = AUTO
     """Of the texts, as a code: ``zh``, ``ja``, ``th`` and others without spaces between words are
-    compared by character; ``auto`` looks at each right text. Not for ``bleu``."""
+    compared by character; ``auto`` looks at each right text. Or a tokenizer's name, such as
+    ``ja-mecab``."""
     max_target_tokens: Whole = Field(128, ge=1)
     """Longer targets are cut in training, and counted."""
     validation_examples: Whole | None = Field(64, ge=1)
@@ -110,6 +112,7 @@ class Generation(Task):
         where = f"tasks.{name}.options"
         self.metric_names = (*SCORINGS.get(options.scoring).names, "perplexity")
         _asked(options.prompt, f"{where}.prompt")
+        check_language(options.language, f"{where}.language")
         if options.num_return_sequences > options.num_beams and not options.do_sample:
             expected = f"to be at most num_beams ({options.num_beams}), or do_sample to be true"
             got = f"got {options.num_return_sequences}"
@@ -191,8 +194,7 @@ class Generation(Task):
         if "target" not in row:
             return None
         text = row["target"][0]
-        if SCORINGS.get(self.options.scoring).counts_words:
-            self.counts[CHARACTERS] += by_character(row["target"], self.options.language)
+        self.counts[CHARACTERS] += by_character(row["target"], self.options.language)
         ids = encoder.tokenize([text])[0].ids if text.strip() else np.zeros(0, dtype=np.int32)
         most = self.options.max_target_tokens
         limit = f"options.max_target_tokens={most}, cut there."
@@ -229,8 +231,10 @@ class Generation(Task):
 
     def metrics(self) -> MetricCollection:
         """Return the scoring's scores, and perplexity, which only targets that were read have."""
+        language = self.options.language
+        check_installed(language, f"tasks.{self.name}.options.language")
         scoring = SCORINGS.get(self.options.scoring)()
-        scoring.language = self.options.language
+        scoring.language = language
         texts = TextScores(scoring)
         found = {"texts": texts, "perplexity": PerplexityScore()}
         return MetricCollection(found, compute_groups=False)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from mtl.config.section import Field, Lower, Section, Values, Whole
+from mtl.config.section import Field, Lower, Section, Text, Values, Whole
 from mtl.data.rows import Role, at_row, remark
 from mtl.data.value_types import UNKNOWN, show
 from mtl.errors import DataError
@@ -24,6 +24,7 @@ from mtl.heads.base import Head
 from mtl.metrics.segments import AUTO as AUTO_LANGUAGE
 from mtl.metrics.segments import by_character
 from mtl.metrics.spans import ANSWERED, NAMES, SpanScores
+from mtl.metrics.tokenizers import check_installed, check_language
 from mtl.tasks._span_answers import (
     Answer,
     Window,
@@ -80,9 +81,10 @@ class SpanOptions(Section):
     decoders."""
     max_answer_tokens: Whole = Field(30, ge=1)
     """Longer spans are never given."""
-    language: Annotated[str, Field(pattern="^(auto|[a-z]{2,3})$"), Lower] = AUTO_LANGUAGE
+    language: Annotated[Text, Lower] = AUTO_LANGUAGE
     """Of the answers, as a code: ``zh``, ``ja``, ``th`` and others without spaces between words are
-    compared by character, any other by word; ``auto`` looks at each right answer."""
+    compared by character, any other by word; ``auto`` looks at each right answer. Or a
+    tokenizer's name, such as ``ja-mecab``."""
     n_best: Whole = Field(5, ge=1)
     """How many of the best spans a prediction shows."""
 
@@ -134,6 +136,7 @@ class SpanExtraction(Task):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        check_language(self.options.language, f"tasks.{self.name}.options.language")
         self._lay_out("decoder", None)
 
     def _lay_out(self, architecture: str, positions: int | None) -> None:
@@ -254,6 +257,7 @@ class SpanExtraction(Task):
 
     def metrics(self) -> MetricCollection:
         """Return exact match and F1, and the official numbers of version 2.0."""
+        check_installed(self.options.language, f"tasks.{self.name}.options.language")
         scores = SpanScores(
             bool(self.learned.impossible),
             lambda: self.learned.threshold,

@@ -222,7 +222,8 @@ def test_a_report_that_cannot_be_written(mtl: Run, run: Path) -> None:
     code, out, err = mtl("evaluate", run, "--json")
     assert code == 2
     assert json.loads(out)["score"]
-    assert err == f"error: Expected the report to be a file, but '{run}/evaluation.json' is none.\n"
+    expected = "error: Expected `--output` to be a file that can be written"
+    assert err == f"{expected}, but '{run}/evaluation.json' is none.\n"
 
 
 @pytest.mark.parametrize("text", ["tasks: [", "- a", "tasks: {ner: {typ: x}}\n", "trunk: {lrr: 1}"])

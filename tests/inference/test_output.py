@@ -44,7 +44,7 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_the_way(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Expected x to be a file, but"), atomic(tmp_path, "x"):
+    with pytest.raises(ConfigError, match="`--x` to be a file"), atomic(tmp_path, "--x"):
         pass
     (tmp_path / "a").touch()
     with pytest.raises(ConfigError, match="Not a directory"), atomic(tmp_path / "a" / "b", "x"):

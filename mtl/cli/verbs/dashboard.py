@@ -45,7 +45,7 @@ def dashboard(
 
     Without --publish, the specification is written to a file, which takes no login.
     """
-    from mtl.files import write_whole
+    from mtl.inference.output import atomic
     from mtl.reporting.console import note, short_path
     from mtl.reporting.dashboard.panels import PARAMETERS, parts
     from mtl.reporting.dashboard.runs import logged
@@ -65,7 +65,9 @@ def dashboard(
             note(f"Saved: {address}")
         return
     file = output or runs[0] / "dashboard.json"
-    write_whole(file, json.dumps(specification(shown, *where), indent=1) + "\n")
+    text = json.dumps(specification(shown, *where), indent=1)
+    with atomic(file, "--output") as out:
+        out.write(text + "\n")
     typer.echo(f"{file}: {sum(len(part.panels) for part in shown)} panels.")
     names = " ".join(shlex.quote(short_path(run)) for run in runs)
     typer.echo(

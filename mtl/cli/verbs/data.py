@@ -116,9 +116,11 @@ def data(
         else:
             console().print(shown(corpus, findings))
         if html is not None:
+            from mtl.inference.output import atomic
             from mtl.inspection.page import page
 
-            write_page(html, page(corpus, findings, shlex.join(["mtl", "data", *overrides])))
+            with atomic(html, "--html") as file:
+                file.write(page(corpus, findings, shlex.join(["mtl", "data", *overrides])))
     if strict and any(finding.level != "info" for finding in findings):
         raise typer.Exit(ODD)
 
@@ -152,18 +154,3 @@ def _check_page(file: Path | None) -> None:
     if not file.parent.is_dir():
         found = f"there is no folder '{file.parent}'"
         raise ConfigError(Problem("--html", "to be a file that can be written", found))
-
-
-def write_page(file: Path, text: str) -> None:
-    """Write a page, whole or not at all.
-
-    Raises:
-        ConfigError: If it cannot be written.
-    """
-    from mtl.files import write_whole
-
-    try:
-        write_whole(file, text)
-    except OSError as error:
-        found = f"got '{file}': {error.strerror}"
-        raise ConfigError(Problem("--html", "to be a file that can be written", found)) from error

@@ -100,7 +100,7 @@ def evaluate(
     else:
         show(found)
     path = evaluator.run_folder(run) / report_name(names, data, split)
-    with atomic(path, "the report") as out:
+    with atomic(path, "--output") as out:
         out.write(json.dumps(found.as_dict(), indent=2, ensure_ascii=False) + "\n")
     note(f"Report: {path}")
 

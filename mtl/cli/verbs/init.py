@@ -36,7 +36,7 @@ def init(
 
     Example: mtl init reviews.csv letters/
     """
-    from mtl.files import write_whole
+    from mtl.inference.output import atomic
     from mtl.inspection.guess.drafts import draft
     from mtl.reporting.console import note
 
@@ -47,7 +47,8 @@ def init(
     _check_place(output, places, overwrite=overwrite)
     for one in drafts:
         places[one.name].parent.mkdir(parents=True, exist_ok=True)
-        write_whole(places[one.name], one.yaml)
+        with atomic(places[one.name], "--output") as file:
+            file.write(one.yaml)
     for line in notes:
         note(line)
     for one in drafts:

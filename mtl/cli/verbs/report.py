@@ -28,22 +28,20 @@ def report(
 
     A run that has not ended is shown as far as it is.
     """
-    from mtl.files import write_whole
+    from mtl.inference.output import atomic
     from mtl.reporting.console import note
     from mtl.reporting.report.files import PAGE
     from mtl.reporting.report.page import page
     from mtl.reporting.report.reading import read_run, runs_of
+    from mtl.reporting.report.sweep import sweep_section
 
-    folders = list(dict.fromkeys(run.resolve() for folder in runs for run in runs_of(folder)))
+    found = [run.resolve() for folder in runs for run in runs_of(folder, "mtl report")]
+    folders = list(dict.fromkeys(found))
     target = output or runs[0] / PAGE
     if target.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(Problem("--output", "to end in .html", f"got '{target}'"))
-    text = page([read_run(folder) for folder in folders])
-    try:
-        write_whole(target, text)
-    except OSError as error:
-        advice = "Name another with `--output`."
-        expected = "to be a file that can be written"
-        found = f"got '{target}': {error.strerror}"
-        raise ConfigError(Problem("--output", expected, found, advice)) from error
+    sweep = sweep_section(runs[0]) if len(runs) == 1 else None
+    text = page([read_run(folder) for folder in folders], sweep)
+    with atomic(target, "--output") as file:
+        file.write(text)
     note(f"Report: {target}")

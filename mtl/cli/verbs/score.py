@@ -16,7 +16,8 @@ Language = Annotated[
     str,
     typer.Option(
         metavar="CODE",
-        help="Of the texts: zh, ja, th and the like are compared by character; auto looks.",
+        help="Of the texts: zh, ja, th and the like are compared by character; auto looks. Or the "
+        "name of a tokenizer, such as ja-mecab.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

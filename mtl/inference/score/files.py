@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mtl.data.node import Node
 from mtl.data.readers.jsons import BROKEN, fault
-from mtl.errors import ConfigError, DataError, Problem
-from mtl.metrics.segments import AUTO, BY_CHARACTER, by_character
+from mtl.errors import DataError
+from mtl.metrics.segments import by_character
+from mtl.metrics.tokenizers import check_installed, check_language
 from mtl.reporting.console import note
 
 
@@ -99,15 +99,14 @@ def check_overlap(
     return missing
 
 
-def check_language(language: str) -> None:
-    """Refuse what is no code of a language.
+def check_words(language: str) -> None:
+    """Refuse what says nothing of how texts are split, and a tokenizer that lacks a package.
 
     Raises:
-        ConfigError: If it is neither ``auto`` nor two or three letters.
+        ConfigError: Then.
     """
-    if language != AUTO and not re.fullmatch("[a-z]{2,3}", language):
-        expected = f"to be auto or a language's code, such as {', '.join(BY_CHARACTER[:3])} or en"
-        raise ConfigError(Problem("--language", expected, f"got '{language}'"))
+    check_language(language, "--language")
+    check_installed(language, "--language")
 
 
 def say_characters(right: Iterable[Sequence[str]], language: str) -> None:

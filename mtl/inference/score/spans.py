@@ -9,7 +9,7 @@ from pathlib import Path
 from mtl.config.section import Values
 from mtl.data.node import Node, kind
 from mtl.errors import DataError
-from mtl.inference.score.files import check_language, check_overlap, read_json, say_characters
+from mtl.inference.score.files import check_overlap, check_words, read_json, say_characters
 from mtl.metrics.segments import AUTO
 from mtl.metrics.squad_corpus import squad_v1, squad_v2
 
@@ -36,7 +36,7 @@ def score_spans(
     Raises:
         DataError: If a file cannot be read or is not of that form, or the ids do not agree.
     """
-    check_language(language)
+    check_words(language)
     document = read_json(gold_path)
     golds = read_golds(document)
     predictions = _read_map(predicted_path, (str,), "an answer")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mtl.data.node import Node, kind
 from mtl.errors import DataError
-from mtl.inference.score.files import check_language, check_overlap, read_jsonl, say_characters
+from mtl.inference.score.files import check_overlap, check_words, read_jsonl, say_characters
 from mtl.metrics.segments import AUTO
 from mtl.metrics.texts import SCORINGS
 
@@ -35,7 +35,7 @@ def score_texts(
         ConfigError: If there is no such scoring.
         DataError: If a file cannot be read or is not of that form, or the ids do not agree.
     """
-    check_language(language)
+    check_words(language)
     compare = SCORINGS.get(scoring)()
     compare.language = language
     golds: dict[str, list[str]] = {}
@@ -49,8 +49,7 @@ def score_texts(
         key = _new_id(row, found)
         found[key] = row.get("text", str).value
     missing = check_overlap(golds, found, predicted_path, "texts")
-    if compare.counts_words:
-        say_characters(golds.values(), language)
+    say_characters(golds.values(), language)
     sums = compare.sums([found.get(key, "") for key in golds], list(golds.values()))
     scores = {
         compare.official.get(name, name): compare.scale * value

@@ -30,7 +30,7 @@ def logged(folders: Sequence[Path]) -> Logged:
         CheckpointError: If a folder is none of a run.
     """
     found = Logged()
-    for folder in (run for given in folders for run in runs_of(given)):
+    for folder in (run for given in folders for run in runs_of(given, "mtl dashboard")):
         run = read_run(folder)
         found.names += [name for name in run.curves if name not in found.names]
         found.tables += [name for name in tables_of(run.evidence) if name not in found.tables]

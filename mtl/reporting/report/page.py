@@ -12,6 +12,7 @@ from mtl.reporting.report.advice import advice
 from mtl.reporting.report.files import PAGE
 from mtl.reporting.report.reading import RunFiles, name_apart, read_run
 from mtl.reporting.report.sections import task_names, task_section
+from mtl.reporting.report.sweep import sweep_section
 
 Values = Mapping[str, Any]
 MEGABYTE = 1_000_000
@@ -26,16 +27,17 @@ DETAILED = 8
 def write_report(folder: Path, runs: Sequence[Path]) -> None:
     """Write the page of some runs into a folder; where that fails, a line says so, and no more."""
     try:
-        write_whole(folder / PAGE, page([read_run(run) for run in runs]))
+        write_whole(folder / PAGE, page([read_run(run) for run in runs], sweep_section(folder)))
     except Exception as error:  # Whatever it is, runs are done and their numbers are saved.
         note(f"{folder / PAGE}: not written: {type(error).__name__}: {error}")
 
 
-def page(runs: Sequence[RunFiles], examples: int = EXAMPLES) -> str:
+def page(runs: Sequence[RunFiles], sweep: Values | None = None, examples: int = EXAMPLES) -> str:
     """Return the page of some runs.
 
     Args:
         runs: One or more; of many, the best are shown with their tables and examples.
+        sweep: Of the sweep whose runs they are, if they are one's.
         examples: Of answers of each task, over all runs; fewer where the page would be too large.
     """
     from mtl.reporting.pages.render import render
@@ -50,6 +52,7 @@ def page(runs: Sequence[RunFiles], examples: int = EXAMPLES) -> str:
         runs=[_about(run) for run in runs],
         best=ranked[0].name if len(runs) > 1 and ranked[0].ended else None,
         table=_table(ranked) if len(runs) > 1 else None,
+        sweep=sweep,
         beside=[run.name for run in detailed],
         score=[run.metrics.get("test/score", run.metrics.get("val/score")) for run in detailed],
         summary=list(_summary(detailed)),
@@ -60,7 +63,7 @@ def page(runs: Sequence[RunFiles], examples: int = EXAMPLES) -> str:
         several=len(runs) > 1,
     )
     if len(text.encode()) > LARGEST and most > 2:
-        return page(runs, examples // 2)
+        return page(runs, sweep, examples // 2)
     return text
 
 
@@ -76,7 +79,7 @@ def _title(runs: Sequence[RunFiles]) -> str:
 
 def _about(run: RunFiles) -> Values:
     steps = max((curve[-1][0] for curve in run.curves.values() if curve), default=0)
-    state = "ended" if run.ended else f"has not ended; {steps:,} steps so far"
+    state = run.state if run.status or run.ended else f"{run.state}; {steps:,} steps so far"
     return {
         "name": run.name,
         "folder": short_path(run.folder),
@@ -120,8 +123,7 @@ def _table(ranked: Sequence[RunFiles]) -> Values:
     for run in ranked:
         cells = [run.metrics.get("val/score")]
         cells += [_best_stage(run, task, metric)[1] for task, metric in primary.items()]
-        state = "ended" if run.ended else "has not ended"
-        rows.append({"name": run.name, "varied": run.varied, "cells": cells, "state": state})
+        rows.append({"name": run.name, "varied": run.varied, "cells": cells, "state": run.state})
     columns = ["val/score", *(f"{task}/{metric}" for task, metric in primary.items())]
     return {"columns": columns, "rows": rows}
 

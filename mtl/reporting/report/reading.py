@@ -32,6 +32,8 @@ class RunFiles:
     facts: Values
     evidence: Mapping[str, Values]
     """By split: ``test``, ``validation``."""
+    status: str = ""
+    """How it ended as a job of a sweep, if it is one that has ended: ``pruned``, ``error``, ..."""
     varied: str = ""
     """The overrides that not all runs of the page have."""
     missing: list[str] = field(default_factory=list)
@@ -40,6 +42,11 @@ class RunFiles:
     def ended(self) -> bool:
         """Whether the run has its final numbers."""
         return bool(self.metrics)
+
+    @property
+    def state(self) -> str:
+        """How it ended, in words."""
+        return self.status or ("ended" if self.ended else "has not ended")
 
     @property
     def command(self) -> str:
@@ -55,8 +62,12 @@ class RunFiles:
         return None
 
 
-def runs_of(folder: Path) -> list[Path]:
+def runs_of(folder: Path, command: str) -> list[Path]:
     """Return the run that a folder is, or the runs of a sweep in it.
+
+    Args:
+        folder: Of a run or a sweep.
+        command: That asks, for messages.
 
     Raises:
         CheckpointError: If it holds none.
@@ -67,7 +78,7 @@ def runs_of(folder: Path) -> list[Path]:
     if not found:
         expected = "the folder of a run or of a sweep"
         got = "holds none" if folder.is_dir() else "is not there"
-        raise CheckpointError(Problem("mtl report", f"to be given {expected}", f"'{folder}' {got}"))
+        raise CheckpointError(Problem(command, f"to be given {expected}", f"'{folder}' {got}"))
     return found
 
 
@@ -91,6 +102,7 @@ def read_run(folder: Path) -> RunFiles:
 
     config = mapping(plain(folder / HYDRA / "config.yaml", yaml.safe_load))
     overrides = plain(folder / HYDRA / "overrides.yaml", yaml.safe_load)
+    job = mapping(next(map(plain, sorted((folder / HYDRA).glob("job-*.json"))), None))
     splits = {"test": TEST, "validation": VALIDATION}
     found = {name: mapping(plain(folder / FOLDER / file)) for name, file in splits.items()}
     return RunFiles(
@@ -102,8 +114,17 @@ def read_run(folder: Path) -> RunFiles:
         curves=read_curves(folder),
         facts=mapping(plain(folder / FOLDER / RUN)),
         evidence={name: one for name, one in found.items() if one},
+        status=_status(job),
         missing=missing,
     )
+
+
+def _status(job: Values) -> str:
+    """Return how a job ended, with its reason; nothing where it may be going on."""
+    status, message = str(job.get("status", "")), str(job.get("message", ""))
+    if status in ("", "done", "killed"):
+        return ""
+    return f"{status}: {message.partition(chr(10))[0]}" if message else status
 
 
 def name_apart(runs: Sequence[RunFiles]) -> None:

@@ -131,6 +131,42 @@ def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert "b/job-0" in text
 
 
+def test_a_sweep_is_shown_as_a_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = []
+    for number, (status, score) in enumerate((("done", 0.3), ("pruned", 0.1), ("done", 0.5))):
+        folder = make_run(tmp_path / f"job-{number}", score=score)
+        job = {"job": number, "status": status, "score": score, "higher": True, "monitor": "val/x"}
+        (folder / ".hydra" / f"job-{number}.json").write_text(json.dumps(job))
+        jobs.append(job)
+    folder = make_run(tmp_path / "job-3")
+    (folder / "metrics.json").unlink()
+    failed = {"job": 3, "status": "error", "message": "Expected <b>.\nmore", "score": None}
+    (folder / ".hydra" / "job-3.json").write_text(json.dumps(failed))
+    told = {"lines": ["pruning saved <i>"], "command": "python train.py a", "jobs": [*jobs, failed]}
+    (tmp_path / "sweep.json").write_text(json.dumps(told))
+    (tmp_path / "front.svg").write_text("<svg><script>document.title='x'</script></svg>")
+    with pytest.raises(SystemExit) as ended:
+        main(["report", str(tmp_path)])
+    assert ended.value.code == 0
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<li>pruning saved &lt;i&gt;</li>" in text
+    assert "<code>python train.py a</code>" in text
+    assert "0: 0.3000, 1: 0.3000, 2: 0.5000" in text  # the best so far
+    assert "0: 0.3000, 1: 0.1000, 2: 0.5000" in text
+    assert "<td>pruned</td>" in text
+    assert "<td>error: Expected &lt;b&gt;.</td>" in text
+    assert "<svg><script>" not in text  # The picture is an image: no script of it runs.
+
+
+@pytest.mark.parametrize("verb", ["report", "dashboard"])
+def test_a_folder_of_no_run(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([verb, str(tmp_path)])
+    assert ended.value.code == 2
+    said = f"error: Expected `mtl {verb}` to be given the folder of a run or of a sweep, but '"
+    assert capsys.readouterr().err == f"{said}{tmp_path}' holds none.\n"
+
+
 def test_data_is_never_markup(tmp_path: Path) -> None:
     text = page([read_run(make_run(tmp_path / "run", text=EVIL))])
     assert EVIL not in text
