@@ -23,8 +23,8 @@ from mtl.data.store import ExampleStore
 from mtl.metrics.names import SCORE, metric_name
 from mtl.reporting.console import note
 from mtl.secrets import hide_secrets
-from mtl.training.balancing import Losses, Moment, TaskGradients, build_balancing
-from mtl.training.balancing.gradients import combined, shared_parameters
+from mtl.training.balancing import Losses, Moment, build_balancing
+from mtl.training.balancing.gradients import TaskGradients, combined, shared_parameters
 from mtl.training.checkpoint import State
 from mtl.training.contents import FrozenWeights, continue_loops
 from mtl.training.dropout import cheap_dropout

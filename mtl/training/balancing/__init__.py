@@ -1,4 +1,8 @@
-"""How the tasks' losses become one update: one file a family, each method under its name."""
+"""How the tasks' losses become one update: one file a family, each method under its name.
+
+Gradients of single tasks are in :mod:`mtl.training.balancing.gradients`, not imported here: a
+configuration is checked without Lightning.
+"""
 
 from mtl.training.balancing.aggregators import AGGREGATORS, Aggregation
 from mtl.training.balancing.base import (
@@ -11,7 +15,6 @@ from mtl.training.balancing.base import (
 )
 from mtl.training.balancing.checks import refusals
 from mtl.training.balancing.famo import Famo
-from mtl.training.balancing.gradients import TaskGradients, steps_by_task
 from mtl.training.balancing.gradnorm import GradNorm
 from mtl.training.balancing.scalarizers import (
     DynamicWeightAverage,
@@ -35,9 +38,7 @@ __all__ = [
     "Losses",
     "Moment",
     "RandomWeights",
-    "TaskGradients",
     "Uncertainty",
     "build_balancing",
     "refusals",
-    "steps_by_task",
 ]
