@@ -214,6 +214,15 @@ class BalancingConfig(Section):
     """A registered balancing: ``sum``, one of ``docs/balancing.md``, or one of another package."""
     options: dict[str, Any] = {}
     """Options of the method; checked against its own `Options`."""
+    parameters: Annotated[Text, Lower] = "trunk"
+    """``trunk | last | adapters``, where each task's own gradient is asked for: all parameters of
+    the trunk that learn, those of its last `layers` layers, or those of adapters. What is left of
+    the trunk gets the weighted sum."""
+    layers: Whole = Field(1, ge=1)
+    """For ``parameters=last``: how many layers."""
+    conflict: Flag = False
+    """Log the norm of each task's own gradient, and the cosine between those of each two tasks,
+    whenever training is logged."""
 
 
 class OptimizerConfig(Section):

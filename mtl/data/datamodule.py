@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import lightning as L
@@ -61,6 +61,8 @@ class MultiTaskData(L.LightningDataModule):
         self.keeps = keeps
         self.cached: dict[str, tuple[States, Places]] = {}
         """By stage (``train``, ``val``): its examples' hidden states, where they are cached."""
+        self.by_task: Callable[[int], bool] = lambda step: False
+        """Whether a training step, counted from 0, is to have passes of one task each."""
         self.planner = Planner(
             {store.task: store.keys for store in train},
             mixer,
@@ -90,6 +92,7 @@ class MultiTaskData(L.LightningDataModule):
             self.planner,
             self._collator(self.train, "train"),
             steps=self.steps,
+            by_task=self.by_task,
             **self._place(),
         )
 

@@ -24,6 +24,7 @@ from mtl.metrics.names import SCORE, metric_name
 from mtl.reporting.console import note
 from mtl.secrets import hide_secrets
 from mtl.training.balancing import Losses, Moment, build_balancing
+from mtl.training.balancing.gradients import TaskGradients, combined, shared_parameters
 from mtl.training.checkpoint import State
 from mtl.training.contents import FrozenWeights, continue_loops
 from mtl.training.dropout import cheap_dropout
@@ -73,7 +74,9 @@ class MultiTaskModule(L.LightningModule):
         self.balancing = build_balancing(weights, cfg.balancing)
         self.tuning = model.trunk.tuning
         self.tuning.start(steps)
+        self.task_gradients = self._compared()
         self._norms: dict[str, float] = {}
+        self._conflict: dict[str, float] = {}
         self.training_log = TrainingLog(weights, cfg.trainer.log_every_n_steps, steps)
         all_kept = cfg.init is not None or cfg.trainer.strategy not in ("auto", "ddp")
         self.frozen = FrozenWeights(model, kept=all_kept)
@@ -82,6 +85,15 @@ class MultiTaskModule(L.LightningModule):
         )
         self.results: dict[str, float] = {}
         """The latest validation and test metrics, by full name."""
+
+    def _compared(self) -> TaskGradients | None:
+        """Return what keeps tasks' gradients apart, where any step does."""
+        if not (self.balancing.by_task or self.cfg.balancing.conflict):
+            return None
+        shared = shared_parameters(self.model.trunk, self.cfg.balancing)
+        of_shared = set(shared)
+        learning = [p for p in self.model.parameters() if p.requires_grad]
+        return TaskGradients(shared, [p for p in learning if p not in of_shared])
 
     def configure_model(self) -> None:
         """Part the model among the ranks, where the strategy asks for it."""
@@ -139,7 +151,7 @@ class MultiTaskModule(L.LightningModule):
         assert not isinstance(optimizer, list)
         optimizer.zero_grad(set_to_none=True)
         with self.pass_context():
-            losses = self._add_up(step)
+            losses = self._add_up_by_task(step) if step.by_task else self._add_up(step)
         self._drop_idle_heads(step)
         drop_zeros(self.model.trunk.part_time())
         self._update(step, optimizer, losses)
@@ -151,8 +163,7 @@ class MultiTaskModule(L.LightningModule):
             more = {**self.non_finite.logs(), **self._norms}
             more |= {metric_name("train", "trunk", n): v for n, v in self.tuning.logs().items()}
             more["epoch"] = number / self.steps_per_epoch
-            for name, weight in self.balancing.shown().items():
-                more[metric_name("train", name, "weight")] = weight
+            more |= {**self._conflict, **self.balancing.logs()}
             self.training_log.write(self.trainer, number, optimizer.optimizer, more)
 
     def _update(
@@ -207,6 +218,32 @@ class MultiTaskModule(L.LightningModule):
                 self.manual_backward(self.whole_loss(parts, zero))
         if last < 0 or (self._reduces and passes[last].rows is not None):
             self.manual_backward(self._nothing())
+        return losses
+
+    def _add_up_by_task(self, step: Step) -> dict[str, Tensor]:
+        """Make one gradient of the tasks' own, of passes of one task each; returns the losses."""
+        gradients = self.task_gradients
+        assert gradients is not None
+        losses: dict[str, Tensor] = {}
+        passes = step.micro_batches
+        moment = None if passes else self._balance(step, {}, [])
+        for number, micro_batch in enumerate(passes):
+            self._seed(step.number, number)
+            parts, _ = self.pass_losses(micro_batch, step)
+            if number == 0:
+                moment = self._balance(step, parts, passes[1:])
+                gradients.begin(moment.present)
+            add(losses, parts)
+            loss = spoil(self.balancing(parts) * self.trainer.world_size)
+            with self.without_sync(), gradients.of(next(iter(parts))):
+                self.manual_backward(loss)
+        assert moment is not None
+        if not passes:
+            gradients.begin(moment.present)
+        gradients.reduce(self.trainer)
+        if self.cfg.balancing.conflict and self.training_log.due(step.number + 1):
+            self._conflict = gradients.conflict()
+        gradients.put(combined(self.balancing, gradients.rows, moment))
         return losses
 
     def _passes(self, step: Step) -> list[MicroBatch]:

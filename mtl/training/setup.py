@@ -31,6 +31,7 @@ from mtl.tasks._weights import Counts
 from mtl.tasks.base import Learned, remarks, restore, row_check, take
 from mtl.tasks.contract import check_masses, check_metric_names, learn
 from mtl.tasks.encode import encode_split
+from mtl.training.balancing.gradients import steps_by_task
 from mtl.training.checkpoint import State
 from mtl.training.contents import last_path
 from mtl.training.evaluation import check_metrics
@@ -329,7 +330,7 @@ def _data(
         pad=pad_id(trunk.tokenizer),
     )
     mixer, options = _method(MIXERS, cfg.mixing)
-    return MultiTaskData(
+    data = MultiTaskData(
         stores["train"],
         stores["validation"],
         stores["test"],
@@ -342,3 +343,5 @@ def _data(
         writes=_writes(tasks),
         keeps=trunk.keeps,
     )
+    data.by_task = steps_by_task(cfg, data.steps)
+    return data
