@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -36,6 +36,7 @@ from mtl.training.checkpoint import State
 from mtl.training.contents import last_path
 from mtl.training.evaluation import check_metrics
 from mtl.training.model import MultiTaskModel, build_heads, build_task, seed_torch
+from mtl.training.start import hold_back
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
 from mtl.trunk.text import byte_level, pad_id
@@ -88,6 +89,7 @@ def prepare(
             take(task, _learn(task, splits[task.name]))
         else:
             _load_state(task, states[task.name], last_path(run_dir))
+    resting = hold_back(cfg, tasks, splits, tell)
     trunk = build_trunk(cfg, writes=any(task.traits.writes for task in tasks))
     for task in tasks:
         _check_direction(cfg, task, trunk)
@@ -108,7 +110,7 @@ def prepare(
     _say_what_learns(cfg, trunk)
     columns = {name: spec.columns for name, spec in cfg.tasks.items()}
     write_rejected(splits, run_dir)
-    return Prepared(model, encoder, _data(cfg, trunk, tasks, stores), splits, columns)
+    return Prepared(model, encoder, _data(cfg, trunk, tasks, stores, resting), splits, columns)
 
 
 def _learn(task: Task, splits: Splits) -> Learned:
@@ -322,7 +324,11 @@ def _say_what_is_written(tasks: Sequence[Task], validation: Sequence[ExampleStor
 
 
 def _data(
-    cfg: Config, trunk: Trunk, tasks: Sequence[Task], stores: dict[str, list[ExampleStore]]
+    cfg: Config,
+    trunk: Trunk,
+    tasks: Sequence[Task],
+    stores: dict[str, list[ExampleStore]],
+    resting: Collection[str],
 ) -> MultiTaskData:
     sharing = Sharing(
         rows=trunk.capabilities.share_rows and cfg.batching.pack,
@@ -342,6 +348,7 @@ def _data(
         max_steps=cfg.trainer.max_steps,
         writes=_writes(tasks),
         keeps=trunk.keeps,
+        resting=resting,
     )
     data.by_task = steps_by_task(cfg, data.steps)
     return data

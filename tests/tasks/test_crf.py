@@ -39,7 +39,10 @@ def crf(task: TokenClassification, seed: int = 0) -> CRFHead:
 
 def test_links_of_words_that_are_read_and_not() -> None:
     """The second word has no token, and nothing is known of the last one's label."""
-    row: dict[str, Any] = {"tokens": ["Ines", " ", "Talbot", "left", "."], "text": "Ines   Talbot left ."}
+    row: dict[str, Any] = {
+        "tokens": ["Ines", " ", "Talbot", "left", "."],
+        "text": "Ines   Talbot left .",
+    }
     row |= {"labels": ["B-PER", "O", "B-PER", "O", IGNORED]}
     task = task_of()
     (tokens,) = encoder().tokenize([row["text"]])
