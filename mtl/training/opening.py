@@ -12,7 +12,8 @@ from pathlib import Path
 import lightning as L
 import torch
 
-from mtl.config.schema import Config
+from mtl.config.schema import Config, MixingConfig
+from mtl.data.rounds import Rounds
 from mtl.files import write_whole
 from mtl.inspection.inspect import most_important
 from mtl.reporting.console import console, note, short_path
@@ -49,6 +50,8 @@ class Opening:
     tokens: int | None
     """Most tokens of a pass; None where that is still to be found."""
     folder: Path
+    mixture: str = ""
+    """How often each task's examples are seen."""
     bf16_units: bool = False
     """Whether the device is a CPU that multiplies bf16 by itself."""
 
@@ -59,6 +62,7 @@ def opening_lines(facts: Opening) -> list[str]:
     lines += _block("trunk", _trunk(facts), most=1)
     lines += _block("device", _device(facts), most=1)
     lines += _block("steps", _steps(facts), most=1)
+    lines += _block("mixing", facts.mixture, most=2) if facts.mixture else []
     if facts.bf16_units and facts.precision == "32-true":
         lines += _block("hint", "trainer.precision=bf16-mixed can halve the time on this CPU", 1)
     command = f"python train.py resume={shlex.quote(short_path(facts.folder))}"
@@ -111,6 +115,21 @@ def _steps(facts: Opening) -> str:
     return f"{facts.steps:,} of {facts.examples:,} examples ({epochs} epochs), passes of {passes}"
 
 
+def mixture_of(section: MixingConfig, rounds: Rounds) -> str:
+    """Return how often a run sees the examples of each task."""
+    name = section.name if section.order == "mixed" else f"{section.name}, {section.order}"
+    drawn, sizes = rounds.drawn(), rounds.sizes
+    times = {
+        t: f"{n / sizes[t]:,.2f}".rstrip("0").rstrip(".") for t, n in drawn.items() if sizes[t]
+    }
+    if len(set(times.values())) == 1:
+        each = f"every example {min(times.values())} times"
+    else:
+        each = ", ".join(f"{task} {count} times" for task, count in times.items())
+    later = " (validations will change it)" if rounds.every is not None else ""
+    return f"{name}: {each}{later}"
+
+
 def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trainer) -> None:
     """Say what a run is made of, on the first rank."""
     if not trainer.is_global_zero:
@@ -136,6 +155,7 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
         examples=cfg.batching.examples,
         tokens=None if searches else data.batching.tokens,
         folder=run_dir,
+        mixture=mixture_of(cfg.mixing, data.planner.rounds),
         bf16_units=on_cpu and multiplies_bf16(),
     )
     write_facts(facts)
