@@ -93,7 +93,7 @@ class Rounds:
 
     def _steps(self, tasks: Sequence[str]) -> int:
         quota = self.mixer({task: self.sizes[task] for task in tasks})
-        return self.order.fill(quota, self.examples)[0]
+        return max(1, self.order.fill(quota, self.examples)[0])
 
     def decide(self, decision: Decision) -> None:
         """Let a validation change the shares of the steps after it."""
