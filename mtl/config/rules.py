@@ -187,7 +187,7 @@ def _trunk(config: Config) -> list[Problem]:
 def _methods(config: Config, skip: Set[str]) -> list[Problem]:
     """Check the names of registered methods, and the options that a method brings itself."""
     from mtl.data.mixing import MIXERS
-    from mtl.training.balancing import BALANCINGS
+    from mtl.training.balancing import BALANCINGS, refusals
     from mtl.trunk.tuning import TUNINGS
 
     problems = []
@@ -207,6 +207,8 @@ def _methods(config: Config, skip: Set[str]) -> list[Problem]:
         elif section.options:
             key = next(iter(section.options))
             problems.append(unknown_key(f"{group}.options.{key}", (), (), f"{group}.options"))
+    if "balancing" not in skip and config.balancing.name in BALANCINGS:
+        problems += refusals(config)
     return problems
 
 
@@ -257,11 +259,21 @@ def _stages(config: Config, tasks: Sequence[str]) -> list[Problem]:
 
 
 def _tuning(config: Config) -> list[Problem]:
-    if config.tuning.cache != "true" or config.tuning.name == "frozen":
-        return []
-    expected = f"to be auto or false with tuning={config.tuning.name}"
-    advice = "Its trunk changes in training; tuning=frozen keeps its states."
-    return [Problem("tuning.cache", expected, "got true", advice)]
+    found, name = [], config.tuning.name
+    if config.tuning.cache == "true" and name != "frozen":
+        expected = f"to be auto or false with tuning={name}"
+        advice = "Its trunk changes in training; tuning=frozen keeps its states."
+        found.append(Problem("tuning.cache", expected, "got true", advice))
+    if config.tuning.layer_decay < 1 and name == "frozen":
+        given = f"got {config.tuning.layer_decay:g}"
+        expected = "to be 1 with tuning=frozen, whose layers do not learn"
+        found.append(Problem("tuning.layer_decay", expected, given))
+    if name in ("adalora", "vera") and config.trainer.strategy == "fsdp":
+        expected = f"to be another method than {name} with trainer=fsdp, which parts weights"
+        found.append(
+            Problem("tuning", expected, f"got {name}", "Choose tuning=lora, or trainer=ddp.")
+        )
+    return found
 
 
 def _trainer(config: Config) -> list[Problem]:

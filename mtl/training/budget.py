@@ -163,7 +163,7 @@ class _Trial:
         batch = batch.to(module.device)
         with module.without_sync(), module.pass_context():
             with self.trainer.precision_plugin.train_step_context():
-                loss = module.pass_loss(batch, step, {})
+                loss = module.pass_loss(batch, step)
             module.manual_backward(loss)
 
 

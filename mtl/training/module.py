@@ -23,7 +23,7 @@ from mtl.data.store import ExampleStore
 from mtl.metrics.names import SCORE, metric_name
 from mtl.reporting.console import note
 from mtl.secrets import hide_secrets
-from mtl.training.balancing import build_balancer
+from mtl.training.balancing import Losses, Moment, build_balancing
 from mtl.training.checkpoint import State
 from mtl.training.contents import FrozenWeights, continue_loops
 from mtl.training.dropout import cheap_dropout
@@ -70,7 +70,9 @@ class MultiTaskModule(L.LightningModule):
         self.digests = {name: dict(splits) for name, splits in (digests or {}).items()}
         self.non_finite = NonFinite(cfg, list(model.tasks))
         weights = {name: task.weight for name, task in model.tasks.items()}
-        self.balance = build_balancer(weights, cfg.balancing)
+        self.balancing = build_balancing(weights, cfg.balancing)
+        self.tuning = model.trunk.tuning
+        self.tuning.start(steps)
         self._norms: dict[str, float] = {}
         self.training_log = TrainingLog(weights, cfg.trainer.log_every_n_steps, steps)
         all_kept = cfg.init is not None or cfg.trainer.strategy not in ("auto", "ddp")
@@ -91,7 +93,8 @@ class MultiTaskModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW and its schedule; both are stepped by hand."""
-        optimizer = build_optimizer(self.model, self.cfg)
+        self.balancing.to(self.device)
+        optimizer = build_optimizer(self.model, self.cfg, self.balancing)
         schedule = build_schedule(optimizer, self.cfg.schedule, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
@@ -104,9 +107,11 @@ class MultiTaskModule(L.LightningModule):
             "frozen": self.frozen.digest,
             "data": self.digests,
             "config": hide_secrets(self.cfg.model_dump()),
+            "tuning": self.tuning.state(),
             "tasks": {n: task.learned.model_dump() for n, task in self.model.tasks.items()},
             "results": dict(self.results),
             "running": self.training_log.state(self.trainer),
+            "balancing": self.balancing.state(),
         }
 
     def on_load_checkpoint(self, checkpoint: State) -> None:
@@ -114,7 +119,10 @@ class MultiTaskModule(L.LightningModule):
         found = checkpoint["mtl"]
         self.results.update(found["results"])
         self.non_finite.load_state(found)
+        self.tuning.load_state(found.get("tuning", {}))
         self.training_log.load_state(found.get("running"))
+        if kept := found.get("balancing"):
+            self.balancing.load_state(kept)
         checkpoint["state_dict"] = self.frozen.put_back(checkpoint["state_dict"])
         continue_loops(checkpoint, self.steps)
 
@@ -140,7 +148,11 @@ class MultiTaskModule(L.LightningModule):
         if due or self.device.type == "cpu":
             self.judge()
         if due:
-            more = {**self.non_finite.logs(), **self._norms, "epoch": number / self.steps_per_epoch}
+            more = {**self.non_finite.logs(), **self._norms}
+            more |= {metric_name("train", "trunk", n): v for n, v in self.tuning.logs().items()}
+            more["epoch"] = number / self.steps_per_epoch
+            for name, weight in self.balancing.shown().items():
+                more[metric_name("train", name, "weight")] = weight
             self.training_log.write(self.trainer, number, optimizer.optimizer, more)
 
     def _update(
@@ -149,6 +161,7 @@ class MultiTaskModule(L.LightningModule):
         scaler = self.non_finite.scaler(self.trainer)
         if scaler is not None:  # Undone, so that the gradients' true norm is clipped.
             scaler.unscale_(optimizer.optimizer)
+        self.tuning.before_update(step.number)
         learning = [p for p in self.model.parameters() if p.requires_grad]
         parted = gradient_norm(learning)
         norm = whole(parted)
@@ -158,7 +171,10 @@ class MultiTaskModule(L.LightningModule):
         clip(learning, self.cfg.trainer.gradient_clip_val, parted)
         if scaler is None:  # which does the same for float16
             apply_only_finite(optimizer.optimizer, norm)
+        if self.balancing.learns:
+            self.balancing.learn(self._of_all_ranks(losses, step), norm.detach().isfinite())
         optimizer.step()
+        self.tuning.after_update(step.number + 1, norm)
         schedule = self.lr_schedulers()
         assert isinstance(schedule, LambdaLR)
         schedule.step()
@@ -178,11 +194,17 @@ class MultiTaskModule(L.LightningModule):
         losses: dict[str, Tensor] = {}
         passes = self._passes(step)
         last = len(passes) - 1
+        if last < 0:
+            self._balance(step, {}, [])
         for number, micro_batch in enumerate(passes):
             self._seed(step.number, number)
+            parts, zero = self.pass_losses(micro_batch, step)
+            if number == 0:
+                self._balance(step, parts, passes[1:])
+            add(losses, parts)
             apart = micro_batch.rows is not None
             with contextlib.nullcontext() if number == last and not apart else self.without_sync():
-                self.manual_backward(self.pass_loss(micro_batch, step, losses))
+                self.manual_backward(self.whole_loss(parts, zero))
         if last < 0 or (self._reduces and passes[last].rows is not None):
             self.manual_backward(self._nothing())
         return losses
@@ -195,20 +217,59 @@ class MultiTaskModule(L.LightningModule):
             return [*passes, *(empty_pass(self.device) for _ in range(more))]
         return passes
 
-    def pass_loss(self, micro_batch: MicroBatch, step: Step, losses: dict[str, Tensor]) -> Tensor:
-        """Return this pass's part of the step's loss; every head takes part, if only with zero.
+    def _balance(self, step: Step, first: Losses, others: Sequence[MicroBatch]) -> Moment:
+        """Weigh the tasks of a step, before its first backward pass; all ranks must.
 
-        Each task's part is added to `losses`.
+        Args:
+            step: The step.
+            first: The losses of this rank's first pass.
+            others: Its further passes.
         """
+        known: Losses = {}
+        if self.balancing.reads_losses:
+            losses: dict[str, Tensor] = {}
+            add(losses, first)
+            with torch.no_grad():
+                for number, micro_batch in enumerate(others, start=1):
+                    self._seed(step.number, number)
+                    add(losses, self.pass_losses(micro_batch, step)[0])
+            known = self._of_all_ranks(losses, step)
+        present = [name for name in self.balancing.tasks if name in step.denominators]
+        moment = Moment(step.number, self.cfg.seed, present, known)
+        self.balancing.begin(moment)
+        return moment
+
+    def _of_all_ranks(self, losses: Losses, step: Step) -> Losses:
+        """Return the whole step's losses of the tasks that are balanced; all ranks must ask."""
+        names = [name for name in self.balancing.tasks if name in step.denominators]
+        if not names:
+            return {}
+        zero = torch.zeros((), device=self.device)
+        own = torch.stack([losses[n].detach().float() if n in losses else zero for n in names])
+        return dict(zip(names, total(self.trainer, own).unbind(), strict=True))
+
+    def pass_loss(self, micro_batch: MicroBatch, step: Step) -> Tensor:
+        """Return this pass's part of the step's loss."""
+        return self.whole_loss(*self.pass_losses(micro_batch, step))
+
+    def pass_losses(
+        self, micro_batch: MicroBatch, step: Step
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Return this pass's part of each task's loss, and a zero that all parameters are in."""
         logits, zero = self.model.training_pass(micro_batch)
+        parts = {
+            name: self.model.head(name).loss(
+                found, micro_batch.heads[name].given, step.denominators[name]
+            )
+            for name, found in logits.items()
+        }
+        return parts, zero
+
+    def whole_loss(self, parts: Losses, zero: Tensor | None) -> Tensor:
+        """Return what the backward pass of a pass starts from; every head takes part in it."""
         loss_of_pass = self._nothing() if zero is None else zero
-        parts: dict[str, Tensor] = {}
-        for name, found in logits.items():
-            part = micro_batch.heads[name]
-            parts[name] = self.model.head(name).loss(found, part.given, step.denominators[name])
-            losses[name] = losses.get(name, 0.0) + parts[name].detach()
         if parts:
-            loss_of_pass = loss_of_pass + self.balance(parts)
+            loss_of_pass = loss_of_pass + self.balancing(parts)
         # DDP averages gradients over ranks; the denominators already count all of them.
         return spoil(loss_of_pass * self.trainer.world_size)
 
@@ -352,6 +413,12 @@ class MultiTaskModule(L.LightningModule):
         if stage == "val":
             self.log_dict({k: torch.tensor(v) for k, v in logs.items()}, logger=False)
         log_metrics(self.trainer, logs, self.global_step)
+
+
+def add(losses: dict[str, Tensor], parts: Losses) -> None:
+    """Add the losses of a pass to those of the passes before."""
+    for name, part in parts.items():
+        losses[name] = losses.get(name, 0.0) + part.detach()
 
 
 def drop_zeros(parameters: Sequence[nn.Parameter]) -> None:

@@ -34,7 +34,7 @@ def spoil_steps(
 ) -> None:
     """Make a task's loss in some steps (from 1) a value; or only the gradient of its logits."""
     step_of = {"now": 0}
-    training_step, head_of = MultiTaskModule.training_step, MultiTaskModule.pass_loss
+    training_step, head_of = MultiTaskModule.training_step, MultiTaskModule.pass_losses
 
     def training(self: MultiTaskModule, step: Any, batch_idx: int) -> None:
         step_of["now"] = step.number + 1
@@ -58,7 +58,7 @@ def spoil_steps(
             return head_of(self, *args)
 
     patch.setattr(MultiTaskModule, "training_step", training)
-    patch.setattr(MultiTaskModule, "pass_loss", loss_of)
+    patch.setattr(MultiTaskModule, "pass_losses", loss_of)
 
 
 def config(site: Site, **changes: Any) -> Any:

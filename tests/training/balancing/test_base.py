@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from mtl.config.schema import BalancingConfig
-from mtl.training.balancing import build_balancer
+from mtl.training.balancing import build_balancing
 
 
 def test_the_sum_is_weighted() -> None:
-    balance = build_balancer({"a": 2.0, "b": 0.5, "c": 7.0}, BalancingConfig())
+    balance = build_balancing({"a": 2.0, "b": 0.5, "c": 7.0}, BalancingConfig())
     losses = {"a": torch.tensor(3.0, requires_grad=True), "b": torch.tensor(4.0)}
     total = balance(losses)
     total.backward()
@@ -18,7 +18,7 @@ def test_the_sum_is_weighted() -> None:
 
 
 def test_passes_add_up() -> None:
-    balance = build_balancer({"a": 2.0, "b": 0.5}, BalancingConfig())
+    balance = build_balancing({"a": 2.0, "b": 0.5}, BalancingConfig())
     first = {"a": torch.tensor(1.0), "b": torch.tensor(2.0)}
     second = {"b": torch.tensor(4.0)}
     whole = {"a": torch.tensor(1.0), "b": torch.tensor(6.0)}
