@@ -15,8 +15,10 @@ from mtl.training.mixture import FollowValidations
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
 from mtl.training.setup import prepare
+from tests.training.processes import arguments, train_py
 from tests.training.site import Site, last_weights
 from tests.training.test_resume import SAVE, STEP, VALIDATION, Killed, check_equal, kill_at, resumed
+from train import main
 
 MIXTURES: dict[str, dict[str, Any]] = {
     "annealed": {"mixing__name": "annealed", "trainer__max_steps": None, "trainer__max_epochs": 2},
@@ -136,3 +138,25 @@ def test_shares_by_scores_need_scores(site: Site, tmp_path: Path) -> None:
     cfg.mixing.options = {"targets": {"nerd": 0.9}}
     with pytest.raises(ConfigError, match=r"Did you mean 'ner'\?"):
         prepare(cfg, tmp_path)
+
+
+@pytest.mark.slow
+def test_two_processes_decide_as_one_does(site: Site, tmp_path: Path) -> None:
+    mixture = ["mixing=dynamic", "mixing.order=every_step", "mixing.patience=1"]
+    line = arguments(site, tmp_path / "conf", *mixture, "trainer.test=false")
+    assert main([*line, f"hydra.run.dir={tmp_path / 'one'}"]) == 0
+    two = [*line, "trainer=ddp", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'two'}"]
+    ended = train_py(*two)
+    assert ended.returncode == 0, ended.stderr
+    found = []
+    for name in ("one", "two"):
+        states = checkpoint(tmp_path / name)["callbacks"].values()
+        (state,) = [state for state in states if "history" in state]
+        found.append(state)
+        assert state["left"]
+    assert [d["left"] for d in found[1]["history"]] == [d["left"] for d in found[0]["history"]]
+    for mine, theirs in zip(found[0]["history"], found[1]["history"], strict=True):
+        assert theirs["scores"] == pytest.approx(mine["scores"], abs=1e-4)
+    one, other = last_weights(tmp_path / "one"), last_weights(tmp_path / "two")
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=1e-4, atol=1e-6)
