@@ -7,6 +7,7 @@ import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 
 import lightning as L
@@ -14,7 +15,9 @@ import torch
 
 from mtl.config.schema import Config, MixingConfig
 from mtl.data.rounds import Rounds
+from mtl.data.store import ExampleStore
 from mtl.files import write_whole
+from mtl.inspection.checks.texts import shared_by
 from mtl.inspection.inspect import most_important
 from mtl.reporting.console import console, note, short_path
 from mtl.reporting.report.files import FOLDER, RUN
@@ -52,6 +55,8 @@ class Opening:
     folder: Path
     mixture: str = ""
     """How often each task's examples are seen."""
+    shared: str = ""
+    """What tasks read in common, and what one pass for them saves."""
     learning: int = 0
     """Of the trunk's parameters, how many learn."""
     bf16_units: bool = False
@@ -65,6 +70,7 @@ def opening_lines(facts: Opening) -> list[str]:
     lines += _block("device", _device(facts), most=1)
     lines += _block("steps", _steps(facts), most=1)
     lines += _block("mixing", facts.mixture, most=2) if facts.mixture else []
+    lines += _block("shared", facts.shared, most=3) if facts.shared else []
     if facts.bf16_units and facts.precision == "32-true":
         lines += _block("hint", "trainer.precision=bf16-mixed can halve the time on this CPU", 1)
     command = f"python train.py resume={shlex.quote(short_path(facts.folder))}"
@@ -132,6 +138,16 @@ def mixture_of(section: MixingConfig, rounds: Rounds) -> str:
     return f"{name}: {each}{later}"
 
 
+def shared_of(stores: Sequence[ExampleStore]) -> str:
+    """Return which tasks train on documents of one before them, and what one pass saves by it."""
+    found: dict[str, str] = {}
+    for one, other in combinations(stores, 2):
+        count, text = shared_by(one, other)
+        if count:
+            found.setdefault(other.task, text)
+    return ". ".join(f"{task} {text}" for task, text in found.items())
+
+
 def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trainer) -> None:
     """Say what a run is made of, on the first rank."""
     if not trainer.is_global_zero:
@@ -159,6 +175,7 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
         tokens=None if searches else data.batching.tokens,
         folder=run_dir,
         mixture=mixture_of(cfg.mixing, data.planner.rounds),
+        shared="" if cfg.mixing.order == "round_robin" else shared_of(data.train),
         bf16_units=on_cpu and multiplies_bf16(),
     )
     write_facts(facts)
