@@ -198,15 +198,33 @@ class BatchingConfig(Section):
     """Place several short documents in one row, kept apart by the mask."""
 
 
+class StageConfig(Section):
+    """A part of a run that trains some of its tasks."""
+
+    tasks: list[Text] = []
+    """Their names."""
+    epochs: Whole | None = Field(None, ge=1)
+    """How long it lasts, in epochs of its own tasks; the last stage lasts as long as the run."""
+
+
 class MixingConfig(Section):
-    """How much of each task enters an epoch."""
+    """How much of each task enters an epoch, and in what order."""
 
     name: Text = "proportional"
-    """A registered mixing: ``proportional | uniform | temperature``, or one of another package."""
+    """A registered mixing: ``proportional | uniform | temperature | annealed | dynamic``, or one of
+    another package."""
     options: dict[str, Any] = {}
-    """Options of a mixing of another package; checked against its own `Options`."""
+    """Options of the mixing, where it has any; checked against its own `Options`."""
     temperature: Number = Field(2.0, gt=0)
     """For ``temperature``: shares are size ** (1 / temperature)."""
+    order: Text = "mixed"
+    """``mixed``; ``round_robin``: one task a step, in turn; ``every_step``: every task in each."""
+    stages: list[StageConfig] = []
+    """Tasks that are trained one after the other, then together, and for how many epochs."""
+    patience: Whole | None = Field(None, ge=1)
+    """Validations without a better score after which a task leaves the mixture."""
+    min_delta: Number = Field(0.0, ge=0)
+    """How much better counts as better, of the task's own metric."""
 
 
 class BalancingConfig(Section):

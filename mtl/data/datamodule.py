@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 import lightning as L
 import numpy as np
 
-from mtl.config.schema import BatchingConfig
+from mtl.config.schema import BatchingConfig, StageConfig
 from mtl.data.cached_states import CachedStatesCollator, Places, States
 from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader, TrainLoader, Writes
 from mtl.data.mixing import Mixer
+from mtl.data.orders import Order
 from mtl.data.plan import Planner
 from mtl.data.store import ExampleStore
 from mtl.types import MicroBatch, Step, WriteBatch
@@ -38,6 +39,9 @@ class MultiTaskData(L.LightningDataModule):
         writes: By stage (``val``, ``test``) and task: for which examples texts are written.
         keeps: Whether documents that a pass has read are kept for texts after them.
         resting: Tasks that are not trained, only evaluated.
+        order: How an epoch's examples become steps; mixed when None.
+        stages: Tasks that are trained one after the other; all at once when empty.
+        every: Steps between validations, where the mixture follows them; an epoch's when 0.
     """
 
     def __init__(
@@ -55,6 +59,9 @@ class MultiTaskData(L.LightningDataModule):
         writes: Mapping[str, Mapping[str, Writes]] | None = None,
         keeps: bool = False,
         resting: Collection[str] = (),
+        order: Order | None = None,
+        stages: Sequence[StageConfig] = (),
+        every: int | None = None,
     ) -> None:
         super().__init__()
         self.train, self.validation, self.test = train, validation, test
@@ -72,8 +79,13 @@ class MultiTaskData(L.LightningDataModule):
             examples=batching.examples,
             max_branches=batching.max_branches,
             seed=seed,
+            order=order,
+            stages=stages,
+            epochs=max_epochs,
+            steps=max_steps,
+            every=every,
         )
-        self.steps = max_steps or max_epochs * self.planner.steps_per_epoch
+        self.steps = self.planner.rounds.total
 
     def collator(self, stores: Stores) -> Collator:
         """Return what builds passes of some examples."""

@@ -54,6 +54,7 @@ from mtl.training.evaluation import (
 )
 from mtl.training.evidence import KeepEvidence
 from mtl.training.memory import memory_advice, what_to_lower
+from mtl.training.mixture import following
 from mtl.training.model import build_task
 from mtl.training.model_io import save_model, trained_on
 from mtl.training.module import MultiTaskModule
@@ -146,6 +147,7 @@ def _fit_and_test(
     opening = LambdaCallback(on_train_start=lambda trainer, module: tell(trainer))
     pruner = pruner_of(cfg, prepared.data.steps)
     callbacks = [opening, stopper, KeepEvidence(run_dir, keeper), *([pruner] if pruner else [])]
+    callbacks += following(cfg.mixing, prepared.data.planner, prepared.model.tasks)
     trainer = build_trainer(cfg, run_dir, prepared.data, keeper, callbacks, loggers, last_step)
     resume = keeper.last_path if cfg.resume is not None else None
     data = prepared.data

@@ -17,6 +17,7 @@ from mtl.data.datamodule import MultiTaskData
 from mtl.data.holdout import sample
 from mtl.data.loaders import Writes
 from mtl.data.mixing import MIXERS
+from mtl.data.orders import ORDERS
 from mtl.data.rows import Rows, write_rejects
 from mtl.data.sources import Splits, Wanted, load_splits
 from mtl.data.store import ExampleStore
@@ -35,6 +36,7 @@ from mtl.training.balancing.gradients import steps_by_task
 from mtl.training.checkpoint import State
 from mtl.training.contents import last_path
 from mtl.training.evaluation import check_metrics
+from mtl.training.mixture import check_scores, follows
 from mtl.training.model import MultiTaskModel, build_heads, build_task, seed_torch
 from mtl.training.start import hold_back
 from mtl.trunk import TextEncoder, Trunk
@@ -335,14 +337,20 @@ def _data(
         branches=trunk.share_branches,
         pad=pad_id(trunk.tokenizer),
     )
-    mixer, options = _method(MIXERS, cfg.mixing)
+    make, options = _method(MIXERS, cfg.mixing)
+    mixer = make(options)
+    check_scores(cfg.mixing, mixer, tasks)
+    every = (cfg.trainer.val_check_interval or 0) if follows(cfg.mixing, mixer) else None
     data = MultiTaskData(
         stores["train"],
         stores["validation"],
         stores["test"],
         batching=cfg.batching,
         sharing=sharing,
-        mixer=mixer(options),
+        mixer=mixer,
+        order=ORDERS.get(cfg.mixing.order)(),
+        stages=cfg.mixing.stages,
+        every=every,
         seed=cfg.seed,
         max_epochs=cfg.trainer.max_epochs,
         max_steps=cfg.trainer.max_steps,
