@@ -29,7 +29,7 @@ class FocalOptions(HeadOptions):
     focal_gamma: Number = Field(2.0, ge=0)
     """For ``focal``: how much less; 0 is cross-entropy."""
 
-    own: ClassVar[tuple[str, ...]] = ("dropout", "loss", "focal_gamma")
+    own: ClassVar[tuple[str, ...]] = (*HeadOptions.own, "loss", "focal_gamma")
 
 
 class WeightOptions(FocalOptions):

@@ -18,6 +18,7 @@ from mtl.heads.base import Head
 from mtl.tasks import TASK_TYPES, Task
 from mtl.tasks._weights import pool_counts
 from mtl.tasks.base import take
+from mtl.training.layers import attach_layers
 from mtl.training.parts import scores_in_parts
 from mtl.trunk import Trunk
 from mtl.trunk.recall import Recall, empty_cache
@@ -56,6 +57,7 @@ class MultiTaskModel(nn.Module):
         self.trunk = trunk
         self.tasks = {t.name: t for t in tasks}
         self.heads = heads
+        attach_layers(trunk, tasks, heads)
         self.touch = False
         """Whether a training pass reads all parameters of this rank."""
         self.teacher: Teacher | None = None
@@ -109,11 +111,11 @@ class MultiTaskModel(nn.Module):
 
     def _score_in_parts(self, batch: MicroBatch) -> dict[str, Tensor]:
         heads = {name: self.head(name) for name in batch.heads}
-        return scores_in_parts(self.trunk, batch, heads, self.trunk.hidden_size)
+        return scores_in_parts(self.trunk, batch, heads, self.trunk.width)
 
     def _score(self, batch: MicroBatch, hidden: Tensor) -> dict[str, Tensor]:
         return {
-            name: self.head(name).score(part.read(hidden), part.given)
+            name: self.head(name).read(part.read(hidden), part.given)
             for name, part in batch.heads.items()
         }
 

@@ -140,10 +140,10 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
             f"{folder}: the trunk cannot be loaded: {reason}. {advice}"
         ) from error
     heads = build_heads(tasks, trunk.hidden_size, seed=0, output=trunk.output)
-    for name, head in heads.items():
-        load_head(head, folder / head_file(name))
     encoder = trunk.text_encoder(about.max_length, about.stride, prefix_space=about.prefix_space)
     model = MultiTaskModel(trunk, tasks, heads).eval()
+    for name, head in heads.items():
+        load_head(head, folder / head_file(name))
     return LoadedModel(model, encoder, description)
 
 

@@ -38,6 +38,7 @@ from mtl.training.contents import last_path
 from mtl.training.evaluation import check_metrics
 from mtl.training.mixture import check_scores, follows
 from mtl.training.model import MultiTaskModel, build_heads, build_task, seed_torch
+from mtl.training.optim import layer_depths
 from mtl.training.start import hold_back
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
@@ -223,6 +224,8 @@ def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     with torch.random.fork_rng(devices=[]):
         seed_torch(cfg.seed, "tuning")
         trunk.tuning = tune(trunk, own) or trunk.tuning
+    if cfg.tuning.layer_decay < 1:
+        layer_depths(trunk)
     return trunk
 
 
