@@ -184,6 +184,24 @@ KEYS = [
         ("`trunk.lr`", "`seed`", "'uniform'?", "`tasks.ner.metric`", "`monitor`?", "`task=ner`"),
         problems=6,
     ),
+    Case(
+        "order of no name", train("mixing.order=roundrobin"), ("`mixing.order`", "'round_robin'?")
+    ),
+    Case(
+        "a stage of no task",
+        train("mixing.stages=[{tasks:[ner],epochs:1},{tasks:[net]}]"),
+        ("`mixing.stages[1].tasks`", "'net'", "'ner'?"),
+    ),
+    Case(
+        "a last stage with an end",
+        train("mixing.stages=[{tasks:[ner],epochs:1}]"),
+        ("`mixing.stages[0].epochs`", "to be unset"),
+    ),
+    Case(
+        "a step that is too small",
+        train("mixing=every_step", "batching.examples=1", task="ner,sentiment"),
+        ("`batching.examples`", "at least 2"),
+    ),
     Case("monitor of no task", train("monitor=val/topic/f1"), ("`monitor`", "{ner}", "val/topic")),
     Case("monitor of no metric", train("monitor=val/ner/f2"), ("`monitor`", "'val/ner/f1'?")),
     Case("monitor of no name", train("monitor=loss"), ("`monitor`", "val/score", "'loss'")),
