@@ -211,11 +211,21 @@ def _methods(config: Config, skip: Set[str]) -> list[Problem]:
 
 
 def _tuning(config: Config) -> list[Problem]:
-    if config.tuning.cache != "true" or config.tuning.name == "frozen":
-        return []
-    expected = f"to be auto or false with tuning={config.tuning.name}"
-    advice = "Its trunk changes in training; tuning=frozen keeps its states."
-    return [Problem("tuning.cache", expected, "got true", advice)]
+    found, name = [], config.tuning.name
+    if config.tuning.cache == "true" and name != "frozen":
+        expected = f"to be auto or false with tuning={name}"
+        advice = "Its trunk changes in training; tuning=frozen keeps its states."
+        found.append(Problem("tuning.cache", expected, "got true", advice))
+    if config.tuning.layer_decay < 1 and name == "frozen":
+        given = f"got {config.tuning.layer_decay:g}"
+        expected = "to be 1 with tuning=frozen, whose layers do not learn"
+        found.append(Problem("tuning.layer_decay", expected, given))
+    if name in ("adalora", "vera") and config.trainer.strategy == "fsdp":
+        expected = f"to be another method than {name} with trainer=fsdp, which parts weights"
+        found.append(
+            Problem("tuning", expected, f"got {name}", "Choose tuning=lora, or trainer=ddp.")
+        )
+    return found
 
 
 def _trainer(config: Config) -> list[Problem]:

@@ -135,20 +135,40 @@ class TuningConfig(Section):
     """Which parameters of the trunk learn."""
 
     name: Text = "full"
-    """A registered method: ``full | frozen | last | lora``, or one of another package."""
+    """A registered method: ``full | gradual | last | frozen``, adapters: ``lora | rslora | dora |
+    adalora | ia3 | vera``, or one of another package."""
     options: dict[str, Any] = {}
     """Options of a method of another package; checked against the method's own `Options`."""
     layers: Whole = Field(2, ge=1)
     """For ``last``: how many of the last layers learn."""
+    layer_decay: Number = Field(1.0, gt=0, le=1)
+    """Rate of each layer over that of the layer above it; the last one has ``trunk.lr``."""
+    unfreeze_every: Whole | None = Field(None, ge=1)
+    """For ``gradual``: steps between two layers that begin to learn; when unset, all do from the
+    middle of the run on."""
     rank: Whole = Field(8, ge=1)
-    """For ``lora``: size of the low-rank product that is added to a weight."""
+    """For ``lora`` and its kin: size of the low-rank product that is added to a weight; for
+    ``adalora`` the mean at the end, for ``vera`` the size of the random matrices."""
     alpha: Number = Field(16.0, gt=0)
-    """For ``lora``: the product counts alpha / rank."""
+    """For ``lora`` and its kin: the product counts alpha / rank; in ``rslora`` alpha / sqrt(rank),
+    in ``adalora`` alpha / initial_rank."""
     dropout: Number = Field(0.0, ge=0, lt=1)
-    """For ``lora``: share of its input that an adapter drops in training."""
+    """For adapters but ``ia3``: share of its input that an adapter drops in training."""
     target_modules: list[Text] | None = None
-    """For ``lora``: the linear layers that have an adapter, by name or end of name; when unset,
-    all of the trunk's blocks."""
+    """For adapters: the linear layers that have one, by name or end of name; when unset, all of the
+    trunk's blocks; with ``ia3`` keys, values and feed-forward layers, where they are known."""
+    feedforward_modules: list[Text] | None = None
+    """For ``ia3``: those of them whose inputs are scaled, not their outputs."""
+    initial_rank: Whole = Field(12, ge=2)
+    """For ``adalora``: the rank that every adapter begins with."""
+    rank_warmup: Number = Field(0.1, ge=0, lt=1)
+    """For ``adalora``: share of the steps before ranks begin to fall."""
+    rank_settled: Number = Field(0.3, ge=0, lt=1)
+    """For ``adalora``: share of the steps at the end in which ranks stay as they are."""
+    rank_every: Whole = Field(10, ge=1)
+    """For ``adalora``: steps between two choices of what is kept."""
+    orthogonality: Number = Field(0.5, ge=0)
+    """For ``adalora``: weight of the penalty that keeps its factors near to orthogonal."""
     cache: Switch = "auto"
     """``auto | true | false``, for ``frozen``: keep the trunk's states on disk, so that it runs
     once and not in every epoch. ``auto`` does where it pays and fits; ``true`` or says why not."""

@@ -115,6 +115,10 @@ class Collator:
             planned.append(PlannedPass([list(groups[g]) for g in chosen], placed))
         return planned
 
+    def tokens(self, planned: PlannedPass) -> int:
+        """Return the tokens that a planned pass reads, without padding."""
+        return sum(map(self.size, planned.groups))
+
     def planned(self, planned: PlannedPass, readers: Readers | None = None) -> MicroBatch:
         """Return the micro-batch of a planned pass; documents with `readers` are to be kept."""
         return self.micro_batch([self.merge(g) for g in planned.groups], planned.rows, readers)

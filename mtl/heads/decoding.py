@@ -45,8 +45,8 @@ def viterbi_packed(
     Returns:
         Label ids, shape (N,), int64, on the device of `scores`.
     """
-    values = scores.detach().to("cpu", torch.float64).numpy()
-    values = np.nan_to_num(values, nan=0.0, posinf=_LIMIT, neginf=-_LIMIT)
+    values = scores.detach().to("cpu", torch.float64, copy=True).numpy()
+    np.nan_to_num(values, copy=False, nan=0.0, posinf=_LIMIT, neginf=-_LIMIT)
     sizes = np.asarray(lengths, dtype=np.int64)
     assert sizes.sum() == len(values), (int(sizes.sum()), len(values))
     # Nothing where a mask is true, and minus infinity elsewhere.
@@ -69,16 +69,18 @@ def _decode_block(
     start, allowed, end = masks
     steps = int(sizes[0])
     alive = [int(np.searchsorted(-sizes, -t, side="left")) for t in range(steps)]
-    pointers: list[Ints] = []
+    # One array, since a text may have millions of tokens: the n rows of a step stand together.
+    firsts = np.cumsum([0, *alive[1:]])
+    pointers = np.empty((int(firsts[-1]), len(start)), dtype=np.min_scalar_type(len(start)))
     total = values[offsets] + start
     for t in range(1, steps):
         n = alive[t]
         paths = total[:n, :, None] + allowed
-        pointers.append(paths.argmax(axis=1))
+        pointers[firsts[t - 1] : firsts[t]] = paths.argmax(axis=1)
         total[:n] = paths.max(axis=1) + values[offsets[:n] + t]
     label = (total + end).argmax(axis=1)
     for t in range(steps - 1, 0, -1):
         n = alive[t]
         best[offsets[:n] + t] = label[:n]
-        label[:n] = pointers[t - 1][np.arange(n), label[:n]]
+        label[:n] = pointers[firsts[t - 1] + np.arange(n), label[:n]]
     best[offsets] = label

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtl.heads.base import Head, as_float
+from mtl.heads.classification import binary_losses
 
 NEVER = -1e4
 """Logit of a span that would end outside of its example; half precision can hold it."""
@@ -19,7 +20,7 @@ PRIOR = -4.0
 
 
 class SpanPairHead(Head):
-    """Yes or no for each label of each span of up to W words, by binary cross-entropy.
+    """Yes or no for each label of each span of up to W words, by cross-entropy or focal loss.
 
     A span's logits are bilinear in the states of its first and last word, of rank K, beside a term
     for each of the two and one for its width (as in Dozat and Manning 2017, equation 3, with the
@@ -32,9 +33,16 @@ class SpanPairHead(Head):
     """
 
     def __init__(
-        self, hidden_size: int, labels: int, width: int, rank: int, dropout: float = 0.0
+        self,
+        hidden_size: int,
+        labels: int,
+        width: int,
+        rank: int,
+        dropout: float = 0.0,
+        gamma: float = 0.0,
     ) -> None:
         super().__init__()
+        self.gamma = gamma
         self.width = width
         self.labels = labels
         self.dropout = nn.Dropout(dropout)
@@ -66,14 +74,12 @@ class SpanPairHead(Head):
         return torch.stack(scores, dim=1).flatten(1)
 
     def loss_sum(self, logits: Tensor, targets: dict[str, Tensor]) -> Tensor:
-        """Return the summed cross-entropy of all spans that end inside of their example."""
+        """Return the summed loss of all spans that end inside of their example."""
         shifts = torch.arange(self.width, device=logits.device)
         gold = (targets["spans"][:, None, :] >> shifts[:, None]) & 1  # (G, W, L)
         inside = fits(targets["sizes"], self.width)[:, :, None].expand_as(gold)
         scores = as_float(logits).unflatten(1, (self.width, self.labels))
-        return F.binary_cross_entropy_with_logits(
-            scores, gold.float(), weight=inside.float(), reduction="sum"
-        )
+        return (binary_losses(scores, gold.float(), self.gamma) * inside).sum()
 
     def mass(self, targets: dict[str, Tensor]) -> float:
         """Return the number of words, each of which is the first one of some spans."""

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from mtl.config.section import Values
 from mtl.data.collate import Collator, Sharing
@@ -32,7 +34,7 @@ from mtl.training.model import Answered, Decode, answers
 from mtl.training.model_io import LoadedModel, check_head_names, load_model
 from mtl.trunk.recall import Recall
 from mtl.trunk.text import pad_id
-from mtl.types import Encoded, Row
+from mtl.types import Encoded, Row, TrunkBatch
 
 CHUNK = 2000
 """Rows that are encoded, sorted by length and answered together."""
@@ -45,6 +47,7 @@ IN_CACHE = 1024
 
 FAILED = "error"
 """Key of an answer that says why there is none."""
+Advance = Callable[[float], None]
 HALVES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
@@ -108,7 +111,7 @@ class Predictor:
         self,
         rows: Iterable[Row],
         tasks: Sequence[str] | None = None,
-        advance: Callable[[int], None] | None = None,
+        advance: Advance | None = None,
         *,
         mark: bool = False,
     ) -> Iterator[Values]:
@@ -117,7 +120,8 @@ class Predictor:
         Args:
             rows: Each with ``text``, or ``tokens``, or both; targets are not looked at.
             tasks: The tasks to answer; all when None.
-            advance: Called with how many more rows are answered, for a progress bar.
+            advance: Called with how many more rows are answered, for a progress bar; of a long
+                text, with fractions, as it is read.
             mark: Whether a row that cannot be answered has ``error`` for an answer, as a whole or
                 for the task that it is no row for; else it is an error.
 
@@ -132,14 +136,14 @@ class Predictor:
         return self._predict(rows, self.choose(tasks), advance or (lambda count: None), mark)
 
     def _predict(
-        self, rows: Iterable[Row], names: list[str], advance: Callable[[int], None], mark: bool
+        self, rows: Iterable[Row], names: list[str], advance: Advance, mark: bool
     ) -> Iterator[Values]:
         numbered = (prepare(row, number, mark=mark) for number, row in enumerate(rows, start=1))
         for chunk in chunks(numbered):
             yield from self._answer(chunk, names, advance, mark)
 
     def _answer(
-        self, rows: list[Row], names: list[str], advance: Callable[[int], None], mark: bool
+        self, rows: list[Row], names: list[str], advance: Advance, mark: bool
     ) -> list[Values]:
         takers = [[] if ERROR in row else self._takers(row, names, mark) for row in rows]
         found: list[Values] = [
@@ -158,17 +162,18 @@ class Predictor:
             chosen[name] = [at[number] for number in kept]
             if len(store):
                 stores[name] = store
-        advance(sum(None not in answer.values() for answer in found))
+        meter = Meter(advance, len(rows))
+        meter.answered(sum(None not in answer.values() for answer in found))
         most = self.tokens
         if self.device.type == "cpu":
             most = min(most, IN_CACHE * torch.get_num_threads())
-        for answered in self.outputs(list(stores.values()), most):
+        for answered in self.outputs(list(stores.values()), most, meter=meter):
             name, at = answered.task, [chosen[answered.task][n] for n in answered.numbers]
             for row, output, given in zip(
                 at, answered.outputs, answered.examples.rows, strict=True
             ):
                 found[row][name] = self.tasks[name].present(output, given)
-            advance(sum(None not in found[row].values() for row in at))
+            meter.answered(sum(None not in found[row].values() for row in at))
         return found
 
     def _takers(self, row: Row, names: list[str], mark: bool) -> list[str]:
@@ -234,6 +239,7 @@ class Predictor:
         stores: Sequence[ExampleStore],
         most: int | None = None,
         decode: Decode | None = None,
+        meter: Meter | None = None,
     ) -> Iterator[Answered]:
         """Answer every example of some stores, longest first, a trunk pass at a time.
 
@@ -244,6 +250,7 @@ class Predictor:
             stores: One a task.
             most: Tokens of a pass for the heads; as many as of a batch of texts when None.
             decode: Makes outputs of logits in place of the tasks' own methods.
+            meter: Told how much has been read.
         """
         pad = pad_id(self.loaded.encoder.tokenizer)
         sharing = Sharing(self.share, self.model.trunk.share_branches, pad)
@@ -254,15 +261,58 @@ class Predictor:
         half = self.half
         keeps, recall = self.model.trunk.keeps, Recall()
         loader = EvalLoader(collator, stores, writes=writes, keeps=keeps, write_budget=self.tokens)
+        tokens = sum(collator.tokens(planned) for planned in loader.passes) if meter else 0
         for batch in loader:
             mixed = torch.autocast(self.device.type, dtype=half, enabled=half is not None)
             with (
                 memory_advice(lambda: f"`--tokens` ({self.tokens})", ""),
                 torch.inference_mode(),
                 mixed,
+                meter.reading(self.model.trunk, tokens) if meter and not writes else nullcontext(),
             ):
                 found = list(answers(self.model, batch.to(self.device), by_task, recall, decode))
             yield from found
+
+
+class Meter:
+    """How many of some rows are answered, in fractions of a row while a long text is read.
+
+    Args:
+        advance: Called with how many more.
+        rows: How many there are.
+    """
+
+    def __init__(self, advance: Advance, rows: int) -> None:
+        self.advance = advance
+        self.rows = rows
+        self._shown = 0.0
+        self._answered = 0
+        self._read = 0
+
+    def answered(self, more: int) -> None:
+        """Count answered rows."""
+        self._answered += more
+        self._show(self._answered)
+
+    @contextmanager
+    def reading(self, trunk: nn.Module, tokens: int) -> Iterator[None]:
+        """Count what a trunk reads, of so many tokens of all rows."""
+
+        def count(module: nn.Module, given: tuple[TrunkBatch, ...], states: object) -> None:
+            del module, states
+            self._read += given[0].tokens
+            self._show(self.rows * min(1.0, self._read / max(1, tokens)))
+
+        hook = trunk.register_forward_hook(count)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    def _show(self, rows: float) -> None:
+        if rows > self._shown:
+            self.advance(rows - self._shown)
+            self._shown = rows
 
 
 def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -21,6 +21,14 @@ SPEED_OF = 120.0
 """Seconds whose speed says how much time is left."""
 
 
+class Count(ProgressColumn):
+    """``12/2,000``, and how far it is where that is within a unit of work: ``0/1 34%``."""
+
+    def render(self, task: Task) -> Text:
+        """Return the column's text."""
+        return Text(count(task))
+
+
 class TimeLeft(ProgressColumn):
     """``1:40 left``, or nothing where there is no speed yet."""
 
@@ -45,7 +53,7 @@ class Bars(Progress):
         super().__init__(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None, finished_style="bar.complete"),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            Count(),
             TimeLeft(),
             TextColumn("{task.fields[facts]}"),
             console=console,
@@ -92,8 +100,8 @@ class Bars(Progress):
     def line(self, task: TaskID) -> str:
         """Return how far a piece of work is as one line of text."""
         found = self._tasks[task]
-        count = f"{found.description} {found.completed:,.0f}/{found.total:,.0f}"
-        return "  ".join(filter(None, [count, left(found), found.fields["facts"]]))
+        done = f"{found.description} {count(found)}"
+        return "  ".join(filter(None, [done, left(found), found.fields["facts"]]))
 
     def left(self, task: TaskID) -> str:
         """Return the time left, or nothing where there is no speed yet."""
@@ -105,6 +113,13 @@ class Bars(Progress):
         if self.below:
             for line in folded(self.below, self.console.width):
                 yield Text(line, style="dim")
+
+
+def count(task: Task) -> str:
+    """Return how much is done, with a share where a unit of work is done in part."""
+    whole = int(task.completed + 1e-6)
+    share = f" {task.percentage:.0f}%" if abs(task.completed - whole) > 1e-6 else ""
+    return f"{whole:,}/{task.total:,.0f}{share}"
 
 
 def left(task: Task) -> str:

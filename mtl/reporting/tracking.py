@@ -18,7 +18,7 @@ DELAY = 0.5
 @contextlib.contextmanager
 def track(
     description: str, total: int, *, enabled: bool = True, target: Console | None = None
-) -> Iterator[Callable[[int], None]]:
+) -> Iterator[Callable[[float], None]]:
     """Show how far a loop is, on standard error; nothing for what is done at once.
 
     Args:
@@ -28,7 +28,7 @@ def track(
         target: Where to write; standard error when None.
 
     Yields:
-        `advance`, to be called with how many more are done.
+        `advance`, to be called with how many more are done, in fractions of a long one.
     """
     if not enabled or not is_rank_zero():
         yield lambda count: None
@@ -37,7 +37,7 @@ def track(
     task = bars.add(description, total)
     began = time.monotonic()
 
-    def advance(count: int = 1) -> None:
+    def advance(count: float = 1) -> None:
         bars.advance(task, count)
         if bars.due() and time.monotonic() - began > DELAY:
             bars.show(bars.line(task))

@@ -25,15 +25,20 @@ from mtl.metrics.ranking import NAMES as RANKED
 from mtl.metrics.scores import LabelScores, MultiLabelScores, NumberScores
 from mtl.registry import Registry
 from mtl.tasks._ranking import grades_of
-from mtl.tasks.base import Learned, Task, label_weights, unknown_label
+from mtl.tasks._weights import Counts, count, label_weights, loss_of
+from mtl.tasks.base import Learned, Task, unknown_label
 from mtl.types import Encoded, Row
 
 PROBLEMS: Registry[type[TextProblem]] = Registry("options.problem")
 ONE = "one label of several (options.problem=single)"
 ANY = "any number of labels (options.problem=multi)"
+NUMBER = "a number (options.problem=regression)"
+LABELS = f"{ONE} or {ANY}"
 ONLY = {
     "head.label_smoothing": ONE,
-    "head.class_weights": ONE,
+    "head.loss": LABELS,
+    "head.class_weights": LABELS,
+    "head.class_weighting": LABELS,
     "options.abstain_below": ONE,
     "options.thresholds": ANY,
 }
@@ -70,8 +75,9 @@ class TextLearned(Learned):
 class LabelSet(TextLearned):
     """The labels of training, in the order of the head's outputs."""
 
-    later: ClassVar[Values] = {**TextLearned.later, "temperature": 1.0}
+    later: ClassVar[Values] = {**TextLearned.later, "temperature": 1.0, "counts": {}}
     labels: list[str] = Field(default_factory=list)
+    counts: Counts = Field(default_factory=Counts)
     temperature: float = 1.0
     """What logits are divided by, so that probabilities mean what they say in validation."""
 
@@ -154,7 +160,7 @@ class TextProblem(ABC):
     metric_names: tuple[str, ...]
     role: ClassVar[str]
     """The kind of role, as data readers know it, that the label's cell is converted to."""
-    what: ClassVar[str] = ""
+    what: ClassVar[str]
     """What such texts have, as `ONLY` says it."""
 
     def __init__(self, task: Task, name: str, head: Any, options: Any) -> None:
@@ -167,7 +173,7 @@ class TextProblem(ABC):
             section, option = key.split(".")
             given = getattr(sections[section], option)
             default = type(sections[section]).model_fields[option].default
-            if what != self.what and given != default:
+            if self.what not in what and given != default:
                 expected = f"to be unset, because it is for texts with {what}"
                 raise ConfigError(Problem(f"tasks.{name}.{key}", expected, f"got {given}"))
 
@@ -299,19 +305,19 @@ class Single(Labeled):
             self.metric_names = (*self.metric_names, "coverage", "answered_accuracy")
 
     def learn(self, rows: Sequence[Row]) -> OneLabel:
-        labels = sorted({*self.declared, *(self.value(row) for row in rows)}, key=_natural)
+        values = [self.value(row) for row in rows]
+        labels = sorted({*self.declared, *values}, key=_natural)
         if len(labels) < 2:
             raise DataError(
                 f"tasks.{self.name}: Expected at least two different labels in the training data, "
                 f"but all are '{labels[0]}'."
             )
-        return OneLabel(labels=labels)
+        return OneLabel(labels=labels, counts=count(self.task, lambda: values))
 
     def target(self, row: Row) -> tuple[dict[str, Array], float]:
         number = self.number(self.value(row), row)
-        return {"labels": np.asarray([number])}, label_weights(self.task, self.learned.labels)[
-            number
-        ]
+        weights = label_weights(self.task, self.learned.labels)
+        return {"labels": np.asarray([number])}, weights[number]
 
     def grades(self, learned: Any) -> dict[str, float]:
         return grades_of(learned.labels, self.task.options.relevant, self.name)
@@ -322,9 +328,7 @@ class Single(Labeled):
             len(self.learned.labels),
             dropout=self.head.dropout,
             label_smoothing=self.head.label_smoothing,
-            class_weights=label_weights(self.task, self.learned.labels)
-            if self.head.class_weights
-            else None,
+            **loss_of(self.task, self.learned.labels),
         )
 
     def activate(self, logits: Tensor) -> Tensor:
@@ -363,15 +367,14 @@ class Multi(Labeled):
         return np.asarray(self.learned.thresholds or [HALF] * len(self.learned.labels))
 
     def learn(self, rows: Sequence[Row]) -> ManyLabels:
-        labels = sorted(
-            {*self.declared, *(n for row in rows for n in self.value(row))}, key=_natural
-        )
+        values = [n for row in rows for n in set(self.value(row))]
+        labels = sorted({*self.declared, *values}, key=_natural)
         if not labels:
             raise DataError(
                 f"tasks.{self.name}: Expected at least one label in the training data, but no row "
                 "has any."
             )
-        return ManyLabels(labels=labels)
+        return ManyLabels(labels=labels, counts=count(self.task, lambda: values, len(rows)))
 
     def target(self, row: Row) -> tuple[dict[str, Array], float]:
         present = np.zeros((1, len(self.learned.labels)), dtype=np.int64)
@@ -384,7 +387,12 @@ class Multi(Labeled):
         raise ConfigError(Problem(f"tasks.{self.name}.columns.query", expected, "it is set"))
 
     def build_head(self, hidden_size: int) -> Head:
-        return MultiLabelHead(hidden_size, len(self.learned.labels), dropout=self.head.dropout)
+        return MultiLabelHead(
+            hidden_size,
+            len(self.learned.labels),
+            dropout=self.head.dropout,
+            **loss_of(self.task, self.learned.labels, several=True),
+        )
 
     def activate(self, logits: Tensor) -> Tensor:
         return self.tempered(logits).sigmoid()
@@ -422,6 +430,7 @@ class Regression(TextProblem):
     learns = Numbers
     metric_names = ("pearson", "rmse", *RANKED)
     role = "number"
+    what = NUMBER
 
     def learn(self, rows: Sequence[Row]) -> Numbers:
         values = np.asarray([self.value(row) for row in rows])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -24,7 +24,7 @@ from mtl.data.label_rules import LabelRules
 from mtl.data.readers.split import Check
 from mtl.data.rows import Role, told, where
 from mtl.data.words import join_words
-from mtl.errors import ConfigError, DataError, Problem, did_you_mean, few, one_of, truth_advice
+from mtl.errors import ConfigError, DataError, Problem, did_you_mean, few, one_of
 from mtl.heads.base import Head
 from mtl.registry import Registry
 from mtl.trunk.recall import Recalled
@@ -353,21 +353,6 @@ def restore(task: Task, state: Mapping[str, Any]) -> None:
     whole = {**task.learns.later, **state}
     fields = {name: whole[name] for name in task.learns.model_fields}
     take(task, task.learns.model_validate({**whole, **fields}))
-
-
-def label_weights(task: Task, labels: Sequence[str]) -> list[float]:
-    """Return the weight of each label in the loss, as the head's `class_weights` say.
-
-    Raises:
-        ConfigError: If they name a label that there is not.
-    """
-    named = task.head_options.class_weights or {}
-    for label in named:
-        if label not in labels:
-            problem = one_of(f"tasks.{task.name}.head.class_weights", label, labels)
-            advice = truth_advice(label) or problem.advice
-            raise ConfigError(replace(problem, advice=advice))
-    return [float(named.get(label, 1.0)) for label in labels]
 
 
 def row_check(task: Task) -> tuple[Check, LabelRules]:

@@ -30,11 +30,11 @@ from mtl.heads.base import Head
 from mtl.heads.span_pairs import SpanPairHead
 from mtl.labels import OUTSIDE, spans_of
 from mtl.metrics.nested import NestedScores
+from mtl.tasks._weights import FocalOptions, gamma_of
 from mtl.tasks._words import SPANS, TEXT, TOKENS, given_words, words_of
 from mtl.tasks.base import (
     TASK_TYPES,
     Guess,
-    HeadOptions,
     Learned,
     Task,
     Traits,
@@ -57,13 +57,13 @@ class SpanOptions(Section):
     """The most words of a span; longer ones are never found."""
 
 
-class SpanHeadOptions(HeadOptions):
+class SpanHeadOptions(FocalOptions):
     """Options of the head of spans."""
 
     rank: Whole = Field(64, ge=1)
     """Size of what a span's first and last word are compared by."""
 
-    own: ClassVar[tuple[str, ...]] = ("dropout", "rank")
+    own: ClassVar[tuple[str, ...]] = (*FocalOptions.own, "rank")
 
 
 class SpanLabels(Learned):
@@ -212,6 +212,7 @@ class SpanClassification(Task):
             self.options.max_width,
             self.head_options.rank,
             self.head_options.dropout,
+            gamma_of(self.name, self.head_options),
         )
 
     def decode(self, logits: Tensor, examples: Examples) -> list[Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from torch import Tensor
 from torchmetrics import MetricCollection
@@ -33,7 +33,8 @@ from mtl.tasks._pairs import (
 )
 from mtl.tasks._ranking import QUERY, least_relevant, ranked, to_rank
 from mtl.tasks._text_problems import PROBLEMS, TextLearned
-from mtl.tasks.base import TASK_TYPES, Guess, HeadOptions, Learned, Task
+from mtl.tasks._weights import WeightOptions
+from mtl.tasks.base import TASK_TYPES, Guess, Learned, Task
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
 from mtl.types import Encoded, Examples, Row
@@ -60,19 +61,13 @@ class TextOptions(Section):
     are; unset, any number above 0, or ``yes``, ``true`` or ``relevant``."""
 
 
-class TextHeadOptions(HeadOptions):
-    """Options of the classification head."""
+class TextHeadOptions(WeightOptions):
+    """Options of the classification head; those of the loss are for labels only."""
 
-    label_smoothing: Number = Field(0.0, ge=0, lt=1)
-    """Share of the target that is spread evenly over all labels. For `single` only."""
-    class_weights: dict[str, Annotated[Number, Field(ge=0)]] | None = None
-    """Weight of each label in the loss; labels not named weigh 1. For `single` only."""
     pooling: Annotated[Literal["auto", "first", "last", "mean"], Lower] = "auto"
     """Which states are averaged: ``first``, ``last`` or all (``mean``) of the document's; ``auto``
     is the last under causal attention and all otherwise. Windows of a long text are averaged.
     Of a second text in a branch, states of the branch are read, the last one by ``auto``."""
-
-    own: ClassVar[tuple[str, ...]] = ("dropout", "label_smoothing", "class_weights")
 
 
 @TASK_TYPES.register("text_classification")

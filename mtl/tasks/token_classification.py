@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from mtl.config.section import Field, Lower, Number, Section, Values
+from mtl.config.section import Field, Lower, Section, Values
 from mtl.data.label_rules import IGNORED, entity_types
 from mtl.data.rows import Role
 from mtl.data.spans import apart, lay, placed, tagged
@@ -30,16 +30,15 @@ from mtl.heads.classification import ClassificationHead
 from mtl.heads.decoding import viterbi_packed
 from mtl.labels import NONE, OUTSIDE, detect_scheme, spans_of, to_iob2, transitions
 from mtl.metrics.scores import EntityScores, TokenScores
+from mtl.tasks._weights import Counts, WeightOptions, count, label_weights, loss_of
 from mtl.tasks._words import SPANS, TEXT, TOKENS, given_words, words_of
 from mtl.tasks.base import (
     TASK_TYPES,
     Guess,
-    HeadOptions,
     Learned,
     Task,
     Traits,
     document,
-    label_weights,
     remarks,
     unknown_label,
 )
@@ -58,28 +57,24 @@ class TokenOptions(Section):
     """``iob1 | iob2 | bioes | io | none`` of the data's labels; found from them when unset."""
 
 
-class TokenHeadOptions(HeadOptions):
+class TokenHeadOptions(WeightOptions):
     """Options of the tagging head."""
 
-    label_smoothing: Number = Field(0.0, ge=0, lt=1)
-    class_weights: dict[str, Annotated[Number, Field(ge=0)]] | None = None
-    """Weight of each label in the loss; labels not named weigh 1."""
     decoding: Annotated[Literal["plain", "constrained"], Lower] = "constrained"
     """``plain`` takes each word's best label; ``constrained`` the best sequence that is valid."""
     subword: Annotated[Literal["auto", "first", "last"], Lower] = "auto"
     """Which sub-word speaks for its word: ``first | last``; ``auto`` is the last under causal
     attention, where only it has seen the whole word."""
 
-    own: ClassVar[tuple[str, ...]] = ("dropout", "label_smoothing", "class_weights")
-
 
 class Tagset(Learned):
     """The scheme of the data's labels, and the head's labels, in IOB2 where they mark spans."""
 
-    later: ClassVar[Values] = {"words": {"scripts": False}}
+    later: ClassVar[Values] = {"words": {"scripts": False}, "counts": {}}
 
     scheme: str = NONE
     labels: list[str] = Field(default_factory=list)
+    counts: Counts = Field(default_factory=Counts)
     words: WordRule = Field(default_factory=WordRule)
     """How raw texts become words."""
 
@@ -178,7 +173,7 @@ class TokenClassification(Task):
         if scheme == NONE:
             names = sorted({n for labels in given for n in labels} - {IGNORED})
             self._refuse_numbers(names)
-            return Tagset(scheme=NONE, labels=names, words=words)
+            return self._counted(Tagset(scheme=NONE, labels=names, words=words), everything)
         types = {s.type for g, p in zip(given, places, strict=True) for s in spans_of(g, p)}
         types |= set(kinds)
         if not types:
@@ -191,7 +186,12 @@ class TokenClassification(Task):
                 )
             )
         labels = ["O", *(f"{p}-{t}" if t else p for t in sorted(types) for p in "BI")]
-        return Tagset(scheme=scheme, labels=labels, words=words)
+        return self._counted(Tagset(scheme=scheme, labels=labels, words=words), everything)
+
+    def _counted(self, tags: Tagset, rows: Sequence[Row]) -> Tagset:
+        numbers = (number for row in rows for number in self._numbers(row, tags) if number >= 0)
+        counts = count(self, lambda: (tags.labels[number] for number in numbers))
+        return tags.model_copy(update={"counts": counts})
 
     def encode(self, row: Row, tokens: Tokens, encoder: TextEncoder, attention: str) -> Encoded:
         """Read each word at its first or last sub-word; words without a token are left out."""
@@ -205,11 +205,10 @@ class TokenClassification(Task):
         windows = encoder.windows(len(tokens))
         part, offset = encoder.places(index[words], windows)
         targets = {"labels": gold[words]} if "labels" in row else {}
-        mass = float(len(words)) if targets else 0.0
-        if targets and self.head_options.class_weights:
-            mass = float(
-                np.asarray(label_weights(self, self.learned.labels), np.float32)[gold[words]].sum()
-            )
+        mass = 0.0
+        if targets:
+            weights = np.asarray(label_weights(self, self.learned.labels), np.float32)
+            mass = float(weights[gold[words]].sum())
         return Encoded(
             [encoder.document(tokens, w) for w in windows],
             part,
@@ -225,15 +224,18 @@ class TokenClassification(Task):
         Raises:
             DataError: If a label is not among those of training.
         """
-        number = {label: i for i, label in enumerate(self.learned.labels)}
-        labels, scheme = row["labels"], self.learned.scheme
+        return self._numbers(row, self.learned)
+
+    def _numbers(self, row: Row, tags: Tagset) -> npt.NDArray[np.int64]:
+        number = {label: i for i, label in enumerate(tags.labels)}
+        labels, scheme = row["labels"], tags.scheme
         ignored = [label == IGNORED for label in labels]
         if scheme != NONE:
             labels = [OUTSIDE if skip else n for n, skip in zip(labels, ignored, strict=True)]
             labels = to_iob2(labels, scheme, Place(row["_file"], row["_line"]))
         for label in labels:
             if label not in number and label != IGNORED:
-                raise unknown_label(row, self.name, label, self.learned.labels)
+                raise unknown_label(row, self.name, label, tags.labels)
         numbers = np.asarray([number.get(label, -1) for label in labels], dtype=np.int64)
         numbers[ignored] = -1
         return numbers
@@ -261,9 +263,7 @@ class TokenClassification(Task):
             len(self.learned.labels),
             dropout=self.head_options.dropout,
             label_smoothing=self.head_options.label_smoothing,
-            class_weights=label_weights(self, self.learned.labels)
-            if self.head_options.class_weights
-            else None,
+            **loss_of(self, self.learned.labels),
         )
 
     def decode(self, logits: Tensor, examples: Examples) -> list[Any]:
@@ -283,7 +283,8 @@ class TokenClassification(Task):
             allowed = transitions(tuple(self.learned.labels))
             best = viterbi_packed(full.log_softmax(-1), counts, *allowed)
         scores = torch.zeros(len(full), device=full.device)
-        scores[place] = full.softmax(-1).gather(1, best[:, None])[place, 0]
+        chosen = full.gather(1, best[:, None])[:, 0] - full.logsumexp(-1)
+        scores[place] = chosen[place].exp()
         return [
             Tags(label.numpy(), score.numpy())
             for label, score in zip(

@@ -16,6 +16,7 @@ from mtl.data.store import ExampleStore
 from mtl.errors import ConfigError
 from mtl.heads.base import Head
 from mtl.tasks import TASK_TYPES, Task
+from mtl.tasks._weights import pool_counts
 from mtl.tasks.base import take
 from mtl.training.parts import scores_in_parts
 from mtl.trunk import Trunk
@@ -262,6 +263,7 @@ def build_heads(
             _check_options(first, others)
             for task in (first, *others):
                 take(task, task.learned.model_copy(update=fixed))
+            pool_counts((first, *others))
         with torch.random.fork_rng(devices=[]):
             seed_torch(seed, "head", name)
             head = first.build_head(hidden_size)

@@ -37,7 +37,7 @@ from mtl.training.model import MultiTaskModel, build_heads, first_difference, sh
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import NoModel, load_trunk
 from mtl.trunk.safety import OWN_CODE
-from mtl.trunk.tuning import merged, without_adapters
+from mtl.trunk.tuning import merged, save_adapters, without_adapters
 
 TRAINED_ON = "trained_on.npy"
 
@@ -64,6 +64,7 @@ def save_model(
     tokens: int | None = None,
     trained_on: Keys = NONE,
     files: Mapping[str, FilesDescription] | None = None,
+    base: str | None = None,
 ) -> None:
     """Write a model folder, whole or not at all.
 
@@ -76,6 +77,7 @@ def save_model(
         tokens: Most tokens in one trunk pass of training.
         trained_on: Hashes of the texts that it learned from.
         files: By task: how the files of its data are written.
+        base: The name or folder of the trunk that training began with, for adapters.
     """
     about = describe(model, encoder, columns, attention or {}, tokens, files)
     text = json.dumps(about.model_dump(), indent=2, ensure_ascii=False)
@@ -83,6 +85,7 @@ def save_model(
     with whole_folder(folder) as beside:
         with merged(trunk.model):
             (trunk.model if trunk.output is None else trunk.output.model).save_pretrained(beside)
+        save_adapters(trunk, beside, base)
         trunk.tokenizer.save_pretrained(beside)
         for name, head in model.heads.items():
             state = {k: v.detach().cpu().contiguous() for k, v in head.state_dict().items()}

@@ -73,6 +73,8 @@ class MultiTaskModule(L.LightningModule):
         weights = {name: task.weight for name, task in model.tasks.items()}
         self.balancing = build_balancing(weights, cfg.balancing)
         self.task_gradients = self._compared()
+        self.tuning = model.trunk.tuning
+        self.tuning.start(steps)
         self._norms: dict[str, float] = {}
         self._conflict: dict[str, float] = {}
         self.training_log = TrainingLog(weights, cfg.trainer.log_every_n_steps, steps)
@@ -117,6 +119,7 @@ class MultiTaskModule(L.LightningModule):
             "frozen": self.frozen.digest,
             "data": self.digests,
             "config": hide_secrets(self.cfg.model_dump()),
+            "tuning": self.tuning.state(),
             "tasks": {n: task.learned.model_dump() for n, task in self.model.tasks.items()},
             "results": dict(self.results),
             "running": self.training_log.state(self.trainer),
@@ -128,6 +131,7 @@ class MultiTaskModule(L.LightningModule):
         found = checkpoint["mtl"]
         self.results.update(found["results"])
         self.non_finite.load_state(found)
+        self.tuning.load_state(found.get("tuning", {}))
         self.training_log.load_state(found.get("running"))
         if kept := found.get("balancing"):
             self.balancing.load_state(kept)
@@ -156,8 +160,10 @@ class MultiTaskModule(L.LightningModule):
         if due or self.device.type == "cpu":
             self.judge()
         if due:
-            more = {**self.non_finite.logs(), **self._norms, "epoch": number / self.steps_per_epoch}
+            more = {**self.non_finite.logs(), **self._norms}
+            more |= {metric_name("train", "trunk", n): v for n, v in self.tuning.logs().items()}
             more |= {**self._conflict, **self.balancing.logs()}
+            more["epoch"] = number / self.steps_per_epoch
             self.training_log.write(self.trainer, number, optimizer.optimizer, more)
 
     def _update(
@@ -166,6 +172,7 @@ class MultiTaskModule(L.LightningModule):
         scaler = self.non_finite.scaler(self.trainer)
         if scaler is not None:  # Undone, so that the gradients' true norm is clipped.
             scaler.unscale_(optimizer.optimizer)
+        self.tuning.before_update(step.number)
         learning = [p for p in self.model.parameters() if p.requires_grad]
         parted = gradient_norm(learning)
         norm = whole(parted)
@@ -178,6 +185,7 @@ class MultiTaskModule(L.LightningModule):
         if self.balancing.learns:
             self.balancing.learn(self._of_all_ranks(losses, step), norm.detach().isfinite())
         optimizer.step()
+        self.tuning.after_update(step.number + 1, norm)
         schedule = self.lr_schedulers()
         assert isinstance(schedule, LambdaLR)
         schedule.step()

@@ -49,6 +49,8 @@ class Opening:
     tokens: int | None
     """Most tokens of a pass; None where that is still to be found."""
     folder: Path
+    learning: int = 0
+    """Of the trunk's parameters, how many learn."""
     bf16_units: bool = False
     """Whether the device is a CPU that multiplies bf16 by itself."""
 
@@ -127,6 +129,7 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
         architecture=trunk.config.model_type,
         parameters=sum(p.numel() for p in trunk.parameters()),
         tuning=cfg.tuning.name,
+        learning=sum(p.numel() for p in trunk.parameters() if p.requires_grad),
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         processes=trainer.world_size,
         threads=torch.get_num_threads() if on_cpu else None,

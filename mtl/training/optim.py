@@ -14,22 +14,37 @@ from mtl.config.schema import Config, ScheduleConfig
 from mtl.registry import Registry
 from mtl.training.balancing import Balancing
 from mtl.training.model import MultiTaskModel
+from mtl.trunk.tuning import depths
 
 
 def parameter_groups(model: MultiTaskModel, cfg: Config) -> list[dict[str, object]]:
     """Return AdamW's groups: trunk and heads, each with and without decay.
 
-    Biases and normalisation weights (one dimension or none) do not decay.
+    Biases and normalisation weights (one dimension or none) do not decay, nor do factors of IA3,
+    which begin at one. Where `tuning.layer_decay` says so, each layer of the trunk has a rate of
+    its own (Howard and Ruder 2018, section 3.1); of groups called ``trunk`` the last is the
+    fastest.
+
+    Raises:
+        ConfigError: If the trunk's layers cannot be told apart and have to be.
     """
     groups: list[dict[str, object]] = []
+    decay = cfg.tuning.layer_decay
+    key, otherwise = "tuning.layer_decay", "to be 1 for this trunk"
+    depth = depths(model.trunk, key, otherwise) if decay < 1 else {}
     parts = (("trunk", model.trunk, cfg.trunk.lr), ("heads", model.heads, cfg.head.lr))
     for name, module, lr in parts:
-        learning = [p for p in module.parameters() if p.requires_grad]
-        for decays in (True, False):
-            chosen = [p for p in learning if (p.ndim > 1) == decays]
-            if chosen:
-                decay = cfg.optimizer.weight_decay if decays else 0.0
-                groups.append({"name": name, "params": chosen, "lr": lr, "weight_decay": decay})
+        found: dict[tuple[int, bool], list[nn.Parameter]] = {}
+        for own, p in module.named_parameters():
+            if p.requires_grad:
+                decays = p.ndim > 1 and ".ia3_l." not in own
+                found.setdefault((-depth.get(id(p), 0), not decays), []).append(p)
+        for (below, still), chosen in sorted(found.items(), key=lambda group: group[0]):
+            weight_decay = 0.0 if still else cfg.optimizer.weight_decay
+            rate = lr * decay**-below
+            groups.append(
+                {"name": name, "params": chosen, "lr": rate, "weight_decay": weight_decay}
+            )
     return groups
 
 

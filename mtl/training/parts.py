@@ -124,10 +124,9 @@ def scores_in_parts(
     scores: dict[str, Tensor] = {}
     for name, whole in batch.heads.items():
         if parts := read[name]:
-            values = _whole(parts, sum(whole.sizes))
+            values, done = _whole(parts, sum(whole.sizes)), name in alone
         else:  # It reads nothing.
-            values = torch.zeros(0, hidden_size, device=whole.positions.device)
-        done = parts and name in alone
+            values, done = torch.zeros(0, hidden_size, device=whole.positions.device), False
         scores[name] = values if done else heads[name].score(values, whole.given)
     return scores
 
@@ -199,7 +198,13 @@ def recomputed(compute: Compute, part: MicroBatch) -> dict[str, Tensor]:
 
 
 def _whole(parts: list[Piece], count: int) -> Tensor:
-    """Add up values (n, C) by the outputs of a pass that they belong to; returns (count, C)."""
-    outputs = torch.cat([numbers for numbers, _ in parts])
-    values = torch.cat([found for _, found in parts])
-    return values.new_zeros(count, values.shape[1]).index_add(0, outputs, values)
+    """Add up values (n, C) by the outputs of a pass that they belong to; returns (count, C).
+
+    Parts go as they are added up: of a text of millions of words, no second copy is kept.
+    """
+    (_, first), *_ = parts
+    values = first.new_zeros(count, first.shape[1])
+    while parts:
+        outputs, found = parts.pop(0)
+        values.index_add_(0, outputs, found)
+    return values

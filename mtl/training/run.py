@@ -27,7 +27,7 @@ from mtl.metrics.names import SCORE, metric_name, parse_metric_name
 from mtl.reporting.console import console, note, short_path
 from mtl.reporting.loggers import RunFacts, build_loggers, finish_loggers
 from mtl.reporting.report.curves import Curves
-from mtl.reporting.report.files import PAGE
+from mtl.reporting.report.files import FOLDER, PAGE, TUNING
 from mtl.reporting.report.page import write_report
 from mtl.reporting.summary import closing_table, further_runs, next_steps, skipped_line
 from mtl.tasks import Task
@@ -185,10 +185,13 @@ def _save(cfg: Config, run_dir: Path, prepared: Prepared, metrics: Mapping[str, 
         attention={name: attention_of(cfg, name, model.trunk) for name in model.tasks},
         tokens=prepared.data.batching.tokens,
         files={n: files_of(cfg.tasks[n].data, own.found) for n, own in prepared.splits.items()},
+        base=cfg.trunk.path,
         trained_on=np.concatenate(
             [text_keys(own.train, n) for n, own in prepared.splits.items() if own.train is not None]
         ),
     )
+    if facts := model.trunk.tuning.facts():
+        write_whole(run_dir / FOLDER / TUNING, json.dumps(facts, indent=2) + "\n")
     write_metrics(run_dir, metrics)
     shutil.rmtree(run_dir / STATES, ignore_errors=True)
 

@@ -27,6 +27,7 @@ from mtl.registry import Registry
 from mtl.reporting.console import is_rank_zero, note
 from mtl.reporting.tracking import track
 from mtl.tasks import Task
+from mtl.tasks._weights import Counts
 from mtl.tasks.base import Learned, remarks, restore, row_check, take
 from mtl.tasks.contract import check_masses, check_metric_names, learn
 from mtl.tasks.encode import encode_split
@@ -118,6 +119,16 @@ def _learn(task: Task, splits: Splits) -> Learned:
     assert splits.train is not None
     if "labels" not in task.learns.model_fields:
         return learn(task, splits.train)
+    learned = _learn_labels(task, splits)
+    counts = getattr(learned, "counts", None)
+    if counts is None or counts == Counts():
+        return learned
+    trained = learn(task, splits.train)  # Rows that are not trained on weigh nothing.
+    return learned.model_copy(update={"counts": getattr(trained, "counts", counts)})
+
+
+def _learn_labels(task: Task, splits: Splits) -> Learned:
+    assert splits.train is not None
     learned = learn(task, splits.uncut or splits.train)
     if task.labels.unseen_labels == "error":
         return learned
@@ -207,7 +218,7 @@ def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     tune, own = _method(TUNINGS, cfg.tuning)
     with torch.random.fork_rng(devices=[]):
         seed_torch(cfg.seed, "tuning")
-        tune(trunk, own)
+        trunk.tuning = tune(trunk, own) or trunk.tuning
     return trunk
 
 

@@ -13,6 +13,7 @@ from mtl.trunk import two_sided
 from mtl.trunk.blocks import attend_in_blocks, flatten
 from mtl.trunk.masks import additive, visible
 from mtl.trunk.output import OutputLayer
+from mtl.trunk.schedule import TuningSchedule
 from mtl.trunk.text import TextEncoder, pad_id
 from mtl.types import CachedStates, TrunkBatch
 
@@ -74,6 +75,8 @@ class Trunk(nn.Module):
         self.attention = attention if architecture == "decoder" else "bidirectional"
         self.tokenizer = tokenizer
         self.start = start
+        self.tuning = TuningSchedule()
+        """What changes in it from step to step, beside its weights."""
         self.output = None if writer is None else OutputLayer(writer)
         # Its weights are the model's own where both are tied, and learn with it where not.
         self.projection = None if self.output is None else self.output.projection

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def carry_out(name: str, line: Sequence[str], out: Path) -> None:
+Look = Callable[[Path], dict[str, Any]]
+"""What else to keep of a run's folder before it is removed."""
+
+
+def carry_out(name: str, line: Sequence[str], out: Path, look: Look | None = None) -> None:
     """Train, and keep the scores in `out`; does nothing if they are there.
 
     Args:
         name: Of the run's file.
         line: What `train.py` is told.
         out: The study's folder.
+        look: Finds what else to keep with the scores.
 
     Raises:
         RuntimeError: If the run fails, with what it said.
@@ -47,14 +52,17 @@ def carry_out(name: str, line: Sequence[str], out: Path) -> None:
         raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     found: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     found["seconds"] = time.perf_counter() - began
+    found |= look(folder) if look else {}
     kept.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder)
 
 
-def carry_out_all(runs: Sequence[tuple[str, list[str]]], out: Path, jobs: int) -> None:
+def carry_out_all(
+    runs: Sequence[tuple[str, list[str]]], out: Path, jobs: int, look: Look | None = None
+) -> None:
     """Do what is missing of some runs, given as names and lines, so many at a time, with a bar."""
     columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar, ThreadPoolExecutor(jobs) as pool:
-        done = pool.map(lambda run: carry_out(run[0], run[1], out), runs)
+        done = pool.map(lambda run: carry_out(run[0], run[1], out, look), runs)
         for _ in bar.track(done, total=len(runs)):
             pass

@@ -67,6 +67,30 @@ TASKS = [
         ("`tasks.ner.head.class_weights`", "Did you mean 'B-PER'?"),
     ),
     Case(
+        "weights of classes by another name",
+        train("tasks.ner.head.class_weighting=balance"),
+        ("`tasks.ner.head.class_weighting`", "Did you mean 'balanced'?"),
+    ),
+    Case(
+        "exponent of no focal loss",
+        train("tasks.ner.head.focal_gamma=1"),
+        ("`tasks.ner.head.focal_gamma` to be unset", "head.loss=focal"),
+    ),
+    Case(
+        "smoothing and focal loss",
+        train("tasks.ner.head.loss=focal", "tasks.ner.head.label_smoothing=0.1"),
+        ("`tasks.ner.head.label_smoothing` to be unset", "head.loss=cross_entropy"),
+    ),
+    Case(
+        "weights of a number's classes",
+        train(
+            "tasks.sentiment.options.problem=regression",
+            "tasks.sentiment.head.class_weighting=balanced",
+            task="sentiment",
+        ),
+        ("`tasks.sentiment.head.class_weighting` to be unset", "problem=single"),
+    ),
+    Case(
         "unknown problem",
         train("tasks.sentiment.options.problem=sngle", task="sentiment"),
         ("`tasks.sentiment.options.problem`", "Did you mean 'single'?"),

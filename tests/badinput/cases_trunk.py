@@ -84,4 +84,31 @@ CASES = [
         train("tuning=lora", "tuning.rank=0"),
         ("`tuning.rank`", "at least 1", "0"),
     ),
+    Case(
+        "ranks that cannot fall",
+        train("tuning=adalora", "tuning.initial_rank=8"),
+        ("`tuning.initial_rank` to be above `tuning.rank`, which is 8", "got 8"),
+    ),
+    Case(
+        "too few steps for ranks to fall",
+        train("tuning=adalora", "tuning.rank_every=100"),
+        ("`tuning.rank_every` to be at most", "got 100", "Train longer"),
+        notes=1,
+    ),
+    Case(
+        "layers that would never learn",
+        train("tuning=gradual", "tuning.unfreeze_every=100"),
+        ("`tuning.unfreeze_every`", "got 100", "tuning=last"),
+        notes=1,
+    ),
+    Case(
+        "rates of layers that do not learn",
+        train("tuning=frozen", "tuning.layer_decay=0.9"),
+        ("`tuning.layer_decay` to be 1 with tuning=frozen", "got 0.9"),
+    ),
+    Case(
+        "ranks of parted weights",
+        train("tuning=adalora", "trainer=fsdp"),
+        ("`tuning` to be another method than adalora with trainer=fsdp", "Choose tuning=lora"),
+    ),
 ]

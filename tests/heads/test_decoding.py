@@ -1,4 +1,5 @@
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -171,3 +172,16 @@ def test_an_unreachable_label_is_never_chosen() -> None:
 def test_wrong_labels_are_named(labels: list[str], scheme: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         transitions(tuple(labels), scheme)
+
+
+def test_a_text_without_end_takes_little_memory() -> None:
+    scheme = transitions(("O", "B-A", "I-A", "B-B", "I-B"))
+    scores = torch.randn(20_000, 5, generator=torch.Generator().manual_seed(0))
+    viterbi(scores[:10], *scheme)
+    tracemalloc.start()
+    try:
+        viterbi(scores, *scheme)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak / 20_000 < 150  # Bytes a token: less than one small array each.

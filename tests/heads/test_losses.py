@@ -20,8 +20,8 @@ def classes(**options: float | list[float]) -> tuple[Head, Targets]:
     return ClassificationHead(D, C, **options), {"labels": torch.randint(C, (G,))}  # type: ignore[arg-type]
 
 
-def several() -> tuple[Head, Targets]:
-    return MultiLabelHead(D, C), {"labels": torch.randint(2, (G, C))}
+def several(**options: float | list[float]) -> tuple[Head, Targets]:
+    return MultiLabelHead(D, C, **options), {"labels": torch.randint(2, (G, C))}  # type: ignore[arg-type]
 
 
 def numbers() -> tuple[Head, Targets]:
@@ -33,7 +33,11 @@ CASES = {
     "smooth": lambda: classes(label_smoothing=0.2),
     "weighted": lambda: classes(class_weights=WEIGHTS),
     "both": lambda: classes(label_smoothing=0.2, class_weights=WEIGHTS),
+    "focal": lambda: classes(gamma=2.0),
+    "focal, weighted": lambda: classes(gamma=0.5, class_weights=WEIGHTS),
     "several": several,
+    "several, weighted": lambda: several(class_weights=WEIGHTS),
+    "several, focal": lambda: several(gamma=2.0, class_weights=WEIGHTS),
     "numbers": numbers,
 }
 
@@ -49,6 +53,8 @@ def case(request: pytest.FixtureRequest) -> tuple[Head, Targets]:
 
 def torch_mean(head: Head, logits: Tensor, targets: Targets) -> Tensor:
     """What torch's mean reduction makes of the same options."""
+    if isinstance(head, ClassificationHead | MultiLabelHead) and head.gamma:
+        return focal_mean(head, logits, targets["labels"])
     if isinstance(head, ClassificationHead):
         return F.cross_entropy(
             logits,
@@ -57,8 +63,43 @@ def torch_mean(head: Head, logits: Tensor, targets: Targets) -> Tensor:
             label_smoothing=head.label_smoothing,
         )
     if isinstance(head, MultiLabelHead):
-        return F.binary_cross_entropy_with_logits(logits, targets["labels"].float())
+        return F.binary_cross_entropy_with_logits(
+            logits, targets["labels"].float(), pos_weight=head.class_weights
+        )
     return F.mse_loss(logits[:, 0], targets["values"].float())
+
+
+def focal_mean(head: Head, logits: Tensor, labels: Tensor) -> Tensor:
+    """Equation 5 of Lin et al. 2017, a decision at a time; the mean is torch's."""
+    weights, gamma = head.class_weights, head.gamma
+    assert isinstance(weights, Tensor)
+    assert isinstance(gamma, float)
+    if labels.ndim == 1:
+        total, mass = logits.new_zeros(()), logits.new_zeros(())
+        for row, label in zip(logits, labels.tolist(), strict=True):
+            p = row.exp()[label] / row.exp().sum()
+            total = total - weights[label] * (1 - p) ** gamma * p.log()
+            mass = mass + weights[label]
+        return total / mass
+    parts = []
+    for row, gold in zip(logits, labels.tolist(), strict=True):
+        for logit, weight, yes in zip(row, weights, gold, strict=True):
+            p = 1 / (1 + (-logit).exp())
+            p, alpha = (p, weight) if yes else (1 - p, 1.0)
+            parts.append(-alpha * (1 - p) ** gamma * p.log())
+    return torch.stack(parts).mean()
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_a_certain_answer_has_a_finite_gradient(gamma: float) -> None:
+    for head, gold in (
+        (ClassificationHead(D, C, gamma=gamma), torch.tensor([1])),
+        (MultiLabelHead(D, C, gamma=gamma), torch.tensor([[0, 1, 0, 0]])),
+    ):
+        logits = torch.tensor([[-200.0, 200.0, -200.0, -200.0]], requires_grad=True)
+        head.loss(logits, {"labels": gold}).backward()
+        assert logits.grad is not None
+        assert logits.grad.isfinite().all()
 
 
 def test_the_loss_is_torchs_mean(case: tuple[Head, Targets]) -> None:

@@ -152,11 +152,19 @@ def test_rows_come_in_their_order_across_chunks(
     texts = [text * (1 + number % 3) for number, text in enumerate(TEXTS * 3)]
     whole = list(predictor.predict(given(texts)))
     monkeypatch.setattr(module, "CHUNK", 4)
-    done: list[int] = []
+    done: list[float] = []
     chunked = list(predictor.predict(given(texts), advance=done.append))
     for one, other in zip(whole, chunked, strict=True):
         assert_alike(one, other)
-    assert sum(done) == len(texts)
+    assert sum(done) == pytest.approx(len(texts))
+
+
+def test_a_long_text_advances_as_it_is_read(predictor: Predictor) -> None:
+    done: list[float] = []
+    list(predictor.predict(given([LONG * 10]), advance=done.append))
+    assert len(done) > 5
+    assert max(done) < 0.5
+    assert sum(done) == pytest.approx(1)
 
 
 def test_an_endless_input_is_read_as_it_is_needed(

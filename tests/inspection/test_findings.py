@@ -34,6 +34,28 @@ def test_rare_and_unseen_labels(site: Site, tmp_path: Path) -> None:
     assert [finding.check for finding in most_important(made)] == ["unseen_labels", "rare_labels"]
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "shown"),
+    [
+        ("caf\u00e9", "cafe\u0301", r"'caf\xe9' (30), 'cafe\u0301' (2)"),
+        ("calm", "ca\u200blm", r"'calm' (30), 'ca\u200blm' (2)"),
+        ("calm", "Calm", "'calm' (30), 'Calm' (2)"),
+        ("very calm", "very  calm", "'very calm' (30), 'very  calm' (2)"),
+    ],
+)
+def test_labels_that_look_alike(
+    site: Site, tmp_path: Path, one: str, other: str, shown: str
+) -> None:
+    rows = [{**row, "label": one if row["label"] == "a" else "b"} for row in ROWS]
+    more = [{"text": f"{word} again.", "label": other} for word in ("Rain", "Snow")]
+    made = corpus(site, tmp_path, rows + more, validation=more)
+    assert set(made.tasks[0].learned.labels) == {one, other, "b"}  # Never made one.
+    finding = found(made)["similar_labels"]
+    assert shown.replace("(2)", "(4)") in finding.text
+    assert (finding.level, finding.where) == ("warning", "tasks.x")
+    assert "similar_labels" in {f.check for f in most_important(made)}
+
+
 def test_equal_texts(site: Site, tmp_path: Path) -> None:
     other = {**ROWS[3], "label": "a"}
     spaced = {**ROWS[5], "text": ROWS[5]["text"].replace(" ", "  ")}

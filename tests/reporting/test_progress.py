@@ -243,6 +243,18 @@ def test_track_shows_what_takes_time_and_nothing_else(monkeypatch: pytest.Monkey
     assert file.getvalue().endswith("\x1b[?25h" + file.getvalue().rpartition("\x1b[?25h")[2])
 
 
+def test_a_part_of_a_long_unit_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bars, "QUIET", -1.0)
+    monkeypatch.setattr(bars, "QUIET_SHARE", -1.0)
+    monkeypatch.setattr("mtl.reporting.tracking.DELAY", -1.0)
+    target, file = watched(terminal=False)
+    with track("Predicting", 2, target=target) as advance:
+        for _ in range(10):
+            advance(0.1)
+    assert "Predicting 0/2 25%" in file.getvalue()
+    assert "Predicting 1/2  " in file.getvalue()
+
+
 def test_track_can_be_silent() -> None:
     target, file = watched(terminal=True)
     with track("Encoding", 10, enabled=False, target=target) as advance:

@@ -205,12 +205,18 @@ def test_options_that_do_not_fit(changes: dict[str, Any], message: str) -> None:
         sample.task().build_head(HIDDEN)
 
 
-@pytest.mark.parametrize("problem", ["multi", "regression"])
 @pytest.mark.parametrize(
-    "head", [{"label_smoothing": 0.1}, {"class_weights": {"a": 2.0}}], ids=lambda h: next(iter(h))
+    ("problem", "key", "value"),
+    [
+        ("multi", "label_smoothing", 0.1),
+        ("regression", "label_smoothing", 0.1),
+        ("regression", "class_weights", {"a": 2.0}),
+        ("regression", "class_weighting", "balanced"),
+        ("regression", "loss", "focal"),
+    ],
 )
-def test_options_that_would_be_left_out_in_silence(problem: str, head: dict[str, Any]) -> None:
-    (key,) = head
+def test_options_that_would_be_left_out_in_silence(problem: str, key: str, value: Any) -> None:
+    head = {key: value}
     with pytest.raises(ConfigError, match=rf"`tasks\.sample\.head\.{key}` to be unset.*single"):
         task_of([1.0] * 5, problem, head=head)
 

@@ -100,7 +100,13 @@ def test_spans_and_parts_of_speech_cannot_share(site: Site, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("dropout", 0.4), ("label_smoothing", 0.1), ("class_weights", {"positive": 2.0})],
+    [
+        ("dropout", 0.4),
+        ("label_smoothing", 0.1),
+        ("class_weights", {"positive": 2.0}),
+        ("class_weighting", "balanced"),
+        ("loss", "focal"),
+    ],
 )
 def test_one_head_has_one_set_of_options(site: Site, tmp_path: Path, key: str, value: Any) -> None:
     """Else those of the first task would be taken, and the second's left out in silence."""

@@ -1,9 +1,10 @@
-"""Labels: rare ones, ones that training lacks, texts with several, and targets that are all one."""
+"""Labels: rare ones, ones that look alike or that training lacks, and targets that are all one."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from mtl.errors import few
@@ -29,6 +30,38 @@ def rare_labels(corpus: Corpus) -> Iterator[Finding]:
             if unseen:
                 text = f"{len(unseen):,} labels have no training row: {few(unseen)}."
                 yield Finding("error", "unseen_labels", parts[split].name, text, len(unseen))
+
+
+@CHECKS.register("similar_labels")
+def similar_labels(corpus: Corpus) -> Iterator[Finding]:
+    """Labels that people cannot tell apart, or that differ by capitals and white space alone."""
+    for task in corpus.tasks:
+        counts: Counter[str] = Counter()
+        for part in corpus.of(task).values():
+            counts += part.label_counts
+        alike: dict[str, list[str]] = defaultdict(list)
+        for label in sorted(counts, key=lambda name: (-counts[name], name)):
+            alike[_seen(label)].append(label)
+        for group in (labels for labels in alike.values() if len(labels) > 1):
+            told = ", ".join(f"{_spelled(label, group)} ({counts[label]:,})" for label in group)
+            text = (
+                f"labels look alike, and are different labels: {told}. If they are one, spell them "
+                "alike in the data."
+            )
+            fewer = sum(counts[label] for label in group[1:])
+            yield Finding("warning", "similar_labels", f"tasks.{task.name}", text, fewer)
+
+
+def _seen(label: str) -> str:
+    """Return what people see of a label: no accents' forms, invisible characters or capitals."""
+    visible = "".join(c for c in label if unicodedata.category(c) != "Cf")
+    return " ".join(unicodedata.normalize("NFKC", visible).casefold().split())
+
+
+def _spelled(label: str, others: list[str]) -> str:
+    """Return a label in quotes, with escapes where another one would look the same."""
+    folded = Counter(" ".join(other.split()).casefold() for other in others)
+    return ascii(label) if len(folded) > 1 else f"'{label}'"
 
 
 @CHECKS.register("contradictions")

@@ -9,14 +9,18 @@ from torch import nn
 
 from mtl.errors import ConfigError
 from mtl.registry import Registry
+from mtl.trunk.schedule import TuningSchedule
 from mtl.trunk.trunk import Trunk
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-TUNINGS: Registry[Callable[[Trunk, Any], None]] = Registry("tuning.name", "mtl.tuning")
+TUNINGS: Registry[Callable[[Trunk, Any], TuningSchedule | None]] = Registry(
+    "tuning.name", "mtl.tuning"
+)
 """Name to a function that marks what learns in a trunk, and adds what the method needs. It is given
-the section ``tuning``, or the method's own options where it is registered with some."""
+the section ``tuning``, or the method's own options where it is registered with some, and returns
+what is to be done from step to step, if anything is."""
 
 
 def layer_list(model: PreTrainedModel) -> tuple[nn.Module, nn.ModuleList]:

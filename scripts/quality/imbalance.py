@@ -1,0 +1,118 @@
+"""What weights of classes and focal loss are worth where one class is rare.
+
+MTL_DATA=FOLDER python scripts/quality/imbalance.py --trunk MODEL --seeds 3 --jobs 2
+
+SST-2 with 3,000 training rows, of which 2% are positive; validation and test stay as they are. All
+choices of one seed see the same rows. Each run's scores are kept in a JSON file, so a stopped study
+goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from scripts.quality.study import carry_out_all  # noqa: E402
+
+CHOICES = {
+    "plain": [],
+    "balanced": ["tasks.sentiment.head.class_weighting=balanced"],
+    "effective": ["tasks.sentiment.head.class_weighting=effective"],
+    "focal": ["tasks.sentiment.head.loss=focal"],
+    "focal-balanced": [
+        "tasks.sentiment.head.loss=focal",
+        "tasks.sentiment.head.class_weighting=balanced",
+    ],
+}
+METRICS = ("macro_f1", "mcc", "accuracy")
+
+
+def thinned(source: Path, target: Path, *, rows: int, rare: str, share: float, seed: int) -> Path:
+    """Write some rows of a file of text and label, of which a share has the rare label."""
+    found = [line for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
+    random.Random(seed).shuffle(found)
+    few = round(rows * share)
+    with_it = [line for line in found if line.rpartition("\t")[2] == rare][:few]
+    without = [line for line in found if line.rpartition("\t")[2] != rare][: rows - few]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text("\n".join([*with_it, *without]) + "\n", encoding="utf-8")
+    return target
+
+
+def runs(options: argparse.Namespace, data: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the name and the settings of every run of the study."""
+    sst2, task = data / "sst2", "tasks.sentiment"
+    for seed in range(1, options.seeds + 1):
+        train = thinned(
+            sst2 / "train.tsv",
+            options.out / "rows" / f"train-{seed}.tsv",
+            rows=options.rows,
+            rare=options.rare,
+            share=options.share,
+            seed=seed,
+        )
+        files = {"train": train, "validation": sst2 / "dev.tsv", "test": sst2 / "test.tsv"}
+        line = ["task=sentiment", "trunk=hf", f"trunk.path={options.trunk}", "trunk.lr=1e-4"]
+        line += [f"{task}.data.{split}={path}" for split, path in files.items()]
+        line += [f"{task}.data.header=false", f"{task}.columns={{text: 0, label: 1}}"]
+        line += [f"{task}.metric=macro_f1", "batching.examples=32", "trainer.max_epochs=3"]
+        for choice, own in CHOICES.items():
+            yield f"{choice}.{seed}", [*line, *own, "logger=csv", f"seed={seed}", *options.set]
+
+
+def table(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Return a Markdown table: a line a choice and metric, all seeds, mean and deviation."""
+    lines = ["| choice | metric | seeds | mean | sd |", "|---|---|---|---|---|"]
+    for choice, scores in found.items():
+        for metric in METRICS:
+            values = [100 * score[f"test/sentiment/{metric}"] for score in scores]
+            each = ", ".join(f"{v:.2f}" for v in values)
+            spread = f"{stdev(values):.2f}" if len(values) > 1 else ""
+            lines.append(f"| {choice} | {metric} | {each} | {mean(values):.2f} | {spread} |")
+    return "\n".join(lines)
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the command line's options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    add = parser.add_argument
+    add("--trunk", required=True, help="a model's folder")
+    add("--seeds", type=int, default=3)
+    add("--rows", type=int, default=3000, help="of training")
+    add("--share", type=float, default=0.02, help="of them that have the rare label")
+    add("--rare", default="1", help="the rare label, as the file spells it")
+    add("--jobs", type=int, default=2, help="runs at a time, a thread each")
+    add("--out", type=Path, default=ROOT / "outputs" / "imbalance")
+    add("--set", nargs="*", default=[], metavar="KEY=VALUE", help="more settings of train.py")
+    options = parser.parse_args(given)
+    options.out = options.out.resolve()
+    if "MTL_DATA" not in os.environ:
+        parser.error("Expected MTL_DATA to name a folder with sst2/ in it.")
+    return options
+
+
+def main() -> None:
+    """Run what is missing; print all."""
+    options = arguments()
+    todo = list(runs(options, Path(os.environ["MTL_DATA"])))
+    carry_out_all(todo, options.out, options.jobs)
+    found: dict[str, list[dict[str, float]]] = {}
+    for name, _ in todo:
+        scores = json.loads((options.out / f"{name}.json").read_text(encoding="utf-8"))
+        found.setdefault(name.partition(".")[0], []).append(scores)
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()
