@@ -110,6 +110,9 @@ def configurations(conf: Path) -> dict[str, list[str]]:
         "tuning=frozen with dropout": ["tuning=frozen", MICRO],
         "tuning=last": ["tuning=last", "tuning.layers=1", MICRO],
         "tuning=lora": ["tuning=lora", "trunk.lr=1e-2", "tuning.dropout=0.2", MICRO],
+        "balancing=famo": ["balancing=famo", MICRO],
+        "balancing=uncertainty": ["balancing=uncertainty", "balancing.conflict=true", MICRO],
+        "balancing=gradvac": ["balancing=gradvac", MICRO],
         "early stopping": [
             "callbacks=early_stopping",
             "callbacks.early_stopping.patience=1",
