@@ -81,14 +81,15 @@ class TaskGradients:
     def __init__(self, shared: Sequence[nn.Parameter], others: Sequence[nn.Parameter]) -> None:
         self.shared = list(shared)
         self.others = list(others)
+        self.size = sum(p.numel() for p in self.shared)
+        """P."""
         self.tasks: list[str] = []
         self.rows = torch.zeros(0, 0)
 
     def begin(self, tasks: Sequence[str]) -> None:
         """Start a step from zero."""
         self.tasks = list(tasks)
-        size = sum(p.numel() for p in self.shared)
-        self.rows = torch.zeros(len(tasks), size, device=self.shared[0].device)
+        self.rows = torch.zeros(len(tasks), self.size, device=self.shared[0].device)
 
     @contextmanager
     def of(self, task: str | None) -> Iterator[None]:
