@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from mtl.config.names import unknown_key
@@ -39,6 +39,8 @@ def broken_rules(config: Config, task_types: Registry[TaskType], skip: Set[str])
     if "trunk" not in skip:
         problems += _trunk(config)
     problems += _methods(config, skip)
+    if not {"mixing", "task"} & skip:
+        problems += _mixing(config)
     if "tuning" not in skip:
         problems += _tuning(config)
     return problems + _trainer(config) + _logger(config)
@@ -207,6 +209,52 @@ def _methods(config: Config, skip: Set[str]) -> list[Problem]:
             problems.append(unknown_key(f"{group}.options.{key}", (), (), f"{group}.options"))
     if "balancing" not in skip and config.balancing.name in BALANCINGS:
         problems += refusals(config)
+    return problems
+
+
+def _mixing(config: Config) -> list[Problem]:
+    """Check the order and the stages of the mixture."""
+    from mtl.data.orders import ORDERS
+
+    mixing, tasks = config.mixing, list(config.tasks)
+    problems = []
+    if mixing.order not in ORDERS:
+        problems.append(one_of("mixing.order", mixing.order, ORDERS))
+    if mixing.order == "every_step" and config.batching.examples < len(tasks):
+        expected = f"to be at least {len(tasks)}, one for each task, with mixing.order=every_step"
+        found = f"got {config.batching.examples}"
+        problems.append(Problem("batching.examples", expected, found))
+    return problems + (_stages(config, tasks) if mixing.stages else [])
+
+
+def _stages(config: Config, tasks: Sequence[str]) -> list[Problem]:
+    stages, problems = config.mixing.stages, []
+    for number, stage in enumerate(stages):
+        where = f"mixing.stages[{number}]"
+        if not stage.tasks:
+            problems.append(Problem(f"{where}.tasks", "to name a task", "it is empty"))
+        problems += [one_of(f"{where}.tasks", n, tasks) for n in stage.tasks if n not in tasks]
+        last = number == len(stages) - 1
+        if last and stage.epochs is not None:
+            expected = "to be unset: the last stage lasts until trainer.max_epochs or max_steps"
+            problems.append(Problem(f"{where}.epochs", expected, f"got {stage.epochs}"))
+        if not last and stage.epochs is None:
+            problems.append(Problem(f"{where}.epochs", "to be given", "it is missing"))
+    trained = {name for stage in stages for name in stage.tasks}
+    if never := [name for name in tasks if name not in trained]:
+        expected, found = "to train each task in a stage", f"none trains '{never[0]}'"
+        advice = "Add it to one, or leave it out of `task=`."
+        problems.append(Problem("mixing.stages", expected, found, advice))
+    before = sum(stage.epochs or 0 for stage in stages[:-1])
+    if config.trainer.max_steps is None and before >= config.trainer.max_epochs:
+        expected = f"to be above {before}, the epochs of the stages before the last"
+        found = f"got {config.trainer.max_epochs}"
+        problems.append(Problem("trainer.max_epochs", expected, found))
+    if config.mixing.patience is not None:
+        expected = "to be unset with mixing.stages, which say when a task is trained"
+        found = f"got {config.mixing.patience}"
+        advice = "Stop the whole run with callbacks.early_stopping.patience."
+        problems.append(Problem("mixing.patience", expected, found, advice))
     return problems
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from pydantic import field_validator
+
 from mtl.config.section import (
     MISSING,
     Blank,
@@ -196,15 +198,33 @@ class BatchingConfig(Section):
     """Place several short documents in one row, kept apart by the mask."""
 
 
+class StageConfig(Section):
+    """A part of a run that trains some of its tasks."""
+
+    tasks: list[Text] = []
+    """Their names."""
+    epochs: Whole | None = Field(None, ge=1)
+    """How long it lasts, in epochs of its own tasks; the last stage lasts as long as the run."""
+
+
 class MixingConfig(Section):
-    """How much of each task enters an epoch."""
+    """How much of each task enters an epoch, and in what order."""
 
     name: Text = "proportional"
-    """A registered mixing: ``proportional | uniform | temperature``, or one of another package."""
+    """A registered mixing: ``proportional | uniform | temperature | annealed | dynamic``, or one of
+    another package."""
     options: dict[str, Any] = {}
-    """Options of a mixing of another package; checked against its own `Options`."""
+    """Options of the mixing, where it has any; checked against its own `Options`."""
     temperature: Number = Field(2.0, gt=0)
     """For ``temperature``: shares are size ** (1 / temperature)."""
+    order: Text = "mixed"
+    """``mixed``; ``round_robin``: one task a step, in turn; ``every_step``: every task in each."""
+    stages: list[StageConfig] = []
+    """Tasks that are trained one after the other, then together, and for how many epochs."""
+    patience: Whole | None = Field(None, ge=1)
+    """Validations without a better score after which a task leaves the mixture."""
+    min_delta: Number = Field(0.0, ge=0)
+    """How much better counts as better, of the task's own metric."""
 
 
 class BalancingConfig(Section):
@@ -371,6 +391,21 @@ class SearchConfig(Section):
     """The trial's number; a search sets it for its jobs."""
 
 
+class InitConfig(Section):
+    """What a run begins with of another, and how it holds what that one had learned."""
+
+    run: Text | None = None
+    """A run's folder: start from its trunk and from the heads of the tasks that are here too.
+    ``init=RUN`` is short for it."""
+    rehearse: Number | None = Field(None, ge=0, le=1)
+    """Share of the training rows that the tasks of the other run are trained with; when unset, all
+    of them where the trunk learns, and none, so that nothing of them changes, where it does not."""
+    keep: Annotated[Literal["nothing", "distill"], Lower] = "nothing"
+    """``distill``: what the other run's heads say of each text is to stay as it was."""
+    weight: Number = Field(1.0, gt=0)
+    """For ``distill``: how much that counts beside the losses of the tasks."""
+
+
 class Config(Section):
     """A run."""
 
@@ -396,8 +431,13 @@ class Config(Section):
     """A run's folder: continue it exactly, with its own configuration."""
     changed_data: Annotated[Literal["error", "continue"], Lower] = "error"
     """What a resumed run does whose rows are not those that it began with."""
-    init: Text | None = None
-    """A run's folder: start from its trunk and from the heads of the tasks that are here too."""
+    init: InitConfig = InitConfig()
+
+    @field_validator("init", mode="before")
+    @classmethod
+    def _short(cls, given: object) -> object:
+        """Read a folder alone, as files and older runs have it."""
+        return {"run": given} if given is None or isinstance(given, str) else given
 
 
 def dotted_keys(

@@ -1,7 +1,7 @@
 """The plan of an epoch: which examples, of which tasks, in which step.
 
-It is a pure function of (seed, epoch): computed alike on every rank, with nothing to save but a
-step number. Ranks then split each step's documents between them.
+It is a pure function of (seed, epoch), and of what validations decided where the mixture follows
+them: computed alike on every rank. Ranks then split each step's documents between them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mtl.config.schema import StageConfig
 from mtl.data.mixing import Mixer
+from mtl.data.orders import Mixed, Order
+from mtl.data.rounds import Decision, Round, Rounds
 
 Array = npt.NDArray[np.int64]
 AHEAD = 32
@@ -22,7 +25,7 @@ AHEAD = 32
 
 @dataclass(frozen=True, slots=True)
 class EpochPlan:
-    """Examples in training order; step `s` is rows ``s * examples`` to ``(s + 1) * examples``.
+    """Examples in training order; step `s` is rows ``edges[s]`` to ``edges[s + 1]``.
 
     `task`, `example` and `group` have shape (n,): the task's number, the example's index in it,
     and a number that examples share whose document is encoded once.
@@ -31,14 +34,14 @@ class EpochPlan:
     task: npt.NDArray[np.int16]
     example: Array
     group: Array
-    examples_per_step: int
+    edges: Array
 
     def __len__(self) -> int:
-        return -(-len(self.task) // self.examples_per_step)
+        return len(self.edges) - 1
 
     def step(self, number: int) -> list[list[tuple[int, int]]]:
         """Return the groups of one step, each a list of (task number, example index)."""
-        cut = slice(number * self.examples_per_step, (number + 1) * self.examples_per_step)
+        cut = slice(int(self.edges[number]), int(self.edges[number + 1]))
         groups: dict[int, list[tuple[int, int]]] = {}
         for task, example, group in zip(
             self.task[cut].tolist(),
@@ -59,6 +62,11 @@ class Planner:
         examples: Examples per optimiser step, over all ranks and tasks.
         max_branches: Most examples of one document that share its encoding in a step.
         seed: Of the whole run.
+        order: How an epoch's examples become steps; mixed when None.
+        stages: As for :class:`Rounds`, like the next three.
+        epochs: Of the run.
+        steps: Of the run, if set.
+        every: Steps between validations, where the mixture follows them; an epoch's when 0.
     """
 
     def __init__(
@@ -69,9 +77,24 @@ class Planner:
         examples: int,
         max_branches: int,
         seed: int,
+        order: Order | None = None,
+        stages: Sequence[StageConfig] = (),
+        epochs: int = 1,
+        steps: int | None = None,
+        every: int | None = None,
     ) -> None:
         self.keys = dict(keys)
-        self.quota = mixer({task: len(found) for task, found in keys.items()})
+        self.order = order or Mixed()
+        self.rounds = Rounds(
+            {task: len(found) for task, found in keys.items()},
+            mixer,
+            self.order,
+            examples=examples,
+            stages=stages,
+            epochs=epochs,
+            steps=steps,
+            every=every,
+        )
         self.examples = examples
         self.max_branches = max_branches
         self.seed = seed
@@ -79,49 +102,57 @@ class Planner:
 
     @property
     def steps_per_epoch(self) -> int:
-        """The same for every epoch."""
-        return -(-sum(self.quota.values()) // self.examples)
+        """Of an epoch of all tasks."""
+        return self.rounds.steps_per_epoch
+
+    def decide(self, decision: Decision) -> None:
+        """Let a validation change the shares of the steps after it."""
+        self.rounds.decide(decision)
+        self._latest = None
 
     def epoch(self, epoch: int) -> EpochPlan:
-        """Return the plan of an epoch, counted from 0."""
-        task, example, turn, key = self._chosen(epoch)
-        group = self._groups(turn, key, epoch)
+        """Return the plan of an epoch, or of another round, counted from 0."""
+        found = self.rounds[epoch]
+        task, example, turn, key = self._chosen(found)
+        group = self._groups(turn, key, found)
         del turn, key
         order = self._order(group, task, epoch)
-        return EpochPlan(task[order], example[order], group[order], self.examples)
+        random = self._random("rest", "", epoch)
+        order, edges = self.order.arrange(order, task, found.steps, self.examples, random)
+        return EpochPlan(task[order], example[order], group[order], edges)
 
     def step(self, number: int) -> list[list[tuple[int, int]]]:
         """Return the groups of a step of the run, counted from 0; see :meth:`EpochPlan.step`."""
-        epoch, inside = divmod(number, self.steps_per_epoch)
-        if self._latest is None or self._latest[0] != epoch:
-            self._latest = (epoch, self.epoch(epoch))
-        return self._latest[1].step(inside)
+        here = self.rounds.of_step(number)
+        if self._latest is None or self._latest[0] != here.number:
+            self._latest = (here.number, self.epoch(here.number))
+        return self._latest[1].step(number - here.first)
 
     def _chosen(
-        self, epoch: int
+        self, here: Round
     ) -> tuple[npt.NDArray[np.int16], Array, npt.NDArray[np.int32], Array]:
-        """Which examples the epoch has: task, index, how often seen before in it, document key."""
+        """Which examples a round has: task, index, how often seen before in it, document key."""
         parts = []
         for number, (task, known) in enumerate(self.keys.items()):
-            quota, size = self.quota[task], len(known)
+            quota, size = here.quota[task], len(known)
             if not quota:
                 continue
-            turns, inside = np.divmod(np.arange(epoch * quota, (epoch + 1) * quota), size)
+            turns, inside = np.divmod(here.begun[task] + np.arange(quota), size)
             index = np.empty(quota, dtype=np.int64)
             for turn in range(int(turns[0]), int(turns[-1]) + 1):
-                here = turns == turn
+                of_turn = turns == turn
                 order = self._random("order", task, turn).permutation(size)
-                index[here] = order[inside[here]]
+                index[of_turn] = order[inside[of_turn]]
             turns = (turns - turns[0]).astype(np.int32)
             keys = known[index].view(np.int64)
             parts.append((np.full(quota, number, dtype=np.int16), index, turns, keys))
         tasks, indices, all_turns, all_keys = map(np.concatenate, zip(*parts, strict=True))
         return tasks, indices, all_turns, all_keys
 
-    def _groups(self, turn: npt.NDArray[np.int32], key: Array, epoch: int) -> Array:
+    def _groups(self, turn: npt.NDArray[np.int32], key: Array, here: Round) -> Array:
         """Number the groups: equal documents of one turn, at most `max_branches` at a time."""
         shuffle = np.concatenate(
-            [self._random("branches", t, epoch).random(n) for t, n in self.quota.items()]
+            [self._random("branches", t, here.number).random(n) for t, n in here.quota.items()]
         )
         order = np.lexsort((shuffle, turn, key))
         del shuffle  # What is done with goes at once: there may be many millions.

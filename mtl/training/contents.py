@@ -139,7 +139,9 @@ def is_finished(checkpoint: State, steps: int, run_dir: Path) -> bool:
 
 
 def stopped_early(checkpoint: State) -> bool:
-    """Whether early stopping had ended the run."""
+    """Whether early stopping, of the run or of every task, had ended the run."""
+    if any(s.get("all_left") for s in checkpoint["callbacks"].values()):
+        return True
     stopping = [s for s in checkpoint["callbacks"].values() if "wait_count" in s]
     return any(s["wait_count"] >= s["patience"] for s in stopping)
 

@@ -72,13 +72,15 @@ class MultiTaskModule(L.LightningModule):
         self.non_finite = NonFinite(cfg, list(model.tasks))
         weights = {name: task.weight for name, task in model.tasks.items()}
         self.balancing = build_balancing(weights, cfg.balancing)
-        self.task_gradients = self._compared()
         self.tuning = model.trunk.tuning
         self.tuning.start(steps)
+        self.task_gradients = self._compared()
         self._norms: dict[str, float] = {}
         self._conflict: dict[str, float] = {}
+        self._held: Tensor = torch.zeros(())
+        """This rank's part of the latest step's distance to a teacher."""
         self.training_log = TrainingLog(weights, cfg.trainer.log_every_n_steps, steps)
-        all_kept = cfg.init is not None or cfg.trainer.strategy not in ("auto", "ddp")
+        all_kept = cfg.init.run is not None or cfg.trainer.strategy not in ("auto", "ddp")
         self.frozen = FrozenWeights(model, kept=all_kept)
         self.evaluations = nn.ModuleDict(
             {stage: Evaluation(model.tasks, found) for stage, found in stores.items()}
@@ -144,6 +146,8 @@ class MultiTaskModule(L.LightningModule):
         assert isinstance(schedule, LambdaLR)
         set_rates(schedule)
         self.training_log.start(self.trainer)
+        if self.model.teacher is not None:
+            self.model.teacher.to(self.device)
 
     def training_step(self, step: Step, batch_idx: int) -> None:
         """Take one optimiser step over all of its micro-batches."""
@@ -162,8 +166,12 @@ class MultiTaskModule(L.LightningModule):
         if due:
             more = {**self.non_finite.logs(), **self._norms}
             more |= {metric_name("train", "trunk", n): v for n, v in self.tuning.logs().items()}
-            more |= {**self._conflict, **self.balancing.logs()}
             more["epoch"] = number / self.steps_per_epoch
+            more |= {**self._conflict, **self.balancing.logs()}
+            if self.model.teacher is not None:
+                more[metric_name("train", None, "distill_loss")] = float(
+                    total(self.trainer, self._held)
+                )
             self.training_log.write(self.trainer, number, optimizer.optimizer, more)
 
     def _update(
@@ -203,19 +211,22 @@ class MultiTaskModule(L.LightningModule):
     def _add_up(self, step: Step) -> dict[str, Tensor]:
         """Add up the gradients of the step's passes; returns this rank's part of each loss."""
         losses: dict[str, Tensor] = {}
+        self._held = torch.zeros((), device=self.device)
         passes = self._passes(step)
         last = len(passes) - 1
         if last < 0:
             self._balance(step, {}, [])
         for number, micro_batch in enumerate(passes):
             self._seed(step.number, number)
-            parts, zero = self.pass_losses(micro_batch, step)
+            parts, more = self.pass_losses(micro_batch, step)
             if number == 0:
                 self._balance(step, parts, passes[1:])
             add(losses, parts)
+            if more is not None and self.model.teacher is not None:
+                self._held = more.detach() + self._held
             apart = micro_batch.rows is not None
             with contextlib.nullcontext() if number == last and not apart else self.without_sync():
-                self.manual_backward(self.whole_loss(parts, zero))
+                self.manual_backward(self.whole_loss(parts, more))
         if last < 0 or (self._reduces and passes[last].rows is not None):
             self.manual_backward(self._nothing())
         return losses
@@ -293,19 +304,24 @@ class MultiTaskModule(L.LightningModule):
     def pass_losses(
         self, micro_batch: MicroBatch, step: Step
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Return this pass's part of each task's loss, and a zero that all parameters are in."""
-        logits, zero = self.model.training_pass(micro_batch)
+        """Return this pass's part of each task's loss, and what the whole loss has beside them.
+
+        That is a zero that all parameters are in, or the part of what holds other runs' tasks.
+        """
+        logits, more, held = self.model.training_pass(micro_batch)
         parts = {
             name: self.model.head(name).loss(
                 found, micro_batch.heads[name].given, step.denominators[name]
             )
             for name, found in logits.items()
         }
-        return parts, zero
+        if held is not None:
+            more = self._nothing() + held / step.examples
+        return parts, more
 
-    def whole_loss(self, parts: Losses, zero: Tensor | None) -> Tensor:
+    def whole_loss(self, parts: Losses, more: Tensor | None) -> Tensor:
         """Return what the backward pass of a pass starts from; every head takes part in it."""
-        loss_of_pass = self._nothing() if zero is None else zero
+        loss_of_pass = self._nothing() if more is None else more
         if parts:
             loss_of_pass = loss_of_pass + self.balancing(parts)
         # DDP averages gradients over ranks; the denominators already count all of them.

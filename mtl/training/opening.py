@@ -7,13 +7,17 @@ import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 
 import lightning as L
 import torch
 
-from mtl.config.schema import Config
+from mtl.config.schema import Config, MixingConfig
+from mtl.data.rounds import Rounds
+from mtl.data.store import ExampleStore
 from mtl.files import write_whole
+from mtl.inspection.checks.texts import shared_by
 from mtl.inspection.inspect import most_important
 from mtl.reporting.console import console, note, short_path
 from mtl.reporting.report.files import FOLDER, RUN
@@ -49,6 +53,10 @@ class Opening:
     tokens: int | None
     """Most tokens of a pass; None where that is still to be found."""
     folder: Path
+    mixture: str = ""
+    """How often each task's examples are seen."""
+    shared: str = ""
+    """What tasks read in common, and what one pass for them saves."""
     learning: int = 0
     """Of the trunk's parameters, how many learn."""
     bf16_units: bool = False
@@ -61,6 +69,8 @@ def opening_lines(facts: Opening) -> list[str]:
     lines += _block("trunk", _trunk(facts), most=1)
     lines += _block("device", _device(facts), most=1)
     lines += _block("steps", _steps(facts), most=1)
+    lines += _block("mixing", facts.mixture, most=2) if facts.mixture else []
+    lines += _block("shared", facts.shared, most=3) if facts.shared else []
     if facts.bf16_units and facts.precision == "32-true":
         lines += _block("hint", "trainer.precision=bf16-mixed can halve the time on this CPU", 1)
     command = f"python train.py resume={shlex.quote(short_path(facts.folder))}"
@@ -113,6 +123,31 @@ def _steps(facts: Opening) -> str:
     return f"{facts.steps:,} of {facts.examples:,} examples ({epochs} epochs), passes of {passes}"
 
 
+def mixture_of(section: MixingConfig, rounds: Rounds) -> str:
+    """Return how often a run sees the examples of each task."""
+    name = section.name if section.order == "mixed" else f"{section.name}, {section.order}"
+    drawn, sizes = rounds.drawn(), rounds.sizes
+    times = {
+        t: f"{n / sizes[t]:,.2f}".rstrip("0").rstrip(".") for t, n in drawn.items() if sizes[t]
+    }
+    if len(set(times.values())) == 1:
+        each = f"every example {min(times.values())} times"
+    else:
+        each = ", ".join(f"{task} {count} times" for task, count in times.items())
+    later = " (validations will change it)" if rounds.every is not None else ""
+    return f"{name}: {each}{later}"
+
+
+def shared_of(stores: Sequence[ExampleStore]) -> str:
+    """Return which tasks train on documents of one before them, and what one pass saves by it."""
+    found: dict[str, str] = {}
+    for one, other in combinations(stores, 2):
+        count, text = shared_by(one, other)
+        if count:
+            found.setdefault(other.task, text)
+    return ". ".join(f"{task} {text}" for task, text in found.items())
+
+
 def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trainer) -> None:
     """Say what a run is made of, on the first rank."""
     if not trainer.is_global_zero:
@@ -139,6 +174,8 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
         examples=cfg.batching.examples,
         tokens=None if searches else data.batching.tokens,
         folder=run_dir,
+        mixture=mixture_of(cfg.mixing, data.planner.rounds),
+        shared="" if cfg.mixing.order == "round_robin" else shared_of(data.train),
         bf16_units=on_cpu and multiplies_bf16(),
     )
     write_facts(facts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,7 @@ from mtl.data.datamodule import MultiTaskData
 from mtl.data.holdout import sample
 from mtl.data.loaders import Writes
 from mtl.data.mixing import MIXERS
+from mtl.data.orders import ORDERS
 from mtl.data.rows import Rows, write_rejects
 from mtl.data.sources import Splits, Wanted, load_splits
 from mtl.data.store import ExampleStore
@@ -35,7 +36,10 @@ from mtl.training.balancing.gradients import steps_by_task
 from mtl.training.checkpoint import State
 from mtl.training.contents import last_path
 from mtl.training.evaluation import check_metrics
+from mtl.training.mixture import check_scores, follows
 from mtl.training.model import MultiTaskModel, build_heads, build_task, seed_torch
+from mtl.training.optim import layer_depths
+from mtl.training.start import hold_back
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
 from mtl.trunk.text import byte_level, pad_id
@@ -88,6 +92,7 @@ def prepare(
             take(task, _learn(task, splits[task.name]))
         else:
             _load_state(task, states[task.name], last_path(run_dir))
+    resting = hold_back(cfg, tasks, splits, tell)
     trunk = build_trunk(cfg, writes=any(task.traits.writes for task in tasks))
     for task in tasks:
         _check_direction(cfg, task, trunk)
@@ -108,7 +113,7 @@ def prepare(
     _say_what_learns(cfg, trunk)
     columns = {name: spec.columns for name, spec in cfg.tasks.items()}
     write_rejected(splits, run_dir)
-    return Prepared(model, encoder, _data(cfg, trunk, tasks, stores), splits, columns)
+    return Prepared(model, encoder, _data(cfg, trunk, tasks, stores, resting), splits, columns)
 
 
 def _learn(task: Task, splits: Splits) -> Learned:
@@ -219,6 +224,8 @@ def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     with torch.random.fork_rng(devices=[]):
         seed_torch(cfg.seed, "tuning")
         trunk.tuning = tune(trunk, own) or trunk.tuning
+    if cfg.tuning.layer_decay < 1:
+        layer_depths(trunk)
     return trunk
 
 
@@ -322,26 +329,37 @@ def _say_what_is_written(tasks: Sequence[Task], validation: Sequence[ExampleStor
 
 
 def _data(
-    cfg: Config, trunk: Trunk, tasks: Sequence[Task], stores: dict[str, list[ExampleStore]]
+    cfg: Config,
+    trunk: Trunk,
+    tasks: Sequence[Task],
+    stores: dict[str, list[ExampleStore]],
+    resting: Collection[str],
 ) -> MultiTaskData:
     sharing = Sharing(
         rows=trunk.capabilities.share_rows and cfg.batching.pack,
         branches=trunk.share_branches,
         pad=pad_id(trunk.tokenizer),
     )
-    mixer, options = _method(MIXERS, cfg.mixing)
+    make, options = _method(MIXERS, cfg.mixing)
+    mixer = make(options)
+    check_scores(cfg.mixing, mixer, tasks)
+    every = (cfg.trainer.val_check_interval or 0) if follows(cfg.mixing, mixer) else None
     data = MultiTaskData(
         stores["train"],
         stores["validation"],
         stores["test"],
         batching=cfg.batching,
         sharing=sharing,
-        mixer=mixer(options),
+        mixer=mixer,
+        order=ORDERS.get(cfg.mixing.order)(),
+        stages=cfg.mixing.stages,
+        every=every,
         seed=cfg.seed,
         max_epochs=cfg.trainer.max_epochs,
         max_steps=cfg.trainer.max_steps,
         writes=_writes(tasks),
         keeps=trunk.keeps,
+        resting=resting,
     )
     data.by_task = steps_by_task(cfg, data.steps)
     return data

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mtl.config.schema import MixingConfig
 from mtl.data.mixing import MIXERS
+from mtl.data.orders import ORDERS
 from mtl.data.plan import EpochPlan, Planner
 
 Table = dict[str, npt.NDArray[np.uint64]]
@@ -31,10 +33,14 @@ def hash_of(name: str) -> int:
 TABLES = [table("ner", 500), table("sentiment", 300, documents=90), table("qa", 41)]
 
 
-def planner(tables: list[Table], mixing: str = "proportional", **options: int) -> Planner:
-    settings = {"examples": 32, "max_branches": 8, "seed": 7, **options}
+def planner(
+    tables: list[Table], mixing: str = "proportional", order: str = "mixed", **options: Any
+) -> Planner:
+    settings: dict[str, Any] = {"examples": 32, "max_branches": 8, "seed": 7, **options}
     keys = {name: found for table in tables for name, found in table.items()}
-    return Planner(keys, MIXERS.get(mixing)(MixingConfig()), **settings)
+    own = MIXERS.options(mixing)
+    mixer = MIXERS.get(mixing)(own() if own else MixingConfig())
+    return Planner(keys, mixer, order=ORDERS.get(order)(), **settings)
 
 
 def digest(plan: EpochPlan) -> str:

@@ -94,7 +94,7 @@ def test_generators_do_not_collide() -> None:
 @pytest.mark.parametrize("mixing", ["uniform", "temperature"])
 def test_quotas_hold_every_epoch(mixing: str) -> None:
     them = planner(TABLES, mixing)
-    wanted = [them.quota[name] for table in TABLES for name in table]
+    wanted = [them.rounds[0].quota[name] for table in TABLES for name in table]
     assert wanted != [500, 300, 41]
     for epoch in range(4):
         found = np.bincount(them.epoch(epoch).task, minlength=3).tolist()
@@ -104,7 +104,7 @@ def test_quotas_hold_every_epoch(mixing: str) -> None:
 def test_sub_sampling_walks_through_the_whole_task_before_it_repeats() -> None:
     tables = [table("large", 100), table("small", 10)]
     them = planner(tables, "uniform")
-    assert them.quota == {"large": 55, "small": 55}
+    assert them.rounds[0].quota == {"large": 55, "small": 55}
     seen: dict[int, list[Counter[int]]] = {0: [], 1: []}
     for epoch in range(20):
         plan = them.epoch(epoch)

@@ -49,7 +49,7 @@ def test_labels_that_look_alike(
     rows = [{**row, "label": one if row["label"] == "a" else "b"} for row in ROWS]
     more = [{"text": f"{word} again.", "label": other} for word in ("Rain", "Snow")]
     made = corpus(site, tmp_path, rows + more, validation=more)
-    assert set(made.tasks[0].learned.labels) == {one, other, "b"}  # Never made one.
+    assert set(made.tasks[0].learned.model_dump()["labels"]) == {one, other, "b"}  # Never made one.
     finding = found(made)["similar_labels"]
     assert shown.replace("(2)", "(4)") in finding.text
     assert (finding.level, finding.where) == ("warning", "tasks.x")

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mtl.training.opening import WIDTH, Opening, opening_lines
+from mtl.config.schema import MixingConfig
+from mtl.training.opening import WIDTH, Opening, mixture_of, opening_lines, shared_of
+from mtl.training.setup import prepare
+from tests.data.tables import planner, table
+from tests.training.site import Site
 
 FACTS = Opening(
     tasks={"ner": [360, 90, 90], "qa": [1200, 40, 0], "sentiment": [360, 90, 90]},
@@ -57,3 +61,31 @@ def test_long_names_fit() -> None:
     assert all(len(line) <= WIDTH for line in lines)
     assert lines[1].endswith(" ...")
     assert "/end (llama), 4,012,345 parameters, tuning full" in lines[2]
+
+
+def test_how_often_examples_are_seen() -> None:
+    tables = [table("ner", 400), table("qa", 100)]
+    section = MixingConfig()
+    rounds = planner(tables, epochs=3, examples=10).rounds
+    assert mixture_of(section, rounds) == "proportional: every example 3 times"
+    rounds = planner(tables, epochs=3, steps=25, examples=10, every=5).rounds
+    assert mixture_of(section, rounds) == (
+        "proportional: every example 0.5 times (validations will change it)"
+    )
+    section = MixingConfig(name="uniform", order="round_robin")
+    rounds = planner(tables, "uniform", "round_robin", epochs=3, examples=10).rounds
+    assert mixture_of(section, rounds) == ("uniform, round_robin: ner 1.88 times, qa 7.5 times")
+
+
+def test_what_tasks_share(site: Site, tmp_path: Path) -> None:
+    stores = prepare(site.config("ner", "sentiment", "rating"), tmp_path).data.train
+    count, tokens = len(stores[0]), stores[0].lengths.sum()
+    share = 100 * tokens / (tokens + stores[1].lengths.sum())
+    first, second = shared_of(stores).split(". ")
+    assert first == (
+        f"sentiment shares {count} of {count} documents with ner; one pass for both saves "
+        f"{share:.1f}% of the two tasks' tokens"
+    )
+    assert second.startswith(f"rating shares {count} of {count} documents with ner")
+    lines = opening_lines(replace(FACTS, shared=first))
+    assert "shared   sentiment shares" in "\n".join(lines)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mtl.data.store import ExampleStore
 from mtl.inspection.corpus import Corpus
 from mtl.inspection.findings import CHECKS, Finding, Level, percent
 
@@ -45,13 +46,20 @@ def overlap(corpus: Corpus) -> Iterator[Finding]:
 def shared_texts(corpus: Corpus) -> Iterator[Finding]:
     """What two tasks read in common, and what one pass for both saves."""
     for one, other in corpus.pairs():
-        first, second = corpus.of(one)["train"], corpus.of(other)["train"]
-        both = np.isin(second.store.keys, first.store.keys)
-        if both.any():
-            tokens = int(second.store.lengths[both].sum())
-            total = int(first.store.lengths.sum() + second.store.lengths.sum())
-            text = (
-                f"shares {int(both.sum()):,} of {len(both):,} documents with {one.name}; one pass "
-                f"for both saves {percent(tokens, total)} of the two tasks' tokens."
-            )
-            yield Finding("info", "shared_texts", second.name, text, int(both.sum()))
+        train = corpus.of(other)["train"]
+        count, text = shared_by(corpus.of(one)["train"].store, train.store)
+        if count:
+            yield Finding("info", "shared_texts", train.name, f"{text}.", count)
+
+
+def shared_by(one: ExampleStore, other: ExampleStore) -> tuple[int, str]:
+    """Return how many documents of a task another one reads too, and what that saves, in words."""
+    both = np.isin(other.keys, one.keys)
+    count = int(both.sum())
+    tokens = int(other.lengths[both].sum())
+    total = int(one.lengths.sum() + other.lengths.sum())
+    text = (
+        f"shares {count:,} of {len(both):,} documents with {one.task}; one pass "
+        f"for both saves {percent(tokens, total)} of the two tasks' tokens"
+    )
+    return count, text

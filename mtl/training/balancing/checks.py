@@ -72,3 +72,10 @@ def _by_task(config: Config, key: str) -> Iterator[Problem]:
     if config.trainer.strategy == "fsdp":
         expected = f"{lead} with trainer.strategy=fsdp, whose processes have parts of gradients"
         yield Problem(key, expected, found, f"Choose trainer=ddp, or {without}.")
+    if config.mixing.order == "round_robin":
+        expected = f"{lead} with mixing.order=round_robin, whose steps have one task each"
+        yield Problem(key, expected, found, f"Choose mixing.order=every_step, or {without}.")
+    if config.init.keep == "distill":
+        expected = f"{lead} with init.keep=distill, whose loss is of no single task"
+        advice = f"Choose {without}, or rehearse old tasks: init.keep=nothing init.rehearse=0.2."
+        yield Problem(key, expected, found, advice)
