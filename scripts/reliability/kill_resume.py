@@ -95,6 +95,7 @@ BASE = (
     "logger=csv",
 )
 MICRO = "batching.tokens=128"
+STAGES = "{tasks:[ner],epochs:1},{tasks:[ner,sentiment]}"
 
 
 def configurations(conf: Path) -> dict[str, list[str]]:
@@ -111,6 +112,11 @@ def configurations(conf: Path) -> dict[str, list[str]]:
         "tuning=last": ["tuning=last", "tuning.layers=1", MICRO],
         "tuning=adalora": ["tuning=adalora", "trunk.lr=1e-2", "tuning.rank_every=1", MICRO],
         "tuning=lora": ["tuning=lora", "trunk.lr=1e-2", "tuning.dropout=0.2", MICRO],
+        "stages": [f"mixing.stages=[{STAGES}]", MICRO],
+        "tasks that leave": ["mixing.patience=1", "mixing.min_delta=0.05", MICRO],
+        "balancing=famo": ["balancing=famo", MICRO],
+        "balancing=uncertainty": ["balancing=uncertainty", "balancing.conflict=true", MICRO],
+        "balancing=gradvac": ["balancing=gradvac", MICRO],
         "early stopping": [
             "callbacks=early_stopping",
             "callbacks.early_stopping.patience=1",
