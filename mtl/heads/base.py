@@ -48,15 +48,18 @@ class Head(nn.Module, ABC):
         del targets
         return self(states)
 
-    def read(self, states: Tensor, given: dict[str, Tensor]) -> Tensor:
-        """Return :meth:`score` of what this head reads of the trunk's layers.
+    def picked(self, states: Tensor) -> Tensor:
+        """Return (G, D) what this head reads of the trunk's layers.
 
         Args:
             states: (G, K * D), of the last layer and of inner ones that any task reads.
-            given: As :meth:`score` takes it.
         """
         selection = getattr(self, "selection", None)
-        return self.score(states if selection is None else selection(states), given)
+        return states if selection is None else selection(states)
+
+    def read(self, states: Tensor, given: dict[str, Tensor]) -> Tensor:
+        """Return :meth:`score` of what this head reads of (G, K * D) states."""
+        return self.score(self.picked(states), given)
 
     def settled(self, logits: Tensor, given: dict[str, Tensor]) -> Tensor:
         """Return logits (G, C) as decoding takes them, where an output's depend on the others'.

@@ -44,7 +44,7 @@ class LayerMix(nn.Module):
         super().__init__()
         self.size = size
         self.weights = nn.Parameter(torch.zeros(layers))
-        self.gamma = nn.Parameter(torch.ones(()))
+        self.gamma = nn.Parameter(torch.ones(1))  # Not a scalar, which FSDP2 cannot part.
 
     def forward(self, states: Tensor) -> Tensor:
         """Return (G, D) of (G, K * D) states; the weights are in the order of the layers."""

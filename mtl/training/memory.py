@@ -69,7 +69,7 @@ def what_to_lower(cfg: Config, max_length: int) -> str:
         more.append("trunk.gradient_checkpointing=true")
     if cfg.trainer.precision == "32-true":
         more.append("trainer.precision=bf16-mixed")
-    if cfg.tuning.name == "full":
+    if cfg.tuning.name in ("full", "gradual"):
         more.append("tuning=lora")
     lower = f"`batching.tokens` ({cfg.batching.tokens}) or `trunk.max_length` ({max_length})"
     if not more:

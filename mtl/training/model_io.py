@@ -187,7 +187,15 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
             expected = f"to be the task that it is in '{folder}'"
             advice = "Call it by another name to learn it anew, or give it the labels that it had."
             raise ConfigError(Problem(f"tasks.{name}", expected, odd, advice))
-        load_head(model.head(name), folder / head_file(others[name].head_name))
+        path = folder / head_file(others[name].head_name)
+        there = _read_weights(path) if path.is_file() else {}
+        here = model.head(name).state_dict()
+        if there and there.keys() != here.keys():
+            odd = first_difference(there, here)
+            expected = f"to be as it is in '{folder}'"
+            advice = "Set its options as they were, or call the task by another name to learn anew."
+            raise ConfigError(Problem(f"tasks.{name}.head", expected, str(odd), advice))
+        load_head(model.head(name), path)
         copied.append(name)
     return copied
 

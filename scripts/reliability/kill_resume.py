@@ -110,6 +110,7 @@ def configurations(conf: Path) -> dict[str, list[str]]:
         "tuning=frozen": ["tuning=frozen", "trunk.dropout=0", MICRO],
         "tuning=frozen with dropout": ["tuning=frozen", MICRO],
         "tuning=last": ["tuning=last", "tuning.layers=1", MICRO],
+        "tuning=adalora": ["tuning=adalora", "trunk.lr=1e-2", "tuning.rank_every=1", MICRO],
         "tuning=lora": ["tuning=lora", "trunk.lr=1e-2", "tuning.dropout=0.2", MICRO],
         "stages": [f"mixing.stages=[{STAGES}]", MICRO],
         "tasks that leave": ["mixing.patience=1", "mixing.min_delta=0.05", MICRO],

@@ -144,3 +144,21 @@ def test_encoder_decoders_have_layers_of_two_kinds(site: Site, tmp_path: Path) -
     task.head_options.layer = 1
     with pytest.raises(ConfigError, match=r"head\.layer` to be unset with an encoder-decoder"):
         attach_layers(trunk, [task], ready.model.heads)
+
+
+def test_a_run_that_begins_with_another_reads_the_same_layers(site: Site, tmp_path: Path) -> None:
+    """A mix and a chain are the other run's, and what they said is held; else it is refused."""
+    place, run = deep(site, tmp_path), tmp_path / "run"
+    heads: dict[str, Any] = {"ner": {"decoding": "crf"}, "sentiment": {"layer_mix": True}}
+    cfg = config(place, **heads)
+    cfg.trainer.max_steps = 2
+    train(cfg, run)
+    cfg = config(place, **heads)
+    cfg.init.run, cfg.init.keep, cfg.trainer.max_steps = str(run), "distill", 2
+    assert "test/ner/f1" in train(cfg, tmp_path / "next")
+    for task, key in (("ner", "decoding"), ("sentiment", "layer_mix")):
+        other = config(place, **{n: {**h} for n, h in heads.items()})
+        del other.tasks[task].head[key]
+        other.init.run = str(run)
+        with pytest.raises(ConfigError, match=rf"`tasks\.{task}\.head` to be as it is in"):
+            train(other, tmp_path / "other")

@@ -18,6 +18,7 @@ from torch.distributed.tensor import DTensor
 from mtl.cli import main as mtl
 from mtl.training.checkpoint import read_checkpoint
 from mtl.training.sharding import is_sharded, layers, make_whole
+from tests import helpers
 from tests.training.processes import NAMES, arguments, logged, train_py, tree
 from tests.training.site import (
     Site,
@@ -214,3 +215,40 @@ def test_strategies_with_one_process(site: Site, tmp_path: Path) -> None:
     for others in found[1:]:
         for name, value in found[0].items():
             torch.testing.assert_close(others[name], value, **CLOSE)
+
+
+METHODS = {
+    "adalora": [
+        "tuning=adalora",
+        "tuning.rank=2",
+        "tuning.initial_rank=4",
+        "tuning.rank_every=1",
+        "trunk.lr=1e-2",
+    ],
+    "gradual": ["tuning=gradual", "tuning.unfreeze_every=2", "tuning.layer_decay=0.5"],
+    "heads": [
+        "tasks.ner.head={dropout: 0, decoding: crf}",
+        "tasks.sentiment.head={dropout: 0, class_weighting: balanced, loss: focal}",
+        "tasks.rating.head={dropout: 0, layer_mix: true}",
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "strategy"),
+    [(method, "ddp") for method in METHODS] + [("gradual", "fsdp"), ("heads", "fsdp")],
+)
+def test_methods_on_two_ranks(site: Site, tmp_path: Path, method: str, strategy: str) -> None:
+    """Schedules agree, and losses of sequences and of rare labels add up."""
+    config = helpers.llama_config(num_hidden_layers=2, hidden_size=8)
+    trunk = helpers.save_tiny(tmp_path / "trunk", config, helpers.bpe_tokenizer())
+    line = arguments(Site(trunk, site.data), tmp_path / "conf", *METHODS[method])
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert main([*line, f"hydra.run.dir={one}"]) == 0
+    more = [f"trainer={strategy}", "trainer.devices=2", f"hydra.run.dir={two}"]
+    ended = train_py(*line, *more)
+    assert ended.returncode == 0, ended.stderr
+    ours, theirs = logged(one), logged(two)
+    for mine, other in zip(ours, theirs, strict=True):
+        assert other == pytest.approx(mine, rel=1e-3, abs=1e-4)

@@ -41,7 +41,16 @@ def deep(site: Site, folder: Path, layers: int = 3) -> Site:
     scope="module",
     params=[
         pytest.param(ADALORA, id="adalora"),
-        pytest.param(GRADUAL, id="gradual", marks=pytest.mark.slow),
+        *(
+            pytest.param(found, id=found["tuning__name"], marks=pytest.mark.slow)
+            for found in (
+                GRADUAL,
+                {"tuning__name": "rslora", "tuning__dropout": 0.1},
+                {"tuning__name": "dora", "tuning__dropout": 0.1},
+                {"tuning__name": "ia3"},
+                {"tuning__name": "vera", "tuning__rank": 4, "tuning__dropout": 0.1},
+            )
+        ),
     ],
 )
 def kind(request: pytest.FixtureRequest) -> dict[str, Any]:

@@ -104,7 +104,9 @@ def _facts(run: RunFiles) -> Iterator[tuple[str, str]]:
     if facts:
         size = f"{facts['parameters']:,} parameters"
         yield "trunk", f"{facts['trunk']} ({facts['architecture']}), {size}"
-        yield "tuning", facts["tuning"]
+        learning = facts.get("learning")
+        share = f", {learning:,} weights of the trunk learn" if learning is not None else ""
+        yield "tuning", f"{facts['tuning']}{share}"
         device = f"{facts['device']}, {facts['precision']}"
         yield "device", device + (f", {facts['processes']} processes" * (facts["processes"] > 1))
         yield "steps", f"{facts['steps']:,} of {facts['examples']:,} examples"
