@@ -265,6 +265,8 @@ class Step(_Movable):
     denominators: dict[str, float]
     """Loss denominator of every task with rows on any rank of this step."""
     examples: int = 0
+    by_task: bool = False
+    """Whether each pass is of one task, so that each has a gradient of its own."""
 
     @property
     def tokens(self) -> int:

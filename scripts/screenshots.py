@@ -55,7 +55,8 @@ def terminal(browser: Browser, asked: argparse.Namespace) -> None:
 
     typed = yaml.safe_load((asked.run / ".hydra" / "overrides.yaml").read_text())
     with tempfile.TemporaryDirectory() as folder:
-        again = ["train.py", *typed, f"hydra.run.dir={folder}/run", "logger=none"]
+        own = [text for text in typed if not text.startswith("logger")]
+        again = ["train.py", *own, f"hydra.run.dir={folder}/run", "logger=none"]
         with screen(shlex.join([sys.executable, *again]), 80, 52) as shown:
             picture(browser, shown("validation "), asked.folder / "terminal-training.png")
             picture(browser, shown("Then:"), asked.folder / "terminal.png")
@@ -75,7 +76,7 @@ def screen(command: str, width: int, height: int) -> Iterator[Callable[..., str]
     capture = ["tmux", "capture-pane", "-p", "-e", "-t", name]
 
     def shown(until: str, *keys: str, wait: float = 1) -> str:
-        for _ in range(600):
+        for _ in range(180):
             time.sleep(wait)
             found = subprocess.run(capture, check=True, capture_output=True, text=True).stdout
             if until in found:

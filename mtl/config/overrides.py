@@ -36,10 +36,14 @@ _KEY = re.compile(r"[+~]{0,2}([\w.]+)=")
 
 _TASK_NAME = re.compile(r"[\w./${}:@ -]*", re.ASCII)
 _TASK = ("task=", "+task=", "++task=")
+_INIT = re.compile(r"([+]{0,2}init)=(?!\s*\{)")
+"""``init=RUN``, which is short for a key of the section."""
 
 
 def join_tasks(overrides: Sequence[str], multirun: bool, known: Sequence[str]) -> list[str]:
     """Return the overrides with ``task=a,b`` as ``task=[a,b]``; in a sweep as they are.
+
+    ``init=RUN`` becomes ``init.run=RUN``.
 
     Args:
         overrides: What was typed.
@@ -50,7 +54,7 @@ def join_tasks(overrides: Sequence[str], multirun: bool, known: Sequence[str]) -
         ConfigError: If no task, an empty name, or a name twice is given.
     """
     return [
-        _join(text, multirun, known) if text.startswith(_TASK) else text
+        _join(text, multirun, known) if text.startswith(_TASK) else _INIT.sub(r"\1.run=", text)
         for text in (override.strip() for override in overrides)
     ]
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from pydantic import field_validator
+
 from mtl.config.section import (
     MISSING,
     Blank,
@@ -232,6 +234,15 @@ class BalancingConfig(Section):
     """A registered balancing: ``sum``, one of ``docs/balancing.md``, or one of another package."""
     options: dict[str, Any] = {}
     """Options of the method; checked against its own `Options`."""
+    parameters: Annotated[Text, Lower] = "trunk"
+    """``trunk | last | adapters``, where each task's own gradient is asked for: all parameters of
+    the trunk that learn, those of its last `layers` layers, or those of adapters. What is left of
+    the trunk gets the weighted sum."""
+    layers: Whole = Field(1, ge=1)
+    """For ``parameters=last``: how many layers."""
+    conflict: Flag = False
+    """Log the norm of each task's own gradient, and the cosine between those of each two tasks,
+    whenever training is logged."""
 
 
 class OptimizerConfig(Section):
@@ -380,6 +391,21 @@ class SearchConfig(Section):
     """The trial's number; a search sets it for its jobs."""
 
 
+class InitConfig(Section):
+    """What a run begins with of another, and how it holds what that one had learned."""
+
+    run: Text | None = None
+    """A run's folder: start from its trunk and from the heads of the tasks that are here too.
+    ``init=RUN`` is short for it."""
+    rehearse: Number | None = Field(None, ge=0, le=1)
+    """Share of the training rows that the tasks of the other run are trained with; when unset, all
+    of them where the trunk learns, and none, so that nothing of them changes, where it does not."""
+    keep: Annotated[Literal["nothing", "distill"], Lower] = "nothing"
+    """``distill``: what the other run's heads say of each text is to stay as it was."""
+    weight: Number = Field(1.0, gt=0)
+    """For ``distill``: how much that counts beside the losses of the tasks."""
+
+
 class Config(Section):
     """A run."""
 
@@ -405,8 +431,13 @@ class Config(Section):
     """A run's folder: continue it exactly, with its own configuration."""
     changed_data: Annotated[Literal["error", "continue"], Lower] = "error"
     """What a resumed run does whose rows are not those that it began with."""
-    init: Text | None = None
-    """A run's folder: start from its trunk and from the heads of the tasks that are here too."""
+    init: InitConfig = InitConfig()
+
+    @field_validator("init", mode="before")
+    @classmethod
+    def _short(cls, given: object) -> object:
+        """Read a folder alone, as files and older runs have it."""
+        return {"run": given} if given is None or isinstance(given, str) else given
 
 
 def dotted_keys(

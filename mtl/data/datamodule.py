@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 import lightning as L
@@ -38,6 +38,7 @@ class MultiTaskData(L.LightningDataModule):
         max_steps: If set, wins over `max_epochs`.
         writes: By stage (``val``, ``test``) and task: for which examples texts are written.
         keeps: Whether documents that a pass has read are kept for texts after them.
+        resting: Tasks that are not trained, only evaluated.
         order: How an epoch's examples become steps; mixed when None.
         stages: Tasks that are trained one after the other; all at once when empty.
         every: Steps between validations, where the mixture follows them; an epoch's when 0.
@@ -57,6 +58,7 @@ class MultiTaskData(L.LightningDataModule):
         max_steps: int | None = None,
         writes: Mapping[str, Mapping[str, Writes]] | None = None,
         keeps: bool = False,
+        resting: Collection[str] = (),
         order: Order | None = None,
         stages: Sequence[StageConfig] = (),
         every: int | None = None,
@@ -66,10 +68,13 @@ class MultiTaskData(L.LightningDataModule):
         self.batching, self.sharing = batching, sharing
         self.writes = writes or {}
         self.keeps = keeps
+        self.resting = set(resting)
         self.cached: dict[str, tuple[States, Places]] = {}
         """By stage (``train``, ``val``): its examples' hidden states, where they are cached."""
+        self.by_task: Callable[[int], bool] = lambda step: False
+        """Whether a training step, counted from 0, is to have passes of one task each."""
         self.planner = Planner(
-            {store.task: store.keys for store in train},
+            {s.task: s.keys[:0] if s.task in resting else s.keys for s in train},
             mixer,
             examples=batching.examples,
             max_branches=batching.max_branches,
@@ -102,6 +107,7 @@ class MultiTaskData(L.LightningDataModule):
             self.planner,
             self._collator(self.train, "train"),
             steps=self.steps,
+            by_task=self.by_task,
             **self._place(),
         )
 
@@ -132,13 +138,14 @@ class MultiTaskData(L.LightningDataModule):
 
     def val_dataloader(self) -> EvalLoader:
         """Return the loader of this rank's validation passes."""
-        return self._passes(self.validation, "val")
+        return self.passes(self.validation, "val")
 
     def test_dataloader(self) -> EvalLoader:
         """Return the loader of this rank's test passes."""
-        return self._passes(self.test, "test")
+        return self.passes(self.test, "test")
 
-    def _passes(self, stores: Stores, stage: str) -> EvalLoader:
+    def passes(self, stores: Stores, stage: str) -> EvalLoader:
+        """Return the loader of this rank's passes over some examples of a stage."""
         return EvalLoader(
             self._collator(stores, stage),
             stores,

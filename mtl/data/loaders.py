@@ -6,7 +6,7 @@ its state is that number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,14 @@ class TrainLoader:
     """All steps of a run, in order, for one rank; resumes at any step.
 
     The collator's stores are the tasks' training examples, in the planner's order.
+
+    Args:
+        planner: What is in a step.
+        collator: Builds passes.
+        steps: Of the whole run.
+        rank: This process's number, of `world`.
+        world: Number of processes.
+        by_task: Whether a step, counted from 0, is to have passes of one task each.
     """
 
     def __init__(
@@ -31,12 +39,14 @@ class TrainLoader:
         steps: int,
         rank: int = 0,
         world: int = 1,
+        by_task: Callable[[int], bool] = lambda step: False,
     ) -> None:
         self.planner = planner
         self.collator = collator
         self.steps = steps
         self.rank = rank
         self.world = world
+        self.by_task = by_task
         self._next = 0
 
     def __len__(self) -> int:
@@ -57,11 +67,14 @@ class TrainLoader:
         if self.world > 1:
             shares = split_ranks([self.collator.size(g) for g in groups], self.world)
             mine = [groups[i] for i in shares[self.rank]]
+        by_task = self.by_task(number)
+        parts = split_tasks(mine) if by_task else [mine]
         return Step(
             number=number,
-            micro_batches=self.collator(mine),
+            micro_batches=[found for part in parts for found in self.collator(part)],
             denominators=self.collator.denominators(groups),
             examples=sum(map(len, groups)),
+            by_task=by_task,
         )
 
     def state_dict(self) -> dict[str, int]:
@@ -71,6 +84,13 @@ class TrainLoader:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Continue at a step."""
         self._next = int(state["step"])
+
+
+def split_tasks(groups: Sequence[Sequence[Pair]]) -> list[list[list[Pair]]]:
+    """Return the groups of each task alone: a document that several read is in several."""
+    tasks = sorted({task for group in groups for task, _ in group})
+    parts = [[[pair for pair in group if pair[0] == task] for group in groups] for task in tasks]
+    return [[group for group in part if group] for part in parts]
 
 
 UNREAD = 1000

@@ -48,6 +48,26 @@ class Head(nn.Module, ABC):
         del targets
         return self(states)
 
+    def read(self, states: Tensor, given: dict[str, Tensor]) -> Tensor:
+        """Return :meth:`score` of what this head reads of the trunk's layers.
+
+        Args:
+            states: (G, K * D), of the last layer and of inner ones that any task reads.
+            given: As :meth:`score` takes it.
+        """
+        selection = getattr(self, "selection", None)
+        return self.score(states if selection is None else selection(states), given)
+
+    def settled(self, logits: Tensor, given: dict[str, Tensor]) -> Tensor:
+        """Return logits (G, C) as decoding takes them, where an output's depend on the others'.
+
+        Args:
+            logits: What :meth:`score` returned for all outputs of a pass.
+            given: What :meth:`score` was given.
+        """
+        del given
+        return logits
+
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the probability of each label, (G, C), for heads that choose labels."""
         return logits.sigmoid() if self.chooses == "any" else logits.softmax(-1)

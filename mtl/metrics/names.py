@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from mtl.errors import ConfigError, one_of
 
-STAGES = ("train", "val", "test", "baseline")
+STAGES = ("train", "val", "test", "baseline", "before")
 
 
 class MetricName(NamedTuple):

@@ -26,6 +26,8 @@ BESIDE = {
 """An example of what a task may read beside its text, by role."""
 ALL_TASKS = ("ner", "sentiment", "summarization", "qa")
 BUNDLED = "bundled:"
+LOST = 0.01
+"""Of a score from 0 to 1, beyond which a task is said to be forgotten."""
 HUB_MODEL = "Qwen/Qwen3-0.6B-Base"
 
 
@@ -52,9 +54,10 @@ def closing_table(
     table.add_column("metric", overflow="fold")
     stages = {stage_of(results, task, primary) for task, primary, _ in tasks}
     title = "score" if len(stages) > 1 else TITLES[min(stages, default="test")]
-    for name in ("baseline", title, "difference"):
+    old = any(name.startswith("before/") for name in results)
+    for name in ("baseline", *(["before"] if old else []), title, "difference"):
         table.add_column(name, justify="right", no_wrap=True)
-    rows = _Rows(table, results, baseline, len(stages) > 1)
+    rows = _Rows(table, results, baseline, len(stages) > 1, old)
     lower_is_better = lower_is_better or {}
     for task, primary, others in tasks:
         for metric in dict.fromkeys([primary, *others]):
@@ -81,6 +84,8 @@ class _Rows:
     results: Mapping[str, float]
     baseline: Mapping[str, float]
     mixed: bool
+    old: bool
+    """Whether a column says what a task scored before this run."""
     notes: dict[str, None] = field(default_factory=lambda: {"* primary metric": None})
     last: str | None = ""
 
@@ -103,10 +108,15 @@ class _Rows:
             Text("" if task == self.last else task or "all tasks", style=style),
             Text(metric + "".join(mark for mark, wanted in marks.items() if wanted), style=style),
             "-" if guess is None else f"{guess:.4f}",
+            *([self._before(task, metric)] if self.old else []),
             Text(f"{found:.4f}", style=style),
             Text("-") if guess is None else _difference(found - guess, lower),
         )
         self.last = task
+
+    def _before(self, task: str | None, metric: str) -> str:
+        value = self.results.get(metric_name("before", task, metric))
+        return "" if value is None else f"{value:.4f}"
 
 
 def _difference(value: float, lower: bool) -> Text:
@@ -116,6 +126,22 @@ def _difference(value: float, lower: bool) -> Text:
         return Text("0.0000")
     improved = value < 0 if lower else value > 0
     return Text(text, style="green" if improved else "red")
+
+
+def held_lines(
+    results: Mapping[str, float], tasks: Sequence[TaskMetrics], lower: Mapping[str, Collection[str]]
+) -> list[str]:
+    """Return what became of tasks that another run had learned, a line each."""
+    lines = []
+    for task, metric, _ in tasks:
+        before = results.get(metric_name("before", task, metric))
+        after = results.get(metric_name(stage_of(results, task, metric), task, metric))
+        if before is None or after is None:
+            continue
+        lines.append(f"{task}: {metric} was {before:.4f}, and is {after:.4f}.")
+        if (after - before if metric in lower.get(task, ()) else before - after) > LOST:
+            lines[-1] += " To hold it: init.keep=distill, or more of init.rehearse."
+    return lines
 
 
 def skipped_line(count: int) -> str:

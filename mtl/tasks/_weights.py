@@ -29,7 +29,7 @@ class FocalOptions(HeadOptions):
     focal_gamma: Number = Field(2.0, ge=0)
     """For ``focal``: how much less; 0 is cross-entropy."""
 
-    own: ClassVar[tuple[str, ...]] = ("dropout", "loss", "focal_gamma")
+    own: ClassVar[tuple[str, ...]] = (*HeadOptions.own, "loss", "focal_gamma")
 
 
 class WeightOptions(FocalOptions):
@@ -150,6 +150,19 @@ def gamma_of(name: str, head: FocalOptions) -> float:
     """
     _refuse_idle(name, head, "focal_gamma", head.loss == "cross_entropy", "head.loss=focal")
     return head.focal_gamma if head.loss == "focal" else 0.0
+
+
+def refuse_weights(name: str, head: WeightOptions, loss: str) -> None:
+    """Refuse options of losses of single labels for a loss that is another one.
+
+    Raises:
+        ConfigError: If one is set.
+    """
+    for key in ("loss", "label_smoothing", "class_weights", "class_weighting"):
+        given = getattr(head, key)
+        if given != type(head).model_fields[key].default:
+            expected = f"to be unset, because {loss} is of whole texts"
+            raise ConfigError(Problem(f"tasks.{name}.head.{key}", expected, f"got {given}"))
 
 
 def _refuse_idle(name: str, head: HeadOptions, key: str, idle: bool, wants: str) -> None:

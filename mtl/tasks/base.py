@@ -19,7 +19,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from mtl.config.schema import LabelConfig
-from mtl.config.section import Field, Number, Section, Values
+from mtl.config.section import Field, Flag, Number, Section, Values, Whole
 from mtl.data.label_rules import LabelRules
 from mtl.data.readers.split import Check
 from mtl.data.rows import Role, told, where
@@ -70,7 +70,12 @@ class HeadOptions(Section):
     dropout: Number = Field(0.1, ge=0, lt=1)
     """Share of the states' elements set to zero in training."""
 
-    own: ClassVar[tuple[str, ...]] = ("dropout",)
+    layer: Whole | None = Field(None, ge=1)
+    """Which layer of the trunk is read, counted from 1; the last one when unset."""
+    layer_mix: Flag = False
+    """Read a mean of all layers, with weights that are learned."""
+
+    own: ClassVar[tuple[str, ...]] = ("dropout", "layer", "layer_mix")
     """The options that are the head's own: tasks that share one agree on them."""
 
 

@@ -9,7 +9,7 @@ One row, of a text with a question::
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -49,8 +49,6 @@ class ChoiceHeadOptions(HeadOptions):
     pooling: Annotated[Literal["auto", "first", "last", "mean"], Lower] = "auto"
     """Which states are averaged, of text and choice or of the branch: ``first``, ``last`` or all
     (``mean``); ``auto`` is the last in a branch and under causal attention, and all otherwise."""
-
-    own: ClassVar[tuple[str, ...]] = ("dropout",)
 
 
 class ChoiceLearned(Learned):

@@ -27,10 +27,11 @@ from mtl.data.word_rule import WordRule
 from mtl.errors import ConfigError, DataError, Place, Problem, few
 from mtl.heads.base import Head
 from mtl.heads.classification import ClassificationHead
+from mtl.heads.crf import BEGINS, ENDS, FOLLOWS, CRFHead
 from mtl.heads.decoding import viterbi_packed
 from mtl.labels import NONE, OUTSIDE, detect_scheme, spans_of, to_iob2, transitions
 from mtl.metrics.scores import EntityScores, TokenScores
-from mtl.tasks._weights import Counts, WeightOptions, count, label_weights, loss_of
+from mtl.tasks._weights import Counts, WeightOptions, count, label_weights, loss_of, refuse_weights
 from mtl.tasks._words import SPANS, TEXT, TOKENS, given_words, words_of
 from mtl.tasks.base import (
     TASK_TYPES,
@@ -60,11 +61,14 @@ class TokenOptions(Section):
 class TokenHeadOptions(WeightOptions):
     """Options of the tagging head."""
 
-    decoding: Annotated[Literal["plain", "constrained"], Lower] = "constrained"
-    """``plain`` takes each word's best label; ``constrained`` the best sequence that is valid."""
+    decoding: Annotated[Literal["plain", "constrained", "crf"], Lower] = "constrained"
+    """``plain`` takes each word's best label; ``constrained`` the best sequence that is valid;
+    ``crf`` learns whole sequences, and takes the most probable one that is valid."""
     subword: Annotated[Literal["auto", "first", "last"], Lower] = "auto"
     """Which sub-word speaks for its word: ``first | last``; ``auto`` is the last under causal
     attention, where only it has seen the whole word."""
+
+    own: ClassVar[tuple[str, ...]] = (*WeightOptions.own, "decoding")
 
 
 class Tagset(Learned):
@@ -215,8 +219,14 @@ class TokenClassification(Task):
             offset,
             targets,
             mass,
+            inputs={"link": _links(words, len(starts))} if self._chained else {},
             extra={"words": words, "gold": gold},
         )
+
+    @property
+    def _chained(self) -> bool:
+        """Whether the labels of a text are learned together."""
+        return self.head_options.decoding == "crf"
 
     def gold(self, row: Row) -> npt.NDArray[np.int64]:
         """Return the row's label numbers, (W,); -1 for words whose label is ignored.
@@ -258,6 +268,11 @@ class TokenClassification(Task):
 
     def build_head(self, hidden_size: int) -> Head:
         """Return a linear head with one output a label."""
+        if self._chained:
+            refuse_weights(self.name, self.head_options, "the loss of `head.decoding=crf`")
+            labels = self.learned.labels
+            allowed = None if self.learned.scheme == NONE else transitions(tuple(labels))
+            return CRFHead(hidden_size, len(labels), allowed, self.head_options.dropout)
         return ClassificationHead(
             hidden_size,
             len(self.learned.labels),
@@ -357,6 +372,17 @@ class TokenClassification(Task):
         gold = self.gold(row)
         right = Tags(np.where(gold < 0, 0, gold), np.ones(len(gold), dtype=np.float32))
         return self.present(right, row)
+
+
+def _links(words: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.int64]:
+    """Return how each word that is read stands to the others of its text, (N,).
+
+    Args:
+        words: (N,) the numbers of those that are read.
+        count: How many words the text has.
+    """
+    follows = np.diff(words, prepend=-2) == 1
+    return follows * FOLLOWS + (words == 0) * BEGINS + (words == count - 1) * ENDS
 
 
 def _type_first(label: str) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from mtl.heads.base import Head
 from mtl.tasks import TASK_TYPES, Task
 from mtl.tasks._weights import pool_counts
 from mtl.tasks.base import take
+from mtl.training.layers import attach_layers
 from mtl.training.parts import scores_in_parts
 from mtl.trunk import Trunk
 from mtl.trunk.recall import Recall, empty_cache
@@ -25,9 +26,21 @@ from mtl.types import Examples, MicroBatch, WriteBatch
 
 if TYPE_CHECKING:
     from mtl.training.description import TaskDescription
+    from mtl.training.teacher import Teacher
 
 _EMPTY = nn.ModuleDict()
 """Heads and scores lie in such a dictionary, whose own attributes cannot be their names."""
+
+
+class TrainingPass(NamedTuple):
+    """What losses take from a pass."""
+
+    logits: dict[str, Tensor]
+    """(G, C) of each task."""
+    zero: Tensor | None = None
+    """A zero that every parameter has a part in, where ranks gather parameters."""
+    held: Tensor | None = None
+    """How far it is from what a teacher says, where there is one and the pass is run whole."""
 
 
 class MultiTaskModel(nn.Module):
@@ -44,8 +57,11 @@ class MultiTaskModel(nn.Module):
         self.trunk = trunk
         self.tasks = {t.name: t for t in tasks}
         self.heads = heads
+        attach_layers(trunk, tasks, heads)
         self.touch = False
         """Whether a training pass reads all parameters of this rank."""
+        self.teacher: Teacher | None = None
+        """Holds training passes to what another run's heads say of them."""
 
     def head(self, task: str) -> Head:
         """Return the head that `task` uses."""
@@ -65,6 +81,10 @@ class MultiTaskModel(nn.Module):
             batch: One pass.
             recall: Keeps the documents that the batch says are needed again.
         """
+        found = self._answer(batch, recall)
+        return {n: self.head(n).settled(found[n], batch.heads[n].given) for n in found}
+
+    def _answer(self, batch: MicroBatch, recall: Recall | None) -> dict[str, Tensor]:
         if batch.rows is not None:
             assert not batch.keep, "texts are written after documents of one window"
             return self._score_in_parts(batch)
@@ -75,24 +95,27 @@ class MultiTaskModel(nn.Module):
         recall.keep(cache, batch.trunk.unit, batch.keep)
         return self._score(batch, hidden)
 
-    def training_pass(self, batch: MicroBatch) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Return logits as :meth:`forward` does, and a zero for every parameter to take part in.
+    def training_pass(self, batch: MicroBatch) -> TrainingPass:
+        """Run the trunk and every head of a batch, for losses.
 
-        The zero is there where ranks gather parameters for the length of a pass; else it is None.
-        Such passes are run whole: ranks would have to be at the same part of them.
+        Where ranks gather parameters for the length of a pass it is run whole: they would have to
+        be at the same part of it.
         """
         if batch.rows is not None and not self.touch:
-            return self._score_in_parts(batch), None
+            return TrainingPass(self._score_in_parts(batch))
         hidden: Tensor = self.trunk(batch.source)
-        return self._score(batch, hidden), self._touched(hidden) if self.touch else None
+        zero = self._touched(hidden) if self.touch else None
+        teacher = self.teacher
+        held = None if teacher is None else teacher.loss(batch.trunk, hidden, self.heads)
+        return TrainingPass(self._score(batch, hidden), zero, held)
 
     def _score_in_parts(self, batch: MicroBatch) -> dict[str, Tensor]:
         heads = {name: self.head(name) for name in batch.heads}
-        return scores_in_parts(self.trunk, batch, heads, self.trunk.hidden_size)
+        return scores_in_parts(self.trunk, batch, heads, self.trunk.width)
 
     def _score(self, batch: MicroBatch, hidden: Tensor) -> dict[str, Tensor]:
         return {
-            name: self.head(name).score(part.read(hidden), part.given)
+            name: self.head(name).read(part.read(hidden), part.given)
             for name, part in batch.heads.items()
         }
 

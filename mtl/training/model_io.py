@@ -21,7 +21,7 @@ from torch import nn
 
 from mtl.config.schema import TrunkConfig
 from mtl.data.holdout import NONE, Keys
-from mtl.errors import CheckpointError, ConfigError, one_of
+from mtl.errors import CheckpointError, ConfigError, Problem, few, one_of
 from mtl.files import whole_folder
 from mtl.tasks import Task
 from mtl.training.description import (
@@ -140,10 +140,10 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
             f"{folder}: the trunk cannot be loaded: {reason}. {advice}"
         ) from error
     heads = build_heads(tasks, trunk.hidden_size, seed=0, output=trunk.output)
-    for name, head in heads.items():
-        load_head(head, folder / head_file(name))
     encoder = trunk.text_encoder(about.max_length, about.stride, prefix_space=about.prefix_space)
     model = MultiTaskModel(trunk, tasks, heads).eval()
+    for name, head in heads.items():
+        load_head(head, folder / head_file(name))
     return LoadedModel(model, encoder, description)
 
 
@@ -169,6 +169,7 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
 
     Raises:
         CheckpointError: If the trunk is another one, or no model is there.
+        ConfigError: If a task of both is not the same one, so that its head would not fit.
     """
     folder = model_folder(folder)
     try:
@@ -180,10 +181,14 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
     others = {t.name: t for t in restore_tasks(description, folder / DESCRIPTION)}
     copied = []
     for name, task in model.tasks.items():
-        path = folder / head_file(task.head_name)
-        if name in others and path.is_file() and _same_outputs(task, others[name]):
-            load_head(model.head(name), path)
-            copied.append(name)
+        if name not in others:
+            continue
+        if odd := _difference(task, others[name]):
+            expected = f"to be the task that it is in '{folder}'"
+            advice = "Call it by another name to learn it anew, or give it the labels that it had."
+            raise ConfigError(Problem(f"tasks.{name}", expected, odd, advice))
+        load_head(model.head(name), folder / head_file(others[name].head_name))
+        copied.append(name)
     return copied
 
 
@@ -208,13 +213,23 @@ def _copy_output(writer: nn.Module, body: nn.Module, weights: dict[str, torch.Te
     writer.load_state_dict({n: v for n, v in weights.items() if n in own}, strict=False)
 
 
-def _same_outputs(task: Task, other: Task) -> bool:
-    """Whether two tasks could share a head without changing it; their data may differ."""
+def _difference(task: Task, other: Task) -> str | None:
+    """Return how two tasks differ that could not share a head; None if they could."""
+    if task.type != other.type:
+        return f"its type is {task.type} here, and {other.type} there"
     try:
         fixed = shared(task, [other])
     except ConfigError:
-        return False
-    return all(getattr(task.learned, n) == getattr(other.learned, n) for n in fixed)
+        return "it learns otherwise here"
+    for name in fixed:
+        here, there = (getattr(one.learned, name) for one in (task, other))
+        if here != there:
+            return f"its {name} are {_named(here)} here, and {_named(there)} there"
+    return None
+
+
+def _named(value: object) -> str:
+    return few(list(map(str, value))) if isinstance(value, list | tuple) else f"'{value}'"
 
 
 def _bare(weights: dict[str, torch.Tensor], model: Any) -> dict[str, torch.Tensor]:

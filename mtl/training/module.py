@@ -24,6 +24,7 @@ from mtl.metrics.names import SCORE, metric_name
 from mtl.reporting.console import note
 from mtl.secrets import hide_secrets
 from mtl.training.balancing import Losses, Moment, build_balancing
+from mtl.training.balancing.gradients import TaskGradients, combined, shared_parameters
 from mtl.training.checkpoint import State
 from mtl.training.contents import FrozenWeights, continue_loops
 from mtl.training.dropout import cheap_dropout
@@ -73,15 +74,28 @@ class MultiTaskModule(L.LightningModule):
         self.balancing = build_balancing(weights, cfg.balancing)
         self.tuning = model.trunk.tuning
         self.tuning.start(steps)
+        self.task_gradients = self._compared()
         self._norms: dict[str, float] = {}
+        self._conflict: dict[str, float] = {}
+        self._held: Tensor = torch.zeros(())
+        """This rank's part of the latest step's distance to a teacher."""
         self.training_log = TrainingLog(weights, cfg.trainer.log_every_n_steps, steps)
-        all_kept = cfg.init is not None or cfg.trainer.strategy not in ("auto", "ddp")
+        all_kept = cfg.init.run is not None or cfg.trainer.strategy not in ("auto", "ddp")
         self.frozen = FrozenWeights(model, kept=all_kept)
         self.evaluations = nn.ModuleDict(
             {stage: Evaluation(model.tasks, found) for stage, found in stores.items()}
         )
         self.results: dict[str, float] = {}
         """The latest validation and test metrics, by full name."""
+
+    def _compared(self) -> TaskGradients | None:
+        """Return what keeps tasks' gradients apart, where any step does."""
+        if not (self.balancing.by_task or self.cfg.balancing.conflict):
+            return None
+        shared = shared_parameters(self.model.trunk, self.cfg.balancing)
+        of_shared = set(shared)
+        learning = [p for p in self.model.parameters() if p.requires_grad]
+        return TaskGradients(shared, [p for p in learning if p not in of_shared])
 
     def configure_model(self) -> None:
         """Part the model among the ranks, where the strategy asks for it."""
@@ -132,6 +146,8 @@ class MultiTaskModule(L.LightningModule):
         assert isinstance(schedule, LambdaLR)
         set_rates(schedule)
         self.training_log.start(self.trainer)
+        if self.model.teacher is not None:
+            self.model.teacher.to(self.device)
 
     def training_step(self, step: Step, batch_idx: int) -> None:
         """Take one optimiser step over all of its micro-batches."""
@@ -139,7 +155,7 @@ class MultiTaskModule(L.LightningModule):
         assert not isinstance(optimizer, list)
         optimizer.zero_grad(set_to_none=True)
         with self.pass_context():
-            losses = self._add_up(step)
+            losses = self._add_up_by_task(step) if step.by_task else self._add_up(step)
         self._drop_idle_heads(step)
         drop_zeros(self.model.trunk.part_time())
         self._update(step, optimizer, losses)
@@ -151,8 +167,11 @@ class MultiTaskModule(L.LightningModule):
             more = {**self.non_finite.logs(), **self._norms}
             more |= {metric_name("train", "trunk", n): v for n, v in self.tuning.logs().items()}
             more["epoch"] = number / self.steps_per_epoch
-            for name, weight in self.balancing.shown().items():
-                more[metric_name("train", name, "weight")] = weight
+            more |= {**self._conflict, **self.balancing.logs()}
+            if self.model.teacher is not None:
+                more[metric_name("train", None, "distill_loss")] = float(
+                    total(self.trainer, self._held)
+                )
             self.training_log.write(self.trainer, number, optimizer.optimizer, more)
 
     def _update(
@@ -192,21 +211,50 @@ class MultiTaskModule(L.LightningModule):
     def _add_up(self, step: Step) -> dict[str, Tensor]:
         """Add up the gradients of the step's passes; returns this rank's part of each loss."""
         losses: dict[str, Tensor] = {}
+        self._held = torch.zeros((), device=self.device)
         passes = self._passes(step)
         last = len(passes) - 1
         if last < 0:
             self._balance(step, {}, [])
         for number, micro_batch in enumerate(passes):
             self._seed(step.number, number)
-            parts, zero = self.pass_losses(micro_batch, step)
+            parts, more = self.pass_losses(micro_batch, step)
             if number == 0:
                 self._balance(step, parts, passes[1:])
             add(losses, parts)
+            if more is not None and self.model.teacher is not None:
+                self._held = more.detach() + self._held
             apart = micro_batch.rows is not None
             with contextlib.nullcontext() if number == last and not apart else self.without_sync():
-                self.manual_backward(self.whole_loss(parts, zero))
+                self.manual_backward(self.whole_loss(parts, more))
         if last < 0 or (self._reduces and passes[last].rows is not None):
             self.manual_backward(self._nothing())
+        return losses
+
+    def _add_up_by_task(self, step: Step) -> dict[str, Tensor]:
+        """Make one gradient of the tasks' own, of passes of one task each; returns the losses."""
+        gradients = self.task_gradients
+        assert gradients is not None
+        losses: dict[str, Tensor] = {}
+        passes = step.micro_batches
+        moment = None if passes else self._balance(step, {}, [])
+        for number, micro_batch in enumerate(passes):
+            self._seed(step.number, number)
+            parts, _ = self.pass_losses(micro_batch, step)
+            if number == 0:
+                moment = self._balance(step, parts, passes[1:])
+                gradients.begin(moment.present)
+            add(losses, parts)
+            loss = spoil(self.balancing(parts) * self.trainer.world_size)
+            with self.without_sync(), gradients.of(next(iter(parts))):
+                self.manual_backward(loss)
+        assert moment is not None
+        if not passes:
+            gradients.begin(moment.present)
+        gradients.reduce(self.trainer)
+        if self.cfg.balancing.conflict and self.training_log.due(step.number + 1):
+            self._conflict = gradients.conflict()
+        gradients.put(combined(self.balancing, gradients.rows, moment))
         return losses
 
     def _passes(self, step: Step) -> list[MicroBatch]:
@@ -255,19 +303,24 @@ class MultiTaskModule(L.LightningModule):
     def pass_losses(
         self, micro_batch: MicroBatch, step: Step
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Return this pass's part of each task's loss, and a zero that all parameters are in."""
-        logits, zero = self.model.training_pass(micro_batch)
+        """Return this pass's part of each task's loss, and what the whole loss has beside them.
+
+        That is a zero that all parameters are in, or the part of what holds other runs' tasks.
+        """
+        logits, more, held = self.model.training_pass(micro_batch)
         parts = {
             name: self.model.head(name).loss(
                 found, micro_batch.heads[name].given, step.denominators[name]
             )
             for name, found in logits.items()
         }
-        return parts, zero
+        if held is not None:
+            more = self._nothing() + held / step.examples
+        return parts, more
 
-    def whole_loss(self, parts: Losses, zero: Tensor | None) -> Tensor:
+    def whole_loss(self, parts: Losses, more: Tensor | None) -> Tensor:
         """Return what the backward pass of a pass starts from; every head takes part in it."""
-        loss_of_pass = self._nothing() if zero is None else zero
+        loss_of_pass = self._nothing() if more is None else more
         if parts:
             loss_of_pass = loss_of_pass + self.balancing(parts)
         # DDP averages gradients over ranks; the denominators already count all of them.

@@ -14,6 +14,7 @@ from mtl.config.schema import Config, ScheduleConfig
 from mtl.registry import Registry
 from mtl.training.balancing import Balancing
 from mtl.training.model import MultiTaskModel
+from mtl.trunk import Trunk
 from mtl.trunk.tuning import depths
 
 
@@ -24,14 +25,10 @@ def parameter_groups(model: MultiTaskModel, cfg: Config) -> list[dict[str, objec
     which begin at one. Where `tuning.layer_decay` says so, each layer of the trunk has a rate of
     its own (Howard and Ruder 2018, section 3.1); of groups called ``trunk`` the last is the
     fastest.
-
-    Raises:
-        ConfigError: If the trunk's layers cannot be told apart and have to be.
     """
     groups: list[dict[str, object]] = []
     decay = cfg.tuning.layer_decay
-    key, otherwise = "tuning.layer_decay", "to be 1 for this trunk"
-    depth = depths(model.trunk, key, otherwise) if decay < 1 else {}
+    depth = layer_depths(model.trunk) if decay < 1 else {}
     parts = (("trunk", model.trunk, cfg.trunk.lr), ("heads", model.heads, cfg.head.lr))
     for name, module, lr in parts:
         found: dict[tuple[int, bool], list[nn.Parameter]] = {}
@@ -46,6 +43,15 @@ def parameter_groups(model: MultiTaskModel, cfg: Config) -> list[dict[str, objec
                 {"name": name, "params": chosen, "lr": rate, "weight_decay": weight_decay}
             )
     return groups
+
+
+def layer_depths(trunk: Trunk) -> dict[int, int]:
+    """Return how many layers lie above each parameter of a trunk, by its `id`.
+
+    Raises:
+        ConfigError: If its layers cannot be told apart.
+    """
+    return depths(trunk, "tuning.layer_decay", "to be 1 for this trunk")
 
 
 def build_optimizer(

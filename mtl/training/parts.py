@@ -116,7 +116,7 @@ def scores_in_parts(
         hidden = run(part.trunk)
         states = {name: piece.read(hidden) for name, piece in part.heads.items()}
         return {
-            name: heads[name].score(found, part.heads[name].given) if name in alone else found
+            name: heads[name].read(found, part.heads[name].given) if name in alone else found
             for name, found in states.items()
         }
 
@@ -127,7 +127,7 @@ def scores_in_parts(
             values, done = _whole(parts, sum(whole.sizes)), name in alone
         else:  # It reads nothing.
             values, done = torch.zeros(0, hidden_size, device=whole.positions.device), False
-        scores[name] = values if done else heads[name].score(values, whole.given)
+        scores[name] = values if done else heads[name].read(values, whole.given)
     return scores
 
 

@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.loggers import Logger
 
 from mtl.config.schema import Config
-from mtl.data.holdout import text_keys
+from mtl.data.holdout import Keys, text_keys
 from mtl.errors import ConfigError, one_of
 from mtl.files import write_whole
 from mtl.launch.parent import handling
@@ -29,7 +29,7 @@ from mtl.reporting.loggers import RunFacts, build_loggers, finish_loggers
 from mtl.reporting.report.curves import Curves
 from mtl.reporting.report.files import FOLDER, PAGE, TUNING
 from mtl.reporting.report.page import write_report
-from mtl.reporting.summary import closing_table, further_runs, next_steps, skipped_line
+from mtl.reporting.summary import closing_table, further_runs, held_lines, next_steps, skipped_line
 from mtl.tasks import Task
 from mtl.tasks.base import asks, own_metrics, restore
 from mtl.training.allocator import give_back, keep_freed_memory
@@ -56,12 +56,13 @@ from mtl.training.evidence import KeepEvidence
 from mtl.training.memory import memory_advice, what_to_lower
 from mtl.training.mixture import following
 from mtl.training.model import build_task
-from mtl.training.model_io import save_model, start_from
+from mtl.training.model_io import save_model, trained_on
 from mtl.training.module import MultiTaskModule
 from mtl.training.opening import tell_opening
 from mtl.training.pruning import pruner_of
 from mtl.training.setup import Prepared, attention_of, prepare
 from mtl.training.sharding import load_whole, make_whole
+from mtl.training.start import begin, scores_before
 from mtl.training.stopping import StopOnSignal, requeue_if_asked
 from mtl.training.trainer import STATES, build_trainer, check_device, keeper_of
 
@@ -101,8 +102,9 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     if checkpoint:
         check_weights(checkpoint, prepared.model, run_dir)
         check_data(checkpoint, digests, go_on=cfg.changed_data == "continue")
-    elif cfg.init is not None:
-        _start_from(prepared, Path(cfg.init))
+    copied: list[str] = []
+    if cfg.init.run is not None:
+        copied = begin(cfg, prepared.model, resumes=checkpoint is not None, tell=note)
     if checkpoint and is_finished(checkpoint, prepared.data.steps, run_dir):
         note(f"This run is finished after {checkpoint['global_step']} steps: nothing to do.")
         return read_metrics(run_dir)
@@ -122,7 +124,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     with requeue_if_asked(), full_disk(run_dir):
         try:
             with memory_advice(lambda: what_to_lower(module.cfg, prepared.encoder.max_length)):
-                metrics = _fit_and_test(cfg, run_dir, prepared, module, loggers, last_step)
+                metrics = _fit_and_test(cfg, run_dir, prepared, module, loggers, last_step, copied)
             failed = False
         finally:
             finish_loggers(loggers, failed=failed)
@@ -136,6 +138,7 @@ def _fit_and_test(
     module: MultiTaskModule,
     loggers: list[Logger],
     last_step: int,
+    old: list[str],
 ) -> dict[str, float]:
     higher = _higher_is_better(cfg.monitor, prepared.tasks)
     keeper = keeper_of(cfg, run_dir, higher_is_better=higher)
@@ -148,6 +151,9 @@ def _fit_and_test(
     trainer = build_trainer(cfg, run_dir, prepared.data, keeper, callbacks, loggers, last_step)
     resume = keeper.last_path if cfg.resume is not None else None
     data = prepared.data
+    if old and resume is None and cfg.trainer.strategy != "fsdp":
+        device, test = trainer.strategy.root_device, cfg.trainer.test
+        module.results |= scores_before(prepared.model, data, old, device, test=test)
     with handling(stopper.hear):
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         if pruner and pruner.pruned:
@@ -188,14 +194,21 @@ def _save(cfg: Config, run_dir: Path, prepared: Prepared, metrics: Mapping[str, 
         tokens=prepared.data.batching.tokens,
         files={n: files_of(cfg.tasks[n].data, own.found) for n, own in prepared.splits.items()},
         base=cfg.trunk.path,
-        trained_on=np.concatenate(
-            [text_keys(own.train, n) for n, own in prepared.splits.items() if own.train is not None]
-        ),
+        trained_on=_texts_of(cfg, prepared),
     )
     if facts := model.trunk.tuning.facts():
         write_whole(run_dir / FOLDER / TUNING, json.dumps(facts, indent=2) + "\n")
     write_metrics(run_dir, metrics)
     shutil.rmtree(run_dir / STATES, ignore_errors=True)
+
+
+def _texts_of(cfg: Config, prepared: Prepared) -> Keys:
+    """Return hashes of the texts that the weights have learned from, in this run or before it."""
+    learned = {store.task for store in prepared.data.train} - prepared.data.resting
+    own = [(name, prepared.splits[name].train) for name in learned]
+    found = [text_keys(rows, name) for name, rows in own if rows is not None]
+    before = [] if cfg.init.run is None else [trained_on(Path(cfg.init.run))]
+    return np.concatenate([*found, *before])
 
 
 def write_metrics(run_dir: Path, metrics: Mapping[str, float]) -> None:
@@ -213,15 +226,6 @@ def _check_monitor(monitor: str, tasks: list[Task]) -> None:
     names = [metric_name("val", task.name, m) for task in tasks for m in own_metrics(task)]
     if monitor not in (SCORE, *names):
         raise ConfigError(one_of("monitor", monitor, [SCORE, *names]))
-
-
-def _start_from(prepared: Prepared, folder: Path) -> None:
-    copied = start_from(prepared.model, folder)
-    fresh = [t.name for t in prepared.tasks if t.name not in copied]
-    note(
-        f"init: the trunk and the heads of {{{', '.join(copied)}}} come from {folder}; "
-        f"new heads: {{{', '.join(fresh)}}}."
-    )
 
 
 def _baselines(prepared: Prepared, *, test: bool) -> dict[str, float]:
@@ -261,6 +265,8 @@ def _show(
     others = [(t.name, t.primary_metric, own_metrics(t)) for t in tasks]
     lower = {t.name: lower_is_better(t) for t in tasks}
     out.print(closing_table(metrics, metrics, others, lower_is_better=lower))
+    for line in held_lines(metrics, others, lower):
+        out.print(line, soft_wrap=True, markup=False)
     if skipped:
         out.print(skipped_line(skipped), soft_wrap=True)
     if (page := run_dir / PAGE).is_file():

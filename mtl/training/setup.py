@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -32,11 +32,14 @@ from mtl.tasks._weights import Counts
 from mtl.tasks.base import Learned, remarks, restore, row_check, take
 from mtl.tasks.contract import check_masses, check_metric_names, learn
 from mtl.tasks.encode import encode_split
+from mtl.training.balancing.gradients import steps_by_task
 from mtl.training.checkpoint import State
 from mtl.training.contents import last_path
 from mtl.training.evaluation import check_metrics
 from mtl.training.mixture import check_scores, follows
 from mtl.training.model import MultiTaskModel, build_heads, build_task, seed_torch
+from mtl.training.optim import layer_depths
+from mtl.training.start import hold_back
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
 from mtl.trunk.text import byte_level, pad_id
@@ -89,6 +92,7 @@ def prepare(
             take(task, _learn(task, splits[task.name]))
         else:
             _load_state(task, states[task.name], last_path(run_dir))
+    resting = hold_back(cfg, tasks, splits, tell)
     trunk = build_trunk(cfg, writes=any(task.traits.writes for task in tasks))
     for task in tasks:
         _check_direction(cfg, task, trunk)
@@ -109,7 +113,7 @@ def prepare(
     _say_what_learns(cfg, trunk)
     columns = {name: spec.columns for name, spec in cfg.tasks.items()}
     write_rejected(splits, run_dir)
-    return Prepared(model, encoder, _data(cfg, trunk, tasks, stores), splits, columns)
+    return Prepared(model, encoder, _data(cfg, trunk, tasks, stores, resting), splits, columns)
 
 
 def _learn(task: Task, splits: Splits) -> Learned:
@@ -220,6 +224,8 @@ def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     with torch.random.fork_rng(devices=[]):
         seed_torch(cfg.seed, "tuning")
         trunk.tuning = tune(trunk, own) or trunk.tuning
+    if cfg.tuning.layer_decay < 1:
+        layer_depths(trunk)
     return trunk
 
 
@@ -323,7 +329,11 @@ def _say_what_is_written(tasks: Sequence[Task], validation: Sequence[ExampleStor
 
 
 def _data(
-    cfg: Config, trunk: Trunk, tasks: Sequence[Task], stores: dict[str, list[ExampleStore]]
+    cfg: Config,
+    trunk: Trunk,
+    tasks: Sequence[Task],
+    stores: dict[str, list[ExampleStore]],
+    resting: Collection[str],
 ) -> MultiTaskData:
     sharing = Sharing(
         rows=trunk.capabilities.share_rows and cfg.batching.pack,
@@ -334,7 +344,7 @@ def _data(
     mixer = make(options)
     check_scores(cfg.mixing, mixer, tasks)
     every = (cfg.trainer.val_check_interval or 0) if follows(cfg.mixing, mixer) else None
-    return MultiTaskData(
+    data = MultiTaskData(
         stores["train"],
         stores["validation"],
         stores["test"],
@@ -349,4 +359,7 @@ def _data(
         max_steps=cfg.trainer.max_steps,
         writes=_writes(tasks),
         keeps=trunk.keeps,
+        resting=resting,
     )
+    data.by_task = steps_by_task(cfg, data.steps)
+    return data

@@ -233,6 +233,7 @@ def _about(trainer: L.Trainer, trunk: Trunk, data: MultiTaskData) -> dict[str, o
         "weights": digest(trunk.model.state_dict()),
         "config": config,
         "trunk": [trunk.architecture, trunk.attention, asdict(trunk.capabilities)],
+        "layers": [] if trunk.inner is None else trunk.inner.numbers,
         "batching": data.batching.model_dump(exclude={"examples"}),
         "sharing": asdict(data.sharing),
         "precision": str(trainer.precision),

@@ -140,7 +140,6 @@ class TrainingLog:
         logs[metric_name("train", None, "padding")] = 1 - tokens / computed if computed else 0.0
         logs[metric_name("train", None, "memory_gb")] = peak_memory(trainer.strategy.root_device)
         for name, count, size in zip(self.weights, read, long, strict=True):
-            logs[metric_name("train", name, "weight")] = self.weights[name]
             if count:
                 logs[metric_name("train", name, "share")] = count / sum(read)
                 logs[metric_name("train", name, "token_share")] = size / sum(long)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,8 @@ from mtl.types import CachedStates, TrunkBatch
 
 if TYPE_CHECKING:
     from transformers import Cache, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+    from mtl.trunk.inner import InnerLayers
 
 Architecture = Literal["decoder", "encoder", "encoder-decoder"]
 
@@ -77,6 +80,8 @@ class Trunk(nn.Module):
         self.start = start
         self.tuning = TuningSchedule()
         """What changes in it from step to step, beside its weights."""
+        self.inner: InnerLayers | None = None
+        """Layers whose states stand beside the last one's."""
         self.output = None if writer is None else OutputLayer(writer)
         # Its weights are the model's own where both are tied, and learn with it where not.
         self.projection = None if self.output is None else self.output.projection
@@ -90,7 +95,7 @@ class Trunk(nn.Module):
         """Return the parameters that a pass without branches, or without texts to learn, skips.
 
         They are those of the output layer, and of an encoder-decoder's decoder, which the rest
-        does not share.
+        does not share; and of layers above one that a task reads.
         """
         embeddings = self.model.get_input_embeddings()
         parts = [] if self.projection is None else [self.projection]
@@ -100,7 +105,8 @@ class Trunk(nn.Module):
             parts += [self.model.get_decoder(), embeddings]  # T5 untied embeds in both its own.
         busy = {id(p) for p in always.parameters()}
         found = {id(p): p for module in parts for p in module.parameters()}
-        return [p for key, p in found.items() if key not in busy]
+        above = [] if self.inner is None else list(self.inner.above())
+        return [*(p for key, p in found.items() if key not in busy), *above]
 
     @property
     def positions(self) -> int | None:
@@ -134,8 +140,15 @@ class Trunk(nn.Module):
         """Size D of a hidden state."""
         return int(self.config.hidden_size)
 
+    @property
+    def width(self) -> int:
+        """Size of a state with those of inner layers beside it."""
+        return self.hidden_size * (1 if self.inner is None else 1 + len(self.inner.numbers))
+
     def forward(self, batch: TrunkBatch | CachedStates, cache: Cache | None = None) -> Tensor:
         """Return the hidden states of every token, shape (B * T, D), row after row.
+
+        Where inner layers are read, D is :attr:`width`, and the last layer's states come first.
 
         Args:
             batch: One pass, or the states that it would give.
@@ -172,8 +185,11 @@ class Trunk(nn.Module):
         if mask is not None:
             arguments["attention_mask"] = mask
         body = self.model.get_encoder() if self.architecture == "encoder-decoder" else self.model
-        found: Tensor = body(**arguments).last_hidden_state
-        return found
+        return self._beside(lambda: body(**arguments).last_hidden_state)
+
+    def _beside(self, run: Callable[[], Tensor]) -> Tensor:
+        """Run the model; returns its last states, and inner layers' beside them."""
+        return run() if self.inner is None else self.inner.beside(run)
 
     def _arguments(self, batch: TrunkBatch, cache: Cache) -> dict[str, object]:
         """Return what the model's forward takes beside a mask."""
@@ -191,7 +207,8 @@ class Trunk(nn.Module):
         self._check_direction(batch)
         causal, window = self.architecture == "decoder", self.capabilities.window
         flat = flatten(batch, self.dtype, causal=causal, window=window)
-        states = attend_in_blocks(self.model, flat.blocks, self._arguments(flat.tokens, cache))
+        arguments = self._arguments(flat.tokens, cache)
+        states = self._beside(lambda: attend_in_blocks(self.model, flat.blocks, arguments))
         found = states.new_zeros(batch.input_ids.numel(), states.shape[-1])
         return found.index_copy(0, flat.places, states).view(*batch.input_ids.shape, -1)
 

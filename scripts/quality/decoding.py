@@ -13,8 +13,9 @@ from typing import Any
 from mtl.data.rows import Rows
 from mtl.inference.evaluator import run_config, score
 from mtl.inference.predictor import Predictor
-from mtl.tasks.token_classification import DECODINGS
 from mtl.training.setup import read_splits
+
+DECODINGS = ("plain", "constrained")
 
 
 def main() -> None:

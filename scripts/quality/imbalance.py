@@ -10,18 +10,16 @@ goes on where it was.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import mean, stdev
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from scripts.quality.study import carry_out_all  # noqa: E402
+from scripts.quality.study import carry_out_all, scores_of, table  # noqa: E402
 
 CHOICES = {
     "plain": [],
@@ -33,7 +31,7 @@ CHOICES = {
         "tasks.sentiment.head.class_weighting=balanced",
     ],
 }
-METRICS = ("macro_f1", "mcc", "accuracy")
+METRICS = [f"test/sentiment/{name}" for name in ("macro_f1", "mcc", "accuracy")]
 
 
 def thinned(source: Path, target: Path, *, rows: int, rare: str, share: float, seed: int) -> Path:
@@ -69,18 +67,6 @@ def runs(options: argparse.Namespace, data: Path) -> Iterator[tuple[str, list[st
             yield f"{choice}.{seed}", [*line, *own, "logger=csv", f"seed={seed}", *options.set]
 
 
-def table(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-    """Return a Markdown table: a line a choice and metric, all seeds, mean and deviation."""
-    lines = ["| choice | metric | seeds | mean | sd |", "|---|---|---|---|---|"]
-    for choice, scores in found.items():
-        for metric in METRICS:
-            values = [100 * score[f"test/sentiment/{metric}"] for score in scores]
-            each = ", ".join(f"{v:.2f}" for v in values)
-            spread = f"{stdev(values):.2f}" if len(values) > 1 else ""
-            lines.append(f"| {choice} | {metric} | {each} | {mean(values):.2f} | {spread} |")
-    return "\n".join(lines)
-
-
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the command line's options."""
     parser = argparse.ArgumentParser(
@@ -107,11 +93,7 @@ def main() -> None:
     options = arguments()
     todo = list(runs(options, Path(os.environ["MTL_DATA"])))
     carry_out_all(todo, options.out, options.jobs)
-    found: dict[str, list[dict[str, float]]] = {}
-    for name, _ in todo:
-        scores = json.loads((options.out / f"{name}.json").read_text(encoding="utf-8"))
-        found.setdefault(name.partition(".")[0], []).append(scores)
-    print(table(found))
+    print(table(scores_of(todo, options.out), METRICS))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -66,3 +67,29 @@ def carry_out_all(
         done = pool.map(lambda run: carry_out(run[0], run[1], out, look), runs)
         for _ in bar.track(done, total=len(runs)):
             pass
+
+
+def scores_of(runs: Sequence[tuple[str, list[str]]], out: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the scores of runs called ``CHOICE.SEED``, by choice."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, _ in runs:
+        scores = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
+        found.setdefault(name.partition(".")[0], []).append(scores)
+    return found
+
+
+def table(found: Mapping[str, Sequence[Mapping[str, float]]], metrics: Sequence[str]) -> str:
+    """Return a Markdown table: a line a choice and metric, with all seeds, mean and deviation.
+
+    Args:
+        found: By choice, the scores of each seed, on 0 to 1.
+        metrics: Full names.
+    """
+    lines = ["| choice | metric | seeds | mean | sd |", "|---|---|---|---|---|"]
+    for choice, scores in found.items():
+        for metric in metrics:
+            values = [100 * score[metric] for score in scores]
+            each = ", ".join(f"{v:.2f}" for v in values)
+            spread = f"{stdev(values):.2f}" if len(values) > 1 else ""
+            lines.append(f"| {choice} | {metric} | {each} | {mean(values):.2f} | {spread} |")
+    return "\n".join(lines)

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from mtl.reporting.loggers.csv_file import read_rows  # noqa: E402
-from scripts.quality.study import carry_out_all  # noqa: E402
+from scripts.quality.study import carry_out_all, scores_of  # noqa: E402
 
 METHODS = {
     "full": ["trunk.lr=1e-4"],
@@ -67,7 +67,7 @@ def look(run: Path) -> dict[str, Any]:
     about = json.loads((run / "report" / "run.json").read_text(encoding="utf-8"))
     rows = read_rows(run / "metrics.csv")
     memory = [float(row["train/memory_gb"]) for row in rows if row.get("train/memory_gb")]
-    found = {"learning": about["facts"]["learning"], "memory_gb": max(memory)}
+    found = {"learning": about["learning"], "memory_gb": max(memory)}
     if (file := run / "report" / "tuning.json").is_file():
         found |= json.loads(file.read_text(encoding="utf-8"))
     return found
@@ -161,10 +161,7 @@ def main() -> None:
     todo = list(runs(options, Path(os.environ["MTL_DATA"])))
     options.out.mkdir(parents=True, exist_ok=True)
     carry_out_all(todo, options.out, 1, look)
-    found: dict[str, list[dict[str, Any]]] = {}
-    for name, _ in todo:
-        scores = json.loads((options.out / f"{name}.json").read_text(encoding="utf-8"))
-        found.setdefault(name.partition(".")[0], []).append(scores)
+    found = scores_of(todo, options.out)
     print(table(found))
     first = found["adalora"][0]
     drawn = picture(first["ranks"], first["initial_rank"])

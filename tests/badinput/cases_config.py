@@ -53,7 +53,22 @@ TASKS = [
     ),
     Case("misspelt key of a task", train("tasks.ner.wieght=2"), ("mean `tasks.ner.weight`?",)),
     Case("misspelt option", train("tasks.ner.head.dropuot=0"), ("`tasks.ner.head.dropout`?",)),
-    Case("unknown decoding", train("tasks.ner.head.decoding=crf"), ("{constrained, plain}", "crf")),
+    Case("decoding", train("tasks.ner.head.decoding=cfr"), ("{constrained, crf, plain}", "'crf'?")),
+    Case(
+        "a layer that there is not",
+        train("tasks.ner.head.layer=9"),
+        ("`tasks.ner.head.layer` to be at most 2", "got 9"),
+    ),
+    Case(
+        "a layer and all of them",
+        train("tasks.ner.head.layer=1", "tasks.ner.head.layer_mix=true"),
+        ("`tasks.ner.head.layer` to be unset beside `layer_mix`",),
+    ),
+    Case(
+        "weights of single labels in sequences",
+        train("tasks.ner.head.decoding=crf", "tasks.ner.head.class_weighting=balanced"),
+        ("`tasks.ner.head.class_weighting` to be unset", "head.decoding=crf", "got balanced"),
+    ),
     Case("dropout", train("tasks.ner.head.dropout=1.5"), ("head.dropout`", "below 1", "got 1.5")),
     Case("smoothing", train("tasks.ner.head.label_smoothing=2"), ("label_smoothing`", "below 1")),
     Case(

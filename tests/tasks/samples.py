@@ -142,6 +142,7 @@ SAMPLES = {
     "entities in a text": Sample(
         "token_classification", [{**row, "text": "  ".join(row["tokens"])} for row in TAGGED]
     ),
+    "entities in chains": Sample("token_classification", TAGGED, head={"decoding": "crf"}),
     "nested spans": Sample("span_classification", NESTED, options={"max_width": 4}),
     "two classes": Sample("text_classification", labelled(["no", "yes", "no", "yes", "no"])),
     "three classes": Sample("text_classification", labelled(["a", "b", "c", "a", "b"])),

@@ -83,7 +83,7 @@ def test_adding_and_removing_a_task_keeps_a_runs_other_heads(site: Site, tmp_pat
         (("ner", "rating", "sentiment"), "two", "three"),
         (("sentiment", "rating"), "three", "less"),
     ):
-        cfg = site.config(*names, init=str(tmp_path / start), **stays)
+        cfg = site.config(*names, init__run=str(tmp_path / start), **stays)
         train(cfg, tmp_path / run)
         before, after = saved(tmp_path / start), saved(tmp_path / run)
         both = before.keys() & after.keys()

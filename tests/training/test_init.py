@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from mtl.errors import CheckpointError
+from mtl.errors import CheckpointError, ConfigError
 from mtl.training.model_io import start_from
 from mtl.training.run import train
 from mtl.training.setup import Prepared
@@ -48,7 +48,7 @@ def test_trunk_and_common_heads_are_the_runs(site: Site, run: Path, tmp_path: Pa
 def test_the_run_says_what_it_started_from(
     site: Site, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cfg = site.config("ner", "rating", init=str(run), trainer__max_steps=1, trunk__lr=0.0)
+    cfg = site.config("ner", "rating", init__run=str(run), trainer__max_steps=1, trunk__lr=0.0)
     train(cfg, tmp_path)
     said = "".join(capsys.readouterr())
     assert "the heads of {ner} come from" in said
@@ -57,23 +57,24 @@ def test_the_run_says_what_it_started_from(
     assert differing(both, {name: saved(tmp_path)[name] for name in both}) == []
 
 
-def test_a_head_of_other_labels_starts_anew(site: Site, run: Path, tmp_path: Path) -> None:
+def test_a_task_of_other_labels_is_refused(site: Site, run: Path, tmp_path: Path) -> None:
     other = {"negative": "bad", "neutral": "so-so", "positive": "good"}
     data = [{**row, "sentiment": other[row["sentiment"]]} for row in rows(16)]
     write_rows(tmp_path / "train.jsonl", data)
     cfg = site.config("sentiment", seed=7)
     change(cfg, "tasks.sentiment.data.source", str(tmp_path))
     ready = prepared(cfg, tmp_path)
-    before = weights(ready.model.heads["sentiment"])
-    assert start_from(ready.model, run) == []
-    assert differing(before, weights(ready.model.heads["sentiment"])) == []
+    said = r"`tasks\.sentiment` .* labels are bad, good, so-so here, and negative, .* there\."
+    with pytest.raises(ConfigError, match=said):
+        start_from(ready.model, run)
 
 
-def test_a_head_of_another_type_starts_anew(site: Site, run: Path, tmp_path: Path) -> None:
+def test_a_task_of_another_kind_is_refused(site: Site, run: Path, tmp_path: Path) -> None:
     """The same name and labels, but any number of them."""
     cfg = site.config("sentiment")
     change(cfg, "tasks.sentiment.options", {"problem": "multi"})
-    assert start_from(prepared(cfg, tmp_path).model, run) == []
+    with pytest.raises(ConfigError, match=r"`tasks\.sentiment` to be the task that it is in"):
+        start_from(prepared(cfg, tmp_path).model, run)
 
 
 def test_the_scheme_of_the_data_is_no_matter_of_the_head(
@@ -149,3 +150,76 @@ def test_trunks_whose_weights_are_shared_inside(site: Site, tmp_path: Path, fami
     there = {n: v for n, v in saved(tmp_path / "run").items() if n.startswith("model.")}
     here = {f"model.safetensors:{n}": v for n, v in weights(ready.model.trunk.model).items()}
     assert differing(there, {name: here[name] for name in there}) == []
+
+
+OLD, NEW = ("ner", "sentiment"), "rating"
+
+
+def test_heads_stay_bit_for_bit_where_the_trunk_does_not_learn(
+    site: Site, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frozen = {"tuning__name": "frozen", "tuning__cache": "false", "trainer__max_steps": 3}
+    metrics = train(site.config(*OLD, NEW, init__run=str(run), **frozen), tmp_path)
+    before, after = saved(run), saved(tmp_path)
+    assert differing(before, {name: after[name] for name in before}) == []
+    fresh = weights_of_new(site, tmp_path)
+    assert differing(fresh, {name: after[name] for name in fresh}) != []
+    for name, value in metrics.items():
+        stage, _, rest = name.partition("/")
+        if stage == "before":
+            assert metrics.get(f"test/{rest}", metrics.get(f"val/{rest}")) == value
+    assert {name.split("/")[1] for name in metrics if name.startswith("before/")} == set(OLD)
+    said = "".join(capsys.readouterr())
+    assert "before" in said
+    assert "sentiment: accuracy was " in said
+
+
+def weights_of_new(site: Site, folder: Path) -> dict[str, Any]:
+    """Return the weights of the new head before any step, by their names in a model folder."""
+    ready = prepared(site.config(*OLD, NEW), folder)
+    return {f"head-{NEW}.safetensors:{n}": v for n, v in weights(ready.model.heads[NEW]).items()}
+
+
+@pytest.mark.parametrize(("share", "rows_of_old"), [(0.5, 8), (0.01, 1)])
+def test_rehearsal_trains_old_tasks_with_a_share_of_their_rows(
+    site: Site, run: Path, tmp_path: Path, share: float, rows_of_old: int
+) -> None:
+    cfg = site.config(*OLD, NEW, init__run=str(run), init__rehearse=share)
+    ready = prepared(cfg, tmp_path)
+    sizes = {store.task: len(store) for store in ready.data.train}
+    assert sizes == {"ner": rows_of_old, "sentiment": rows_of_old, NEW: 16}
+    assert ready.tasks[1].learned.model_dump()["labels"] == ["negative", "neutral", "positive"]
+
+
+def test_tasks_that_are_not_rehearsed_are_not_trained(
+    site: Site, run: Path, tmp_path: Path
+) -> None:
+    cfg = site.config(*OLD, NEW, init__run=str(run), init__rehearse=0.0)
+    ready = prepared(cfg, tmp_path)
+    assert ready.data.planner.steps_per_epoch == 3  # 16 rows of the new task, 6 a step
+    assert set(ready.data.resting) == set(OLD)
+
+
+@pytest.mark.parametrize(
+    ("names", "changes", "says"),
+    [
+        ((NEW,), {"init__rehearse": 0.5}, r"`init\.rehearse` to be unset, because no task"),
+        ((NEW,), {"init__keep": "distill"}, r"`init\.keep` to be unset, because no task"),
+        (OLD, {"init__rehearse": 0.0}, r"`init\.rehearse` to be above 0, because all tasks"),
+        (
+            (*OLD, NEW),
+            {"init__keep": "distill", "tuning__name": "frozen"},
+            r"`init\.keep` to be nothing, because the trunk does not learn.*init\.rehearse",
+        ),
+        (
+            (*OLD, NEW),
+            {"init__keep": "distill", "balancing__conflict": True},
+            r"`init\.keep` to be nothing, because balancing keeps the tasks' gradients apart",
+        ),
+    ],
+)
+def test_what_cannot_be_held_is_refused(
+    site: Site, run: Path, tmp_path: Path, names: tuple[str, ...], changes: Any, says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        prepared(site.config(*names, init__run=str(run), **changes), tmp_path)

@@ -177,7 +177,7 @@ def test_a_full_run_starts_from_one_with_adapters_and_back(
     assert start_from(plain.model, run) == ["ner", "rating"]
     here = {f"model.safetensors:{n}": v for n, v in weights(plain.model.trunk.model).items()}
     assert differing(there, {name: here[name] for name in there}) == []
-    cfg = run_config(site, init=str(run), **LORA)
+    cfg = run_config(site, init__run=str(run), **LORA)
     train(cfg, tmp_path / "second")
     assert any(name.endswith("embed_tokens.weight") for name in last_weights(tmp_path / "second"))
     assert metrics(tmp_path / "second")

@@ -244,3 +244,14 @@ def test_factors_of_ia3_do_not_decay(site: Site, tmp_path: Path) -> None:
     optimizer: Any = module_of(cfg, ready).configure_optimizers()
     groups = [g for g in optimizer["optimizer"].param_groups if g["name"] == "trunk"]
     assert [g["weight_decay"] for g in groups] == [0.0]
+
+
+@pytest.mark.parametrize("key", ["tuning__layer_decay", "tuning__name"])
+def test_layers_that_cannot_be_told_apart(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setattr("mtl.trunk.tuning.base._outermost_lists", lambda module: iter(()))
+    changes = {key: 0.5 if key == "tuning__layer_decay" else "gradual"}
+    message = rf"`{key.replace('__', '.')}` to be .* a llama model cannot be told apart"
+    with pytest.raises(ConfigError, match=message):
+        prepared(site.config("sentiment", **changes), tmp_path)

@@ -14,8 +14,10 @@ from mtl.metrics.names import SCORE, STAGES, MetricName, metric_name, parse_metr
 
 THROUGHPUT = ("tokens_per_second", "examples_per_second", "padding", "memory_gb")
 """What is measured of a step's speed and room."""
-COMPARED = ("loss", "share", "token_share", "weight", "grad_norm", "lr")
+COMPARED = ("loss", "share", "token_share", "weight", "grad_norm", "trunk_grad_norm", "lr")
 """What of training stands side by side for all tasks."""
+PAIRED = "cosine_"
+"""What metrics of two tasks begin with; the second task's name follows."""
 PARAMETERS = ("seed", "trunk.lr", "head.lr", "batching.examples", "trainer.max_epochs")
 """Keys of the configuration that a sweep usually varies."""
 LINE, BAR, TABLE, PARALLEL, IMPORTANCE = "line", "bar", "table", "parallel", "importance"
@@ -90,6 +92,8 @@ def _comparison(names: list[str], primary: Mapping[str, str]) -> Part:
         wanted = [metric_name("train", task, metric) for task in primary]
         if shown := tuple(name for name in wanted if name in names):
             panels.append(Panel(f"{metric} in training", LINE, shown))
+    if pairs := tuple(name for name in names if _named(name)[2].startswith(PAIRED)):
+        panels.append(Panel("Cosines of the tasks' gradients", LINE, pairs))
     return Part("Tasks compared", tuple(panels))
 
 

@@ -1,5 +1,10 @@
-"""How the tasks' losses become one update: one file a family, each method under its name."""
+"""How the tasks' losses become one update: one file a family, each method under its name.
 
+Gradients of single tasks are in :mod:`mtl.training.balancing.gradients`, not imported here: a
+configuration is checked without Lightning.
+"""
+
+from mtl.training.balancing.aggregators import AGGREGATORS, Aggregation
 from mtl.training.balancing.base import (
     BALANCINGS,
     Balancer,
@@ -10,6 +15,7 @@ from mtl.training.balancing.base import (
 )
 from mtl.training.balancing.checks import refusals
 from mtl.training.balancing.famo import Famo
+from mtl.training.balancing.gradnorm import GradNorm
 from mtl.training.balancing.scalarizers import (
     DynamicWeightAverage,
     GeometricMean,
@@ -19,12 +25,15 @@ from mtl.training.balancing.scalarizers import (
 )
 
 __all__ = [
+    "AGGREGATORS",
     "BALANCINGS",
+    "Aggregation",
     "Balancer",
     "Balancing",
     "DynamicWeightAverage",
     "Famo",
     "GeometricMean",
+    "GradNorm",
     "LossScales",
     "Losses",
     "Moment",

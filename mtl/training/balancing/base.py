@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.config.schema import BalancingConfig
+from mtl.metrics.names import metric_name
 from mtl.registry import Registry
 
 Losses = Mapping[str, Tensor]
@@ -114,8 +115,13 @@ class Balancing:
         """Hold what is remembered on a device."""
 
     def shown(self) -> dict[str, float]:
-        """Return the tasks' weights in the last step, their own times the method's factor."""
-        return {name: self.weights[name] * float(f) for name, f in self.factors.items()}
+        """Return the weights of the last step's tasks, their own times the method's factor."""
+        factors = self.factors or dict.fromkeys(self.weights, 1.0)
+        return {name: self.weights[name] * float(factor) for name, factor in factors.items()}
+
+    def logs(self) -> dict[str, float]:
+        """Return what training logs of it, by full name."""
+        return {metric_name("train", name, "weight"): value for name, value in self.shown().items()}
 
     def state(self) -> State:
         """Return what is remembered."""

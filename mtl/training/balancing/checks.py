@@ -6,8 +6,15 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from mtl.config.schema import Config
-from mtl.errors import Problem
+from mtl.errors import Problem, one_of
 from mtl.training.balancing.base import BALANCINGS
+
+PLACES = ("trunk", "last", "adapters")
+"""Which of the trunk's parameters tasks are compared on."""
+FEATURES = (
+    "Tasks read the hidden states at places of their own, where the gradients of two tasks never "
+    "meet, so that every method would be the plain sum. Choose trunk, last or adapters."
+)
 
 
 def refusals(config: Config) -> list[Problem]:
@@ -15,7 +22,15 @@ def refusals(config: Config) -> list[Problem]:
     section = config.balancing
     method = BALANCINGS.get(section.name)
     problems = list(_missing(section.name, getattr(method, "needs", ())))
-    if getattr(method, "reads_losses", False) and config.trainer.strategy == "fsdp":
+    if section.parameters not in PLACES:
+        problem = one_of("balancing.parameters", section.parameters, PLACES)
+        if section.parameters == "features":
+            problem = Problem("balancing.parameters", problem.expected, problem.found, FEATURES)
+        problems.append(problem)
+    by_task = getattr(method, "by_task", False)
+    if by_task or section.conflict:
+        problems += _by_task(config, "balancing.name" if by_task else "balancing.conflict")
+    elif getattr(method, "reads_losses", False) and config.trainer.strategy == "fsdp":
         expected = "to be a method that needs no losses ahead, with trainer.strategy=fsdp"
         advice = "Choose balancing=dwa or uncertainty, or trainer=ddp."
         problems.append(Problem("balancing.name", expected, f"got {section.name}", advice))
@@ -29,3 +44,32 @@ def _missing(name: str, needs: tuple[str, ...]) -> Iterator[Problem]:
         found = f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not"
         advice = "Run `pip install 'mtl[balancing]'`, or choose sum, random or famo."
         yield Problem("balancing.name", expected, found, advice)
+
+
+def _by_task(config: Config, key: str) -> Iterator[Problem]:
+    """Yield why each task's own gradient of the trunk cannot be had, or is of no use."""
+    found = f"got {config.balancing.name}" if key == "balancing.name" else "got true"
+    without = "balancing=sum" if key == "balancing.name" else "balancing.conflict=false"
+    weighed = [name for name, task in config.tasks.items() if task.weight > 0]
+    if len(weighed) < 2:
+        only = f"'{weighed[0]}' alone" if weighed else "none"
+        expected = f"to be without gradients of single tasks where {only} has a weight above 0"
+        yield Problem(key, expected, found, f"Add a task, or choose {without}.")
+    frozen = config.tuning.name == "frozen"
+    if frozen or config.trunk.lr == 0:
+        why = "tuning=frozen" if frozen else "trunk.lr=0"
+        expected = f"to be without gradients of the trunk, which does not learn with {why}"
+        advice = f"Choose {without}, or let the trunk learn, such as by tuning=lora."
+        yield Problem(key, expected, found, advice)
+    if config.trainer.precision == "16-mixed":
+        expected = (
+            "to be without gradients of single tasks, whose scale changes from step to step with "
+            "trainer.precision=16-mixed"
+        )
+        yield Problem(key, expected, found, f"Choose trainer.precision=bf16-mixed, or {without}.")
+    if config.trainer.strategy == "fsdp":
+        expected = (
+            "to be without gradients of single tasks, of which each process has but a part with "
+            "trainer.strategy=fsdp"
+        )
+        yield Problem(key, expected, found, f"Choose trainer=ddp, or {without}.")

@@ -33,6 +33,12 @@ def test_tasks_are_compared_by_their_primary_metrics() -> None:
     assert compared.panels[1].metrics == ("test/score", "test/ner/f1")
 
 
+def test_conflict_stands_side_by_side() -> None:
+    names = ["train/ner/cosine_qa", "train/ner/trunk_grad_norm", "train/qa/trunk_grad_norm"]
+    compared, *_ = parts(names, PRIMARY)
+    assert [panel.metrics for panel in compared.panels] == [tuple(names[1:]), tuple(names[:1])]
+
+
 def test_sections_without_panels_are_left_out() -> None:
     assert [part.name for part in parts(["train/loss"], {"ner": "f1"})] == ["Optimization"]
 

@@ -37,3 +37,33 @@ def test_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_losses_ahead_under_fsdp() -> None:
     (problem,) = refusals(config(balancing__name="famo", trainer__strategy="fsdp"))
     assert str(problem).startswith("Expected `balancing.name` to be a method that needs no losses")
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "one task": ({"tasks__b__weight": 0.0}, "where 'a' alone has a weight above 0"),
+    "frozen": ({"tuning__name": "frozen"}, "which does not learn with tuning=frozen"),
+    "no rate": ({"trunk__lr": 0.0}, "which does not learn with trunk.lr=0"),
+    "float16": ({"trainer__precision": "16-mixed"}, "trainer.precision=16-mixed"),
+    "fsdp": ({"trainer__strategy": "fsdp"}, "trainer.strategy=fsdp"),
+}
+
+
+@pytest.mark.parametrize(("changes", "why"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("name", ["upgrad", "gradnorm", "conflict"])
+def test_gradients_of_single_tasks(name: str, changes: dict[str, Any], why: str) -> None:
+    on = {"balancing__conflict": True} if name == "conflict" else {"balancing__name": name}
+    assert refusals(config(**on)) == []
+    (problem,) = refusals(config(**on, **changes))
+    assert problem.where == ("balancing.conflict" if name == "conflict" else "balancing.name")
+    assert why in problem.expected
+    other = "balancing.conflict=false" if name == "conflict" else "balancing=sum"
+    assert other in problem.advice
+
+
+@pytest.mark.parametrize("name", ["sum", "upgrad"])
+def test_features(name: str) -> None:
+    (problem,) = refusals(config(balancing__name=name, balancing__parameters="features"))
+    assert "{adapters, last, trunk}, but got 'features'" in str(problem)
+    assert "would be the plain sum" in problem.advice
+    (problem,) = refusals(config(balancing__name=name, balancing__parameters="adapter"))
+    assert "adapters" in problem.advice

@@ -1,0 +1,146 @@
+"""Each task's own gradient of shared parameters: a row a task, over all passes and ranks of a step.
+
+A step that needs them has passes of one task each, so that an ordinary backward pass of each is a
+part of one row: no graph is kept for a second backward pass, whatever the trunk is made of, and the
+tokens are computed once unless tasks share documents. Parameters that are not compared, heads among
+them, add up as always.
+
+Shapes: K tasks, P numbers in the shared parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from mtl.config.schema import BalancingConfig, Config
+from mtl.errors import ConfigError, Problem
+from mtl.metrics.names import metric_name
+from mtl.training.balancing.base import BALANCINGS, Balancing, Moment
+from mtl.training.model import seed_torch
+from mtl.training.ranks import total
+from mtl.trunk import Trunk
+from mtl.trunk.tuning import layer_list
+
+
+def steps_by_task(cfg: Config, steps: int) -> Callable[[int], bool]:
+    """Return whether a step, counted from 0, is to have passes of one task each.
+
+    All are where a method needs tasks' own gradients, else those whose conflict is logged.
+
+    Args:
+        cfg: The run's configuration.
+        steps: Of the whole run.
+    """
+    if getattr(BALANCINGS.get(cfg.balancing.name), "by_task", False):
+        return lambda step: True
+    if not cfg.balancing.conflict:
+        return lambda step: False
+    every = cfg.trainer.log_every_n_steps
+    return lambda step: (step + 1) % every == 0 or step + 1 == steps
+
+
+def shared_parameters(trunk: Trunk, section: BalancingConfig) -> list[nn.Parameter]:
+    """Return the parameters of the trunk that tasks are compared on.
+
+    Raises:
+        ConfigError: If none of them learns, or there are not so many layers.
+    """
+    modules: list[nn.Module] = [trunk]
+    if section.parameters == "last":
+        layers = layer_list(trunk.model)[1]
+        if section.layers > len(layers):
+            expected = f"to be at most {len(layers)}, the layers of the trunk"
+            raise ConfigError(Problem("balancing.layers", expected, f"got {section.layers}"))
+        modules = list(layers[len(layers) - section.layers :])
+    elif section.parameters == "adapters":
+        modules = [m for m in trunk.model.modules() if hasattr(m, "adapter_layer_names")]
+    found = {p: None for module in modules for p in module.parameters() if p.requires_grad}
+    if not found:
+        advice = "Choose balancing.parameters=trunk"
+        advice += ", or tuning=lora." if modules == [] else ", or let those learn by tuning=full."
+        expected = "to be parameters of the trunk that learn"
+        got = f"got {section.parameters}, of which none does"
+        raise ConfigError(Problem("balancing.parameters", expected, got, advice))
+    return list(found)
+
+
+class TaskGradients:
+    """The rows of one step.
+
+    Args:
+        shared: The parameters that tasks are compared on.
+        others: All others that learn.
+    """
+
+    def __init__(self, shared: Sequence[nn.Parameter], others: Sequence[nn.Parameter]) -> None:
+        self.shared = list(shared)
+        self.others = list(others)
+        self.tasks: list[str] = []
+        self.rows = torch.zeros(0, 0)
+
+    def begin(self, tasks: Sequence[str]) -> None:
+        """Start a step from zero."""
+        self.tasks = list(tasks)
+        size = sum(p.numel() for p in self.shared)
+        self.rows = torch.zeros(len(tasks), size, device=self.shared[0].device)
+
+    @contextmanager
+    def of(self, task: str | None) -> Iterator[None]:
+        """Let backward passes add to a task's row; of a task without a row nothing is kept."""
+        if task in self.tasks:
+            self.put(self.rows[self.tasks.index(task)])
+        yield
+        for parameter in self.shared:
+            parameter.grad = None
+
+    def put(self, gradient: Tensor) -> None:
+        """Let (P,) numbers be the gradient of the shared parameters."""
+        parts = gradient.split([p.numel() for p in self.shared])
+        for parameter, part in zip(self.shared, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
+
+    def reduce(self, trainer: L.Trainer) -> None:
+        """Take the mean of all gradients over ranks, as DDP does; all ranks must."""
+        if trainer.world_size == 1:
+            return
+        self.rows = total(trainer, self.rows) / trainer.world_size
+        for parameter in self.others:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        grads = [p.grad.flatten() for p in self.others if p.grad is not None]
+        found = total(trainer, torch.cat(grads)) / trainer.world_size
+        parts = found.split([p.numel() for p in self.others])
+        for parameter, part in zip(self.others, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
+
+    def conflict(self) -> dict[str, float]:
+        """Return each row's norm, and the cosine of each two, by full name.
+
+        A pair's cosine is under the name of the task that comes first.
+        """
+        lengths = self.rows.norm(dim=1)
+        cosines = (self.rows @ self.rows.T / (lengths[:, None] * lengths)).tolist()
+        norms, found = lengths.tolist(), {}
+        for k, (name, norm) in enumerate(zip(self.tasks, norms, strict=True)):
+            found[metric_name("train", name, "trunk_grad_norm")] = norm
+            for other in range(k + 1, len(self.tasks)):
+                if norm and norms[other]:
+                    metric = f"cosine_{self.tasks[other]}"
+                    found[metric_name("train", name, metric)] = cosines[k][other]
+        return found
+
+
+def combined(balancing: Balancing, rows: Tensor, moment: Moment) -> Tensor:
+    """Return (P,) the gradient that a balancing makes of rows (K, P).
+
+    Of one task alone, or of numbers that are not finite, there is nothing to make: the sum says so.
+    """
+    if len(rows) < 2 or not rows.isfinite().all():
+        return rows.sum(dim=0)
+    seed_torch(moment.seed, "balancing", moment.step)
+    return balancing.aggregate(rows, moment)

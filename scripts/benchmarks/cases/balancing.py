@@ -1,0 +1,82 @@
+"""What a balancing costs: a step of four tasks with each method, against the sum.
+
+Each task reads texts of its own of the bundled corpus: none shares an encoding. All runs begin with
+the same weights and have the same examples in every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from scripts.benchmarks.ours import Training
+from scripts.benchmarks.runner import ROOT, Case, Check, Prepared, Ratio, Settings
+
+TASKS = ("ner", "sentiment", "summarization", "qa")
+CORPUS = ROOT / "mtl" / "data" / "bundled" / "newsroom" / "train.jsonl"
+METHODS = (
+    "random", "uncertainty", "dwa", "famo", "gradnorm", "upgrad", "pcgrad", "cagrad", "mgda",
+    "nash_mtl", "imtl_g", "aligned_mtl",
+)  # fmt: skip
+FEW = ("uncertainty", "famo", "gradnorm", "upgrad", "cagrad")
+"""Of the short form."""
+TARGET = 1.6
+"""On adapters, in steps of the sum."""
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Build a run for each method and tuning."""
+    documents = settings.pick(60, 24)
+    lines = CORPUS.read_text(encoding="utf-8").splitlines(keepends=True)
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for number, task in enumerate(TASKS):
+        files[task] = settings.cache / f"balancing-{task}-{documents}.jsonl"
+        own = lines[number * documents : (number + 1) * documents]
+        files[task].write_text("".join(own), encoding="utf-8")
+
+    def run_of(method: str, tuning: str) -> Training:
+        line = [
+            f"task=[{','.join(TASKS)}]",
+            "trunk=tiny",
+            "trunk.dropout=0",
+            f"tuning={tuning}",
+            f"balancing={method}",
+            "batching.examples=32",
+            *(f"tasks.{task}.data.train={file}" for task, file in files.items()),
+            "trainer.limit_val_examples=8",
+            "logger=none",
+            "seed=1",
+        ]
+        return Training(line, settings.threads)
+
+    tunings = ("lora",) if settings.short else ("lora", "full")
+    methods = ("sum", *(FEW if settings.short else METHODS))
+    runs = {f"{m}, {t}": run_of(m, t) for t in tunings for m in methods}
+    steps = settings.pick(12, 4)
+
+    def side(run: Training) -> Callable[[], float]:
+        def seconds() -> float:
+            timing = run.round(steps)
+            return timing.seconds / timing.steps
+
+        return seconds
+
+    ratios = [
+        Ratio(
+            f"a step with {m}, {t}",
+            f"{m}, {t}",
+            f"sum, {t}",
+            TARGET if t == "lora" else None,
+            False,
+        )
+        for t in tunings
+        for m in methods[1:]
+    ]
+    first = runs["sum, lora"].loss()
+    checks = [
+        Check(f"the first loss, {name}", run.loss(), first, 1e-4) for name, run in runs.items()
+    ]
+    return Prepared("seconds a step", {n: side(r) for n, r in runs.items()}, ratios, checks)
+
+
+CASE = Case("balancing", "What each balancing costs in time, four tasks", prepare)
