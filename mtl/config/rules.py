@@ -220,6 +220,9 @@ def _mixing(config: Config) -> list[Problem]:
     problems = []
     if mixing.order not in ORDERS:
         problems.append(one_of("mixing.order", mixing.order, ORDERS))
+    if mixing.min_delta and mixing.patience is None:
+        expected = "to be 0 without mixing.patience, which asks whether a score is better"
+        problems.append(Problem("mixing.min_delta", expected, f"got {mixing.min_delta}"))
     if mixing.order == "every_step" and config.batching.examples < len(tasks):
         expected = f"to be at least {len(tasks)}, one for each task, with mixing.order=every_step"
         found = f"got {config.batching.examples}"

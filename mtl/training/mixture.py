@@ -7,7 +7,7 @@ checkpoint, and a resumed run plans the steps of the unbroken one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -16,7 +16,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from mtl.config.schema import MixingConfig
 from mtl.data.mixing import Changing, Mixer
 from mtl.data.plan import Planner
-from mtl.data.rounds import Decision
+from mtl.data.rounds import Decision, Rounds
 from mtl.errors import ConfigError, Problem, few, one_of
 from mtl.metrics.names import metric_name
 from mtl.reporting.console import note
@@ -54,13 +54,37 @@ def check_scores(section: MixingConfig, mixer: Mixer, tasks: Sequence[Task]) -> 
         )
 
 
+def check_stages(section: MixingConfig, resting: Collection[str]) -> None:
+    """Refuse a stage whose tasks are all held as they are.
+
+    Raises:
+        ConfigError: Then.
+    """
+    for number, stage in enumerate(section.stages):
+        if set(stage.tasks) <= set(resting):
+            expected, found = "to name a task that is trained", f"got {few(stage.tasks)}"
+            advice = "Leave the stage out, or set init.rehearse."
+            raise ConfigError(Problem(f"mixing.stages[{number}].tasks", expected, found, advice))
+
+
+def say_what_stays(section: MixingConfig, mixer: Mixer, rounds: Rounds) -> None:
+    """Say that shares which change from epoch to epoch do not in a run of one."""
+    changes = isinstance(mixer, Changing) and not mixer.follows_scores
+    if changes and rounds.total <= rounds.steps_per_epoch:
+        note(
+            f"mixing.name={section.name} changes shares from epoch to epoch, and this run has no "
+            "second one: they stay as in the first."
+        )
+
+
 def following(
     section: MixingConfig, planner: Planner, tasks: Mapping[str, Task]
 ) -> list[L.Callback]:
     """Return what tells a planner of validations, where the mixture follows them."""
     if planner.rounds.every is None:
         return []
-    return [FollowValidations(planner, tasks, section.patience, section.min_delta)]
+    trained = {name: task for name, task in tasks.items() if planner.rounds.sizes[name]}
+    return [FollowValidations(planner, trained, section.patience, section.min_delta)]
 
 
 class FollowValidations(L.Callback):
@@ -68,7 +92,7 @@ class FollowValidations(L.Callback):
 
     Args:
         planner: Plans the steps after it.
-        tasks: By name.
+        tasks: Those that are trained, by name.
         patience: Validations without a better score after which a task leaves; never when None.
         min_delta: How much better counts as better.
     """

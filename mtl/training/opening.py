@@ -175,7 +175,9 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
         tokens=None if searches else data.batching.tokens,
         folder=run_dir,
         mixture=mixture_of(cfg.mixing, data.planner.rounds),
-        shared="" if cfg.mixing.order == "round_robin" else shared_of(data.train),
+        shared=""
+        if cfg.mixing.order == "round_robin"
+        else shared_of([store for store in data.train if store.task not in data.resting]),
         bf16_units=on_cpu and multiplies_bf16(),
     )
     write_facts(facts)

@@ -36,7 +36,7 @@ from mtl.training.balancing.gradients import steps_by_task
 from mtl.training.checkpoint import State
 from mtl.training.contents import last_path
 from mtl.training.evaluation import check_metrics
-from mtl.training.mixture import check_scores, follows
+from mtl.training.mixture import check_scores, check_stages, follows, say_what_stays
 from mtl.training.model import MultiTaskModel, build_heads, build_task, seed_torch
 from mtl.training.optim import layer_depths
 from mtl.training.start import hold_back
@@ -343,6 +343,7 @@ def _data(
     make, options = _method(MIXERS, cfg.mixing)
     mixer = make(options)
     check_scores(cfg.mixing, mixer, tasks)
+    check_stages(cfg.mixing, resting)
     every = (cfg.trainer.val_check_interval or 0) if follows(cfg.mixing, mixer) else None
     data = MultiTaskData(
         stores["train"],
@@ -361,5 +362,6 @@ def _data(
         keeps=trunk.keeps,
         resting=resting,
     )
+    say_what_stays(cfg.mixing, mixer, data.planner.rounds)
     data.by_task = steps_by_task(cfg, data.steps)
     return data

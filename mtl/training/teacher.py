@@ -74,8 +74,8 @@ class Teacher:
             own = heads[name]
             assert isinstance(own, Head)
             with torch.no_grad():
-                wanted = as_float(head.read(then.to(hidden.dtype), {}))
-            found = as_float(own.read(now.to(hidden.dtype), {}))
+                wanted = as_float(head(head.picked(then.to(hidden.dtype))))
+            found = as_float(own(own.picked(now.to(hidden.dtype))))
             total = total + (share * distance(wanted, found, head.chooses)).sum()
         if self.holds_states:
             size = then.square().mean(-1).clamp_min(1e-6)

@@ -30,7 +30,7 @@ class InnerLayers:
         self._layers = layers
         self._noted: dict[int, Tensor] | None = None
         for number in self.numbers:
-            # Of a method, so that a copy of the trunk notes in its own copy of this.
+            # Not a closure, which a copy of the model would share with it.
             layers[number - 1].register_forward_hook(partial(self._note, number))
 
     def _note(self, number: int, module: nn.Module, given: Any, found: Any) -> None:

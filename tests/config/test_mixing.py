@@ -22,6 +22,7 @@ REFUSED = [
         ["mixing.stages=[{tasks:[ner],epochs:1},{tasks:[ner,sentiment]}]", "mixing.patience=1"],
         "`mixing.patience` to be unset",
     ),
+    (["mixing.min_delta=0.1"], "`mixing.min_delta` to be 0 without mixing.patience"),
     (["mixing=annealed", "mixing.options.final=2"], "`mixing.options.final` to be a number from 0"),
     (["mixing=dynamic", "mixing.options.targets.ner=0"], "`mixing.options.targets.ner`"),
 ]
@@ -30,6 +31,12 @@ REFUSED = [
 @pytest.mark.parametrize(("overrides", "told"), REFUSED, ids=[told for _, told in REFUSED])
 def test_what_cannot_work_is_refused(overrides: list[str], told: str) -> None:
     assert told in refusal("task=ner,sentiment", *overrides)
+
+
+def test_targets_are_written_on_the_command_line() -> None:
+    for typed in ("mixing.options.targets={ner:0.9}", "mixing.options.targets.ner=0.9"):
+        mixing = compose("task=ner,sentiment", "mixing=dynamic", typed).config.mixing
+        assert mixing.options == {"targets": {"ner": 0.9}, "least": 0.1}
 
 
 def test_stages_are_written_on_the_command_line() -> None:

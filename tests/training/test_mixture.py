@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 import torch
 
-from mtl.config.schema import Config, StageConfig
+from mtl.config.schema import Config, MixingConfig, StageConfig
 from mtl.errors import ConfigError
 from mtl.training.checkpoint import read_checkpoint
-from mtl.training.mixture import FollowValidations
+from mtl.training.mixture import FollowValidations, check_stages, following
+from mtl.training.model import make_task
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
 from mtl.training.setup import prepare
+from tests.data.tables import planner as planner_of
+from tests.data.tables import table
 from tests.training.processes import arguments, train_py
 from tests.training.site import Site, last_weights
 from tests.training.test_resume import SAVE, STEP, VALIDATION, Killed, check_equal, kill_at, resumed
@@ -127,6 +130,30 @@ def test_a_run_ends_where_every_task_has_left(
     assert "every task has left the mixture: training ends after step 6." in capsys.readouterr().err
     train(resumed(cfg, tmp_path), tmp_path)
     assert "finished after 6 steps" in capsys.readouterr().err
+
+
+def test_annealing_needs_a_second_epoch(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "mixing.name=annealed changes shares from epoch to epoch, and this run has no second"
+    prepare(site.config("ner", "sentiment", mixing__name="annealed"), tmp_path)
+    assert said in capsys.readouterr().err
+    longer = {"trainer__max_steps": None, "trainer__max_epochs": 2}
+    prepare(site.config("ner", "sentiment", mixing__name="annealed", **longer), tmp_path)
+    assert said not in capsys.readouterr().err
+
+
+def test_tasks_that_are_not_trained_are_not_waited_for() -> None:
+    tables = [table("ner", 40), table("sentiment", 0)]
+    planner = planner_of(tables, epochs=3, every=2)
+    tasks = {n: make_task(n, "text_classification", options={}, head={}) for n in ("ner", "x")}
+    named = {"ner": tasks["ner"], "sentiment": tasks["x"]}
+    (follow,) = following(MixingConfig(patience=1), planner, named)
+    assert isinstance(follow, FollowValidations)
+    assert list(follow.tasks) == ["ner"]
+    stages = [StageConfig(tasks=["sentiment"], epochs=1), StageConfig(tasks=["ner", "sentiment"])]
+    with pytest.raises(ConfigError, match=r"`mixing.stages\[0\].tasks` to name a task that is"):
+        check_stages(MixingConfig(stages=stages), {"sentiment"})
 
 
 def test_shares_by_scores_need_scores(site: Site, tmp_path: Path) -> None:
