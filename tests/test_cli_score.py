@@ -181,11 +181,11 @@ def test_texts(run: Run, write: Write) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "expected lines of gold and predicted labels, but it is empty"),
+        ("", "Expected lines that end in a gold and a predicted label, but it is empty"),
         ("a O O\nb\n", ":2: Expected at least 2 columns"),
         ("a O O\n\nb X O O\n", ":3: Expected 3 columns, as in the first line, but got 4"),
         ("a B-X O\nb NN O\n", ":2: Expected an entity label"),
-        (b"a \xff O O\n", "expected UTF-8 text, but byte 2 is not"),
+        (b"a \xff O O\n", "Expected UTF-8 text, but byte 2 is not"),
     ],
 )
 def test_bad_columns(run: Run, write: Write, content: Any, message: str) -> None:
@@ -200,16 +200,16 @@ def without(part: str) -> Any:
 @pytest.mark.parametrize(
     ("gold", "pred", "message"),
     [
-        ("{", {}, "g.json: expected JSON, but got"),
-        ("[" * 100_000, {}, "g.json: expected JSON, but"),
-        ('{"data": 1' + "0" * 5_000 + "}", {}, "g.json: expected JSON, but"),
+        ("{", {}, "g.json: Expected JSON, but got"),
+        ("[" * 100_000, {}, "g.json: Expected JSON, but"),
+        ('{"data": 1' + "0" * 5_000 + "}", {}, "g.json: Expected JSON, but"),
         ("[1]", {}, "g.json: Expected JSON to be an object, but got a list"),
-        ({"data": []}, {}, "g.json: expected questions at data[].paragraphs[].qas[]"),
+        ({"data": []}, {}, "g.json: Expected questions at data[].paragraphs[].qas[]"),
         (without("data"), {}, "g.json: Expected the object to have 'data'"),
         (without("qas"), {}, "g.json: Expected data[0].paragraphs[0] to have 'qas'"),
         (without("text"), {}, "Expected data[0].paragraphs[0].qas[0].answers[0] to have 'text'"),
         (SQUAD, "[]", "p.json: Expected JSON to be an object, but got a list"),
-        (SQUAD, {"a": None}, "p.json: expected an answer for id 'a', but got null"),
+        (SQUAD, {"a": None}, "p.json: Expected an answer for id 'a', but got null"),
         (SQUAD, {"x": ""}, "such as id 'a', but none of its 1 ids is among them"),
     ],
 )
@@ -220,9 +220,9 @@ def test_bad_spans(run: Run, write: Write, gold: Any, pred: Any, message: str) -
 @pytest.mark.parametrize(
     ("probs", "message"),
     [
-        ({"a": 0.5, "b": 0.5}, "expected a number for question 'c', but there is none"),
-        ({"a": "0.5"}, "expected a number for id 'a', but got a string"),
-        ('{"a": NaN}', "expected a finite number for id 'a', but got nan"),
+        ({"a": 0.5, "b": 0.5}, "Expected a number for question 'c', but there is none"),
+        ({"a": "0.5"}, "Expected a number for id 'a', but got a string"),
+        ('{"a": NaN}', "Expected a finite number for id 'a', but got nan"),
     ],
 )
 def test_bad_probabilities(run: Run, write: Write, probs: Any, message: str) -> None:
@@ -236,7 +236,9 @@ def test_version_1_takes_no_probabilities_and_needs_answers(run: Run, write: Wri
     gold, pred = write("g.json", old), write("p.json", {"a": "x"})
     score = {"exact": 100.0, "f1": 100.0, "total": 1, "missing": 0}
     assert json.loads(run("span_extraction", gold, pred, "--json")[1]) == score
-    check_error(run("span_extraction", gold, pred, "--na-prob", pred), "needs SQuAD 2.0")
+    check_error(
+        run("span_extraction", gold, pred, "--na-prob", pred), "to be unset with version 1.1"
+    )
     question["answers"] = []
     check_error(run("span_extraction", write("g.json", old), pred), "at least one answer for")
 
@@ -244,15 +246,15 @@ def test_version_1_takes_no_probabilities_and_needs_answers(run: Run, write: Wri
 @pytest.mark.parametrize(
     ("gold", "pred", "message"),
     [
-        ("", [], "g.jsonl: expected lines of JSON, but it is empty"),
-        ("\n{]", [], "g.jsonl:2: expected JSON, but got"),
+        ("", [], "g.jsonl: Expected lines of JSON, but it is empty"),
+        ("\n{]", [], "g.jsonl:2: Expected JSON, but got"),
         ("[]", [], "g.jsonl:1: Expected JSON to be an object"),
         ([{"text": "x"}], [], "g.jsonl:1: Expected the object to have 'id'"),
-        ([{"id": 0.5}], [], "expected id to be a string or a whole number, but got the number 0.5"),
-        ([{"id": 1}], [], "expected 'text' or 'references', but got neither"),
-        ([{"id": 1, "references": []}], [], "expected at least one text in references"),
+        ([{"id": 0.5}], [], "Expected id to be a string or a whole number, but got the number 0.5"),
+        ([{"id": 1}], [], "Expected 'text' or 'references', but it has neither"),
+        ([{"id": 1, "references": []}], [], "Expected at least one text in references"),
         ([{"id": 1, "references": [1]}], [], "Expected references[0] to be a string"),
-        ([{"id": 1, "text": "x"}] * 2, [], "g.jsonl:2: expected ids to differ, but '1' stands"),
+        ([{"id": 1, "text": "x"}] * 2, [], "g.jsonl:2: Expected ids that differ, but '1' stands"),
         ([{"id": 1, "text": "x"}], [{"id": 1}], "p.jsonl:1: Expected the object to have 'text'"),
         ([{"id": 1, "text": "x"}], [{"id": 2, "text": "x"}], "such as id '1', but none of"),
     ],

@@ -16,15 +16,21 @@ Place = tuple[int, int]
 
 
 def doubtful(
-    targets: Sequence[Ints], probabilities: Sequence[Floats], chooses: Literal["one", "any"]
+    targets: Sequence[Ints],
+    probabilities: Sequence[Floats],
+    chooses: Literal["one", "any", "candidates"],
 ) -> list[Place]:
     """Return the places whose label is doubted, the most doubtful first.
 
     Args:
-        targets: By example: (G,) label numbers, or (1, C) of 0 and 1 where any number holds.
-        probabilities: By example: (G, C).
-        chooses: Whether one label holds for each place, or any number of them.
+        targets: By example: (G,) label numbers, or (1, C) of 0 and 1 where any number holds, or
+            (K,) of 0 and 1 of candidates.
+        probabilities: By example: (G, C), or (K,).
+        chooses: Whether one label holds for each place, or any number of them; or whether one of
+            an example's own candidates does.
     """
+    if chooses == "candidates":
+        return _of_candidates(targets, probabilities)
     if chooses == "any":
         return _of_any(np.concatenate(targets), np.concatenate(probabilities).astype(np.float64))
     given, likely = np.concatenate(targets), np.concatenate(probabilities).astype(np.float64)
@@ -35,6 +41,18 @@ def doubtful(
     first = np.cumsum([0, *(len(own) for own in targets[:-1])])
     issues = _issues(given, whole)
     return [(int(owner[at]), int(at - first[owner[at]])) for at in issues]
+
+
+def _of_candidates(targets: Sequence[Ints], chances: Sequence[Floats]) -> list[Place]:
+    """Return given candidates that are doubted: each is a question of its own, with two answers."""
+    given, likely = np.concatenate(targets), np.concatenate(chances).astype(np.float64)
+    if len(np.unique(given)) < 2:
+        return []
+    owner = np.repeat(np.arange(len(targets)), [len(own) for own in targets])
+    first = np.cumsum([0, *(len(own) for own in targets[:-1])])
+    issues = [at for at in _issues(given, np.column_stack([1 - likely, likely])) if given[at]]
+    places = [(int(owner[at]), int(at - first[owner[at]])) for at in issues]
+    return [(own, at) for own, at in places if int(chances[own].argmax()) != at]
 
 
 def _of_any(given: Ints, likely: npt.NDArray[np.float64]) -> list[Place]:

@@ -22,6 +22,7 @@ import numpy as np
 from mtl.config.saved import HYDRA
 from mtl.data.holdout import NONE, text_keys
 from mtl.errors import CheckpointError, ConfigError, Problem
+from mtl.inference.candidates import form_of
 from mtl.inference.evaluator import Track, run_config, started_in
 from mtl.inference.judgments import Doubt, Labelled, labels_of
 from mtl.inference.label_scores import choosing, label_scores
@@ -67,12 +68,12 @@ def find_doubts(
 
     Args:
         runs: A run, or those of a sweep over folds of the same data.
-        names: The tasks to look at; all that choose labels when None.
+        names: The tasks to look at; all that choose labels, choices or answers when None.
         device: As for :class:`Predictor`.
         track: Shows progress.
 
     Raises:
-        ConfigError: If cleanlab is missing, or no task chooses labels.
+        ConfigError: If cleanlab is missing, or no task chooses any.
         MtlError: If a run or its data cannot be read.
     """
     if find_spec("cleanlab") is None:
@@ -104,9 +105,10 @@ def _read(
 ) -> dict[str, Labelled]:
     """Return the labelled rows of a run's tasks, with what was noted when they were read."""
     wanted = predictor.choose(names)
-    chosen = choosing(predictor, wanted)
+    labelling = choosing(predictor, wanted)
+    chosen = [n for n in wanted if n in labelling or form_of(predictor.tasks[n]) is not None]
     if not chosen:
-        expected = "to have a task that chooses labels of words or texts"
+        expected = "to have a task that chooses labels, choices or answers"
         raise ConfigError(Problem("--model", expected, f"its tasks are {', '.join(wanted)}"))
     notes += [f"{name} chooses no labels and is left out." for name in set(wanted) - set(chosen)]
     cfg = run_config(run)
@@ -114,13 +116,12 @@ def _read(
     found = {}
     for name in chosen:
         own, head = splits[name], predictor.model.head(name)
-        assert head.chooses is not None
         parts = [own.uncut] if own.uncut is not None else [own.train, own.validation]
         kept = [part for part in (*parts, own.test) if part is not None]
         keys = np.concatenate([text_keys(part, name) for part in kept])
         rows = [row for part in kept for row in part]
         labels = labels_of(predictor.tasks[name])
-        found[name] = Labelled(rows, keys, labels, head.chooses)
+        found[name] = Labelled(rows, keys, labels, head.chooses or "candidates")
     return found
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from mtl.config.section import Values
 from mtl.data.holdout import Keys
 from mtl.data.rows import where
+from mtl.inference.candidates import FORMS, form_of
 from mtl.inference.confident import Floats, Ints, doubtful
 from mtl.inference.label_scores import LabelScores
 from mtl.inspection.corpus import show_target
@@ -38,13 +39,15 @@ class Doubt:
     @property
     def given(self) -> str:
         """The labels that the row has."""
-        return show_target(self.row.get("labels", self.row.get("label")))
+        answers = [answer["text"] for answer in self.row.get("answers", [])]
+        return show_target(self.row.get("labels", self.row.get("label", answers)))
 
     def as_dict(self, task: str) -> Values:
         """Return it as an answer of ``mtl predict`` with what is doubted beside it."""
         return {
             "id": self.row["_id"],
             "text": document(self.row),
+            **{role: self.row[role] for role in ("question",) if role in self.row},
             task: self.answer,
             "given": self.given,
             "doubted": self.parts,
@@ -64,6 +67,8 @@ class _Judged:
     words: Ints | None
     """Which words of the row its places are; None where it has one place."""
     held_out: bool
+    names: list[str] | None = None
+    """What its candidates are called, where it has some of its own."""
 
 
 @dataclass
@@ -74,7 +79,7 @@ class Labelled:
     keys: Keys
     """(n,) hashes of their texts."""
     labels: list[str]
-    chooses: Literal["one", "any"]
+    chooses: Literal["one", "any", "candidates"]
     judged: dict[int, _Judged] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
     """Rows that a model cannot judge, with the reason."""
@@ -86,6 +91,15 @@ class Labelled:
 
     def judge(self, number: int, found: LabelScores, task: Task, *, held_out: bool) -> None:
         """Take what a model says of a row, whose labels may be in another order there."""
+        row = self.rows[number]
+        present = partial(task.present, found.answer, row)
+        self.failed.pop(number, None)
+        if self.chooses == "candidates":
+            form = form_of(task)
+            assert form is not None
+            names, given, likely = FORMS.get(form)(present(), task.expected(row), row)
+            self.judged[number] = _Judged(likely, given, present, None, held_out, names)
+            return
         own = labels_of(task)
         order = np.asarray([self.labels.index(name) if name in self.labels else -1 for name in own])
         likely = np.zeros((len(found.probabilities), len(self.labels)), dtype=np.float32)
@@ -97,11 +111,10 @@ class Labelled:
             given = np.zeros(likely.shape, dtype=np.int64)
             given[:, order[order >= 0]] = targets[:, order >= 0]
             targets = given
-        self.failed.pop(number, None)
         self.judged[number] = _Judged(
             likely,
             targets,
-            partial(task.present, found.answer, self.rows[number]),
+            present,
             found.example.extra.get("words"),
             held_out,
         )
@@ -135,10 +148,13 @@ class Labelled:
             holds, chance = bool(judged.targets[0, at]), float(judged.probabilities[0, at])
             part = {"label": self.labels[at], "given": holds, "suggested": not holds}
             return part, 1 - chance if holds else chance
-        given, likely = int(judged.targets[at]), judged.probabilities[at]
+        if judged.names is not None:
+            labels, given, likely = judged.names, at, judged.probabilities
+        else:
+            labels, given, likely = self.labels, int(judged.targets[at]), judged.probabilities[at]
         best = int(likely.argmax())
         word = {} if judged.words is None else {"text": row["tokens"][int(judged.words[at])]}
-        part = {**word, "given": self.labels[given], "suggested": self.labels[best]}
+        part = {**word, "given": labels[given], "suggested": labels[best]}
         return part, 1 - float(likely[given])
 
     def said(self, name: str, runs: int) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from mtl.errors import ConfigError
+from mtl.errors import ConfigError, Problem
 from mtl.metrics.segments import (
     AUTO,
     ByName,
@@ -148,8 +148,12 @@ class BleuScoring(Scoring):
             from sacrebleu.metrics import BLEU, CHRF
         except ImportError as error:
             raise ConfigError(
-                "Expected sacrebleu to be installed, which BLEU and chrF are computed with; say "
-                "pip install 'mtl[translation]'."
+                Problem(
+                    SCORINGS.key,
+                    "to be another than bleu where sacrebleu is not installed",
+                    "it is not",
+                    "Say pip install 'mtl[translation]'.",
+                )
             ) from error
         self._scorers: tuple[Any, Any] = (BLEU(), CHRF())
         self._split = BLEU(tokenize="none", force=True)

@@ -95,6 +95,7 @@ BASE = (
     "logger=csv",
 )
 MICRO = "batching.tokens=128"
+STAGES = "{tasks:[ner],epochs:1},{tasks:[ner,sentiment]}"
 
 
 def configurations(conf: Path) -> dict[str, list[str]]:
@@ -110,6 +111,8 @@ def configurations(conf: Path) -> dict[str, list[str]]:
         "tuning=frozen with dropout": ["tuning=frozen", MICRO],
         "tuning=last": ["tuning=last", "tuning.layers=1", MICRO],
         "tuning=lora": ["tuning=lora", "trunk.lr=1e-2", "tuning.dropout=0.2", MICRO],
+        "stages": [f"mixing.stages=[{STAGES}]", MICRO],
+        "tasks that leave": ["mixing.patience=1", "mixing.min_delta=0.05", MICRO],
         "balancing=famo": ["balancing=famo", MICRO],
         "balancing=uncertainty": ["balancing=uncertainty", "balancing.conflict=true", MICRO],
         "balancing=gradvac": ["balancing=gradvac", MICRO],

@@ -185,6 +185,24 @@ KEYS = [
         problems=6,
     ),
     Case(
+        "order of no name", train("mixing.order=roundrobin"), ("`mixing.order`", "'round_robin'?")
+    ),
+    Case(
+        "a stage of no task",
+        train("mixing.stages=[{tasks:[ner],epochs:1},{tasks:[net]}]"),
+        ("`mixing.stages[1].tasks`", "'net'", "'ner'?"),
+    ),
+    Case(
+        "a last stage with an end",
+        train("mixing.stages=[{tasks:[ner],epochs:1}]"),
+        ("`mixing.stages[0].epochs`", "to be unset"),
+    ),
+    Case(
+        "a step that is too small",
+        train("mixing=every_step", "batching.examples=1", task="ner,sentiment"),
+        ("`batching.examples`", "at least 2"),
+    ),
+    Case(
         "aggregating one task",
         train("balancing=upgrad"),
         ("`balancing.name`", "where 'ner' alone has a weight above 0", "balancing=sum"),

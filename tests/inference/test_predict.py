@@ -225,7 +225,7 @@ def test_an_encoding_and_a_format(mtl: Run, trained: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "Expected either `--text` or `--input`, but got neither."),
+        ([], "Expected `--text` or `--input` to be given, one of the two, but got neither."),
         (["--text", "a", "--input", "b.txt"], "but got both."),
         (["--text", ""], "--text: Expected a text, but got an empty one."),
         (["--text", "a", "--task", "qa"], "`--task` to be one of {ner, rating, sentiment}"),

@@ -132,9 +132,9 @@ def predict(
     beside = {"question": question, "second": second, "choices": choice, "instruction": instruction}
     for name, asked in beside.items():
         if asked and not text:
+            advice = f"In a file, it is a column `{name}`."
             raise ConfigError(
-                f"Expected `--{name}` beside `--text`, but got `--input`; in a file, it is a "
-                f"column `{name}`."
+                Problem(f"--{name}", "to stand beside `--text`", "got `--input`", advice)
             )
     with importing("mtl.inference.predictor"):
         from mtl.inference.predictor import Predictor
@@ -201,7 +201,9 @@ def _check(
     """Refuse what does not go together, before anything is loaded."""
     if bool(text) == (input is not None):
         found = "both" if text else "neither"
-        raise ConfigError(f"Expected either `--text` or `--input`, but got {found}.")
+        raise ConfigError(
+            Problem("--text", "or `--input` to be given, one of the two", f"got {found}")
+        )
     if output is None and format is not None:
         raise ConfigError(
             Problem("--output", "to be given", f"got `--output-format {format}` alone")
@@ -209,7 +211,8 @@ def _check(
     if output is None:
         return
     if input is not None and output.resolve() == Path(input).resolve():
-        raise ConfigError(f"Expected `--output` to be another file than `--input` '{input}'.")
+        expected = "to be another file than `--input`"
+        raise ConfigError(Problem("--output", expected, f"got '{input}' for both"))
     from mtl.inference.writing import check_place, of_ending
 
     check_place(output, of_ending(output, format), overwrite=overwrite)
@@ -225,7 +228,7 @@ def split_names(task: str | None) -> list[str] | None:
         return None
     names = [name.strip() for name in task.split(",") if name.strip()]
     if not names:
-        raise ConfigError("Expected `--task` to name a task, but got nothing.")
+        raise ConfigError(Problem("--task", "to name a task", "got nothing"))
     return names
 
 

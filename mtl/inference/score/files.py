@@ -9,7 +9,7 @@ from typing import Any
 
 from mtl.data.node import Node
 from mtl.data.readers.jsons import BROKEN, fault
-from mtl.errors import DataError
+from mtl.errors import DataError, Place, Problem
 from mtl.metrics.segments import by_character
 from mtl.metrics.tokenizers import check_installed, check_language
 from mtl.reporting.console import note
@@ -24,15 +24,18 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise DataError(f"{path}: expected a file, but there is none.") from None
+        raise _problem(path, "a file", "there is none") from None
     except IsADirectoryError:
-        raise DataError(f"{path}: expected a file, but it is a folder.") from None
+        raise _problem(path, "a file", "it is a folder") from None
     except UnicodeDecodeError as problem:
-        raise DataError(
-            f"{path}: expected UTF-8 text, but byte {problem.start:,} is not; convert the file."
-        ) from None
+        found = f"byte {problem.start:,} is not"
+        raise _problem(path, "UTF-8 text", found, "Convert the file.") from None
     except OSError as problem:
-        raise DataError(f"{path}: the file cannot be read: {problem.strerror}.") from None
+        raise _problem(path, "a file that can be read", f"got: {problem.strerror}") from None
+
+
+def _problem(where: str | Path, expected: str, found: str, advice: str = "") -> DataError:
+    return DataError(Problem(Place(where), expected, found, advice))
 
 
 def parse_json(text: str, where: str) -> Any:
@@ -49,9 +52,9 @@ def parse_json(text: str, where: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as problem:
         place = f"line {problem.lineno}, column {problem.colno}"
-        raise DataError(f"{where}: expected JSON, but got: {problem.msg} ({place}).") from None
+        raise _problem(where, "JSON", f"got: {problem.msg} ({place})") from None
     except BROKEN as problem:  # Thousands of digits or of brackets.
-        raise DataError(f"{where}: expected JSON, but found {fault(problem)}.") from None
+        raise _problem(where, "JSON", f"found {fault(problem)}") from None
 
 
 def read_json(path: Path) -> Node:
@@ -92,10 +95,11 @@ def check_overlap(
     missing = sum(key not in found for key in golds)
     if missing == len(golds):
         example = next(iter(golds))
-        raise DataError(
-            f"{path}: expected predictions for the {len(golds):,} {what} of the gold file, such "
-            f"as id '{example}', but none of its {len(found):,} ids is among them."
+        expected = (
+            f"predictions for the {len(golds):,} {what} of the gold file, such as id '{example}'"
         )
+        advice = "Check that the two files belong together, and which comes first."
+        raise _problem(path, expected, f"none of its {len(found):,} ids is among them", advice)
     return missing
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mtl.config.section import Values
 from mtl.data.node import Node, kind
-from mtl.errors import DataError
+from mtl.errors import DataError, Place, Problem
 from mtl.inference.score.files import check_overlap, check_words, read_json, say_characters
 from mtl.metrics.segments import AUTO
 from mtl.metrics.squad_corpus import squad_v1, squad_v2
@@ -47,7 +47,8 @@ def score_spans(
         found = squad_v2(golds, predictions, na_probs, language=language)
         return found | {"missing": missing}
     if na_prob_path is not None:
-        raise DataError(f"{na_prob_path}: `--na-prob` needs SQuAD 2.0, but {gold_path} is 1.1.")
+        expected = "to be unset with version 1.1, whose questions all have an answer"
+        raise DataError(Problem("--na-prob", expected, f"'{gold_path}' is of that version"))
     _check_answered(golds, gold_path)
     return squad_v1(golds, predictions, language) | {"missing": missing}
 
@@ -74,15 +75,13 @@ def read_golds(document: Node) -> dict[str, list[str]]:
     for question in questions(document):
         qid = question.get("id", str)
         if qid.value in golds:
-            raise DataError(
-                f"{qid.file}: expected ids to differ, but {qid.place} is '{qid.value}' again."
-            )
+            found = f"{qid.place} is '{qid.value}' again"
+            raise DataError(Problem(Place(qid.file), "ids that differ", found))
         answers = question.each("answers", dict)
         golds[qid.value] = [answer.get("text", str).value for answer in answers]
     if not golds:
-        raise DataError(
-            f"{document.file}: expected questions at data[].paragraphs[].qas[], but got none."
-        )
+        expected = "questions at data[].paragraphs[].qas[]"
+        raise DataError(Problem(Place(document.file), expected, "there is none"))
     return golds
 
 
@@ -98,10 +97,9 @@ def _check_answered(golds: dict[str, list[str]], path: Path) -> None:
     """Refuse a question of version 1.1 that has no answer."""
     empty = next((qid for qid, answers in golds.items() if not answers), None)
     if empty is not None:
-        raise DataError(
-            f"{path}: expected at least one answer for question '{empty}', but got none; mark "
-            'it with "is_impossible": true if it has none.'
-        )
+        expected = f"at least one answer for question '{empty}'"
+        advice = 'Mark it with "is_impossible": true if it has none.'
+        raise DataError(Problem(Place(path), expected, "there is none", advice))
 
 
 def _read_map(path: Path, wanted: tuple[type, ...], what: str) -> Values:
@@ -109,7 +107,7 @@ def _read_map(path: Path, wanted: tuple[type, ...], what: str) -> Values:
     value: Values = read_json(path).value
     for key, item in value.items():
         if not isinstance(item, wanted) or isinstance(item, bool):
-            raise DataError(f"{path}: expected {what} for id '{key}', but got {kind(item)}.")
+            raise DataError(Problem(Place(path), f"{what} for id '{key}'", f"got {kind(item)}"))
     return value
 
 
@@ -118,8 +116,10 @@ def _read_probs(path: Path, golds: dict[str, list[str]]) -> dict[str, float]:
     probs = _read_map(path, (float, int), "a number")
     for key, value in probs.items():
         if not math.isfinite(value):
-            raise DataError(f"{path}: expected a finite number for id '{key}', but got {value}.")
+            expected = f"a finite number for id '{key}'"
+            raise DataError(Problem(Place(path), expected, f"got {value}"))
     absent = next((qid for qid in golds if qid not in probs), None)
     if absent is not None:
-        raise DataError(f"{path}: expected a number for question '{absent}', but there is none.")
+        expected = f"a number for question '{absent}'"
+        raise DataError(Problem(Place(path), expected, "there is none"))
     return probs

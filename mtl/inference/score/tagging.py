@@ -142,7 +142,8 @@ def read_columns(path: Path) -> Columns:
         columns.gold.append([cells[-2] for _, cells in sentence])
         columns.predicted.append([cells[-1] for _, cells in sentence])
     if not columns.gold:
-        raise DataError(f"{path}: expected lines of gold and predicted labels, but it is empty.")
+        expected = "lines that end in a gold and a predicted label"
+        raise DataError(Problem(Place(path), expected, "it is empty"))
     usual = usual_spelling(columns.first_line)
     return columns.spelled(usual) if usual else columns
 

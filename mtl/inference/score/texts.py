@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mtl.data.node import Node, kind
-from mtl.errors import DataError
+from mtl.errors import DataError, Place, Problem
 from mtl.inference.score.files import check_overlap, check_words, read_jsonl, say_characters
 from mtl.metrics.segments import AUTO
 from mtl.metrics.texts import SCORINGS
@@ -43,7 +43,7 @@ def score_texts(
         key = _new_id(row, golds)
         golds[key] = _references(row)
     if not golds:
-        raise DataError(f"{gold_path}: expected lines of JSON, but it is empty.")
+        raise DataError(Problem(Place(gold_path), "lines of JSON", "it is empty"))
     found: dict[str, str] = {}
     for row in read_jsonl(predicted_path):
         key = _new_id(row, found)
@@ -62,21 +62,22 @@ def _new_id(row: Node, seen: Mapping[str, object]) -> str:
     """Return a row's id, a string or a whole number, as a string; it must be new."""
     value = row.get("id", object).value
     if not isinstance(value, str | int) or isinstance(value, bool):
-        raise DataError(
-            f"{row.file}: expected id to be a string or a whole number, but got {kind(value)}."
-        )
+        expected = "id to be a string or a whole number"
+        raise DataError(Problem(Place(row.file), expected, f"got {kind(value)}"))
     if str(value) in seen:
-        raise DataError(f"{row.file}: expected ids to differ, but '{value}' stands there twice.")
+        found = f"'{value}' stands there twice"
+        raise DataError(Problem(Place(row.file), "ids that differ", found))
     return str(value)
 
 
 def _references(row: Node) -> list[str]:
     """Return a gold row's right texts."""
     if "references" not in row.value and "text" not in row.value:
-        raise DataError(f"{row.file}: expected 'text' or 'references', but got neither.")
+        raise DataError(Problem(Place(row.file), "'text' or 'references'", "it has neither"))
     if "references" not in row.value:
         return [row.get("text", str).value]
     references = [text.value for text in row.each("references", str)]
     if not references:
-        raise DataError(f"{row.file}: expected at least one text in references, but got none.")
+        expected = "at least one text in references"
+        raise DataError(Problem(Place(row.file), expected, "there is none"))
     return references
