@@ -82,9 +82,15 @@ def _compared(name: str, task: str, joint: Sequence[str], pairs: Sequence[Pair])
 
 def _interval(values: Sequence[float], *, signed: bool = False) -> str:
     """Return a mean with its 95% interval; of a single value the value."""
-    sign, count = "+" if signed else "", len(values)
-    mean = f"{statistics.fmean(values):{sign}.4f}"
+    mean, margin = mean_and_margin(values)
+    text = f"{mean:{'+' if signed else ''}.4f}"
+    return text if margin is None else f"{text} ± {margin:.4f} (95%)"
+
+
+def mean_and_margin(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return the mean of values and half of Student's 95% interval; None of a single value."""
+    count = len(values)
     if count < 2:
-        return mean
+        return statistics.fmean(values), None
     t = _STUDENT[min(count - 2, len(_STUDENT) - 1)]
-    return f"{mean} ± {t * statistics.stdev(values) / math.sqrt(count):.4f} (95%)"
+    return statistics.fmean(values), t * statistics.stdev(values) / math.sqrt(count)

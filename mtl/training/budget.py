@@ -8,6 +8,7 @@ the budget: weights, buffers, gradients and generators are as before.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -106,7 +107,8 @@ class _Trial:
     def _free(self) -> int | None:
         """Return this process's share of what is free, without what learning takes in any case.
 
-        That is a gradient and AdamW's two moments for each weight: an empty tensor holds no memory
+        That is a gradient and AdamW's two moments for each weight, and each task's own gradient
+        where a balancing asks for it: an empty tensor holds no memory
         on a CPU until it is written to.
         """
         free = free_memory(self.module.device)
@@ -114,6 +116,7 @@ class _Trial:
             return None
         learning = [p for p in self.module.parameters() if p.requires_grad]
         taken = 3 * sum(p.numel() * p.element_size() for p in learning)
+        taken += sum(math.prod(shape) * 4 for shape in _rows(self.module))
         return max(0, free // self.trainer.num_devices - taken)
 
     def fits(self, budget: int) -> bool:
@@ -183,11 +186,18 @@ def _counting(kept: dict[int, int]) -> Callable[[Tensor], Tensor]:
     return note_size
 
 
+def _rows(module: MultiTaskModule) -> list[tuple[int, int]]:
+    """Return the shape of the tasks' own gradients, where they are kept apart."""
+    gradients = module.task_gradients
+    return [(len(module.balancing.tasks), gradients.size)] if gradients is not None else []
+
+
 @contextlib.contextmanager
 def _room_for_optimizer(module: MultiTaskModule) -> Iterator[None]:
-    """Hold as much memory as AdamW's two moments will take."""
+    """Hold as much memory as AdamW's two moments, and tasks' own gradients, will take."""
     learning = [p for p in module.parameters() if p.requires_grad]
     held = [torch.empty_like(p) for p in learning for _ in range(2)]
+    held += [torch.empty(shape, device=module.device) for shape in _rows(module)]
     try:
         yield
     finally:

@@ -240,12 +240,13 @@ class MultiTaskModule(L.LightningModule):
         moment = None if passes else self._balance(step, {}, [])
         for number, micro_batch in enumerate(passes):
             self._seed(step.number, number)
-            parts, _ = self.pass_losses(micro_batch, step)
+            parts, more = self.pass_losses(micro_batch, step)
             if number == 0:
                 moment = self._balance(step, parts, passes[1:])
                 gradients.begin(moment.present)
             add(losses, parts)
-            loss = spoil(self.balancing(parts) * self.trainer.world_size)
+            loss = self.balancing(parts) if more is None else self.balancing(parts) + more
+            loss = spoil(loss * self.trainer.world_size)
             with self.without_sync(), gradients.of(next(iter(parts))):
                 self.manual_backward(loss)
         assert moment is not None

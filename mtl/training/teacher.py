@@ -31,14 +31,21 @@ class Teacher:
 
     Args:
         model: With the weights that are to be kept.
-        tasks: Whose heads' answers are held; of those that write texts the states themselves.
+        tasks: Whose heads' answers are held. Of those that write texts, or whose answers depend on
+            which states belong together, the states themselves are.
         weight: Of the loss.
     """
 
     def __init__(self, model: MultiTaskModel, tasks: Sequence[str], weight: float) -> None:
-        heads = {model.tasks[name].head_name: model.tasks[name] for name in tasks}
-        self.writes = {name for name, task in heads.items() if task.traits.writes}
-        own = nn.ModuleDict({n: model.heads[n] for n in heads if n not in self.writes})
+        used = {model.tasks[name].head_name: model.tasks[name] for name in tasks}
+        heads = {name: model.heads[name] for name in used}
+        alone = {
+            name
+            for name, head in heads.items()
+            if type(head).score is Head.score and not used[name].traits.writes
+        }
+        self.holds_states = len(alone) < len(heads)
+        own = nn.ModuleDict({name: heads[name] for name in alone})
         self.trunk, self.heads = copy.deepcopy((model.trunk, own))
         for module in (self.trunk, self.heads):
             module.requires_grad_(False).eval()
@@ -67,10 +74,10 @@ class Teacher:
             own = heads[name]
             assert isinstance(own, Head)
             with torch.no_grad():
-                wanted = as_float(head(then.to(hidden.dtype)))
-            found = as_float(own(now.to(hidden.dtype)))
+                wanted = as_float(head.read(then.to(hidden.dtype), {}))
+            found = as_float(own.read(now.to(hidden.dtype), {}))
             total = total + (share * distance(wanted, found, head.chooses)).sum()
-        if self.writes:
+        if self.holds_states:
             size = then.square().mean(-1).clamp_min(1e-6)
             total = total + (share * (now - then).square().mean(-1) / size).sum()
         return self.weight * total

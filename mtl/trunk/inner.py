@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,14 +30,12 @@ class InnerLayers:
         self._layers = layers
         self._noted: dict[int, Tensor] | None = None
         for number in self.numbers:
-            layers[number - 1].register_forward_hook(self._hook(number))
+            # Of a method, so that a copy of the trunk notes in its own copy of this.
+            layers[number - 1].register_forward_hook(partial(self._note, number))
 
-    def _hook(self, number: int) -> Callable[[nn.Module, Any, Any], None]:
-        def note(module: nn.Module, given: Any, found: Any) -> None:
-            if self._noted is not None:
-                self._noted[number] = found[0] if isinstance(found, tuple) else found
-
-        return note
+    def _note(self, number: int, module: nn.Module, given: Any, found: Any) -> None:
+        if self._noted is not None:
+            self._noted[number] = found[0] if isinstance(found, tuple) else found
 
     def beside(self, run: Callable[[], Tensor]) -> Tensor:
         """Return what a run of the model gives, and beside it each layer's states.

@@ -113,6 +113,9 @@ def configurations(conf: Path) -> dict[str, list[str]]:
         "tuning=lora": ["tuning=lora", "trunk.lr=1e-2", "tuning.dropout=0.2", MICRO],
         "stages": [f"mixing.stages=[{STAGES}]", MICRO],
         "tasks that leave": ["mixing.patience=1", "mixing.min_delta=0.05", MICRO],
+        "balancing=famo": ["balancing=famo", MICRO],
+        "balancing=uncertainty": ["balancing=uncertainty", "balancing.conflict=true", MICRO],
+        "balancing=gradvac": ["balancing=gradvac", MICRO],
         "early stopping": [
             "callbacks=early_stopping",
             "callbacks.early_stopping.patience=1",

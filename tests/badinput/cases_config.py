@@ -202,6 +202,21 @@ KEYS = [
         train("mixing=every_step", "batching.examples=1", task="ner,sentiment"),
         ("`batching.examples`", "at least 2"),
     ),
+    Case(
+        "aggregating one task",
+        train("balancing=upgrad"),
+        ("`balancing.name`", "where 'ner' alone has a weight above 0", "balancing=sum"),
+    ),
+    Case(
+        "aggregating features",
+        train("balancing=upgrad", "balancing.parameters=features", task="ner,sentiment"),
+        ("`balancing.parameters`", "'features'", "would be the plain sum"),
+    ),
+    Case(
+        "option of a balancing",
+        train("balancing=cagrad", "balancing.options.c=-1", task="ner,sentiment"),
+        ("`balancing.options.c` to be a number at least 0", "-1"),
+    ),
     Case("monitor of no task", train("monitor=val/topic/f1"), ("`monitor`", "{ner}", "val/topic")),
     Case("monitor of no metric", train("monitor=val/ner/f2"), ("`monitor`", "'val/ner/f1'?")),
     Case("monitor of no name", train("monitor=loss"), ("`monitor`", "val/score", "'loss'")),

@@ -12,6 +12,7 @@ from mtl.errors import MtlError
 from mtl.training.run import train
 from mtl.training.start import begin
 from mtl.training.teacher import Teacher, distance
+from tests import helpers
 from tests.training.site import Site, differing, prepared, saved
 
 OLD, NEW = ("ner", "sentiment"), "rating"
@@ -118,3 +119,30 @@ def test_a_resumed_run_needs_its_teacher(site: Site, run: Path, tmp_path: Path) 
     cfg.trainer.max_steps = 4
     with pytest.raises(MtlError, match=r"`init`.*no such folder"):
         train(cfg, tmp_path)
+
+
+def test_inner_layers_and_heads_that_score_together(site: Site, tmp_path: Path) -> None:
+    """A copied trunk notes its own inner layers, and states are held for a task that writes."""
+    config = helpers.llama_config(num_hidden_layers=2, hidden_size=8)
+    trunk = str(helpers.save_tiny(tmp_path / "trunk", config, helpers.bpe_tokenizer()))
+    quick = {"trainer__max_steps": 1, "trainer__test": False, "trunk__path": trunk}
+    cfg = site.config(*OLD, "gist", **quick)
+    for name in OLD:
+        cfg.tasks[name].head = {"layer_mix": True}
+    train(cfg, tmp_path / "old")
+    more = {"init__run": str(tmp_path / "old"), "init__keep": "distill"}
+    new = site.config(*OLD, "gist", NEW, **more, **quick)
+    for name in OLD:
+        new.tasks[name].head = {"layer_mix": True}
+    ready = prepared(new, tmp_path)
+    begin(new, ready.model, resumes=False, tell=lambda line: None)
+    assert ready.model.teacher is not None
+    assert set(ready.model.teacher.heads) == set(OLD)
+    assert ready.model.teacher.holds_states
+    ready.model.eval()
+    for one in ready.data.collator(ready.data.train)(ready.data.planner.step(0)):
+        with torch.no_grad():
+            held = ready.model.training_pass(one).held
+        assert held is not None
+        assert float(held) == pytest.approx(0.0, abs=1e-5)
+    train(new, tmp_path / "new")

@@ -7,6 +7,7 @@ from typing import Any
 
 from mtl.reporting.mistakes import comparison_of
 from mtl.reporting.pages.charts import Lines, Matrix, lines, matrix, reliability
+from mtl.reporting.report.curves import Curve
 from mtl.reporting.report.reading import RunFiles
 
 Values = Mapping[str, Any]
@@ -62,9 +63,34 @@ def _curves(name: str, metric: str | None, runs: Sequence[RunFiles]) -> Iterator
     wanted.append((f"train/{name}/loss", "loss in training"))
     for full, title in wanted:
         drawn = {run.name: run.curves[full] for run in runs if full in run.curves}
-        chart: Lines | None = lines(drawn)
-        if chart is not None:
-            yield {"title": title, "chart": chart}
+        yield from _drawn(title, drawn)
+    yield from _drawn("weight in training", _moving(f"train/{name}/weight", runs))
+    yield from _drawn("cosine with other tasks' gradients", _cosines(name, runs))
+
+
+def _drawn(title: str, curves: Mapping[str, Curve]) -> Iterator[Values]:
+    chart: Lines | None = lines(curves)
+    if chart is not None:
+        yield {"title": title, "chart": chart}
+
+
+def _moving(full: str, runs: Sequence[RunFiles]) -> dict[str, Curve]:
+    """Return the curves of a metric by run, but those that are always the same."""
+    found = {run.name: run.curves[full] for run in runs if full in run.curves}
+    return {name: curve for name, curve in found.items() if len({value for _, value in curve}) > 1}
+
+
+def _cosines(name: str, runs: Sequence[RunFiles]) -> dict[str, Curve]:
+    """Return how a task's gradient lay to those of the others: curves by the other's name."""
+    found = {}
+    for run in runs:
+        for full, curve in run.curves.items():
+            stage, _, rest = full.partition("/")
+            one, between, other = rest.partition("/cosine_")
+            if stage == "train" and between and name in (one, other):
+                pair = other if one == name else one
+                found[pair if len(runs) == 1 else f"{run.name}: {pair}"] = curve
+    return found
 
 
 def _details(run: RunFiles, split: str, own: Values) -> Values:

@@ -48,28 +48,34 @@ def _missing(name: str, needs: tuple[str, ...]) -> Iterator[Problem]:
 
 def _by_task(config: Config, key: str) -> Iterator[Problem]:
     """Yield why each task's own gradient of the trunk cannot be had, or is of no use."""
-    found = f"got {config.balancing.name}" if key == "balancing.name" else "got true"
-    without = "balancing=sum" if key == "balancing.name" else "balancing.conflict=false"
+    if key == "balancing.name":
+        lead, found, without = (
+            "to be a method of losses alone",
+            f"got {config.balancing.name}",
+            "balancing=sum",
+        )
+    else:
+        lead, found, without = "to be false", "got true", "balancing.conflict=false"
     weighed = [name for name, task in config.tasks.items() if task.weight > 0]
     if len(weighed) < 2:
         only = f"'{weighed[0]}' alone" if weighed else "none"
-        expected = f"to be without gradients of single tasks where {only} has a weight above 0"
+        expected = f"{lead} where {only} has a weight above 0"
         yield Problem(key, expected, found, f"Add a task, or choose {without}.")
     frozen = config.tuning.name == "frozen"
     if frozen or config.trunk.lr == 0:
-        why = "tuning=frozen" if frozen else "trunk.lr=0"
-        expected = f"to be without gradients of the trunk, which does not learn with {why}"
+        expected = f"{lead} with {'tuning=frozen' if frozen else 'trunk.lr=0'}, as no trunk learns"
         advice = f"Choose {without}, or let the trunk learn, such as by tuning=lora."
         yield Problem(key, expected, found, advice)
     if config.trainer.precision == "16-mixed":
-        expected = (
-            "to be without gradients of single tasks, whose scale changes from step to step with "
-            "trainer.precision=16-mixed"
-        )
+        expected = f"{lead} with trainer.precision=16-mixed, whose gradients are scaled"
         yield Problem(key, expected, found, f"Choose trainer.precision=bf16-mixed, or {without}.")
     if config.trainer.strategy == "fsdp":
-        expected = (
-            "to be without gradients of single tasks, of which each process has but a part with "
-            "trainer.strategy=fsdp"
-        )
+        expected = f"{lead} with trainer.strategy=fsdp, whose processes have parts of gradients"
         yield Problem(key, expected, found, f"Choose trainer=ddp, or {without}.")
+    if config.mixing.order == "round_robin":
+        expected = f"{lead} with mixing.order=round_robin, whose steps have one task each"
+        yield Problem(key, expected, found, f"Choose mixing.order=every_step, or {without}.")
+    if config.init.keep == "distill":
+        expected = f"{lead} with init.keep=distill, whose loss is of no single task"
+        advice = f"Choose {without}, or rehearse old tasks: init.keep=nothing init.rehearse=0.2."
+        yield Problem(key, expected, found, advice)

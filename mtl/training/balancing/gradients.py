@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 import lightning as L
 import torch
@@ -24,7 +25,7 @@ from mtl.training.balancing.base import BALANCINGS, Balancing, Moment
 from mtl.training.model import seed_torch
 from mtl.training.ranks import total
 from mtl.trunk import Trunk
-from mtl.trunk.tuning import layer_list
+from mtl.trunk.tuning import adapters, layer_list
 
 
 def steps_by_task(cfg: Config, steps: int) -> Callable[[int], bool]:
@@ -58,7 +59,7 @@ def shared_parameters(trunk: Trunk, section: BalancingConfig) -> list[nn.Paramet
             raise ConfigError(Problem("balancing.layers", expected, f"got {section.layers}"))
         modules = list(layers[len(layers) - section.layers :])
     elif section.parameters == "adapters":
-        modules = [m for m in trunk.model.modules() if hasattr(m, "adapter_layer_names")]
+        modules = [cast(nn.Module, layer) for layer in adapters(trunk.model).values()]
     found = {p: None for module in modules for p in module.parameters() if p.requires_grad}
     if not found:
         advice = "Choose balancing.parameters=trunk"
@@ -80,14 +81,15 @@ class TaskGradients:
     def __init__(self, shared: Sequence[nn.Parameter], others: Sequence[nn.Parameter]) -> None:
         self.shared = list(shared)
         self.others = list(others)
+        self.size = sum(p.numel() for p in self.shared)
+        """P."""
         self.tasks: list[str] = []
         self.rows = torch.zeros(0, 0)
 
     def begin(self, tasks: Sequence[str]) -> None:
         """Start a step from zero."""
         self.tasks = list(tasks)
-        size = sum(p.numel() for p in self.shared)
-        self.rows = torch.zeros(len(tasks), size, device=self.shared[0].device)
+        self.rows = torch.zeros(len(tasks), self.size, device=self.shared[0].device)
 
     @contextmanager
     def of(self, task: str | None) -> Iterator[None]:

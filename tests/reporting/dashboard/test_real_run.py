@@ -37,6 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 f"trunk.path={trunk}",
                 "logger=wandb",
                 "logger.wandb.log_model=true",
+                "balancing.conflict=true",
                 "trainer.max_steps=4",
                 "trainer.log_every_n_steps=2",
                 "trainer.progress=false",

@@ -113,6 +113,17 @@ def test_what_a_page_says(tmp_path: Path) -> None:
         assert part in text
 
 
+def test_what_a_balancing_did(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    curves = "step,train/mood/weight,train/ner/weight,train/mood/cosine_ner\n"
+    curves += "".join(f"{step},{step / 10},1.0,-0.{step}\n" for step in (10, 20))
+    (run / "report" / "curves.csv").write_text(curves, encoding="utf-8")
+    text = page([read_run(run)])
+    assert text.count("<figcaption>weight in training</figcaption>") == 1  # One never changes.
+    assert text.count("<figcaption>cosine with other tasks&#39; gradients</figcaption>") == 2
+    assert "-0.1000" in text
+
+
 def test_several_runs_stand_side_by_side(tmp_path: Path) -> None:
     runs = [read_run(make_run(tmp_path / f"r{n}", score=n / 10)) for n in range(1, 4)]
     text = page(runs)

@@ -41,9 +41,11 @@ def test_losses_ahead_under_fsdp() -> None:
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "one task": ({"tasks__b__weight": 0.0}, "where 'a' alone has a weight above 0"),
-    "frozen": ({"tuning__name": "frozen"}, "which does not learn with tuning=frozen"),
-    "no rate": ({"trunk__lr": 0.0}, "which does not learn with trunk.lr=0"),
+    "frozen": ({"tuning__name": "frozen"}, "with tuning=frozen, as no trunk learns"),
+    "no rate": ({"trunk__lr": 0.0}, "with trunk.lr=0, as no trunk learns"),
     "float16": ({"trainer__precision": "16-mixed"}, "trainer.precision=16-mixed"),
+    "one task a step": ({"mixing__order": "round_robin"}, "mixing.order=round_robin"),
+    "distillation": ({"init__keep": "distill"}, "with init.keep=distill"),
     "fsdp": ({"trainer__strategy": "fsdp"}, "trainer.strategy=fsdp"),
 }
 

@@ -1,0 +1,190 @@
+"""Which task helps which: tasks trained alone, in pairs and all together, paired by seed."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtl.cli.comparison import mean_and_margin
+from mtl.cli.outcomes import Outcome, read_outcomes
+from mtl.errors import ConfigError, Problem
+from mtl.reporting.report.files import SWEEP
+
+_TASK = re.compile(r"^[+]*task=\[?([^\]]*)\]?$")
+_SEED = re.compile(r"^[+]*seed=")
+_OF_TASK = re.compile(r"^[+~]*tasks\.([^.=]+)\.")
+SEEDS = "seed=1,2,3"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained: sets of tasks, each a sweep over seeds.
+
+    Args:
+        tasks: All of them.
+        seeds: The override that varies the seed.
+        rest: Further overrides.
+    """
+
+    tasks: tuple[str, ...]
+    seeds: str
+    rest: tuple[str, ...]
+
+    @property
+    def sets(self) -> list[tuple[str, ...]]:
+        """Each task alone, each pair, and all."""
+        sizes = sorted({1, 2, len(self.tasks)})
+        return [one for size in sizes for one in itertools.combinations(self.tasks, size)]
+
+    def arguments(self, chosen: Sequence[str], folder: Path) -> list[str]:
+        """Return the command line of the sweep of one set; other tasks' keys are left out."""
+        found = [(text, _OF_TASK.match(text)) for text in self.rest]
+        own = [text for text, match in found if match is None or match[1] in chosen]
+        tasks = f"task=[{','.join(chosen)}]"
+        return ["-m", tasks, self.seeds, *own, f"hydra.sweep.dir={place(folder, chosen)}"]
+
+
+def place(folder: Path, chosen: Sequence[str]) -> Path:
+    """Return the folder of the sweep of one set of tasks."""
+    return folder / "+".join(chosen)
+
+
+def read_plan(overrides: Sequence[str]) -> Plan:
+    """Return what a command line asks for.
+
+    Raises:
+        ConfigError: If it does not name two tasks or more, or names a folder of its own.
+    """
+    named = [match[1] for text in overrides if (match := _TASK.match(text))]
+    tasks = tuple(name.strip() for name in (named[-1] if named else "").split(",") if name.strip())
+    if len(set(tasks)) < 2:
+        found = f"got {', '.join(tasks)}" if tasks else "got none"
+        expected = "to name two tasks or more, such as task=ner,sentiment"
+        raise ConfigError(Problem("task", expected, found))
+    for text in overrides:
+        if text.startswith(("hydra.sweep.dir=", "hydra.run.dir=")):
+            key = text.partition("=")[0]
+            raise ConfigError(Problem(key, "to be unset", "got it", "Name the folder by --output."))
+    seeds = [text for text in overrides if _SEED.match(text)]
+    rest = [text for text in overrides if not _TASK.match(text) and not _SEED.match(text)]
+    return Plan(tasks, seeds[-1] if seeds else SEEDS, tuple(rest))
+
+
+def has_ended(folder: Path, chosen: Sequence[str]) -> bool:
+    """Whether the sweep of a set of tasks has ended well before."""
+    if not (place(folder, chosen) / SWEEP).is_file():
+        return False
+    return all(o.status == "done" for o in read_outcomes(place(folder, chosen)))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How much better a task is beside others than alone, in points of its primary metric.
+
+    Args:
+        task: Which is measured.
+        others: Beside which it was trained.
+        metric: Its full name.
+        differences: In points (hundredths), by seed.
+    """
+
+    task: str
+    others: tuple[str, ...]
+    metric: str
+    differences: Mapping[str, float]
+
+    @property
+    def mean(self) -> float:
+        """Of the differences."""
+        return mean_and_margin(list(self.differences.values()))[0]
+
+    @property
+    def margin(self) -> float | None:
+        """Half of Student's interval at 95%; None of one seed."""
+        return mean_and_margin(list(self.differences.values()))[1]
+
+    @property
+    def sure(self) -> bool:
+        """Whether the interval is on one side of zero."""
+        return self.margin is not None and abs(self.mean) > self.margin
+
+
+@dataclass(frozen=True)
+class Table:
+    """The transfer table.
+
+    Args:
+        alone: Each task's mean score alone, by its metric's full name.
+        cells: For each task and set that has it.
+        missing: What could not be compared, in words.
+    """
+
+    alone: Mapping[str, float]
+    cells: Sequence[Cell]
+    missing: Sequence[str]
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the table as plain data."""
+        cells = [
+            {
+                "task": cell.task,
+                "with": list(cell.others),
+                "metric": cell.metric,
+                "points": cell.mean,
+                "margin": cell.margin,
+                "by_seed": dict(cell.differences),
+            }
+            for cell in self.cells
+        ]
+        return {"alone": dict(self.alone), "cells": cells, "missing": list(self.missing)}
+
+
+def compare(plan: Plan, folder: Path) -> Table:
+    """Return the table of what was trained."""
+    jobs = {chosen: _by_seed(read_outcomes(place(folder, chosen))) for chosen in plan.sets}
+    alone: dict[str, float] = {}
+    cells: list[Cell] = []
+    missing: list[str] = []
+    for task in plan.tasks:
+        single = jobs[(task,)]
+        metric = _metric(task, [*single.values()])
+        if metric is None:
+            missing.append(f"{task} has no score alone")
+            continue
+        alone[metric] = mean_and_margin([o.metrics[metric] for o in single.values()])[0]
+        for chosen in plan.sets:
+            if len(chosen) == 1 or task not in chosen:
+                continue
+            others = tuple(name for name in chosen if name != task)
+            both = [s for s in single if metric in _of(jobs[chosen], s)]
+            found = {s: _of(jobs[chosen], s)[metric] - single[s].metrics[metric] for s in both}
+            if found:
+                cells.append(Cell(task, others, metric, {s: 100 * v for s, v in found.items()}))
+            if len(found) < len(single):
+                lost = len(single) - len(found)
+                missing.append(f"{task} with {' and '.join(others)} lacks {lost} of its seeds")
+    return Table(alone, cells, missing)
+
+
+def _of(jobs: Mapping[str, Outcome], seed: str) -> Mapping[str, float]:
+    return jobs[seed].metrics if seed in jobs else {}
+
+
+def _by_seed(outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
+    return {
+        next((text.partition("=")[2] for text in o.overrides if _SEED.match(text)), ""): o
+        for o in outcomes
+        if o.status == "done" and o.primary
+    }
+
+
+def _metric(task: str, single: Sequence[Outcome]) -> str | None:
+    """Return the primary metric of the test where all have one, else of validation."""
+    for stage in ("test", "val"):
+        names = {f"{stage}/{task}/{o.primary.get(task)}" for o in single}
+        if len(names) == 1 and all(name in o.metrics for o in single for name in names):
+            return names.pop()
+    return None

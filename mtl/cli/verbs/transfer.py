@@ -1,0 +1,64 @@
+"""``mtl transfer``: which task helps which."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+NAME = "transfer"
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``mtl transfer``."""
+    app.command("transfer")(transfer)
+
+
+def transfer(
+    overrides: Annotated[
+        list[str],
+        typer.Argument(metavar="OVERRIDE…", help="As for train.py: task=a,b,c seed=1,2,3 …"),
+    ],
+    output: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the sweeps and the table go.")
+    ] = Path("outputs") / NAME,
+    config_dir: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="Further YAML files, as for train.py.")
+    ] = None,
+) -> None:
+    """Train each task alone, each pair, and all, with every seed, and compare.
+
+    Sweeps that have ended in FOLDER are not trained again.
+
+    Example: mtl transfer task=ner,sentiment,qa seed=1,2,3
+    """
+    from mtl.cli.train import main
+    from mtl.cli.transfer import compare, has_ended, place, read_plan
+    from mtl.inference.output import atomic
+    from mtl.reporting.console import console, note
+    from mtl.reporting.transfer import page, shown
+
+    plan = read_plan(overrides)
+    more = [text for folder in config_dir or [] for text in ("--config-dir", str(folder))]
+    for number, chosen in enumerate(plan.sets, start=1):
+        lead = f"{NAME} {number}/{len(plan.sets)}: {' + '.join(chosen)}"
+        if has_ended(output, chosen):
+            note(f"{lead}: has ended before in {place(output, chosen)}.")
+            continue
+        note(lead)
+        code = main([*more, *plan.arguments(chosen, output.absolute())])
+        if code not in (0, 1) and not place(output, chosen).is_dir():
+            raise typer.Exit(code)
+    table = compare(plan, output)
+    found = json.dumps({"tasks": list(plan.tasks), **table.as_dict()}, indent=2) + "\n"
+    for ending, text in ((".json", found), (".html", page(plan.tasks, table))):
+        with atomic(output / f"{NAME}{ending}", "--output") as file:
+            file.write(text)
+    console().print(shown(plan.tasks, table))
+    for line in table.missing:
+        note(f"{NAME}: {line}.")
+    note(f"Table: {output / NAME}.json, {output / NAME}.html")
+    if not table.cells:
+        raise typer.Exit(1)

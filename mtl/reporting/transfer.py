@@ -1,0 +1,94 @@
+"""The transfer table for people: in the terminal, and as a page with a heat map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table as Rows
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from mtl.cli.transfer import Cell, Table
+
+CAPTION = (
+    "points of the row's own metric that training with the column's task brings; "
+    "± is the 95% interval of the differences by seed"
+)
+
+
+def shown(tasks: Sequence[str], table: Table) -> Rows:
+    """Return the table for a terminal: a row for each task that is measured."""
+    rows = Rows(box=box.SIMPLE_HEAD, pad_edge=False, caption=CAPTION, caption_justify="left")
+    rows.add_column("task", overflow="fold")
+    rows.add_column("alone", justify="right")
+    for name in _columns(tasks):
+        rows.add_column(name, justify="right", overflow="fold")
+    for task in tasks:
+        cells = [_text(_cell(table, task, name, tasks)) for name in _columns(tasks)]
+        score = next((v for n, v in table.alone.items() if n.split("/")[1] == task), None)
+        rows.add_row(task, "-" if score is None else f"{100 * score:.1f}", *cells)
+    return rows
+
+
+def _columns(tasks: Sequence[str]) -> list[str]:
+    return [*(f"+ {name}" for name in tasks), *(["all"] if len(tasks) > 2 else [])]
+
+
+def _cell(table: Table, task: str, column: str, tasks: Sequence[str]) -> Cell | None:
+    """Return what a task has of a column: one other task, or all of them."""
+    others = {*tasks} - {task} if column == "all" else {column.removeprefix("+ ")}
+    return next((c for c in table.cells if c.task == task and {*c.others} == others), None)
+
+
+def _text(cell: Cell | None) -> Text:
+    if cell is None:
+        return Text("")
+    style = ("green" if cell.mean > 0 else "red") if cell.sure else ""
+    return Text(words(cell), style=style)
+
+
+def words(cell: Cell) -> str:
+    """Return a difference and its interval."""
+    margin = "" if cell.margin is None else f" ± {cell.margin:.1f}"
+    return f"{cell.mean:+.1f}{margin}"
+
+
+def page(tasks: Sequence[str], table: Table) -> str:
+    """Return a page with the heat map and the numbers behind it."""
+    from mtl.reporting.pages.render import render
+
+    most = max((abs(cell.mean) for cell in table.cells), default=1.0) or 1.0
+
+    def square(cell: Cell | None) -> dict[str, Any] | None:
+        if cell is None:
+            return None
+        seeds = ", ".join(f"seed {s}: {v:+.2f}" for s, v in cell.differences.items())
+        kind = "gain" if cell.mean > 0 else "loss"
+        strength = abs(cell.mean) / most
+        return {
+            "text": words(cell),
+            "kind": kind,
+            "strength": strength,
+            "sure": cell.sure,
+            "by": seeds,
+        }
+
+    rows = [
+        {"task": task, "cells": [square(_cell(table, task, c, tasks)) for c in _columns(tasks)]}
+        for task in tasks
+    ]
+    return render(
+        "transfer",
+        tasks=list(tasks),
+        columns=_columns(tasks),
+        rows=rows,
+        alone=[{"metric": name, "score": value} for name, value in table.alone.items()],
+        cells=[
+            {"task": c.task, "others": " and ".join(c.others), "metric": c.metric, **square(c)}  # type: ignore[dict-item]
+            for c in table.cells
+        ],
+        caption=CAPTION,
+        missing=list(table.missing),
+    )

@@ -1,0 +1,116 @@
+"""``mtl transfer``, with a training of our own whose scores are known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy import stats
+
+import mtl.cli.train
+from mtl.cli.app import main
+from mtl.cli.transfer import Plan, compare, read_plan
+from mtl.config.schema import Config
+from mtl.errors import ConfigError
+
+TASKS = ("ner", "sentiment", "qa")
+ALONE = {"ner": 0.5, "sentiment": 0.7, "qa": 0.3}
+METRIC = {"ner": "f1", "sentiment": "accuracy", "qa": "f1"}
+
+
+def score(task: str, others: set[str], seed: int) -> float:
+    """Sentiment gains two points of ner, which loses one by seed; qa changes nothing."""
+    more = 0.02 if (task, "ner" in others) == ("sentiment", True) else 0.0
+    less = 0.01 * seed if (task, "sentiment" in others) == ("ner", True) else 0.0
+    return ALONE[task] + seed / 1000 + more - less
+
+
+class Training:
+    def __init__(self) -> None:
+        self.runs: list[tuple[str, ...]] = []
+        self.lr: list[float] = []
+
+    def __call__(self, cfg: Config, run_dir: Path) -> dict[str, float]:
+        names = set(cfg.tasks)
+        self.runs.append(tuple(cfg.tasks))
+        if "qa" in names:
+            self.lr.append(cfg.tasks["qa"].weight)
+        found = {f"test/{n}/{METRIC[n]}": score(n, names - {n}, cfg.seed) for n in names}
+        return {**found, "val/score": 0.5}
+
+
+@pytest.fixture
+def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
+    monkeypatch.chdir(tmp_path)
+    fake = Training()
+    real = mtl.cli.train.main
+    monkeypatch.setattr(mtl.cli.train, "main", lambda argv: real(argv, fake))
+    return fake
+
+
+def run(*words: str) -> int | str | None:
+    with pytest.raises(SystemExit) as ended:
+        main(["transfer", *words])
+    return ended.value.code
+
+
+def test_who_helps_whom(training: Training, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ("task=ner,sentiment,qa", "seed=1,2,3", "tasks.qa.weight=2", "--output", "out")
+    assert run(*line) == 0
+    assert len(training.runs) == 3 * (3 + 3 + 1)
+    assert set(training.lr) == {2.0}
+    found = json.loads(Path("out/transfer.json").read_text())
+    cells = {(c["task"], *c["with"]): c for c in found["cells"]}
+    assert len(cells) == 2 * 3 + 3
+    assert cells["sentiment", "ner"]["points"] == pytest.approx(2.0)
+    assert cells["ner", "sentiment"]["points"] == pytest.approx(-2.0)
+    half = stats.t.ppf(0.975, 2) * stats.sem([-1.0, -2.0, -3.0])
+    assert cells["ner", "sentiment"]["margin"] == pytest.approx(half, abs=1e-3)
+    assert cells["qa", "ner", "sentiment"]["points"] == pytest.approx(0.0)
+    assert found["alone"]["test/ner/f1"] == pytest.approx(0.502)
+    streams = capsys.readouterr()
+    assert "+2.0" in streams.out
+    page = Path("out/transfer.html").read_text()
+    assert 'class="is-gain"' in page
+    assert "seed 2: -2.00" in page
+    before = len(training.runs)
+    assert run(*line) == 0  # What has ended is not trained again.
+    assert len(training.runs) == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["task=ner"], r"`task` to name two tasks or more.*got ner"),
+        (["seed=1,2"], r"`task` to name two tasks or more.*got none"),
+        (["task=ner,qa", "hydra.sweep.dir=x"], r"`hydra\.sweep\.dir` to be unset.*--output"),
+    ],
+)
+def test_what_cannot_be_compared(overrides: list[str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        read_plan(overrides)
+
+
+def test_sets_of_tasks_and_their_own_keys() -> None:
+    plan = read_plan(["task=[a,b,c]", "tasks.b.weight=2", "trunk.lr=1"])
+    assert plan == Plan(("a", "b", "c"), "seed=1,2,3", ("tasks.b.weight=2", "trunk.lr=1"))
+    assert plan.sets == [
+        ("a",),
+        ("b",),
+        ("c",),
+        ("a", "b"),
+        ("a", "c"),
+        ("b", "c"),
+        ("a", "b", "c"),
+    ]
+    alone: Any = plan.arguments(("a",), Path("out"))
+    assert alone == ["-m", "task=[a]", "seed=1,2,3", "trunk.lr=1", "hydra.sweep.dir=out/a"]
+    assert read_plan(["task=a,b"]).sets == [("a",), ("b",), ("a", "b")]
+
+
+def test_what_was_never_trained_is_said(tmp_path: Path) -> None:
+    table = compare(read_plan(["task=a,b"]), tmp_path)
+    assert table.missing == ["a has no score alone", "b has no score alone"]
+    assert table.cells == []
