@@ -42,7 +42,7 @@ class Teacher:
         alone = {
             name
             for name, head in heads.items()
-            if type(head).score is Head.score and not used[name].traits.writes
+            if getattr(type(head), "score", None) is Head.score and not used[name].traits.writes
         }
         self.holds_states = len(alone) < len(heads)
         own = nn.ModuleDict({name: heads[name] for name in alone})

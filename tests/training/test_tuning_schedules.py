@@ -37,21 +37,23 @@ def deep(site: Site, folder: Path, layers: int = 3) -> Site:
     return Site(helpers.save_tiny(folder / "trunk", config, helpers.bpe_tokenizer()), site.data)
 
 
+METHODS: list[dict[str, Any]] = [
+    ADALORA,
+    GRADUAL,
+    {"tuning__name": "rslora", "tuning__dropout": 0.1},
+    {"tuning__name": "dora", "tuning__dropout": 0.1},
+    {"tuning__name": "ia3"},
+    {"tuning__name": "vera", "tuning__rank": 4, "tuning__dropout": 0.1},
+]
+
+
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(ADALORA, id="adalora"),
-        *(
-            pytest.param(found, id=found["tuning__name"], marks=pytest.mark.slow)
-            for found in (
-                GRADUAL,
-                {"tuning__name": "rslora", "tuning__dropout": 0.1},
-                {"tuning__name": "dora", "tuning__dropout": 0.1},
-                {"tuning__name": "ia3"},
-                {"tuning__name": "vera", "tuning__rank": 4, "tuning__dropout": 0.1},
-            )
-        ),
+        pytest.param(method, marks=() if method is ADALORA else pytest.mark.slow)
+        for method in METHODS
     ],
+    ids=[str(method["tuning__name"]) for method in METHODS],
 )
 def kind(request: pytest.FixtureRequest) -> dict[str, Any]:
     found: dict[str, Any] = request.param
