@@ -164,9 +164,9 @@ class _Trial:
     def _pass(self, batch: MicroBatch, step: Step) -> None:
         module = self.module
         batch = batch.to(module.device)
-        with module.without_sync(), module.pass_context():
+        with module.gradients.without_sync(), module.pass_context():
             with self.trainer.precision_plugin.train_step_context():
-                loss = module.pass_loss(batch, step)
+                loss = module.gradients.pass_loss(batch, step)
             module.manual_backward(loss)
 
 
@@ -188,8 +188,8 @@ def _counting(kept: dict[int, int]) -> Callable[[Tensor], Tensor]:
 
 def _rows(module: MultiTaskModule) -> list[tuple[int, int]]:
     """Return the shape of the tasks' own gradients, where they are kept apart."""
-    gradients = module.task_gradients
-    return [(len(module.balancing.tasks), gradients.size)] if gradients is not None else []
+    tasks, rows = module.gradients.balancing.tasks, module.gradients.by_task
+    return [(len(tasks), rows.size)] if rows is not None else []
 
 
 @contextlib.contextmanager

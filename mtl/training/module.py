@@ -6,14 +6,13 @@ number of targets in the whole step, times its weight; summed over tasks.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import lightning as L
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.strategies import ModelParallelStrategy, ParallelStrategy
+from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
@@ -23,8 +22,6 @@ from mtl.data.store import ExampleStore
 from mtl.metrics.names import SCORE, metric_name
 from mtl.reporting.console import note
 from mtl.secrets import hide_secrets
-from mtl.training.balancing import Losses, Moment, build_balancing
-from mtl.training.balancing.gradients import TaskGradients, combined, shared_parameters
 from mtl.training.checkpoint import State
 from mtl.training.contents import FrozenWeights, continue_loops
 from mtl.training.dropout import cheap_dropout
@@ -34,12 +31,12 @@ from mtl.training.finite import (
     apply_only_finite,
     norms_of_parts,
     odd_ones,
-    spoil,
 )
-from mtl.training.model import MultiTaskModel, seed_torch, touched
+from mtl.training.model import MultiTaskModel
 from mtl.training.optim import build_optimizer, build_schedule, clip, gradient_norm, set_rates
 from mtl.training.ranks import total
-from mtl.training.sharding import empty_pass, gather, is_sharded, passes_of_all, shard, whole
+from mtl.training.sharding import gather, is_sharded, shard, whole
+from mtl.training.step_gradients import StepGradients
 from mtl.training.training_log import TrainingLog, log_metrics
 from mtl.types import MicroBatch, Step, WriteBatch
 
@@ -71,14 +68,10 @@ class MultiTaskModule(L.LightningModule):
         self.digests = {name: dict(splits) for name, splits in (digests or {}).items()}
         self.non_finite = NonFinite(cfg, list(model.tasks))
         weights = {name: task.weight for name, task in model.tasks.items()}
-        self.balancing = build_balancing(weights, cfg.balancing)
+        self.gradients = StepGradients(self, model, cfg)
         self.tuning = model.trunk.tuning
         self.tuning.start(steps)
-        self.task_gradients = self._compared()
         self._norms: dict[str, float] = {}
-        self._conflict: dict[str, float] = {}
-        self._held: Tensor = torch.zeros(())
-        """This rank's part of the latest step's distance to a teacher."""
         self.training_log = TrainingLog(weights, cfg.trainer.log_every_n_steps, steps)
         all_kept = cfg.init.run is not None or cfg.trainer.strategy not in ("auto", "ddp")
         self.frozen = FrozenWeights(model, kept=all_kept)
@@ -87,15 +80,6 @@ class MultiTaskModule(L.LightningModule):
         )
         self.results: dict[str, float] = {}
         """The latest validation and test metrics, by full name."""
-
-    def _compared(self) -> TaskGradients | None:
-        """Return what keeps tasks' gradients apart, where any step does."""
-        if not (self.balancing.by_task or self.cfg.balancing.conflict):
-            return None
-        shared = shared_parameters(self.model.trunk, self.cfg.balancing)
-        of_shared = set(shared)
-        learning = [p for p in self.model.parameters() if p.requires_grad]
-        return TaskGradients(shared, [p for p in learning if p not in of_shared])
 
     def configure_model(self) -> None:
         """Part the model among the ranks, where the strategy asks for it."""
@@ -107,8 +91,8 @@ class MultiTaskModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW and its schedule; both are stepped by hand."""
-        self.balancing.to(self.device)
-        optimizer = build_optimizer(self.model, self.cfg, self.balancing)
+        self.gradients.balancing.to(self.device)
+        optimizer = build_optimizer(self.model, self.cfg, self.gradients.balancing)
         schedule = build_schedule(optimizer, self.cfg.schedule, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
@@ -125,7 +109,7 @@ class MultiTaskModule(L.LightningModule):
             "tasks": {n: task.learned.model_dump() for n, task in self.model.tasks.items()},
             "results": dict(self.results),
             "running": self.training_log.state(self.trainer),
-            "balancing": self.balancing.state(),
+            "balancing": self.gradients.balancing.state(),
         }
 
     def on_load_checkpoint(self, checkpoint: State) -> None:
@@ -136,7 +120,7 @@ class MultiTaskModule(L.LightningModule):
         self.tuning.load_state(found.get("tuning", {}))
         self.training_log.load_state(found.get("running"))
         if kept := found.get("balancing"):
-            self.balancing.load_state(kept)
+            self.gradients.balancing.load_state(kept)
         checkpoint["state_dict"] = self.frozen.put_back(checkpoint["state_dict"])
         continue_loops(checkpoint, self.steps)
 
@@ -155,7 +139,7 @@ class MultiTaskModule(L.LightningModule):
         assert not isinstance(optimizer, list)
         optimizer.zero_grad(set_to_none=True)
         with self.pass_context():
-            losses = self._add_up_by_task(step) if step.by_task else self._add_up(step)
+            losses = self.gradients.make(step, logged=self.training_log.due(step.number + 1))
         self._drop_idle_heads(step)
         drop_zeros(self.model.trunk.part_time())
         self._update(step, optimizer, losses)
@@ -167,11 +151,7 @@ class MultiTaskModule(L.LightningModule):
             more = {**self.non_finite.logs(), **self._norms}
             more |= {metric_name("train", "trunk", n): v for n, v in self.tuning.logs().items()}
             more["epoch"] = number / self.steps_per_epoch
-            more |= {**self._conflict, **self.balancing.logs()}
-            if self.model.teacher is not None:
-                more[metric_name("train", None, "distill_loss")] = float(
-                    total(self.trainer, self._held)
-                )
+            more |= self.gradients.logs()
             self.training_log.write(self.trainer, number, optimizer.optimizer, more)
 
     def _update(
@@ -190,8 +170,9 @@ class MultiTaskModule(L.LightningModule):
         clip(learning, self.cfg.trainer.gradient_clip_val, parted)
         if scaler is None:  # which does the same for float16
             apply_only_finite(optimizer.optimizer, norm)
-        if self.balancing.learns:
-            self.balancing.learn(self._of_all_ranks(losses, step), norm.detach().isfinite())
+        if self.gradients.balancing.learns:
+            whole_losses = self.gradients.of_all_ranks(losses, step)
+            self.gradients.balancing.learn(whole_losses, norm.detach().isfinite())
         optimizer.step()
         self.tuning.after_update(step.number + 1, norm)
         schedule = self.lr_schedulers()
@@ -207,138 +188,6 @@ class MultiTaskModule(L.LightningModule):
             for name, m in modules.items()
             if any(p.grad is not None for p in m.parameters())
         }
-
-    def _add_up(self, step: Step) -> dict[str, Tensor]:
-        """Add up the gradients of the step's passes; returns this rank's part of each loss."""
-        losses: dict[str, Tensor] = {}
-        self._held = torch.zeros((), device=self.device)
-        passes = self._passes(step)
-        last = len(passes) - 1
-        if last < 0:
-            self._balance(step, {}, [])
-        for number, micro_batch in enumerate(passes):
-            self._seed(step.number, number)
-            parts, more = self.pass_losses(micro_batch, step)
-            if number == 0:
-                self._balance(step, parts, passes[1:])
-            add(losses, parts)
-            if more is not None and self.model.teacher is not None:
-                self._held = more.detach() + self._held
-            apart = micro_batch.rows is not None
-            with contextlib.nullcontext() if number == last and not apart else self.without_sync():
-                self.manual_backward(self.whole_loss(parts, more))
-        if last < 0 or (self._reduces and passes[last].rows is not None):
-            self.manual_backward(self._nothing())
-        return losses
-
-    def _add_up_by_task(self, step: Step) -> dict[str, Tensor]:
-        """Make one gradient of the tasks' own, of passes of one task each; returns the losses."""
-        gradients = self.task_gradients
-        assert gradients is not None
-        losses: dict[str, Tensor] = {}
-        passes = step.micro_batches
-        moment = None if passes else self._balance(step, {}, [])
-        for number, micro_batch in enumerate(passes):
-            self._seed(step.number, number)
-            parts, more = self.pass_losses(micro_batch, step)
-            if number == 0:
-                moment = self._balance(step, parts, passes[1:])
-                gradients.begin(moment.present)
-            add(losses, parts)
-            loss = self.balancing(parts) if more is None else self.balancing(parts) + more
-            loss = spoil(loss * self.trainer.world_size)
-            with self.without_sync(), gradients.of(next(iter(parts))):
-                self.manual_backward(loss)
-        assert moment is not None
-        if not passes:
-            gradients.begin(moment.present)
-        gradients.reduce(self.trainer)
-        if self.cfg.balancing.conflict and self.training_log.due(step.number + 1):
-            self._conflict = gradients.conflict()
-        gradients.put(combined(self.balancing, gradients.rows, moment))
-        return losses
-
-    def _passes(self, step: Step) -> list[MicroBatch]:
-        """Return the step's passes; as many on each rank, where they exchange parameters."""
-        passes = step.micro_batches
-        if is_sharded(self.model):
-            more = passes_of_all(len(passes), self.device) - len(passes)
-            return [*passes, *(empty_pass(self.device) for _ in range(more))]
-        return passes
-
-    def _balance(self, step: Step, first: Losses, others: Sequence[MicroBatch]) -> Moment:
-        """Weigh the tasks of a step, before its first backward pass; all ranks must.
-
-        Args:
-            step: The step.
-            first: The losses of this rank's first pass.
-            others: Its further passes.
-        """
-        known: Losses = {}
-        if self.balancing.reads_losses:
-            losses: dict[str, Tensor] = {}
-            add(losses, first)
-            with torch.no_grad():
-                for number, micro_batch in enumerate(others, start=1):
-                    self._seed(step.number, number)
-                    add(losses, self.pass_losses(micro_batch, step)[0])
-            known = self._of_all_ranks(losses, step)
-        present = [name for name in self.balancing.tasks if name in step.denominators]
-        moment = Moment(step.number, self.cfg.seed, present, known)
-        self.balancing.begin(moment)
-        return moment
-
-    def _of_all_ranks(self, losses: Losses, step: Step) -> Losses:
-        """Return the whole step's losses of the tasks that are balanced; all ranks must ask."""
-        names = [name for name in self.balancing.tasks if name in step.denominators]
-        if not names:
-            return {}
-        zero = torch.zeros((), device=self.device)
-        own = torch.stack([losses[n].detach().float() if n in losses else zero for n in names])
-        return dict(zip(names, total(self.trainer, own).unbind(), strict=True))
-
-    def pass_loss(self, micro_batch: MicroBatch, step: Step) -> Tensor:
-        """Return this pass's part of the step's loss."""
-        return self.whole_loss(*self.pass_losses(micro_batch, step))
-
-    def pass_losses(
-        self, micro_batch: MicroBatch, step: Step
-    ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Return this pass's part of each task's loss, and what the whole loss has beside them.
-
-        That is a zero that all parameters are in, or the part of what holds other runs' tasks.
-        """
-        logits, more, held = self.model.training_pass(micro_batch)
-        parts = {
-            name: self.model.head(name).loss(
-                found, micro_batch.heads[name].given, step.denominators[name]
-            )
-            for name, found in logits.items()
-        }
-        if held is not None:
-            more = self._nothing() + held / step.examples
-        return parts, more
-
-    def whole_loss(self, parts: Losses, more: Tensor | None) -> Tensor:
-        """Return what the backward pass of a pass starts from; every head takes part in it."""
-        loss_of_pass = self._nothing() if more is None else more
-        if parts:
-            loss_of_pass = loss_of_pass + self.balancing(parts)
-        # DDP averages gradients over ranks; the denominators already count all of them.
-        return spoil(loss_of_pass * self.trainer.world_size)
-
-    def _nothing(self) -> Tensor:
-        """Return an exact zero; where ranks reduce gradients it touches every learning parameter.
-
-        So all ranks reduce the same ones, whichever tasks their own rows have.
-        """
-        zero = torch.zeros((), device=self.device)
-        return touched(self.model.parameters(), zero) if self._reduces else zero
-
-    @property
-    def _reduces(self) -> bool:
-        """Whether ranks reduce gradients."""
-        return isinstance(self.trainer.strategy, ParallelStrategy)
 
     def _drop_idle_heads(self, step: Step) -> None:
         """Leave heads without rows on any rank as they are: no momentum, no decay."""
@@ -356,19 +205,9 @@ class MultiTaskModule(L.LightningModule):
         """
         self.non_finite.judge(self.trainer, self.training_log.new())
 
-    def _seed(self, step: int, micro_batch: int) -> None:
-        seed_torch(self.cfg.seed, "dropout", step, micro_batch, self.global_rank)
-
     def pass_context(self) -> AbstractContextManager[None]:
         """Return what passes run in, forward and backward: the one place of cheap dropout."""
         return cheap_dropout(self.device)
-
-    def without_sync(self) -> AbstractContextManager[None]:
-        """Return a context in which ranks do not exchange gradients."""
-        strategy = self.trainer.strategy
-        if isinstance(strategy, ParallelStrategy):
-            return strategy.block_backward_sync()
-        return contextlib.nullcontext()
 
     @property
     def training_logs(self) -> dict[str, float]:
@@ -467,12 +306,6 @@ class MultiTaskModule(L.LightningModule):
         if stage == "val":
             self.log_dict({k: torch.tensor(v) for k, v in logs.items()}, logger=False)
         log_metrics(self.trainer, logs, self.global_step)
-
-
-def add(losses: dict[str, Tensor], parts: Losses) -> None:
-    """Add the losses of a pass to those of the passes before."""
-    for name, part in parts.items():
-        losses[name] = losses.get(name, 0.0) + part.detach()
 
 
 def drop_zeros(parameters: Sequence[nn.Parameter]) -> None:

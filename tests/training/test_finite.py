@@ -22,6 +22,7 @@ from mtl.training.finite import IN_A_ROW, spoil
 from mtl.training.model import MultiTaskModel
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
+from mtl.training.step_gradients import StepGradients
 from tests.training.site import Site, differing, fit, last_weights, module_of, prepared, weights
 from tests.training.test_resume import check_equal, resumed
 
@@ -34,13 +35,13 @@ def spoil_steps(
 ) -> None:
     """Make a task's loss in some steps (from 1) a value; or only the gradient of its logits."""
     step_of = {"now": 0}
-    training_step, head_of = MultiTaskModule.training_step, MultiTaskModule.pass_losses
+    training_step, head_of = MultiTaskModule.training_step, StepGradients.pass_losses
 
     def training(self: MultiTaskModule, step: Any, batch_idx: int) -> None:
         step_of["now"] = step.number + 1
         training_step(self, step, batch_idx)
 
-    def loss_of(self: MultiTaskModule, *args: Any) -> Any:
+    def loss_of(self: StepGradients, *args: Any) -> Any:
         head = self.model.head(task)
         original = type(head).loss
 
@@ -58,7 +59,7 @@ def spoil_steps(
             return head_of(self, *args)
 
     patch.setattr(MultiTaskModule, "training_step", training)
-    patch.setattr(MultiTaskModule, "pass_losses", loss_of)
+    patch.setattr(StepGradients, "pass_losses", loss_of)
 
 
 def config(site: Site, **changes: Any) -> Any:

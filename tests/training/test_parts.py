@@ -17,8 +17,9 @@ from mtl.config.schema import DataConfig, TaskConfig
 from mtl.training import parts
 from mtl.training.budget import scale_tokens
 from mtl.training.model import answers
-from mtl.training.module import MultiTaskModule, add
+from mtl.training.module import MultiTaskModule
 from mtl.training.state_cache import StateCache
+from mtl.training.step_gradients import add
 from mtl.trunk import Trunk
 from mtl.types import CachedStates, Step, TrunkBatch
 from tests import helpers
@@ -130,9 +131,9 @@ def gradients(module: MultiTaskModule, step: Step) -> tuple[dict[str, float], di
     with module.pass_context():
         for number, batch in enumerate(step.micro_batches):
             torch.manual_seed(number)
-            parts, zero = module.pass_losses(batch, step)
+            parts, zero = module.gradients.pass_losses(batch, step)
             add(losses, parts)
-            module.whole_loss(parts, zero).backward()
+            module.gradients.whole_loss(parts, zero).backward()
     named = module.named_parameters()
     found = {name: p.grad.clone() for name, p in named if p.grad is not None}
     return {name: float(loss) for name, loss in losses.items()}, found

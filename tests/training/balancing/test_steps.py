@@ -61,8 +61,8 @@ def test_any_split_into_passes_is_the_same(
     large = trained(site, tmp_path, name, options, batching__tokens=4096)
     small = trained(site, tmp_path, name, options, batching__tokens=16)
     close(weights(small.model), weights(large.model))
-    for key, value in large.balancing.shown().items():
-        assert small.balancing.shown()[key] == pytest.approx(value, rel=1e-3)
+    for key, value in large.gradients.balancing.shown().items():
+        assert small.gradients.balancing.shown()[key] == pytest.approx(value, rel=1e-3)
         assert large.training_logs[f"train/{key}/weight"] == pytest.approx(value)
 
 
@@ -99,7 +99,7 @@ def references(
     step = TrainLoader(mixed.data.planner, mixed.data._collator(mixed.data.train, "train"), steps=1)
     fit(plain, mixed.data, limit_train_batches=0)
     plain.train()
-    parts, _ = plain.pass_losses(step.step(0).micro_batches[0], step.step(0))
+    parts, _ = plain.gradients.pass_losses(step.step(0).micro_batches[0], step.step(0))
     for task, loss in parts.items():
         plain.zero_grad()
         (WEIGHTS[task] * loss).backward(retain_graph=True)
@@ -131,7 +131,7 @@ def test_the_gradient_is_torchjds_of_the_tasks_own(site: Site, tmp_path: Path, w
         torch.testing.assert_close(
             gradients.found[f"model.{name}"], total, rtol=1e-4, atol=1e-5, msg=name
         )
-    assert module.balancing.shown().keys() == WEIGHTS.keys()
+    assert module.gradients.balancing.shown().keys() == WEIGHTS.keys()
 
 
 def test_conflict_is_that_of_the_tasks_own_gradients(site: Site, tmp_path: Path) -> None:
