@@ -22,6 +22,8 @@ from tests.trunk.families import FAMILIES
 from tests.trunk.test_lora import quiet, states
 
 METHODS = ["lora", "rslora", "dora", "adalora", "ia3", "vera"]
+USUAL = ("llama", "gpt2", "bert", "t5")
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES if name not in USUAL]
 
 
 def tune(trunk: Trunk, method: str, **options: Any) -> Trunk:
@@ -63,7 +65,7 @@ def by_hand(trunk: Trunk, method: str, rank: int, initial: int) -> int:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", ["llama", "gpt2", "bert", "t5"])
+@pytest.mark.parametrize("name", USUAL)
 def test_what_learns_is_what_papers_count(load: Load, name: str, method: str) -> None:
     trunk = tune(load(name), method, rank=3, initial_rank=5)
     assert learning(trunk) == by_hand(trunk, method, 3, 5) > 0
@@ -86,7 +88,7 @@ def test_peft_counts_as_many(load: Load, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [*USUAL, *OTHERS])
 def test_merged_layers_give_the_same(load: Load, name: str, method: str) -> None:
     plain = load(name)
     if method == "ia3" and plain.config.model_type not in IA3_LAYERS:
