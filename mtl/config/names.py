@@ -69,7 +69,7 @@ def suggest_key(key: str, known: Sequence[str]) -> str | None:
     if leaf in ALIASES:
         return f"`{ALIASES[leaf]}`"
     leaves = {other.rpartition(".")[2]: other for other in reversed(known)}
-    close = nearest(leaf, beside) or nearest(leaf, leaves)
+    close = nearest(leaf, beside) or nearest(leaf, leaves, cutoff=0.7)
     return f"`{beside.get(close, leaves.get(close))}`" if close else None
 
 

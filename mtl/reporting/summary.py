@@ -96,6 +96,10 @@ class _Rows:
         if found is None:
             return
         guess = self.baseline.get(metric_name("baseline", task, metric))
+        before = self.results.get(metric_name("before", task, metric))
+        than = guess if before is None else before
+        if self.old:
+            self.notes["difference to before; of what is new to the baseline"] = None
         marks = {
             " *": primary and task is not None,
             " ↓": lower,
@@ -108,15 +112,11 @@ class _Rows:
             Text("" if task == self.last else task or "all tasks", style=style),
             Text(metric + "".join(mark for mark, wanted in marks.items() if wanted), style=style),
             "-" if guess is None else f"{guess:.4f}",
-            *([self._before(task, metric)] if self.old else []),
+            *(["" if before is None else f"{before:.4f}"] if self.old else []),
             Text(f"{found:.4f}", style=style),
-            Text("-") if guess is None else _difference(found - guess, lower),
+            Text("-") if than is None else _difference(found - than, lower),
         )
         self.last = task
-
-    def _before(self, task: str | None, metric: str) -> str:
-        value = self.results.get(metric_name("before", task, metric))
-        return "" if value is None else f"{value:.4f}"
 
 
 def _difference(value: float, lower: bool) -> Text:

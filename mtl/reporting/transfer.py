@@ -49,14 +49,27 @@ def _text(cell: Cell | None) -> Text:
     return Text(words(cell), style=style)
 
 
+def unsure(table: Table) -> str:
+    """Return what to say where no difference is told from chance; empty where one is."""
+    if not table.cells or any(cell.sure for cell in table.cells):
+        return ""
+    return "no difference is larger than its interval: more seeds, or more rows, would tell"
+
+
 def words(cell: Cell) -> str:
     """Return a difference and its interval."""
     margin = "" if cell.margin is None else f" ± {cell.margin:.1f}"
     return f"{cell.mean:+.1f}{margin}"
 
 
-def page(tasks: Sequence[str], table: Table) -> str:
-    """Return a page with the heat map and the numbers behind it."""
+def page(tasks: Sequence[str], table: Table, command: str) -> str:
+    """Return a page with the heat map and the numbers behind it.
+
+    Args:
+        tasks: In their order.
+        table: What was compared.
+        command: That makes it again.
+    """
     from mtl.reporting.pages.render import render
 
     most = max((abs(cell.mean) for cell in table.cells), default=1.0) or 1.0
@@ -65,7 +78,7 @@ def page(tasks: Sequence[str], table: Table) -> str:
         if cell is None:
             return None
         seeds = ", ".join(f"seed {s}: {v:+.2f}" for s, v in cell.differences.items())
-        kind = "gain" if cell.mean > 0 else "loss"
+        kind = "unsure" if not cell.sure else "gain" if cell.mean > 0 else "loss"
         strength = abs(cell.mean) / most
         return {
             "text": words(cell),
@@ -90,5 +103,6 @@ def page(tasks: Sequence[str], table: Table) -> str:
             for c in table.cells
         ],
         caption=CAPTION,
-        missing=list(table.missing),
+        missing=[*table.missing, *filter(None, [unsure(table)])],
+        command=command,
     )

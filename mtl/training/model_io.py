@@ -185,7 +185,10 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
             continue
         if odd := _difference(task, others[name]):
             expected = f"to be the task that it is in '{folder}'"
-            advice = "Call it by another name to learn it anew, or give it the labels that it had."
+            advice = (
+                "Give it the labels and options that it had, or learn it anew under another name, "
+                f"with a file of its own: conf/task/{name}_2.yaml."
+            )
             raise ConfigError(Problem(f"tasks.{name}", expected, odd, advice))
         path = folder / head_file(others[name].head_name)
         there = _read_weights(path) if path.is_file() else {}

@@ -130,7 +130,7 @@ def mixture_of(section: MixingConfig, rounds: Rounds) -> str:
     times = {
         t: f"{n / sizes[t]:,.2f}".rstrip("0").rstrip(".") for t, n in drawn.items() if sizes[t]
     }
-    if len(set(times.values())) == 1:
+    if len(set(times.values())) == 1 and len(times) == len(sizes):
         each = f"every example {min(times.values())} times"
     else:
         each = ", ".join(f"{task} {count} times" for task, count in times.items())
@@ -156,7 +156,8 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
     device = trainer.strategy.root_device
     searches = cfg.trainer.auto_scale_tokens and cfg.resume is None
     on_cpu = device.type == "cpu"
-    stores = (data.train, data.validation, data.test)
+    learning = [store for store in data.train if store.task not in data.resting]
+    stores = (learning, data.validation, data.test)
     sizes = [{store.task: len(store) for store in split} for split in stores]
     facts = Opening(
         tasks={t.name: [split.get(t.name, 0) for split in sizes] for t in prepared.tasks},
@@ -175,9 +176,7 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
         tokens=None if searches else data.batching.tokens,
         folder=run_dir,
         mixture=mixture_of(cfg.mixing, data.planner.rounds),
-        shared=""
-        if cfg.mixing.order == "round_robin"
-        else shared_of([store for store in data.train if store.task not in data.resting]),
+        shared="" if cfg.mixing.order == "round_robin" else shared_of(learning),
         bf16_units=on_cpu and multiplies_bf16(),
     )
     write_facts(facts)

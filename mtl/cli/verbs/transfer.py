@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,7 @@ def transfer(
     from mtl.cli.transfer import compare, has_ended, place, read_plan
     from mtl.inference.output import atomic
     from mtl.reporting.console import console, note
-    from mtl.reporting.transfer import page, shown
+    from mtl.reporting.transfer import page, shown, unsure
 
     plan = read_plan(overrides)
     more = [text for folder in config_dir or [] for text in ("--config-dir", str(folder))]
@@ -52,12 +53,13 @@ def transfer(
         if code not in (0, 1) and not place(output, chosen).is_dir():
             raise typer.Exit(code)
     table = compare(plan, output)
+    again = shlex.join(["mtl", NAME, *overrides, "--output", str(output)])
     found = json.dumps({"tasks": list(plan.tasks), **table.as_dict()}, indent=2) + "\n"
-    for ending, text in ((".json", found), (".html", page(plan.tasks, table))):
+    for ending, text in ((".json", found), (".html", page(plan.tasks, table, again))):
         with atomic(output / f"{NAME}{ending}", "--output") as file:
             file.write(text)
     console().print(shown(plan.tasks, table))
-    for line in table.missing:
+    for line in (*table.missing, *filter(None, [unsure(table)])):
         note(f"{NAME}: {line}.")
     note(f"Table: {output / NAME}.json, {output / NAME}.html")
     if not table.cells:

@@ -54,14 +54,16 @@ def mistakes(right: Sequence[Span], found: Sequence[Span]) -> Iterator[str]:
     """Yield what is wrong with each span that only one side has.
 
     ``edge``: the label is right and the span overlaps a right one; ``label``: the span is right;
-    ``edge and label``: it overlaps one with another label; ``missed``; ``found without reason``.
+    ``edge and label``: it overlaps one with another label; ``in pieces``: a right span that was
+    found in several; ``missed``; ``found without reason``: it overlaps none.
     """
     same = set(right) & set(found)
     left = [span for span in right if span not in same]
     for span in (s for s in found if s not in same):
         near = [other for other in left if other.start < span.end and span.start < other.end]
         if not near:
-            yield f"{span.label} found without reason"
+            cut = [other for other in right if other.start < span.end and span.start < other.end]
+            yield f"{cut[0].label} in pieces" if cut else f"{span.label} found without reason"
             continue
         exact = [other for other in near if other[:2] == span[:2]]
         alike = [other for other in near if other.label == span.label]

@@ -25,7 +25,8 @@ def advice(run: RunFiles) -> list[str]:
     if found is None:
         return []
     task, split, own = found
-    tried = [*_labels(own, split), *_edges(own), *_share(run, task), *_steps(run), *_trunk(run)]
+    tried = [*_steps(run), *_edges(run, task, own), *_labels(own, split), *_share(run, task)]
+    tried += _trunk(run)
     return [_score(run, task, split, own), *_kinds(own), *(f"To try: {line}" for line in tried)]
 
 
@@ -59,7 +60,9 @@ def _value(run: RunFiles, task: str, split: str, own: Values) -> float | None:
 
 def _score(run: RunFiles, task: str, split: str, own: Values) -> str:
     guess = run.metrics.get(f"baseline/{task}/{own['metric']}")
-    against = "" if guess is None else f", where a guess scores {guess:.4f}"
+    worse = _gain(run, task, split, own) <= 0
+    told = "no better than a guess, which scores" if worse else "where a guess scores"
+    against = "" if guess is None else f", {told} {guess:.4f}"
     lead = "Weakest task" if len(_tasks(run)) > 1 else "Result"
     value = _value(run, task, split, own)
     return f"{lead}: {task}, with {own['metric']} {value:.4f} on {split}{against}."
@@ -91,11 +94,16 @@ def _labels(own: Values, split: str) -> Iterator[str]:
         yield f"more training rows with {name}, which is found least ({seen})."
 
 
-def _edges(own: Values) -> Iterator[str]:
+def _edges(run: RunFiles, task: str, own: Values) -> Iterator[str]:
     kinds = own.get("kinds", {})
-    edges = sum(count for kind, count in kinds.items() if kind.startswith("edge"))
-    if edges and edges >= OFTEN * sum(kinds.values()):
-        yield "one rule for where spans begin and end: most mistakes are at their edges."
+    edges = sum(n for kind, n in kinds.items() if kind.startswith("edge") or "in pieces" in kind)
+    if not edges or edges < OFTEN * sum(kinds.values()):
+        return
+    where = f"{edges / sum(kinds.values()):.0%} of the mistakes are at the edges of spans"
+    head = ((run.config.get("tasks") or {}).get(task) or {}).get("head") or {}
+    chain = own["type"] == "token_classification" and head.get("decoding") != "crf"
+    key = f"tasks.{task}.head.decoding=crf, or " if chain else ""
+    yield f"{key}one rule for where spans begin and end: {where}."
 
 
 def _share(run: RunFiles, task: str) -> Iterator[str]:
@@ -113,11 +121,13 @@ def _steps(run: RunFiles) -> Iterator[str]:
         return
     best = max(curve, key=lambda point: point[1])[0]
     if best >= LATE * steps:
-        yield f"more steps (trainer.max_epochs): validation was best at the end, at step {best:,}."
+        limit = (run.config.get("trainer") or {}).get("max_steps")
+        key = "trainer.max_steps" if limit else "trainer.max_epochs"
+        yield f"more steps ({key}): the score of all tasks was best at the end, at step {best:,}."
     elif best <= EARLY * steps:
         yield (
-            f"a lower trunk.lr, or more data: validation was best at step {best:,} of {steps:,}, "
-            "early."
+            "a lower trunk.lr, or more data: the score of all tasks was best at step "
+            f"{best:,} of {steps:,}, early."
         )
 
 

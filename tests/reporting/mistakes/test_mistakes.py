@@ -85,6 +85,7 @@ def test_words() -> None:
         ([(0, 4, "PER")], [(0, 4, "PER")], []),
         ([(0, 4, "PER")], [], ["PER missed"]),
         ([], [(0, 4, "PER")], ["PER found without reason"]),
+        ([(0, 9, "PER")], [(0, 4, "PER"), (5, 9, "LOC")], ["edge of PER", "PER in pieces"]),
         ([(0, 9, "PER")], [(5, 9, "PER")], ["edge of PER"]),
         ([(0, 9, "PER")], [(0, 9, "ORG")], ["label: PER as ORG"]),
         ([(0, 9, "PER")], [(5, 9, "ORG")], ["edge and label: PER as ORG"]),

@@ -54,6 +54,17 @@ SIZES = {"parameters": 10**9, "steps": 100, "tasks": {"ner": [10], "pos": [90]}}
         ({"own": {"kinds": {"edge of PER": 6, "LOC missed": 4}}}, "one rule for where spans begin"),
         ({"facts": SIZES}, "tasks.ner.weight=2, because it has 10% of all training rows."),
         ({"curves": {"val/score": [(50, 0.1), (100, 0.2)]}}, "more steps (trainer.max_epochs)"),
+        (
+            {
+                "curves": {"val/score": [(50, 0.1), (100, 0.2)]},
+                "config": {"tasks": {"ner": {}, "pos": {}}, "trainer": {"max_steps": 100}},
+            },
+            "more steps (trainer.max_steps)",
+        ),
+        (
+            {"own": {"type": "token_classification", "kinds": {"PER in pieces": 5}}},
+            "tasks.ner.head.decoding=crf, or one rule for where spans begin and end: 100% of",
+        ),
         ({"curves": {"val/score": [(20, 0.3), (100, 0.2)]}}, "a lower trunk.lr, or more data"),
         ({"facts": {"parameters": 10**6}}, "a larger pretrained trunk"),
     ],

@@ -102,7 +102,7 @@ def test_what_a_page_says(tmp_path: Path) -> None:
         "Weakest task: mood, with accuracy 0.5000 on test, where a guess scores 0.4000.",
         "Most frequent mistakes among 1,000 answers: good as bad (12).",
         "1,000 of 100,000 answers were looked at",
-        "To try: more steps (trainer.max_epochs): validation was best at the end, at step 30.",
+        "more steps (trainer.max_epochs): the score of all tasks was best at the end, at step 30.",
         "12,345 parameters",
         "python train.py &#39;task=[mood,ner]&#39; trunk.lr=0.5",
         "PER missed",
