@@ -149,6 +149,6 @@ CASES = [
     Case(
         "question beside a file",
         mtl("predict", "run", "--input", "data/test.jsonl", "--question", "Who?"),
-        ("`--question` beside `--text`", "a column `question`"),
+        ("`--question` to stand beside `--text`", "a column `question`"),
     ),
 ]
