@@ -100,9 +100,9 @@ def picture(ranks: Mapping[str, int], most: int) -> str:
     """
     cells: dict[tuple[str, int], int] = {}
     for name, rank in ranks.items():
-        block = re.search(r"\.(\d+)\.", name)
-        assert block is not None, name
-        cells[name[: block.start()] + " " + name[block.end() :], int(block[1])] = rank
+        found = re.search(r"\.(\d+)\.", name)
+        assert found is not None, name
+        cells[name[: found.start()] + " " + name[found.end() :], int(found[1])] = rank
     kinds = list(dict.fromkeys(kind for kind, _ in cells))
     blocks = max(block for _, block in cells) + 1
     width, height = LEFT + SQUARE * blocks + 10, TOP + SQUARE * len(kinds) + 10
@@ -120,8 +120,9 @@ def picture(ranks: Mapping[str, int], most: int) -> str:
         label = escape(kind.split(" ", 1)[1])
         parts.append(f'<text x="{LEFT - 8}" y="{y + 17}" text-anchor="end">{label}</text>')
         for block in range(blocks):
-            if (rank := cells.get((kind, block))) is None:
+            if (kind, block) not in cells:
                 continue
+            rank = cells[kind, block]
             x, share = LEFT + SQUARE * block, rank / most
             ink = "#fff" if share > 0.55 else "#111"
             color = ", ".join(str(round(247 - share * (247 - dark))) for dark in (8, 81, 156))
