@@ -65,12 +65,18 @@ def suggest_key(key: str, known: Sequence[str]) -> str | None:
     if node and len(initials) > 1 and initials in beside:
         return f"`{beside[initials]}`"
     if same := [other for other in known if other.rpartition(".")[2] == leaf]:
-        return " or ".join(f"`{other}`" for other in same[:3])
+        return _any_of(same)
     if leaf in ALIASES:
         return f"`{ALIASES[leaf]}`"
     leaves = {other.rpartition(".")[2]: other for other in reversed(known)}
-    close = nearest(leaf, beside) or nearest(leaf, leaves, cutoff=0.7)
-    return f"`{beside.get(close, leaves.get(close))}`" if close else None
+    if close := nearest(leaf, beside):
+        return f"`{beside[close]}`"
+    close = nearest(leaf, leaves, cutoff=0.7)
+    return _any_of([other for other in known if other.rpartition(".")[2] == close])
+
+
+def _any_of(keys: Sequence[str]) -> str | None:
+    return " or ".join(f"`{key}`" for key in keys[:3]) or None
 
 
 def _parent(key: str) -> str:

@@ -56,6 +56,7 @@ def run(*words: str) -> int | str | None:
     return ended.value.code
 
 
+@pytest.mark.slow
 def test_who_helps_whom(training: Training, capsys: pytest.CaptureFixture[str]) -> None:
     line = ("task=ner,sentiment,qa", "seed=1,2,3", "tasks.qa.weight=2", "--output", "out")
     assert run(*line) == 0

@@ -156,7 +156,7 @@ ONE_SENTENCE = [
     ("mixing.temperature=0", "`mixing.temperature` to be a number above 0, but got 0.0."),
     (
         "tuning.name=lorra",
-        "`tuning.name` to be one of {frozen, full, last, lora}, but got 'lorra'.",
+        "gradual, ia3, last, lora, rslora, vera}, but got 'lorra'. Did you mean 'lora'?",
     ),
     ("optimizer.betas=[0.9]", "`optimizer.betas` to be a list of 2 values, but got [0.9]."),
     ("trainer.devices=0", "`trainer.devices` to be at least 1, or -1, but got 0."),
