@@ -35,7 +35,7 @@ SHOWN = "train/.*/loss|val/.*/(f1|acc)"
 """Metrics of viewers that show a few at a time."""
 PAGE = """<meta charset="utf-8"><style>{stylesheet}
 body {{ background: {background}; color: {foreground}; margin: 12px; }}
-pre {{ font: 13px/1.25 "DejaVu Sans Mono", monospace; }}
+pre {{ display: inline-block; margin: 0; padding: 8px; font: 13px/1.25 "DejaVu Sans Mono", monospace; }}
 </style><pre>{code}</pre>"""
 
 
@@ -50,7 +50,7 @@ def report(browser: Browser, asked: argparse.Namespace) -> None:
 
 
 def terminal(browser: Browser, asked: argparse.Namespace) -> None:
-    """Take the run again in a terminal, under way and at its end, and W&B's own viewer of it."""
+    """Take the run again in a terminal, under way and at its end."""
     import yaml
 
     typed = yaml.safe_load((asked.run / ".hydra" / "overrides.yaml").read_text())
@@ -60,10 +60,14 @@ def terminal(browser: Browser, asked: argparse.Namespace) -> None:
         with screen(shlex.join([sys.executable, *again]), 80, 52) as shown:
             picture(browser, shown("validation "), asked.folder / "terminal-training.png")
             picture(browser, shown("Then:"), asked.folder / "terminal.png")
+
+
+def leet(browser: Browser, asked: argparse.Namespace) -> None:
+    """Take what W&B's own viewer shows of the run in a terminal."""
     viewer = [sys.executable, "-m", "wandb", "leet", str(asked.run / "wandb")]
     with screen(shlex.join(viewer), 120, 36) as shown:
         shown("Runs", "Enter")
-        shown("System", "/", SHOWN, "Enter")
+        shown("System", "C-_", "/", SHOWN, "Enter")  # It keeps the filter of the last time.
         picture(browser, shown("filtered", wait=3), asked.folder / "leet.png")
 
 
@@ -119,6 +123,7 @@ def tensorboard(browser: Browser, asked: argparse.Namespace) -> None:
         page.goto(f"{address}/#timeseries")
         page.get_by_text("Settings").first.click()
         page.get_by_role("combobox", name="Filter tags (regex)").fill(SHOWN)
+        page.keyboard.press("Escape")
         page.wait_for_timeout(5000)
         page.screenshot(path=asked.folder / "tensorboard.png")
 
@@ -150,6 +155,7 @@ def serving(run: Path) -> Iterator[str]:
 PICTURES: dict[str, Callable[[Browser, argparse.Namespace], None]] = {
     "report": report,
     "terminal": terminal,
+    "leet": leet,
     "tensorboard": tensorboard,
 }
 
