@@ -21,7 +21,7 @@ from statistics import mean
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from scripts.quality.study import carry_out_all  # noqa: E402
+from scripts.quality.study import Options, carry_out_all  # noqa: E402
 
 SENTENCES = {
     "train": ("eng.train", 3000),
@@ -95,20 +95,8 @@ def table(found: Mapping[tuple[str, str], Sequence[Mapping[str, float]]]) -> str
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the command line's options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    add = parser.add_argument
-    add("--trunk", required=True, help="a model's folder")
-    add("--seeds", type=int, default=3)
-    add("--jobs", type=int, default=2, help="runs at a time, a thread each")
-    add("--out", type=Path, default=ROOT / "outputs" / "calibration")
-    add("--set", nargs="*", default=[], metavar="KEY=VALUE", help="more settings of train.py")
-    options = parser.parse_args(given)
-    options.out = options.out.resolve()
-    if "MTL_DATA" not in os.environ:
-        parser.error("Expected MTL_DATA to name a folder with conll2003/ and sst2/ in it.")
-    return options
+    parser = Options(__doc__, "calibration", ["conll2003", "sst2"])
+    return parser.read(given)
 
 
 def main() -> None:

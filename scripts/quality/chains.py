@@ -9,7 +9,6 @@ scores are kept in a JSON file, so a stopped study goes on where it was.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from scripts.quality.study import carry_out_all, scores_of, table  # noqa: E402
+from scripts.quality.study import Options, carry_out_all, scores_of, table  # noqa: E402
 
 CHOICES = ("plain", "constrained", "crf")
 METRICS = [f"test/ner/{name}" for name in ("f1", "precision", "recall", "accuracy")]
@@ -35,27 +34,14 @@ def runs(options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the command line's options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    add = parser.add_argument
-    add("--trunk", required=True, help="a model's folder")
-    add("--seeds", type=int, default=3)
-    add("--epochs", type=int, default=1)
-    add("--jobs", type=int, default=2, help="runs at a time, a thread each")
-    add("--out", type=Path, default=ROOT / "outputs" / "chains")
-    add("--set", nargs="*", default=[], metavar="KEY=VALUE", help="more settings of train.py")
-    options = parser.parse_args(given)
-    options.out = options.out.resolve()
-    if "MTL_DATA" not in os.environ:
-        parser.error("Expected MTL_DATA to name a folder with conll2003/ in it.")
-    return options
+    parser = Options(__doc__, "chains", ["conll2003"])
+    parser.add_argument("--epochs", type=int, default=1)
+    return parser.read(given)
 
 
 def main() -> None:
     """Run what is missing; print all."""
     options = arguments()
-    options.out.mkdir(parents=True, exist_ok=True)
     todo = list(runs(options))
     carry_out_all(todo, options.out, options.jobs)
     print(table(scores_of(todo, options.out), METRICS))

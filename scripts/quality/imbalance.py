@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from scripts.quality.study import carry_out_all, scores_of, table  # noqa: E402
+from scripts.quality.study import Options, carry_out_all, scores_of, table  # noqa: E402
 
 CHOICES = {
     "plain": [],
@@ -69,23 +69,13 @@ def runs(options: argparse.Namespace, data: Path) -> Iterator[tuple[str, list[st
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the command line's options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    parser = Options(__doc__, "imbalance", ["sst2"])
+    parser.add_argument("--rows", type=int, default=3000, help="of training")
+    parser.add_argument(
+        "--share", type=float, default=0.02, help="of them that have the rare label"
     )
-    add = parser.add_argument
-    add("--trunk", required=True, help="a model's folder")
-    add("--seeds", type=int, default=3)
-    add("--rows", type=int, default=3000, help="of training")
-    add("--share", type=float, default=0.02, help="of them that have the rare label")
-    add("--rare", default="1", help="the rare label, as the file spells it")
-    add("--jobs", type=int, default=2, help="runs at a time, a thread each")
-    add("--out", type=Path, default=ROOT / "outputs" / "imbalance")
-    add("--set", nargs="*", default=[], metavar="KEY=VALUE", help="more settings of train.py")
-    options = parser.parse_args(given)
-    options.out = options.out.resolve()
-    if "MTL_DATA" not in os.environ:
-        parser.error("Expected MTL_DATA to name a folder with sst2/ in it.")
-    return options
+    parser.add_argument("--rare", default="1", help="the rare label, as the file spells it")
+    return parser.read(given)
 
 
 def main() -> None:

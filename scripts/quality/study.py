@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -21,6 +22,41 @@ ROOT = Path(__file__).resolve().parents[2]
 
 Look = Callable[[Path], dict[str, Any]]
 """What else to keep of a run's folder before it is removed."""
+
+
+class Options(argparse.ArgumentParser):
+    """The options that studies share.
+
+    Args:
+        description: The script's own.
+        name: Of its folder below ``outputs/``.
+        data: The folders that `MTL_DATA` has to have.
+        at_once: Whether runs may share the machine.
+    """
+
+    def __init__(
+        self, description: str | None, name: str, data: Sequence[str], *, at_once: bool = True
+    ) -> None:
+        layout = argparse.RawTextHelpFormatter
+        super().__init__(description=description, formatter_class=layout)
+        self.data = data
+        self.add_argument("--trunk", required=True, help="a model's folder")
+        self.add_argument("--seeds", type=int, default=3)
+        if at_once:
+            self.add_argument("--jobs", type=int, default=2, help="runs at a time, a thread each")
+        self.add_argument("--out", type=Path, default=ROOT / "outputs" / name)
+        more = "more settings of train.py"
+        self.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help=more)
+
+    def read(self, given: Sequence[str] | None = None) -> argparse.Namespace:
+        """Return the command line's options, with a folder for the study; ends without data."""
+        options = self.parse_args(given)
+        options.out = options.out.resolve()
+        if "MTL_DATA" not in os.environ:
+            folders = " and ".join(f"{name}/" for name in self.data)
+            self.error(f"Expected MTL_DATA to name a folder with {folders} in it.")
+        options.out.mkdir(parents=True, exist_ok=True)
+        return options
 
 
 def carry_out(name: str, line: Sequence[str], out: Path, look: Look | None = None) -> None:

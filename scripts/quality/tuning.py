@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from mtl.reporting.loggers.csv_file import read_rows  # noqa: E402
-from scripts.quality.study import carry_out_all, scores_of  # noqa: E402
+from scripts.quality.study import Options, carry_out_all, scores_of  # noqa: E402
 
 METHODS = {
     "full": ["trunk.lr=1e-4"],
@@ -139,28 +139,16 @@ def picture(ranks: Mapping[str, int], most: int) -> str:
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the command line's options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    add = parser.add_argument
-    add("--trunk", required=True, help="a model's folder")
-    add("--seeds", type=int, default=3)
-    add("--rows", type=int, default=4000, help="of training, for each task")
-    add("--steps", type=int, default=750)
-    add("--out", type=Path, default=ROOT / "outputs" / "tuning")
-    add("--set", nargs="*", default=[], metavar="KEY=VALUE", help="more settings of train.py")
-    options = parser.parse_args(given)
-    options.out = options.out.resolve()
-    if "MTL_DATA" not in os.environ:
-        parser.error("Expected MTL_DATA to name a folder with conll2003/ and sst2/ in it.")
-    return options
+    parser = Options(__doc__, "tuning", ["conll2003", "sst2"], at_once=False)
+    parser.add_argument("--rows", type=int, default=4000, help="of training, for each task")
+    parser.add_argument("--steps", type=int, default=750)
+    return parser.read(given)
 
 
 def main() -> None:
     """Run what is missing; print all, and draw the ranks."""
     options = arguments()
     todo = list(runs(options, Path(os.environ["MTL_DATA"])))
-    options.out.mkdir(parents=True, exist_ok=True)
     carry_out_all(todo, options.out, 1, look)
     found = scores_of(todo, options.out)
     print(table(found))
