@@ -35,7 +35,8 @@ SHOWN = "train/.*/loss|val/.*/(f1|acc)"
 """Metrics of viewers that show a few at a time."""
 PAGE = """<meta charset="utf-8"><style>{stylesheet}
 body {{ background: {background}; color: {foreground}; margin: 12px; }}
-pre {{ display: inline-block; margin: 0; padding: 8px; font: 13px/1.25 "DejaVu Sans Mono", monospace; }}
+pre {{ display: inline-block; margin: 0; padding: 8px; }}
+pre {{ font: 13px/1.25 "DejaVu Sans Mono", monospace; }}
 </style><pre>{code}</pre>"""
 
 
