@@ -2,12 +2,12 @@
 
 ``python scripts/reliability/search.py OUT [--trials 20] [--seed 0]``
 
-Both search one of two tasks, the trunk's rate and the batch on the bundled corpus, with trials that are
-pruned; the batches include one that is refused, so that trials fail. The second search is killed,
-all its processes at once, after half of the time that the first took, and the same command goes on.
-Compared are of every trial what it tried, how it ended, the steps that it took and all of its
-metrics. Prints both tables and what pruning saved; exit code 1 if anything differs, or if no trial
-failed, none was pruned, or the kill came too late.
+Both search one of two tasks, the trunk's rate and the batch on the bundled corpus, with trials
+that are pruned; the batches include one that is refused, so that trials fail. The second search
+is killed, all its processes at once, after half of the time that the first took, and the same
+command goes on. Compared are of every trial what it tried, how it ended, the steps that it took
+and all of its metrics. Prints both tables and what pruning saved; exit code 1 if anything
+differs, or if no trial failed, none was pruned, or the kill came too late.
 """
 
 from __future__ import annotations
