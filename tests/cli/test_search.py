@@ -150,6 +150,7 @@ def test_a_search_whose_process_is_killed_goes_on() -> None:
     assert told("cut") == told("whole")
 
 
+@pytest.mark.slow
 def test_more_trials_go_on_where_it_ended(capsys: pytest.CaptureFixture[str]) -> None:
     search("long", Training(), "search.trials=4")
     search("short", Training(), "search.trials=2")
@@ -160,6 +161,7 @@ def test_more_trials_go_on_where_it_ended(capsys: pytest.CaptureFixture[str]) ->
     assert "search: going on after 2 of 4 trials" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_seed_of_a_search_is_its_own() -> None:
     for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
         search(folder, Training(), f"search.seed={seed}", "search.trials=2")
@@ -167,6 +169,7 @@ def test_the_seed_of_a_search_is_its_own() -> None:
     assert scores[0] == scores[1] != scores[2]
 
 
+@pytest.mark.slow
 def test_several_objectives_have_a_front(capsys: pytest.CaptureFixture[str]) -> None:
     both = "search.objectives=[val/ner/f1,val/sentiment/accuracy]"
     search("two", Training(), "search.trials=3", both)

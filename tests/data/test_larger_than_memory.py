@@ -85,6 +85,7 @@ def arrow(path: Path, count: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize("write", [jsonl, plain, parquet, arrow])
 def test_a_file_is_read_in_bounded_memory(

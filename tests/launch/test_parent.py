@@ -141,6 +141,7 @@ def test_who_ignores_a_signal_is_ended(tmp_path: Path, monkeypatch: pytest.Monke
         run_processes({"0": "leave", "1": "hang"}, tmp_path, 2, SCRIPT)
 
 
+@pytest.mark.slow
 def test_children_end_with_their_parent(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from mtl.launch.parent import run_processes;"

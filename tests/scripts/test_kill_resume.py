@@ -34,6 +34,7 @@ def found(tmp_path: Path, run: Path) -> list[str]:
     return list(kill_resume.differences(run, finished(tmp_path / "whole")))
 
 
+@pytest.mark.slow
 def test_every_mixing_is_there_and_composes() -> None:
     names = configurations(CONF)
     assert {f"mixing={file.stem}" for file in (CONF / "mixing").iterdir()} <= names.keys()

@@ -31,6 +31,7 @@ def test_same_files_and_scores(site: Site, tmp_path: Path, monkeypatch: pytest.M
             assert (tmp_path / name / "model" / file.name).read_bytes() == file.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [3, 6])
 def test_a_run_over_files_is_killed_and_resumed_exactly(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int

@@ -78,6 +78,7 @@ def test_passes_do_not_matter(site: Site, tmp_path: Path) -> None:
     assert len(mix) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tuning", ["full", "frozen"])
 def test_a_run_keeps_what_it_reads(site: Site, tmp_path: Path, tuning: str) -> None:
     """Frozen states are kept with all layers that are read."""
@@ -146,6 +147,7 @@ def test_encoder_decoders_have_layers_of_two_kinds(site: Site, tmp_path: Path) -
         attach_layers(trunk, [task], ready.model.heads)
 
 
+@pytest.mark.slow
 def test_a_run_that_begins_with_another_reads_the_same_layers(site: Site, tmp_path: Path) -> None:
     """A mix and a chain are the other run's, and what they said is held; else it is refused."""
     place, run = deep(site, tmp_path), tmp_path / "run"

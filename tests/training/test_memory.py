@@ -108,6 +108,7 @@ def test_the_search_is_right_to_one_part(least: int, more: int, limit: int) -> N
     assert len(tried) == len(set(tried)) <= 24
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["cuda", "cpu"])
 @pytest.mark.parametrize("limit", [60, 100, 10_000])
 def test_a_budget_that_fits_is_found(

@@ -61,6 +61,7 @@ QUICK = ("patience",)
 """Without a mark: all others take longer."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "mixture", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in MIXTURES]
 )
@@ -81,6 +82,7 @@ def test_resumed_as_if_never_stopped(
     check_equal(run, tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_task_leaves_and_its_head_stays_as_it_is(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

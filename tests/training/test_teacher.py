@@ -70,6 +70,7 @@ def test_the_loss_is_zero_at_first_and_adds_up_over_passes(
     assert sums[0] == pytest.approx(sums[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_old_answers_move_less(site: Site, run: Path, tmp_path: Path) -> None:
     """A new task alone is trained: how far the old heads' answers are from what they were."""
     moved = []
@@ -97,6 +98,7 @@ def test_old_answers_move_less(site: Site, run: Path, tmp_path: Path) -> None:
     assert moved[1] < 0.7 * moved[0]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_as_one_never_stopped(site: Site, run: Path, tmp_path: Path) -> None:
     changes = {"init__run": str(run), "init__rehearse": 0.5, "init__keep": "distill"}
     cfg = site.config(*OLD, NEW, **changes, trainer__max_steps=6)
@@ -121,6 +123,7 @@ def test_a_resumed_run_needs_its_teacher(site: Site, run: Path, tmp_path: Path) 
         train(cfg, tmp_path)
 
 
+@pytest.mark.slow
 def test_inner_layers_and_heads_that_score_together(site: Site, tmp_path: Path) -> None:
     """A copied trunk notes its own inner layers, and states are held for a task that writes."""
     config = helpers.llama_config(num_hidden_layers=2, hidden_size=8)

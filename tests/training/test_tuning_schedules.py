@@ -68,6 +68,7 @@ def whole(kind: dict[str, Any], site: Site, tmp_path_factory: pytest.TempPathFac
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), 6])
 def test_killed_and_resumed(
     kind: dict[str, Any],
@@ -114,6 +115,7 @@ def test_the_budget_ends_at_the_target(site: Site, tmp_path: Path) -> None:
     assert module.training_logs["train/trunk/rank"] == 2.0
 
 
+@pytest.mark.slow
 def test_ranks_are_kept_and_the_model_is_plain(site: Site, tmp_path: Path) -> None:
     cfg = site.config("sentiment", trainer__max_steps=6, **ADALORA)
     train(cfg, tmp_path)

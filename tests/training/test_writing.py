@@ -208,6 +208,7 @@ def trained(site: Site, trunk: Path, folder: Path, *names: str, **changes: Any) 
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tied", "t5"])
 def test_test_scores_are_those_of_an_evaluation_and_of_predictions(
     site: Site, trunks: dict[str, Path], tmp_path: Path, kind: str
@@ -315,6 +316,7 @@ def check_body(ready: Prepared, trunk: Any) -> None:
     assert differing({n: found[n] for n in names}, {n: wanted[n] for n in names}) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_start_from_a_run_that_does_not_write(
     site: Site, trunks: dict[str, Path], tmp_path: Path, kind: str

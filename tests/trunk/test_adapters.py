@@ -22,7 +22,7 @@ from tests.trunk.families import FAMILIES
 from tests.trunk.test_lora import quiet, states
 
 METHODS = ["lora", "rslora", "dora", "adalora", "ia3", "vera"]
-USUAL = ("llama", "gpt2", "bert", "t5")
+USUAL = ("llama", "bert")
 OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES if name not in USUAL]
 
 
