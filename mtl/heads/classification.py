@@ -11,7 +11,34 @@ from torch.nn import functional as F
 from mtl.heads.base import LinearHead, as_float
 
 
-class ClassificationHead(LinearHead):
+class WeightedHead(LinearHead):
+    """Labels that may weigh differently in the loss.
+
+    Args:
+        hidden_size: D.
+        classes: C.
+        dropout: On the states.
+        class_weights: (C,) in the loss; 1 when None.
+        gamma: Of the focal loss; cross-entropy where it is 0.
+    """
+
+    class_weights: Tensor
+
+    def __init__(
+        self,
+        hidden_size: int,
+        classes: int,
+        dropout: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+        gamma: float = 0.0,
+    ) -> None:
+        super().__init__(hidden_size, classes, dropout)
+        self.gamma = gamma
+        weights = torch.ones(classes) if class_weights is None else torch.tensor(class_weights)
+        self.register_buffer("class_weights", weights.float(), persistent=False)
+
+
+class ClassificationHead(WeightedHead):
     """One class of C, by cross-entropy or focal loss.
 
     Args:
@@ -25,7 +52,6 @@ class ClassificationHead(LinearHead):
     """
 
     chooses = "one"
-    class_weights: Tensor
 
     def __init__(
         self,
@@ -36,11 +62,8 @@ class ClassificationHead(LinearHead):
         class_weights: Sequence[float] | None = None,
         gamma: float = 0.0,
     ) -> None:
-        super().__init__(hidden_size, classes, dropout)
+        super().__init__(hidden_size, classes, dropout, class_weights, gamma)
         self.label_smoothing = label_smoothing
-        self.gamma = gamma
-        weights = torch.ones(classes) if class_weights is None else torch.tensor(class_weights)
-        self.register_buffer("class_weights", weights.float(), persistent=False)
 
     def loss_sum(self, logits: Tensor, targets: dict[str, Tensor]) -> Tensor:
         """Return the summed loss; `targets["labels"]` is (G,) class numbers."""
@@ -62,7 +85,7 @@ class ClassificationHead(LinearHead):
         return float(self.class_weights[targets["labels"]].sum())
 
 
-class MultiLabelHead(LinearHead):
+class MultiLabelHead(WeightedHead):
     """Yes or no for each of C labels, by binary cross-entropy or focal loss.
 
     Args:
@@ -74,20 +97,6 @@ class MultiLabelHead(LinearHead):
     """
 
     chooses = "any"
-    class_weights: Tensor
-
-    def __init__(
-        self,
-        hidden_size: int,
-        classes: int,
-        dropout: float = 0.0,
-        class_weights: Sequence[float] | None = None,
-        gamma: float = 0.0,
-    ) -> None:
-        super().__init__(hidden_size, classes, dropout)
-        self.gamma = gamma
-        weights = torch.ones(classes) if class_weights is None else torch.tensor(class_weights)
-        self.register_buffer("class_weights", weights.float(), persistent=False)
 
     def loss_sum(self, logits: Tensor, targets: dict[str, Tensor]) -> Tensor:
         """Return the summed loss; `targets["labels"]` is (G, C) of 0 and 1."""
