@@ -134,4 +134,5 @@ def name_apart(runs: Sequence[RunFiles]) -> None:
             run.name = f"{run.folder.parent.name}/{run.folder.name}"
     shared = set.intersection(*(set(run.overrides) for run in runs)) if len(runs) > 1 else set()
     for run in runs:
-        run.varied = " ".join(one for one in run.overrides if one not in shared)
+        own = (one for one in run.overrides if not one.startswith("search."))
+        run.varied = " ".join(one for one in own if one not in shared)
