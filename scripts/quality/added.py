@@ -74,7 +74,8 @@ def seconds(options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
     files = {"train": part, "validation": conll() / "eng.testa", "test": conll() / "eng.testb"}
     chunk = ["+tasks.chunk.type=token_classification", "+tasks.chunk.weight=5"]
     chunk += [f"+tasks.chunk.data.{split}={path}" for split, path in files.items()]
-    chunk += ["+tasks.chunk.data.format=conll", "+tasks.chunk.columns={tokens: 0, labels: 2}"]
+    chunk += ["+tasks.chunk.data.format=conll", "+tasks.chunk.data.unseen_labels=count"]
+    chunk += ["+tasks.chunk.columns={tokens: 0, labels: 2}"]
     for seed in range(1, options.seeds + 1):
         for choice, own in CHOICES.items():
             init = f"init={options.out / 'kept' / f'first.{seed}'}"
