@@ -58,7 +58,7 @@ def test_results_are_typed_and_frozen(predictor: Predictor) -> None:
         assert one["sentiment"].label in one["sentiment"].probabilities
         assert isinstance(one["rating"].value, float)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        entities[0].label = "LOC"  # type: ignore[misc]
+        entities[0].label = "LOC"
 
 
 def test_one_text_is_one_result(predictor: Predictor) -> None:
@@ -92,7 +92,7 @@ def test_what_is_wrong_is_said_in_words_of_python(predictor: Predictor) -> None:
     for call, kind, words in (
         (lambda: predictor.predict("a", ["nerr"]), ConfigError, "`tasks` to be one of"),
         (lambda: predictor.predict("a", questions=["b"]), ConfigError, "`questions` to be for"),
-        (lambda: predictor.predict("a", questions="b"), ConfigError, "a list of texts"),  # type: ignore[arg-type]
+        (lambda: predictor.predict("a", questions="b"), ConfigError, "a list of texts"),
         (lambda: predictor.predict(["a", " "]), DataError, "texts:2: Expected a text"),
         (lambda: predictor.predict("a", on_bad_row="no"), ConfigError, "`on_bad_row` to be one"),
     ):
