@@ -1,0 +1,112 @@
+"""Texts as they come, what a model says of them, and the mentions that follow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from mtl.errors import ConfigError, DataError, Problem, one_of
+from mtl.inference.texts import Predictor, TextResult
+from mtl.tasks.results import Entities, Label
+from mtl.watch.shares import Mention
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which tasks a watch reads, and what of them counts.
+
+    Args:
+        names: The task that marks names.
+        mood: The task that judges texts.
+        bad: Its label of bad ones.
+        kinds: The labels of names that count; all when empty.
+    """
+
+    names: str
+    mood: str
+    bad: str
+    kinds: frozenset[str] = frozenset()
+
+
+def choose(
+    predictor: Predictor, names: str | None, mood: str | None, bad: str, kinds: Iterable[str]
+) -> Reading:
+    """Return which tasks to read: those said, or the only ones of their kind.
+
+    Raises:
+        ConfigError: If the model has none, several of which none is said, or no such label.
+    """
+    marking = _only(predictor, names, "--names", Entities, "marks spans")
+    judging = _only(predictor, mood, "--mood", Label, "gives a text one label")
+    labels = predictor.rows.loaded.description.tasks[judging].labels or []
+    if bad not in labels:
+        raise ConfigError(one_of("--bad", bad, labels))
+    known = _kinds(predictor.rows.loaded.description.tasks[marking].labels or [])
+    wanted = list(kinds)
+    for kind in wanted:
+        if kind not in known:
+            raise ConfigError(one_of("--kinds", kind, known))
+    return Reading(marking, judging, bad, frozenset(wanted))
+
+
+def _only(predictor: Predictor, said: str | None, option: str, gives: type, does: str) -> str:
+    found = [name for name, task in predictor.tasks.items() if issubclass(task.gives, gives)]
+    if said is not None:
+        if said not in found:
+            raise ConfigError(one_of(option, said, found))
+        return said
+    if len(found) == 1:
+        return found[0]
+    have = f"{len(found)} of them ({', '.join(found)})" if found else "none"
+    expected = f"to name a task that {does}, where the model has not just one"
+    raise ConfigError(Problem(option, expected, f"got a model with {have}"))
+
+
+def _kinds(labels: Iterable[str]) -> list[str]:
+    """Return the labels of spans behind those of words: ``PER`` of ``B-PER``."""
+    plain = (label.partition("-")[2] or label for label in labels if label != "O")
+    return list(dict.fromkeys(plain))
+
+
+def batches(lines: Iterable[str], size: int) -> Iterator[list[tuple[str, str | None]]]:
+    """Yield texts and their ids, so many at a time; empty lines are left out.
+
+    Args:
+        lines: A text each, or a JSON object with ``text`` and perhaps ``id``.
+        size: As many are answered together.
+
+    Raises:
+        DataError: If a line that begins like a JSON object is none, or has no text.
+    """
+    found = (_read(line, number) for number, line in enumerate(lines, start=1) if line.strip())
+    while batch := list(islice(found, size)):
+        yield batch
+
+
+def _read(line: str, number: int) -> tuple[str, str | None]:
+    text = line.strip()
+    if not text.startswith("{"):
+        return text, None
+    where, expected = f"line {number}", "a text, or a JSON object with `text`"
+    try:
+        row = json.loads(text)
+    except ValueError as error:
+        raise DataError(Problem(where, f"to be {expected}", f"got {text[:40]!r}")) from error
+    if not isinstance(row.get("text"), str) or not row["text"].strip():
+        raise DataError(Problem(where, f"to be {expected}", f"got {text[:40]!r}"))
+    return row["text"], None if row.get("id") is None else str(row["id"])
+
+
+def mention(
+    result: TextResult, reading: Reading, number: int, id: str | None
+) -> tuple[list[str], Mention]:
+    """Return the names in a text, and whether it says something bad."""
+    names = [
+        entity.text
+        for entity in result[reading.names].entities
+        if not reading.kinds or entity.label in reading.kinds
+    ]
+    bad = result[reading.mood].label == reading.bad
+    return names, Mention(number, result.text or "", bad, id)
