@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from mtl.errors import ConfigError, DataError, Problem, one_of
+from mtl.errors import ConfigError, Problem, one_of
 from mtl.inference.texts import Predictor, TextResult
 from mtl.tasks.results import Entities, Label
 from mtl.watch.shares import Mention
@@ -74,29 +74,25 @@ def batches(lines: Iterable[str], size: int) -> Iterator[list[tuple[str, str | N
     """Yield texts and their ids, so many at a time; empty lines are left out.
 
     Args:
-        lines: A text each, or a JSON object with ``text`` and perhaps ``id``.
+        lines: A text each, or a JSON object with ``text`` and perhaps ``id``; of one that begins
+            like an object and is none with a text, the text is empty.
         size: As many are answered together.
-
-    Raises:
-        DataError: If a line that begins like a JSON object is none, or has no text.
     """
-    found = (_read(line, number) for number, line in enumerate(lines, start=1) if line.strip())
+    found = (_read(line.strip()) for line in lines if line.strip())
     while batch := list(islice(found, size)):
         yield batch
 
 
-def _read(line: str, number: int) -> tuple[str, str | None]:
-    text = line.strip()
-    if not text.startswith("{"):
-        return text, None
-    where, expected = f"line {number}", "a text, or a JSON object with `text`"
+def _read(line: str) -> tuple[str, str | None]:
+    if not line.startswith("{"):
+        return line, None
     try:
-        row = json.loads(text)
-    except ValueError as error:
-        raise DataError(Problem(where, f"to be {expected}", f"got {text[:40]!r}")) from error
-    if not isinstance(row.get("text"), str) or not row["text"].strip():
-        raise DataError(Problem(where, f"to be {expected}", f"got {text[:40]!r}"))
-    return row["text"], None if row.get("id") is None else str(row["id"])
+        row = json.loads(line)
+    except ValueError:
+        return "", None
+    text = row.get("text")
+    own = row.get("id")
+    return text if isinstance(text, str) else "", None if own is None else str(own)
 
 
 def mention(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from mtl.errors import ConfigError, Problem
+from mtl.errors import ConfigError, DataError, Problem
 
 if TYPE_CHECKING:
     from mtl.watch.shares import Alert, Watch
@@ -68,8 +68,8 @@ def watch(
 ) -> None:
     """Say when one name's share of bad mentions rises, over a stream of texts.
 
-    A name's last mentions are compared with all before, by Fisher's exact test. A share is looked at
-    after every mention, so among many names some alerts are by chance all the same.
+    A name's last mentions are compared with all before, by Fisher's exact test. A share is looked
+    at after every mention, so among many names some alerts are by chance all the same.
     """
     from mtl.inference.opening import load
     from mtl.reporting.console import note
@@ -109,7 +109,7 @@ def watch(
         note(f"Page: {page}")
     note(
         f"{seen.texts:,} texts, {len(seen.names):,} names, {len(seen.alerts):,} alerts"
-        + (f"; {failed:,} texts could not be answered." if failed else ".")
+        + (f"; {failed:,} texts without an answer (empty, or no `text`)." if failed else ".")
     )
 
 
@@ -124,7 +124,16 @@ def _lines(input: str) -> Iterator[str]:
     path = Path(input)
     if not path.is_file():
         raise ConfigError(Problem("--input", "to name a file, or to be -", f"got '{input}'"))
-    return iter(path.open(encoding="utf-8-sig"))
+    return _file_lines(path)
+
+
+def _file_lines(path: Path) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            yield from file
+    except UnicodeDecodeError as error:
+        found = f"got the byte 0x{error.object[error.start]:02x}"
+        raise DataError(Problem(str(path), "to be UTF-8", found, "Convert it.")) from error
 
 
 class _Alerts:
