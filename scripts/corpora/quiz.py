@@ -77,6 +77,7 @@ def rows(split: str, count: int, draw: random.Random) -> Iterator[dict[str, Any]
         starts = {span.label: span.start for span in spans}
         asked = draw.sample(sorted(found), 2) + draw.sample(sorted(set(ASKED) - set(found)), 1)
         questions = [
-            {"question": ASKED[a], "answer": found.get(a, ""), "start": starts.get(a, 0)} for a in asked
+            {"question": ASKED[a], "answer": found.get(a, ""), "start": starts.get(a, 0)}
+            for a in asked
         ]
         yield {"text": text, "questions": questions}

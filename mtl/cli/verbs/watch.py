@@ -13,7 +13,7 @@ import typer
 from mtl.errors import ConfigError, DataError, Problem
 
 if TYPE_CHECKING:
-    from mtl.watch.shares import Alert, Watch
+    from mtl.inference.watch.shares import Alert, Watch
 
 LIVE, AT_ONCE = 1, 64
 """Texts that are answered together, of standard input and of a file."""
@@ -63,7 +63,7 @@ def watch(
     ] = 0.2,
     chance: Annotated[
         float, typer.Option(min=0, max=1, help="Below which probability that is by chance.")
-    ] = 0.01,
+    ] = 0.001,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Say when one name's share of bad mentions rises, over a stream of texts.
@@ -72,9 +72,9 @@ def watch(
     at after every mention, so among many names some alerts are by chance all the same.
     """
     from mtl.inference.opening import load
+    from mtl.inference.watch.shares import Mention, Rule, Watch
+    from mtl.inference.watch.stream import batches, choose, mention
     from mtl.reporting.console import note
-    from mtl.watch.shares import Mention, Rule, Watch
-    from mtl.watch.stream import batches, choose, mention
 
     live = input == "-"
     if page is not None and page.suffix.lower() not in (".html", ".htm"):
@@ -164,7 +164,7 @@ class _Alerts:
 
 def _write_page(path: Path, seen: Watch, source: str) -> None:
     from mtl.inference.output import atomic
-    from mtl.watch.page import page
+    from mtl.inference.watch.page import page
 
     with atomic(path, "--page") as file:
         file.write(page(seen, source))

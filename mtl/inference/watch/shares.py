@@ -28,7 +28,7 @@ class Rule:
     recent: int = 20
     least: int = 5
     rise: float = 0.2
-    chance: float = 0.01
+    chance: float = 0.001
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from itertools import islice
 
 from mtl.errors import ConfigError, Problem, one_of
 from mtl.inference.texts import Predictor, TextResult
-from mtl.tasks.results import Entities, Label
-from mtl.watch.shares import Mention
+from mtl.inference.watch.shares import Mention
+from mtl.tasks._text_problems import Label
+from mtl.tasks.results import Entities
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ def choose(
     """
     marking = _only(predictor, names, "--names", Entities, "marks spans")
     judging = _only(predictor, mood, "--mood", Label, "gives a text one label")
-    labels = predictor.rows.loaded.description.tasks[judging].labels or []
+    labels = _labels(predictor, judging)
     if bad not in labels:
         raise ConfigError(one_of("--bad", bad, labels))
-    known = _kinds(predictor.rows.loaded.description.tasks[marking].labels or [])
+    known = _kinds(_labels(predictor, marking))
     wanted = list(kinds)
     for kind in wanted:
         if kind not in known:
@@ -62,6 +63,12 @@ def _only(predictor: Predictor, said: str | None, option: str, gives: type, does
     have = f"{len(found)} of them ({', '.join(found)})" if found else "none"
     expected = f"to name a task that {does}, where the model has not just one"
     raise ConfigError(Problem(option, expected, f"got a model with {have}"))
+
+
+def _labels(predictor: Predictor, task: str) -> list[str]:
+    """Return the labels that a task has learned."""
+    found: list[str] = getattr(predictor.tasks[task].learned, "labels", [])
+    return found
 
 
 def _kinds(labels: Iterable[str]) -> list[str]:

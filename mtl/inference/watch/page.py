@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mtl.inference.watch.shares import Tally, Watch
 from mtl.reporting.pages.charts import Lines, lines
 from mtl.reporting.pages.render import render
-from mtl.watch.shares import Tally, Watch
 
 SHOWN = 50
 """Names with the most mentions that have a row."""
