@@ -19,6 +19,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from mtl.config.section import Values
 from mtl.errors import CheckpointError, DataError, Problem
+from mtl.trunk.load import quiet
 
 BATCH = 64
 LONGEST = 512
@@ -89,8 +90,9 @@ class Encoder:
 
     def __init__(self, path: str, device: torch.device) -> None:
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(path)
-            model = AutoModel.from_pretrained(path, dtype=torch.float32)
+            with quiet():
+                self.tokenizer = AutoTokenizer.from_pretrained(path)
+                model = AutoModel.from_pretrained(path, dtype=torch.float32)
         except (OSError, ValueError) as error:
             expected = "to name a model that transformers opens"
             reason = str(error).partition("\n")[0].rstrip(".")
