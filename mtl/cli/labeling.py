@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mtl.config.section import Values
     from mtl.inference.judgments import Doubt
-    from mtl.inference.predictor import Predictor
+    from mtl.inference.predictor import RowPredictor
     from mtl.types import Row
 
 SHOWN, CUT = 10, 160
@@ -48,7 +48,7 @@ def label(asked: Asked) -> None:
         MtlError: If the run, its data or the texts cannot be read, or files cannot be written.
     """
     from mtl.inference.doubts import find_doubts, runs_in
-    from mtl.inference.predictor import Predictor
+    from mtl.inference.predictor import RowPredictor
     from mtl.reporting.console import console, note
     from mtl.reporting.tracking import track
     from mtl.training.model_io import load_model
@@ -62,7 +62,7 @@ def label(asked: Asked) -> None:
         f"doubts.{name}": [doubt.as_dict(name) for doubt in own]
         for name, own in doubts.by_task.items()
     }
-    predictor = Predictor(load_model(runs[0]), asked.device)
+    predictor = RowPredictor(load_model(runs[0]), asked.device)
     if asked.unlabelled is not None:
         written[ANNOTATE] = to_annotate(predictor, asked)
     if asked.as_json:
@@ -76,7 +76,7 @@ def label(asked: Asked) -> None:
         _write(asked, written, predictor)
 
 
-def to_annotate(predictor: Predictor, asked: Asked) -> list[Values]:
+def to_annotate(predictor: RowPredictor, asked: Asked) -> list[Values]:
     """Return the answers of the texts that are worth annotating first, the most worth it first."""
     from mtl.inference.annotation import rank
     from mtl.inference.inputs import File, read_inputs
@@ -198,7 +198,7 @@ def _check_output(asked: Asked, tasks: Sequence[str]) -> None:
         check_place(file, asked.format, overwrite=asked.overwrite)
 
 
-def _write(asked: Asked, found: Mapping[str, list[Values]], predictor: Predictor) -> None:
+def _write(asked: Asked, found: Mapping[str, list[Values]], predictor: RowPredictor) -> None:
     from mtl.inference.writing import OUTPUTS, marks_spans, write_answers
     from mtl.reporting.console import note
 

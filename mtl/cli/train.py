@@ -150,7 +150,7 @@ def _dispatch(arguments: Arguments, train: Train, conf: Path) -> int:
     elif arguments.worker:
         return _work(arguments.worker, train)
     elif not _resume(arguments, train, folders):
-        return _begin(arguments, train, folders)
+        return begin(arguments, train, folders)
     return 0
 
 
@@ -211,7 +211,7 @@ def _compose(arguments: Arguments, folders: list[Path]) -> Composed:
     return compose_checked(overrides, folders, arguments.multirun, TASK_TYPES)
 
 
-def _begin(arguments: Arguments, train: Train, folders: list[Path]) -> int:
+def begin(arguments: Arguments, train: Train, folders: list[Path]) -> int:
     """Show a configuration, or begin a run or a sweep."""
     composed = _compose(arguments, folders)
     if composed.config.resume:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from mtl.config.section import Values
 from mtl.inference.judgments import labels_of
 from mtl.inference.label_scores import Floats, LabelScores, choosing, label_scores
-from mtl.inference.predictor import Predictor, chunks, prepare
+from mtl.inference.predictor import RowPredictor, chunks, prepare
 from mtl.inference.questions import ERROR, lacking
 from mtl.types import Row
 
@@ -54,7 +54,7 @@ def _of(scores: Scores, number: int) -> Values:
 
 
 def rank(
-    predictor: Predictor,
+    predictor: RowPredictor,
     rows: Sequence[Row],
     names: Sequence[str] | None = None,
     advance: Callable[[int], None] | None = None,
@@ -94,7 +94,7 @@ def rank(
 
 
 def _scores(
-    predictor: Predictor, rows: list[Row], names: Sequence[str]
+    predictor: RowPredictor, rows: list[Row], names: Sequence[str]
 ) -> Iterator[tuple[str, dict[int, LabelScores]]]:
     """Yield what each task's head says of rows, by their numbers; one pass answers all tasks."""
     stores, kept = [], {}
@@ -144,7 +144,7 @@ def disagreement(one: Floats, other: Floats) -> float:
     return float(np.abs(one / sums[0] - other / sums[1]).sum(axis=1).mean() / 2)
 
 
-def _common(predictor: Predictor, one: str, other: str) -> list[str]:
+def _common(predictor: RowPredictor, one: str, other: str) -> list[str]:
     heads = [predictor.model.head(name).chooses for name in (one, other)]
     if heads != ["one", "one"]:
         return []
@@ -153,7 +153,7 @@ def _common(predictor: Predictor, one: str, other: str) -> list[str]:
 
 
 def _difference(
-    predictor: Predictor, names: tuple[str, str], pair: tuple[LabelScores, LabelScores]
+    predictor: RowPredictor, names: tuple[str, str], pair: tuple[LabelScores, LabelScores]
 ) -> float:
     common = _common(predictor, *names)
     sides = []

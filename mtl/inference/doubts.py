@@ -26,7 +26,7 @@ from mtl.inference.candidates import form_of
 from mtl.inference.evaluator import Track, run_config, started_in
 from mtl.inference.judgments import Doubt, Labelled, labels_of
 from mtl.inference.label_scores import choosing, label_scores
-from mtl.inference.predictor import Predictor
+from mtl.inference.predictor import RowPredictor
 from mtl.training.description import DESCRIPTION
 from mtl.training.model_io import load_model, trained_on
 from mtl.training.setup import read_splits
@@ -69,7 +69,7 @@ def find_doubts(
     Args:
         runs: A run, or those of a sweep over folds of the same data.
         names: The tasks to look at; all that choose labels, choices or answers when None.
-        device: As for :class:`Predictor`.
+        device: As for :class:`RowPredictor`.
         track: Shows progress.
 
     Raises:
@@ -84,7 +84,7 @@ def find_doubts(
     found = Doubts()
     labelled: dict[str, Labelled] = {}
     for run in runs:
-        predictor = Predictor(load_model(run), device)
+        predictor = RowPredictor(load_model(run), device)
         if not labelled:
             labelled = _read(run, predictor, names, found.notes)
         learned = trained_on(run)
@@ -92,7 +92,7 @@ def find_doubts(
         _ask(predictor, labelled, fresh, held_out=True, track=track)
     rest = {name: own.open_to(NONE) for name, own in labelled.items()}
     if any(map(len, rest.values())):
-        first = predictor if len(runs) == 1 else Predictor(load_model(runs[0]), device)
+        first = predictor if len(runs) == 1 else RowPredictor(load_model(runs[0]), device)
         _ask(first, labelled, rest, held_out=False, track=track)
     for name, own in labelled.items():
         found.by_task[name] = own.doubts()
@@ -101,7 +101,7 @@ def find_doubts(
 
 
 def _read(
-    run: Path, predictor: Predictor, names: Sequence[str] | None, notes: list[str]
+    run: Path, predictor: RowPredictor, names: Sequence[str] | None, notes: list[str]
 ) -> dict[str, Labelled]:
     """Return the labelled rows of a run's tasks, with what was noted when they were read."""
     wanted = predictor.choose(names)
@@ -126,7 +126,7 @@ def _read(
 
 
 def _ask(
-    predictor: Predictor,
+    predictor: RowPredictor,
     labelled: Mapping[str, Labelled],
     numbers: Mapping[str, list[int]],
     *,

@@ -21,7 +21,7 @@ from mtl.data.rows import Rows
 from mtl.data.sources import Splits
 from mtl.errors import CheckpointError, ConfigError, DataError, one_of
 from mtl.inference.inputs import File, read_labelled
-from mtl.inference.predictor import Predictor
+from mtl.inference.predictor import RowPredictor
 from mtl.metrics.aggregate import aggregate
 from mtl.tasks.base import remarks
 from mtl.tasks.encode import encode_split
@@ -94,7 +94,7 @@ def evaluate(
         run: The folder of a run; for a file, of a model is enough.
         tasks: The tasks to score; when None, all that have the split.
         data: ``test``, ``validation``, or a file of the shape of the task's training data.
-        device: As for :class:`Predictor`.
+        device: As for :class:`RowPredictor`.
         track: Shows progress.
         tokens: Most tokens in one trunk pass; as in training when None.
         trust_remote_code: Whether the run's trunk may bring Python code of its own.
@@ -111,7 +111,7 @@ def evaluate(
     # The budget that training had is the configuration's, unless it was searched for.
     budget = tokens or loaded.description.tokens or cfg.batching.tokens
     pack, precision = cfg.batching.pack, cfg.trainer.precision
-    predictor = Predictor(loaded, device, budget, pack=pack, precision=precision)
+    predictor = RowPredictor(loaded, device, budget, pack=pack, precision=precision)
     names = predictor.choose(tasks)
     if isinstance(data, File):
         (name,) = names
@@ -154,7 +154,7 @@ def _present(
 
 
 def score(
-    predictor: Predictor, rows: Mapping[str, Rows], track: Track | None = None
+    predictor: RowPredictor, rows: Mapping[str, Rows], track: Track | None = None
 ) -> dict[str, TaskReport]:
     """Return each task's report on its rows, all of them answered in the same trunk passes.
 
@@ -213,7 +213,7 @@ def run_config(folder: Path) -> Config:
     return saved_config(folder)
 
 
-def _splits(cfg: Config, predictor: Predictor, split: str, folder: Path) -> dict[str, Splits]:
+def _splits(cfg: Config, predictor: RowPredictor, split: str, folder: Path) -> dict[str, Splits]:
     """Return the rows of a split, read as training read them, of all tasks at once."""
     for name in predictor.tasks:
         if name not in cfg.tasks:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from mtl.data.store import ExampleStore
-from mtl.inference.predictor import Predictor
+from mtl.inference.predictor import RowPredictor
 from mtl.types import Encoded, Examples
 
 Floats = npt.NDArray[np.float32]
@@ -28,13 +28,13 @@ class LabelScores:
     example: Encoded
 
 
-def choosing(predictor: Predictor, names: Sequence[str]) -> list[str]:
+def choosing(predictor: RowPredictor, names: Sequence[str]) -> list[str]:
     """Return the tasks whose heads give labels probabilities."""
     return [name for name in names if predictor.model.head(name).chooses is not None]
 
 
 def label_scores(
-    predictor: Predictor,
+    predictor: RowPredictor,
     stores: Sequence[ExampleStore],
     advance: Callable[[int], None] | None = None,
 ) -> dict[str, list[LabelScores]]:

@@ -29,6 +29,7 @@ from mtl.errors import ConfigError, DataError, one_of
 from mtl.inference.questions import ERROR, TASKS, lacking
 from mtl.tasks import Task
 from mtl.tasks.base import document
+from mtl.tasks.results import FAILED
 from mtl.training.memory import memory_advice
 from mtl.training.model import Answered, Decode, answers
 from mtl.training.model_io import LoadedModel, check_head_names, load_model
@@ -45,13 +46,11 @@ USUAL = 4096
 IN_CACHE = 1024
 """Tokens of a pass for each thread of a CPU: the states of so many stay in its cache."""
 
-FAILED = "error"
-"""Key of an answer that says why there is none."""
 Advance = Callable[[float], None]
 HALVES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
-class Predictor:
+class RowPredictor:
     """A model on a device.
 
     Args:
@@ -97,14 +96,14 @@ class Predictor:
         """The model's tasks by name."""
         return self.model.tasks
 
-    def choose(self, names: Sequence[str] | None) -> list[str]:
-        """Return the tasks to answer, each once: those named, or all.
+    def choose(self, names: Sequence[str] | None, where: str = "--task") -> list[str]:
+        """Return the tasks to answer, each once: those named, `where`, or all.
 
         Raises:
             ConfigError: If the model has no such task.
         """
         chosen = list(self.tasks) if names is None else list(dict.fromkeys(names))
-        check_head_names(self.tasks, chosen)
+        check_head_names(self.tasks, chosen, where)
         return chosen
 
     def predict(

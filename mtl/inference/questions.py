@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,19 @@ from mtl.training.description import DESCRIPTION, model_folder, read_description
 from mtl.training.model_io import check_head_names
 from mtl.types import Row
 
+TEXT = "text"
 QUESTION = "question"
 SECOND = "second"
 INSTRUCTION = "instruction"
 CHOICES = "choices"
+OPTIONS = {
+    TEXT: "--text",
+    QUESTION: "--question",
+    SECOND: "--second",
+    CHOICES: "--choice",
+    INSTRUCTION: "--instruction",
+}
+"""By role: the option of a command that gives it."""
 TASKS = "_tasks"
 """Key of a row that only some tasks are to answer."""
 ERROR = "_error"
@@ -49,81 +59,101 @@ def described_tasks(run: Path, names: Sequence[str] | None) -> dict[str, Task]:
     return {name: known[name] for name in chosen}
 
 
-def rows_of(
-    texts: Sequence[str],
-    questions: Sequence[str],
-    tasks: Mapping[str, Task],
-    instruction: str | None = None,
-    seconds: Sequence[str] = (),
-    choices: Sequence[str] = (),
-) -> list[Row]:
-    """Return the rows of every text: one for tasks that read it alone, then one for each other.
-
-    The others are questions and second texts.
+@dataclass(frozen=True)
+class Beside:
+    """What is asked beside texts, of every one of them.
 
     Args:
-        texts: What ``--text`` gave.
-        questions: What ``--question`` gave; none is a row a text for all tasks.
-        tasks: The tasks that are to answer.
-        instruction: What ``--instruction`` gave, for every text.
-        seconds: What ``--second`` gave; each stands beside every text.
-        choices: What ``--choice`` gave, for every text.
-
-    Raises:
-        ConfigError: If there are questions, second texts or choices and no task reads one, or the
-            other way round.
+        questions: Each is asked of every text.
+        seconds: Second texts; each stands beside every text.
+        choices: To choose from.
+        instruction: For tasks whose prompt has one.
+        names: By role: what the user gives it with, for messages.
     """
-    place: Row = {"_file": "--text", "_line": 0, **_to_choose(choices, tasks)}
-    asked = {QUESTION: questions, SECOND: seconds}
-    if instruction is not None:
+
+    questions: Sequence[str] = ()
+    seconds: Sequence[str] = ()
+    choices: Sequence[str] = ()
+    instruction: str | None = None
+    names: Mapping[str, str] = field(default_factory=lambda: OPTIONS)
+
+    def parts(self, tasks: Mapping[str, Task]) -> list[Row]:
+        """Return the rows of a text, without it: one for tasks that read it alone, then others.
+
+        The others are one for each question and each second text.
+
+        Args:
+            tasks: The tasks that are to answer.
+
+        Raises:
+            ConfigError: If there are questions, second texts or choices and no task reads one, or
+                the other way round.
+        """
+        place = self._place(tasks)
+        asked = {QUESTION: self.questions, SECOND: self.seconds}
+        found = [self._asking(role, texts, tasks) for role, texts in asked.items()]
+        beside = [(role, reading) for role, reading in found if asked[role]]
+        others = [name for name in tasks if not any(name in reading for _, reading in found)]
+        lacking_all = [(role, reading) for role, reading in found if reading and not asked[role]]
+        if lacking_all and not others and not beside:
+            role, (first, *_) = lacking_all[0]
+            raise ConfigError(
+                f"Expected `{self.names[role]}` beside `{self.names[TEXT]}`, because task "
+                f"'{first}' reads one, but got none."
+            )
+        if not beside:
+            return [place]
+        alone: list[Row] = [{TASKS: others}] if others else []
+        each = [{role: one, TASKS: names} for role, names in beside for one in asked[role]]
+        return [{**place, **more} for more in [*alone, *each]]
+
+    def _place(self, tasks: Mapping[str, Task]) -> Row:
+        """Return what every row has: the choices and the instruction, where there are any."""
+        place: Row = {"_file": self.names[TEXT], "_line": 0, **self._to_choose(tasks)}
+        if self.instruction is None:
+            return place
         if not any(INSTRUCTION in asks(task) for task in tasks.values()):
             raise ConfigError(
-                "Expected `--instruction` to be for a task whose prompt has {instruction}, but "
-                f"none of {{{', '.join(tasks)}}} does."
+                f"Expected `{self.names[INSTRUCTION]}` to be for a task whose prompt has "
+                f"{{instruction}}, but none of {{{', '.join(tasks)}}} does."
             )
-        place[INSTRUCTION] = instruction
-    found = [_asking(role, texts, tasks) for role, texts in asked.items()]
-    beside = [(role, reading) for role, reading in found if asked[role]]
-    others = [name for name in tasks if not any(name in reading for _, reading in found)]
-    lacking_all = [(role, reading) for role, reading in found if reading and not asked[role]]
-    if lacking_all and not others and not beside:
-        role, (first, *_) = lacking_all[0]
-        raise ConfigError(
-            f"Expected `--{role}` beside `--text`, because task '{first}' reads one, but got none."
+        return place | {INSTRUCTION: self.instruction}
+
+    def _to_choose(self, tasks: Mapping[str, Task]) -> Row:
+        """Return the choices of a row, where there are any.
+
+        Raises:
+            ConfigError: If there is one alone, or none and every task reads some.
+        """
+        given = self.choices
+        _, reading = self._asking(CHOICES, given, tasks)
+        if len(given) != 1 and (given or len(reading) < len(tasks)):
+            return {CHOICES: list(given)} if given else {}
+        expected = (
+            f"twice or more beside `{self.names[TEXT]}`, because task '{reading[0]}' reads choices"
         )
-    if not beside:
-        return [{"text": text, **place} for text in texts]
-    alone: list[Row] = [{TASKS: others}] if others else []
-    each = [*alone, *({role: one, TASKS: names} for role, names in beside for one in asked[role])]
-    return [{"text": text, **place, **more} for text in texts for more in each]
+        raise ConfigError(Problem(self.names[CHOICES], expected, f"got {len(given) or 'none'}"))
+
+    def _asking(
+        self, role: str, given: Sequence[str], tasks: Mapping[str, Task]
+    ) -> tuple[str, list[str]]:
+        """Return a role with the tasks that ask for it.
+
+        Raises:
+            ConfigError: If texts are given for it, and no task asks for any.
+        """
+        reading = [name for name, task in tasks.items() if role in asks(task)]
+        if given and not reading:
+            raise ConfigError(
+                f"Expected `{self.names[role]}` to be for a task that reads one, but none of "
+                f"{{{', '.join(tasks)}}} does."
+            )
+        return role, reading
 
 
-def _to_choose(choices: Sequence[str], tasks: Mapping[str, Task]) -> Row:
-    """Return the choices of a row, where there are any.
-
-    Raises:
-        ConfigError: If there is one alone, or none and every task reads some.
-    """
-    _, reading = _asking(CHOICES, choices, tasks)
-    if len(choices) != 1 and (choices or len(reading) < len(tasks)):
-        return {CHOICES: list(choices)} if choices else {}
-    expected = f"twice or more beside `--text`, because task '{reading[0]}' reads choices"
-    raise ConfigError(Problem("--choice", expected, f"got {len(choices) or 'none'}"))
-
-
-def _asking(role: str, given: Sequence[str], tasks: Mapping[str, Task]) -> tuple[str, list[str]]:
-    """Return a role with the tasks that ask for it.
-
-    Raises:
-        ConfigError: If texts are given for it, and no task asks for any.
-    """
-    reading = [name for name, task in tasks.items() if role in asks(task)]
-    if given and not reading:
-        raise ConfigError(
-            f"Expected `--{role}` to be for a task that reads one, but none of "
-            f"{{{', '.join(tasks)}}} does."
-        )
-    return role, reading
+def rows_of(texts: Iterable[str], parts: Sequence[Row]) -> Iterator[Row]:
+    """Yield the rows of every text; see :meth:`Beside.parts`."""
+    return ({"text": text, **part} for text in texts for part in parts)
 
 
 def merged(answers: Iterable[Values], size: int, names: Sequence[str]) -> Iterator[Values]:

@@ -89,6 +89,13 @@ def check_place(path: Path, format: str, *, overwrite: bool) -> None:
         raise ConfigError(Problem("--output", expected, found)) from None
 
 
+def check_not_input(output: Path, input: str, where: str, other: str) -> None:
+    """Raise a ConfigError if a file of answers, `where`, is the file that is read, `other`."""
+    if output.resolve() == Path(input).resolve():
+        expected = f"to be another file than `{other}`"
+        raise ConfigError(Problem(where, expected, f"got '{input}' for both"))
+
+
 def suffix_of(format: str) -> str:
     """Return the ending of a file of a format; empty where it is a folder."""
     if format in OUTPUTS:

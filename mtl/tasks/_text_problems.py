@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -27,6 +28,7 @@ from mtl.registry import Registry
 from mtl.tasks._ranking import grades_of
 from mtl.tasks._weights import Counts, count, label_weights, loss_of
 from mtl.tasks.base import Learned, Task, unknown_label
+from mtl.tasks.results import Result
 from mtl.types import Encoded, Row
 
 PROBLEMS: Registry[type[TextProblem]] = Registry("options.problem")
@@ -147,6 +149,30 @@ class Numbers(TextLearned):
         return {n: float(np.mean([getattr(o, n) for o in everyone])) for n in ("mean", "spread")}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Label(Result):
+    """The one label of a text, and what probability every label has."""
+
+    label: str | None
+    """None where the likeliest is less probable than `options.abstain_below`."""
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels(Result):
+    """The labels of a text, and what probability every label has."""
+
+    labels: list[str]
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value(Result):
+    """The number of a text."""
+
+    value: float
+
+
 class TextProblem(ABC):
     """The part of text classification that depends on what is predicted.
 
@@ -157,6 +183,7 @@ class TextProblem(ABC):
     """
 
     learns: ClassVar[type[TextLearned]]
+    gives: ClassVar[type[Result]]
     metric_names: tuple[str, ...]
     role: ClassVar[str]
     """The kind of role, as data readers know it, that the label's cell is converted to."""
@@ -295,6 +322,7 @@ class Single(Labeled):
     """One label of several, two or more."""
 
     learns = OneLabel
+    gives = Label
     metric_names: tuple[str, ...] = ("accuracy", "macro_f1", "mcc", "ece", *RANKED)
     role = "label"
     what = ONE
@@ -357,6 +385,7 @@ class Multi(Labeled):
     """Any number of labels, none included; one holds when its probability is over its threshold."""
 
     learns = ManyLabels
+    gives = Labels
     metric_names = ("micro_f1", "macro_f1", "subset_accuracy", "ece")
     role = "labels"
     what = ANY
@@ -428,6 +457,7 @@ class Regression(TextProblem):
     """
 
     learns = Numbers
+    gives = Value
     metric_names = ("pearson", "rmse", *RANKED)
     role = "number"
     what = NUMBER

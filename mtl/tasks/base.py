@@ -27,6 +27,7 @@ from mtl.data.words import join_words
 from mtl.errors import ConfigError, DataError, Problem, did_you_mean, few, one_of
 from mtl.heads.base import Head
 from mtl.registry import Registry
+from mtl.tasks.results import Prediction, Result
 from mtl.trunk.recall import Recalled
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
@@ -35,6 +36,7 @@ from mtl.types import Encoded, Examples, Row
 TaskType: TypeAlias = "type[Task]"
 SectionClass: TypeAlias = type[Section]
 LearnedClass: TypeAlias = "type[Learned]"
+ResultClass: TypeAlias = type[Result]
 
 
 class TaskTypes(Registry[TaskType]):
@@ -316,6 +318,11 @@ class Task(ABC):
         """Return one output as JSON values that a person reads."""
         del row
         return {"prediction": output}
+
+    @property
+    def gives(self) -> ResultClass:
+        """The class of its typed results, whose fields are the keys of :meth:`present`."""
+        return Prediction
 
     def expected(self, row: Row) -> Values:
         """Return what would be right for a row, by role; spans as :meth:`present` has them."""

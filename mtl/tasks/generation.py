@@ -34,7 +34,8 @@ from mtl.metrics.segments import AUTO, by_character
 from mtl.metrics.texts import SCORINGS
 from mtl.metrics.tokenizers import check_installed, check_language
 from mtl.tasks._language_head import LanguageHeadOptions
-from mtl.tasks.base import TASK_TYPES, Guess, Task, Traits
+from mtl.tasks.base import TASK_TYPES, Guess, ResultClass, Task, Traits
+from mtl.tasks.results import EXACT, Result
 from mtl.trunk.generate import Decoding, Prompt, generate
 from mtl.trunk.recall import Recalled
 from mtl.trunk.text import TextEncoder, Tokens
@@ -84,6 +85,25 @@ class Written(NamedTuple):
     tokens: int = 0
     texts: tuple[tuple[str, float | None], ...] = ()
     """Texts, the best first, each with its beam's score."""
+
+
+@dataclass(frozen=True)
+class ScoredText:
+    """One of several texts; of beams, with its score."""
+
+    __pydantic_config__ = EXACT
+
+    text: str
+    score: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenText(Result):
+    """The text that was written."""
+
+    text: str
+    texts: tuple[ScoredText, ...] = ()
+    """All of them, the best first, where there are several or they have scores."""
 
 
 @TASK_TYPES.register("generation")
@@ -264,6 +284,11 @@ class Generation(Task):
                 for text, score in output.texts
             ]
         return shown
+
+    @property
+    def gives(self) -> ResultClass:
+        """A text."""
+        return WrittenText
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ One row is a text; what is predicted is the text itself::
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,24 @@ from mtl.heads.base import Head
 from mtl.heads.likelihood import LikelihoodHead
 from mtl.metrics.scores import Likelihood, LikelihoodScores
 from mtl.tasks._language_head import LanguageHeadOptions
-from mtl.tasks.base import TASK_TYPES, Guess, Task, Traits
+from mtl.tasks.base import TASK_TYPES, Guess, ResultClass, Task, Traits
+from mtl.tasks.results import Result
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
 from mtl.types import Encoded, Examples, Row
 
 COUNTED = 5000
 """Training examples whose tokens the baseline counts: all, or so many at even distances."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likeliness(Result):
+    """How likely a text is, a token and a byte at a time."""
+
+    perplexity: float
+    bits_per_byte: float
+    tokens: int
+    """How many were predicted."""
 
 
 @TASK_TYPES.register("language_modeling")
@@ -132,6 +144,11 @@ class LanguageModeling(Task):
         scores = output.scores()
         shown: Values = {n: round(scores[n], 4) for n in ("perplexity", "bits_per_byte")}
         return {**shown, "tokens": output.tokens}
+
+    @property
+    def gives(self) -> ResultClass:
+        """How likely a text is."""
+        return Likeliness
 
 
 def chunks(length: int, room: int) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ One row, of a text with a question::
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -24,7 +25,8 @@ from mtl.heads.base import Head
 from mtl.heads.choice import ChoiceHead, shares
 from mtl.metrics.choices import ChoiceScores
 from mtl.tasks._pairs import check_layout, encode_beside, given, has, layout_of, pooled_by
-from mtl.tasks.base import TASK_TYPES, Guess, HeadOptions, Learned, Task
+from mtl.tasks.base import TASK_TYPES, Guess, HeadOptions, Learned, ResultClass, Task
+from mtl.tasks.results import Result
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
 from mtl.types import Array, Encoded, Examples, Row
@@ -61,6 +63,17 @@ class ChoiceLearned(Learned):
     def wants(self) -> tuple[str, ...]:
         """The question, where training had one."""
         return ("question",) if self.question else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Result):
+    """Which of some choices is right."""
+
+    choice: str
+    label: str
+    """As the data calls the choice: a letter, a number, its name or its text."""
+    probabilities: list[float]
+    """One for each choice, in the order of the choices."""
 
 
 @TASK_TYPES.register("multiple_choice")
@@ -172,6 +185,11 @@ class MultipleChoice(Task):
             "label": written(number, row["choices"], self.learned.form),
             "probabilities": [round(float(share), 4) for share in output],
         }
+
+    @property
+    def gives(self) -> ResultClass:
+        """The right one of some choices."""
+        return Choice
 
     def expected(self, row: Row) -> Values:
         """Return the right choice, its label, and its number."""

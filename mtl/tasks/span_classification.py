@@ -36,11 +36,13 @@ from mtl.tasks.base import (
     TASK_TYPES,
     Guess,
     Learned,
+    ResultClass,
     Task,
     Traits,
     document,
     unknown_label,
 )
+from mtl.tasks.results import Entities
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.types import Encoded, Examples, Row
 
@@ -267,6 +269,11 @@ class SpanClassification(Task):
             for (first, last, label), score in places
         ]
         return {"entities": sorted(found, key=lambda s: (s["start"], -s["end"], s["label"]))}
+
+    @property
+    def gives(self) -> ResultClass:
+        """Labeled parts of a text."""
+        return Entities
 
     def expected(self, row: Row) -> Values:
         """Return the right spans."""

@@ -9,6 +9,7 @@ One row, of a paragraph with one question::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -36,7 +37,8 @@ from mtl.tasks._span_answers import (
 )
 from mtl.tasks._span_layouts import LAYOUTS
 from mtl.tasks._span_rules import best_rule
-from mtl.tasks.base import TASK_TYPES, Guess, Learned, Task
+from mtl.tasks.base import TASK_TYPES, Guess, Learned, ResultClass, Task
+from mtl.tasks.results import EXACT, Result
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
 from mtl.types import Encoded, Examples, Row
@@ -119,6 +121,33 @@ class SpanLearned(Learned):
         """The numbers of version 2.0 where every question has an answer."""
         names = [n for n in NAMES if n not in ANSWERED] if self.impossible is False else []
         return dict.fromkeys(names, "every question of its training data has an answer")
+
+
+@dataclass(frozen=True)
+class AnswerSpan:
+    """A part of a text that may be the answer; "no answer" is empty, and stands nowhere."""
+
+    __pydantic_config__ = EXACT
+
+    answer: str
+    start: int | None
+    end: int | None
+    score: float
+    """Its probability among the best few."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanAnswer(Result):
+    """The answer to a question: a part of the text, or empty where the text has none."""
+
+    answer: str
+    start: int | None
+    end: int | None
+    """One past its last character; None where there is no answer, as the start is."""
+    score: float
+    """Its probability among the best few."""
+    n_best: tuple[AnswerSpan, ...]
+    """The best few, the best first."""
 
 
 @TASK_TYPES.register("span_extraction")
@@ -308,6 +337,11 @@ class SpanExtraction(Task):
             best.append({**nothing, "score": shares[-1]})
         chosen = best[0] if output.span is not None else {**nothing, "score": shares[-1]}
         return {**chosen, "n_best": sorted(best, key=lambda one: -one["score"])}
+
+    @property
+    def gives(self) -> ResultClass:
+        """A part of a text."""
+        return SpanAnswer
 
 
 def _windows(values: Any, example: Encoded) -> list[Window]:

@@ -34,7 +34,7 @@ from mtl.tasks._pairs import (
 from mtl.tasks._ranking import QUERY, least_relevant, ranked, to_rank
 from mtl.tasks._text_problems import PROBLEMS, TextLearned
 from mtl.tasks._weights import WeightOptions
-from mtl.tasks.base import TASK_TYPES, Guess, Learned, Task
+from mtl.tasks.base import TASK_TYPES, Guess, Learned, ResultClass, Task
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
 from mtl.types import Encoded, Examples, Row
@@ -179,3 +179,8 @@ class TextClassification(Task):
     def present(self, output: Any, row: Row) -> Values:
         """Return the label with all probabilities, the labels, or the number."""
         return self.problem.present(output)
+
+    @property
+    def gives(self) -> ResultClass:
+        """The problem's: a label, labels, or a number."""
+        return self.problem.gives

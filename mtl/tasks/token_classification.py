@@ -9,6 +9,7 @@ One row of the bundled corpus::
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -37,12 +38,14 @@ from mtl.tasks.base import (
     TASK_TYPES,
     Guess,
     Learned,
+    ResultClass,
     Task,
     Traits,
     document,
     remarks,
     unknown_label,
 )
+from mtl.tasks.results import EXACT, Entities, Result
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.types import Encoded, Examples, Row
 
@@ -102,6 +105,23 @@ class Tagset(Learned):
     def facts(self) -> Values:
         """How many labels there are."""
         return {"task": "multiclass", "num_classes": len(self.labels)}
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a text with its label."""
+
+    __pydantic_config__ = EXACT
+
+    text: str
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words(Result):
+    """The label of each word of a text, where labels mark no spans."""
+
+    words: tuple[Word, ...]
 
 
 class Tags(NamedTuple):
@@ -366,6 +386,11 @@ class TokenClassification(Task):
                 for label, first, last in spans_of(labels)
             ]
         }
+
+    @property
+    def gives(self) -> ResultClass:
+        """Labeled parts of a text, or each word's label."""
+        return Words if self.learned.scheme == NONE else Entities
 
     def expected(self, row: Row) -> Values:
         """Return the right entities, or each word's label where none are marked."""

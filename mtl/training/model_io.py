@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -290,8 +290,10 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
         ) from error
 
 
-def check_head_names(tasks: Mapping[str, Task], asked: list[str]) -> None:
-    """Raise a ConfigError if a task was asked for that the model does not have."""
+def check_head_names(
+    tasks: Mapping[str, Task], asked: Iterable[str], where: str = "--task"
+) -> None:
+    """Raise a ConfigError if a task was asked for, `where`, that the model does not have."""
     for name in asked:
         if name not in tasks:
-            raise ConfigError(one_of("--task", name, tasks))
+            raise ConfigError(one_of(where, name, tasks))

@@ -12,7 +12,7 @@ from typing import Any
 
 from mtl.data.rows import Rows
 from mtl.inference.evaluator import run_config, score
-from mtl.inference.predictor import Predictor
+from mtl.inference.predictor import RowPredictor
 from mtl.training.setup import read_splits
 
 DECODINGS = ("plain", "constrained")
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--task", default="ner")
     parser.add_argument("--split", default="test")
     given = parser.parse_args()
-    predictor = Predictor(given.run)
+    predictor = RowPredictor(given.run)
     task: Any = predictor.tasks[given.task]
     rows = read(given.run, given.task, given.split, task)
     for decoding in DECODINGS:

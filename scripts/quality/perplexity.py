@@ -27,7 +27,7 @@ from mtl.config.schema import TrunkConfig
 from mtl.data.readers import read_split
 from mtl.data.rows import Rows
 from mtl.inference.evaluator import score
-from mtl.inference.predictor import Predictor
+from mtl.inference.predictor import RowPredictor
 from mtl.tasks.language_modeling import LanguageModeling
 from mtl.training.model import MultiTaskModel, build_heads, make_task
 from mtl.training.model_io import LoadedModel
@@ -52,7 +52,7 @@ class Sums:
         return self.bits / max(self.size, 1)
 
 
-def open_model(name: str, length: int | None) -> Predictor:
+def open_model(name: str, length: int | None) -> RowPredictor:
     """Return a run's trunk, or one that `trunk=` knows, with a task that predicts its text."""
     kind, _, path = name.partition(":")
     if (Path(name) / "model").is_dir():
@@ -69,7 +69,7 @@ def open_model(name: str, length: int | None) -> Predictor:
     )
     model = MultiTaskModel(trunk, [task], heads).eval()
     about = {"tasks": {TASK: {"attention": "causal"}}}
-    return Predictor(LoadedModel(model, encoder, about), tokens=4096)
+    return RowPredictor(LoadedModel(model, encoder, about), tokens=4096)
 
 
 def read(path: Path) -> Rows:
@@ -78,7 +78,7 @@ def read(path: Path) -> Rows:
     return read_split(path, columns={"text": "text"}, roles=roles, format="text")
 
 
-def by_trunk(predictor: Predictor, rows: Rows) -> Sums:
+def by_trunk(predictor: RowPredictor, rows: Rows) -> Sums:
     """Return the bits that a trunk needs for some texts."""
     found = score(predictor, {TASK: rows})[TASK]
     size = next(row.value for row in found.tables["likelihood"] if row.name == "bytes")

@@ -14,7 +14,7 @@ import torch
 
 from mtl.data.readers import read_split
 from mtl.inference.annotation import disagreement, rank, uncertainty
-from mtl.inference.predictor import Predictor
+from mtl.inference.predictor import RowPredictor
 from mtl.tasks.token_classification import TokenClassification
 from tests.inference.conftest import Run, check_error, write_jsonl
 
@@ -48,7 +48,7 @@ def test_disagreement_is_of_labels_that_both_know() -> None:
 
 
 def test_rows_are_ranked_by_their_heads(trained: Path) -> None:
-    predictor = Predictor(trained, "cpu")
+    predictor = RowPredictor(trained, "cpu")
     rows = [{"text": text} for text in [*TEXTS, " "]]
     ranked = rank(predictor, rows)
     assert sorted(ranked.order) == [0, 1, 2, 3]
@@ -64,7 +64,7 @@ def test_rows_are_ranked_by_their_heads(trained: Path) -> None:
 
 
 def test_heads_that_know_the_same_labels_may_disagree(trained: Path) -> None:
-    predictor = Predictor(trained, "cpu")
+    predictor = RowPredictor(trained, "cpu")
     mood = copy.copy(predictor.tasks["sentiment"])
     mood.name = mood.head_name = "mood"
     predictor.model.tasks["mood"] = mood

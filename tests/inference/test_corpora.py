@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from mtl.inference.predictor import Predictor
+from mtl.inference.predictor import RowPredictor
 from tests import helpers
 from tests.inference.conftest import write_jsonl
 from train import main as train
 
-Train = Callable[..., Predictor]
+Train = Callable[..., RowPredictor]
 pytestmark = pytest.mark.slow
 
 
@@ -26,14 +26,14 @@ def learn(tmp_path: Path) -> Train:
         tmp_path / "trunk", helpers.llama_config(**sizes), helpers.bpe_tokenizer()
     )
 
-    def go(*overrides: str) -> Predictor:
+    def go(*overrides: str) -> RowPredictor:
         common = [
             "trunk=hf", f"trunk.path={trunk}", "trunk.lr=3e-3", "head.lr=1e-2", "logger=none",
             "batching.examples=16", "trainer.max_steps=150", "trainer.val_check_interval=150",
             "trainer.threads=1", "trainer.progress=false", f"hydra.run.dir={tmp_path / 'run'}",
         ]  # fmt: skip
         assert train([*overrides, *common]) == 0
-        return Predictor(tmp_path / "run", "cpu")
+        return RowPredictor(tmp_path / "run", "cpu")
 
     return go
 

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, classification_report
 
 from mtl.cli.verbs.evaluate import render
 from mtl.inference.evaluator import evaluate
-from mtl.inference.predictor import Predictor
+from mtl.inference.predictor import RowPredictor
 from mtl.metrics.tables import EntityRow, LabelRow, ValueRow
 from tests.inference.conftest import Run, check_error, rows, write_jsonl
 
@@ -45,7 +45,7 @@ def test_the_numbers_are_those_of_training(mtl: Run, run: Path, split: str, stag
 
 def test_the_numbers_equal_those_of_predictions(trained: Path) -> None:
     reports = evaluate(trained, ["sentiment"], device="cpu").tasks
-    predictor = Predictor(trained, "cpu")
+    predictor = RowPredictor(trained, "cpu")
     given = [{"text": row["body"]} for row in TEST]
     guesses = [a["sentiment"]["label"] for a in predictor.predict(given, ["sentiment"])]
     gold = [row["sentiment"] for row in TEST]

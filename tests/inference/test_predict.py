@@ -12,7 +12,7 @@ import pytest
 from mtl.config.schema import DataConfig
 from mtl.data.sources import Wanted, load_splits
 from mtl.data.spans import placed
-from mtl.inference.predictor import Predictor
+from mtl.inference.predictor import RowPredictor
 from mtl.inference.writing import likeliest
 from mtl.training.model import make_task
 from tests.inference.conftest import Run, check_error, rows, write_jsonl
@@ -26,7 +26,7 @@ def answers(out: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def wanted(trained: Path) -> list[dict[str, Any]]:
-    found = Predictor(trained, "cpu").predict([{"text": text} for text in TEXTS])
+    found = RowPredictor(trained, "cpu").predict([{"text": text} for text in TEXTS])
     return [{"text": t, **answer} for t, answer in zip(TEXTS, found, strict=True)]
 
 

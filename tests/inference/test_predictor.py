@@ -9,7 +9,7 @@ import torch
 
 from mtl.errors import ConfigError, DataError
 from mtl.inference import predictor as module
-from mtl.inference.predictor import Predictor
+from mtl.inference.predictor import RowPredictor
 from mtl.layout import Unit, build_rows
 from mtl.training.description import describe
 from mtl.training.model_io import load_model
@@ -26,14 +26,14 @@ LONG = " ".join(text for text, *_ in SENTENCES * 4)
 
 
 @pytest.fixture(scope="module")
-def predictor(trained: Path) -> Predictor:
+def predictor(trained: Path) -> RowPredictor:
     """The run's model, its NER head random, so that there are many entities."""
     loaded = load_model(trained)
     random = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in loaded.model.heads["ner"].parameters():
             parameter.normal_(generator=random)
-    return Predictor(loaded, "cpu")
+    return RowPredictor(loaded, "cpu")
 
 
 def given(texts: list[str]) -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ def assert_alike(one: dict[str, Any], other: dict[str, Any]) -> None:
         assert one["rating"]["value"] == pytest.approx(other["rating"]["value"], abs=1e-4)
 
 
-def test_all_heads_in_one_pass_equal_each_head_alone(predictor: Predictor) -> None:
+def test_all_heads_in_one_pass_equal_each_head_alone(predictor: RowPredictor) -> None:
     together = list(predictor.predict(given([*TEXTS, LONG])))
     assert list(together[0]) == ["ner", "sentiment", "rating"]
     for name in together[0]:
@@ -69,7 +69,7 @@ def test_all_heads_in_one_pass_equal_each_head_alone(predictor: Predictor) -> No
 
 
 def test_the_trunk_runs_as_often_for_three_heads_as_for_one(
-    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+    predictor: RowPredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
     forward = predictor.model.trunk.forward
@@ -89,14 +89,16 @@ def test_the_trunk_runs_as_often_for_three_heads_as_for_one(
 def test_unequal_texts_in_one_batch_equal_one_at_a_time(trained: Path) -> None:
     loaded = load_model(trained)
     texts = [*TEXTS, LONG, *TEXTS]
-    alone = [next(Predictor(loaded, "cpu").predict(given([text]))) for text in texts]
+    alone = [next(RowPredictor(loaded, "cpu").predict(given([text]))) for text in texts]
     for options in ({}, {"tokens": 40}, {"pack": False}):
-        batched = Predictor(loaded, "cpu", **options).predict(given(texts))
+        batched = RowPredictor(loaded, "cpu", **options).predict(given(texts))
         for one, other in zip(batched, alone, strict=True):
             assert_alike(one, other)
 
 
-def test_passes_on_a_cpu_are_small(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passes_on_a_cpu_are_small(
+    predictor: RowPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wanted = list(predictor.predict(given(TEXTS)))
     calls: list[int] = []
     forward = predictor.model.trunk.forward
@@ -112,7 +114,7 @@ def test_passes_on_a_cpu_are_small(predictor: Predictor, monkeypatch: pytest.Mon
     assert len(calls) >= len(set(TEXTS)) > 1, "a pass for each text, or each of its windows"
 
 
-def test_spans_index_the_text(predictor: Predictor) -> None:
+def test_spans_index_the_text(predictor: RowPredictor) -> None:
     texts = [*TEXTS, LONG, *(text for text, *_ in SENTENCES)]
     found = list(predictor.predict(given(texts), ["ner"]))
     assert sum(len(answer["ner"]["entities"]) for answer in found) > 5
@@ -122,7 +124,7 @@ def test_spans_index_the_text(predictor: Predictor) -> None:
             assert 0 < entity["score"] <= 1
 
 
-def test_a_long_text_has_the_mean_of_its_windows_as_states(predictor: Predictor) -> None:
+def test_a_long_text_has_the_mean_of_its_windows_as_states(predictor: RowPredictor) -> None:
     loaded = predictor.loaded
     (tokens,) = loaded.encoder.tokenize([LONG])
     windows = loaded.encoder.windows(len(tokens))
@@ -140,14 +142,14 @@ def test_a_long_text_has_the_mean_of_its_windows_as_states(predictor: Predictor)
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
 
 
-def test_a_long_text_has_entities_beyond_its_first_window(predictor: Predictor) -> None:
+def test_a_long_text_has_entities_beyond_its_first_window(predictor: RowPredictor) -> None:
     answer = next(predictor.predict(given([LONG]), ["ner"]))
     last = max(start for start, *_ in entities(answer))
     assert last > len(LONG) / 2
 
 
 def test_rows_come_in_their_order_across_chunks(
-    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+    predictor: RowPredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = [text * (1 + number % 3) for number, text in enumerate(TEXTS * 3)]
     whole = list(predictor.predict(given(texts)))
@@ -159,7 +161,7 @@ def test_rows_come_in_their_order_across_chunks(
     assert sum(done) == pytest.approx(len(texts))
 
 
-def test_a_long_text_advances_as_it_is_read(predictor: Predictor) -> None:
+def test_a_long_text_advances_as_it_is_read(predictor: RowPredictor) -> None:
     done: list[float] = []
     list(predictor.predict(given([LONG * 10]), advance=done.append))
     assert len(done) > 5
@@ -168,7 +170,7 @@ def test_a_long_text_advances_as_it_is_read(predictor: Predictor) -> None:
 
 
 def test_an_endless_input_is_read_as_it_is_needed(
-    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+    predictor: RowPredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CHUNK", 3)
     read = 0
@@ -185,7 +187,7 @@ def test_an_endless_input_is_read_as_it_is_needed(
     assert read == 6
 
 
-def test_words_alone_are_joined_and_given_words_are_kept(predictor: Predictor) -> None:
+def test_words_alone_are_joined_and_given_words_are_kept(predictor: RowPredictor) -> None:
     words = ["Ines", "Talbot", "has", "soup"]
     joined = next(predictor.predict([{"tokens": words}]))
     assert_alike(joined, next(predictor.predict([{"text": " ".join(words), "tokens": words}])))
@@ -194,7 +196,7 @@ def test_words_alone_are_joined_and_given_words_are_kept(predictor: Predictor) -
     assert all({start, end} <= ends for start, end, _ in entities(whole))
 
 
-def test_targets_are_not_looked_at(predictor: Predictor) -> None:
+def test_targets_are_not_looked_at(predictor: RowPredictor) -> None:
     labelled = {"text": "a b", "labels": ["B-X"], "label": "no such label"}
     assert_alike(*predictor.predict([{"text": "a b"}, labelled]))
 
@@ -211,30 +213,30 @@ def test_targets_are_not_looked_at(predictor: Predictor) -> None:
         ({"text": "one two", "tokens": ["three"]}, "row:2: Expected the tokens of task 'ner'"),
     ],
 )
-def test_rows_without_text(predictor: Predictor, row: dict[str, Any], message: str) -> None:
+def test_rows_without_text(predictor: RowPredictor, row: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         list(predictor.predict([{"text": "fine"}, row]))
 
 
-def test_unknown_tasks_and_devices(predictor: Predictor) -> None:
+def test_unknown_tasks_and_devices(predictor: RowPredictor) -> None:
     with pytest.raises(ConfigError, match=r"one of \{ner, rating, sentiment\}, but got 'nerr'"):
         predictor.predict([], ["nerr"])
     with pytest.raises(ConfigError, match=r"Expected `--device` to be one of \{.*cpu.*\}"):
-        Predictor(predictor.loaded, "gpu")
+        RowPredictor(predictor.loaded, "gpu")
 
 
-def test_nothing_in_nothing_out(predictor: Predictor) -> None:
+def test_nothing_in_nothing_out(predictor: RowPredictor) -> None:
     assert list(predictor.predict([])) == []
     assert next(predictor.predict([{"text": "a"}], ["ner", "ner"])).keys() == {"ner"}
 
 
 def test_each_task_reads_its_documents_as_in_training(trained: Path) -> None:
     loaded = load_model(trained)
-    causal = next(Predictor(loaded, "cpu").predict(given(TEXTS[:1])))
+    causal = next(RowPredictor(loaded, "cpu").predict(given(TEXTS[:1])))
     ways = {"sentiment": "bidirectional"}
     loaded.description = describe(loaded.model, loaded.encoder, {}, ways)
     assert [loaded.attention(n) for n in ("ner", "sentiment")] == ["causal", "bidirectional"]
-    mixed = Predictor(loaded, "cpu")
+    mixed = RowPredictor(loaded, "cpu")
     both = next(mixed.predict(given(TEXTS[:1])))
     assert_alike({"ner": both["ner"]}, {"ner": causal["ner"]})
     assert both["sentiment"]["probabilities"] != causal["sentiment"]["probabilities"]
@@ -249,6 +251,6 @@ def test_an_old_description_means_the_trunks_own_attention(trained: Path) -> Non
     assert loaded.attention("ner") == "causal"
 
 
-def test_rows_of_a_reader_are_rows(predictor: Predictor) -> None:
+def test_rows_of_a_reader_are_rows(predictor: RowPredictor) -> None:
     read = [{"text": row["body"], "tokens": row["words"]} for row in rows(3)]
     assert len(list(predictor.predict(iter(read)))) == 3

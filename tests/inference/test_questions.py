@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from mtl.inference.predictor import Predictor
+from mtl.inference.predictor import RowPredictor
 from tests import helpers
 from tests.inference.conftest import Run, check_error, write_jsonl
 from train import main as train
@@ -70,7 +70,7 @@ def named(answer: dict[str, Any]) -> list[tuple[str, int, str]]:
 
 def test_several_questions_of_a_text_are_a_list(mtl: Run, answering: Path) -> None:
     """The answers of the other tasks stand there once; each is what it would be alone."""
-    alone = Predictor(answering, "cpu")
+    alone = RowPredictor(answering, "cpu")
     asked = [part for question in QUESTIONS for part in ("--question", question)]
     code, out, err = mtl("predict", answering, "--text", TEXTS[0], "--text", TEXTS[1], *asked)
     assert (code, err) == (0, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from mtl.errors import ConfigError
 from mtl.tasks import TASK_TYPES, Task
 from mtl.tasks.base import document, own_metrics, restore
 from mtl.tasks.encode import encode_split
+from mtl.tasks.results import Prediction
 from mtl.training.evaluation import Evaluation
 from mtl.training.model import MultiTaskModel, answers
 from mtl.types import Encoded, Row
@@ -295,3 +297,7 @@ def test_outputs_are_shown_as_json(sample: Sample) -> None:
         shown = json.loads(json.dumps(task.present(output, row)))
         assert isinstance(shown, dict)
         assert shown
+        typed = task.gives.read(shown)
+        assert type(typed) is not Prediction, "a type of ours has a result of its own"
+        assert typed.to_dict() == shown
+        assert replace(typed, question="Why?").to_dict() == {"question": "Why?", **shown}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mtl.config.schema import DataConfig
 from mtl.data.sources import Wanted, load_splits
 from mtl.errors import ConfigError, DataError
-from mtl.inference.predictor import Predictor
+from mtl.inference.predictor import RowPredictor
 from mtl.metrics.nested import NestedScores
 from mtl.tasks.base import remarks, row_check
 from mtl.tasks.span_classification import SpanClassification
@@ -197,6 +197,8 @@ def test_nested_names_from_file_to_prediction(tmp_path: Path, kind: str) -> None
     assert (
         json.loads((tmp_path / "run" / "metrics.json").read_text())["test/nested_entities/f1"] > 0.9
     )
-    (answer,) = Predictor(tmp_path / "run", "cpu").predict([{"text": "The Lyme Chess Club met."}])
+    (answer,) = RowPredictor(tmp_path / "run", "cpu").predict(
+        [{"text": "The Lyme Chess Club met."}]
+    )
     entities = [(e["text"], e["label"], e["start"]) for e in answer["nested_entities"]["entities"]]
     assert entities == [("Lyme Chess Club", "ORG", 4), ("Lyme", "LOC", 4)]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mtl.config.schema import DataConfig, TaskConfig
-from mtl.inference.predictor import Predictor
+from mtl.inference.predictor import RowPredictor
 from mtl.training.checkpoint import read_checkpoint
 from mtl.training.run import train
 from tests import helpers
@@ -83,7 +83,7 @@ def test_it_learns_who_and_what(site: Site, tmp_path: Path, layout: str, impossi
     assert found["baseline/qa/f1"] < 0.7
     text = "Then Ines saw the mill ."
     asked = [{"text": text, "question": q} for q in ("who", "what", "when")]
-    answers = [answer["qa"] for answer in Predictor(run, "cpu").predict(asked)]
+    answers = [answer["qa"] for answer in RowPredictor(run, "cpu").predict(asked)]
     assert [a["answer"] for a in answers[:2]] == ["Ines", "mill"]
     assert text[answers[0]["start"] : answers[0]["end"]] == "Ines"
     assert (answers[2]["answer"] == "") is impossible
@@ -124,7 +124,7 @@ def test_encoders_learn_it_too(
         change(cfg, "trainer.max_steps", 400)  # T5's encoder starts slowly.
     found = train(cfg, run)
     assert found["test/qa/f1"] > 0.8
-    predictor = Predictor(run, "cpu")
+    predictor = RowPredictor(run, "cpu")
     task = predictor.tasks["qa"]
     assert task.learned.model_dump()["layout"] == chosen
     (answer,) = predictor.predict([{"text": "Now Talbot saw the rain .", "question": "who"}])

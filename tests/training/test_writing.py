@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 import mtl.training.run as training
 from mtl.config.schema import Config
 from mtl.inference.evaluator import score
-from mtl.inference.predictor import Predictor
+from mtl.inference.predictor import RowPredictor
 from mtl.metrics.scores import TextScores
 from mtl.metrics.texts import RougeScoring
 from mtl.training.checkpoint import AtomicCheckpointIO
@@ -218,7 +218,7 @@ def test_test_scores_are_those_of_an_evaluation_and_of_predictions(
     test = prepared(config(site, trunks[kind], "ner", "gist"), tmp_path).splits["gist"].test
     assert test is not None
     told = {n.split("/")[2]: v for n, v in metrics(run).items() if n.startswith("test/gist/")}
-    predictor = Predictor(run, "cpu")
+    predictor = RowPredictor(run, "cpu")
     assert score(predictor, {"gist": test})["gist"].scores == pytest.approx(told, rel=1e-5)
     read = [{"text": row["text"]} for row in test]
     together = list(predictor.predict(read, ["gist"]))
@@ -240,7 +240,7 @@ def test_texts_after_documents_that_another_task_reads(
     test = ready.splits["gist"].test
     assert test is not None
     read = [{"text": row["text"]} for row in test]
-    predictor, take = Predictor(tmp_path / "model", "cpu"), Recall.take
+    predictor, take = RowPredictor(tmp_path / "model", "cpu"), Recall.take
     taken: list[int] = []
 
     def counted(recall: Recall, task: str, examples: Sequence[int]) -> list[Recalled]:
@@ -279,7 +279,7 @@ def test_a_saved_model_writes_the_same(
     with torch.no_grad():
         some, others = ready.model(batch), loaded.model(batch)
     assert all(torch.equal(some[name], others[name]) for name in some)
-    answers = list(Predictor(loaded, "cpu").predict([{"text": "Talbot wept ."}]))
+    answers = list(RowPredictor(loaded, "cpu").predict([{"text": "Talbot wept ."}]))
     assert isinstance(answers[0]["gist"]["text"], str)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,18 +18,12 @@ from mtl.cli.file_options import (
     Quoting,
     written,
 )
-from mtl.errors import ConfigError, Problem, one_of
+from mtl.errors import ConfigError, Problem
 from mtl.inference.output import plain, pretty
 from mtl.launch.importing import importing
 
 if TYPE_CHECKING:
-    from mtl.config.section import Values
-    from mtl.inference.predictor import Predictor
     from mtl.types import Row
-
-POLICIES = ("mark", "skip", "error")
-OWN = ("csv", "jsonl")
-"""Formats that hold the answers of any task."""
 
 
 def register(app: typer.Typer) -> None:
@@ -127,8 +120,6 @@ def predict(
     same holds for a second text and the column `second`.
     """
     _check(text, input, output, output_format, overwrite=overwrite)
-    if on_bad_row not in POLICIES:
-        raise ConfigError(one_of("--on-bad-row", on_bad_row, POLICIES))
     beside = {"question": question, "second": second, "choices": choice, "instruction": instruction}
     for name, asked in beside.items():
         if asked and not text:
@@ -137,56 +128,42 @@ def predict(
                 Problem(f"--{name}", "to stand beside `--text`", "got `--input`", advice)
             )
     with importing("mtl.inference.predictor"):
-        from mtl.inference.predictor import Predictor
-    from mtl.inference.questions import described_tasks, rows_of
-    from mtl.inference.writing import of_ending, spans_task, write_answers
+        from mtl.inference.predictor import RowPredictor
+    from mtl.inference.answers import Output, Shape, answers, check_policy, left_out, read_file
+    from mtl.inference.inputs import File
+    from mtl.inference.questions import Beside, described_tasks, rows_of
     from mtl.reporting.console import note
+    from mtl.reporting.tracking import track
     from mtl.training.model_io import load_model
 
+    check_policy(on_bad_row, "--on-bad-row")
     tasks = described_tasks(run, split_names(task))
-    kind = of_ending(output, output_format) if output else ""
-    if kind and kind not in OWN:
-        spans_task(tasks, kind)
+    out = Output(output, output_format) if output else None
+    if out is not None:
+        out.check(tasks)
     form = written(delimiter, quoting, comment, header)
-    others = (question or [], tasks, instruction, second or [], choice or [])
-    given = rows_of(text, *others) if text else None
+    given = Beside(question or [], second or [], choice or [], instruction)
+    parts = given.parts(tasks) if text else [{}]
     loaded = load_model(run, trust_remote_code=trust_remote_code)
-    predictor = Predictor(loaded, device, tokens)
-    names = list(tasks)
-    policy = "error" if given else on_bad_row
-    rows = given or _read(predictor, names, str(input), format, encoding, policy, form)
-    spread = output is None and text is not None and len(text) == 1
-    shown = output is None and sys.stdout.isatty()
-    size = len(rows) // len(text) if text else 1
-    shape = _Asked(names, size, policy, all_probabilities)
-    answers = _answers(predictor, rows, shape, bar=not text and not shown)
-    if output is None:
-        for answer in answers:
-            sys.stdout.write((pretty if spread else plain)(answer, sys.stdout) + "\n")
+    predictor, names = RowPredictor(loaded, device, tokens), list(tasks)
+    if text:
+        rows: Sequence[Row] = list(rows_of(text, parts))
+        on_bad_row = "error"
     else:
-        missing = write_answers(output, kind, answers, tasks)
-        if missing:
-            rows_are = (
-                "1 row without an answer is"
-                if missing == 1
-                else f"{missing:,} rows without an answer are"
-            )
-            note(f"{rows_are} not in '{output}': {kind} has no place for an `error`.")
-    _say_left_out(predictor)
-
-
-def _say_left_out(predictor: Predictor) -> None:
-    """Say which tasks did not answer which rows, and what of the rows was not read."""
-    from mtl.reporting.console import note
-    from mtl.tasks.base import remarks
-
-    for (task, role), count in predictor.left_out.items():
-        rows = "1 text has" if count == 1 else f"{count:,} texts have"
-        note(f"{task}: {rows} no `{role}`, which it reads, and no answer; see `--{role}`.")
-    if predictor.failed:
-        answers = "1 answer is" if predictor.failed == 1 else f"{predictor.failed:,} answers are"
-        note(f"{answers} an `error`, which says why.")
-    for line in (line for task in predictor.tasks.values() for line in remarks(task)):
+        file = File(str(input), "--input", format, encoding, on_bad_row=on_bad_row, **form)
+        rows = read_file(predictor, names, file)
+        for line in file.notes:
+            note(line)
+    shape = Shape(names, len(parts), on_bad_row, all_probabilities)
+    shown = out is None and sys.stdout.isatty()
+    with track("Predicting", len(rows), enabled=not text and not shown) as advance:
+        found = answers(predictor, rows, shape, advance)
+        if out is not None:
+            out.write(found, predictor, names)
+        spread = text is not None and len(text) == 1
+        for answer in () if out is not None else found:
+            sys.stdout.write((pretty if spread else plain)(answer, sys.stdout) + "\n")
+    for line in [*(out.notes if out is not None else ()), *left_out(predictor)]:
         note(line)
 
 
@@ -210,11 +187,10 @@ def _check(
         )
     if output is None:
         return
-    if input is not None and output.resolve() == Path(input).resolve():
-        expected = "to be another file than `--input`"
-        raise ConfigError(Problem("--output", expected, f"got '{input}' for both"))
-    from mtl.inference.writing import check_place, of_ending
+    from mtl.inference.writing import check_not_input, check_place, of_ending
 
+    if input is not None:
+        check_not_input(output, input, "--output", "--input")
     check_place(output, of_ending(output, format), overwrite=overwrite)
 
 
@@ -230,74 +206,3 @@ def split_names(task: str | None) -> list[str] | None:
     if not names:
         raise ConfigError(Problem("--task", "to name a task", "got nothing"))
     return names
-
-
-def _read(
-    predictor: Predictor,
-    names: list[str],
-    input: str,
-    format: str | None,
-    encoding: str | None,
-    on_bad_row: str,
-    form: Values,
-) -> Sequence[Row]:
-    from mtl.inference.inputs import File, read_inputs
-    from mtl.reporting.console import note
-
-    file = File(input, "--input", format, encoding, on_bad_row=on_bad_row, **form)
-    tasks = [predictor.tasks[name] for name in names]
-    about = predictor.loaded.description.tasks
-    columns = {name: about[name].columns for name in names}
-    rows = read_inputs(file, tasks, columns, {name: about[name].files for name in names})
-    for line in file.notes:
-        note(line)
-    return rows
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What is printed of answers."""
-
-    names: list[str]
-    size: int
-    """Rows of one text."""
-    on_bad_row: str
-    all_probabilities: bool
-
-
-def _answers(
-    predictor: Predictor, rows: Sequence[Row], asked: _Asked, *, bar: bool
-) -> Iterator[Values]:
-    """Yield what is printed: one object for the rows of one text."""
-    from mtl.inference.predictor import FAILED, prepare
-    from mtl.inference.questions import merged
-    from mtl.inference.writing import likeliest
-    from mtl.reporting.tracking import track
-    from mtl.tasks.base import asks
-
-    names, mark = asked.names, asked.on_bad_row != "error"
-    reads = {name: asks(predictor.tasks[name]) for name in names}
-    short = (lambda answer: answer) if asked.all_probabilities else likeliest
-    failed: list[str | None] = []
-    """Of each text that is not yet written: why it has no answer."""
-
-    def answered() -> Iterator[Values]:
-        found = predictor.predict(rows, names, advance, mark=mark)
-        for row, answer in zip(rows, found, strict=True):
-            failed.append(answer.pop(FAILED, None))
-            yield {
-                n: {**{role: row[role] for role in reads[n] if role in row}, **short(a)}
-                for n, a in answer.items()
-            }
-
-    with track("Predicting", len(rows), enabled=bar) as advance:
-        firsts = (rows[number] for number in range(0, len(rows), asked.size))
-        found = merged(answered(), asked.size, names)
-        for number, (row, answer) in enumerate(zip(firsts, found, strict=True), start=1):
-            key = {"id": row["key"]} if "key" in row else {}
-            reason = failed.pop(0)
-            failed.clear()
-            if reason is not None and asked.on_bad_row == "skip":
-                continue
-            wrong = {} if reason is None else {FAILED: reason}
-            yield {**key, "text": prepare(row, number, mark=mark).get("text"), **answer, **wrong}

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from mtl.config.compose import compose_checked
 from mtl.data.collate import Collator, Sharing
-from mtl.inference.predictor import Predictor
-from mtl.inference.questions import rows_of
+from mtl.inference.predictor import RowPredictor
+from mtl.inference.questions import Beside, rows_of
 from mtl.training.description import describe
 from mtl.training.model_io import LoadedModel
 from mtl.training.setup import prepare as prepare_run
@@ -43,7 +43,7 @@ BUNDLED = ROOT / "mtl" / "trunk" / "bundled" / "tiny"
 CORPUS = ROOT / "mtl" / "data" / "bundled" / "newsroom" / "test.jsonl"
 
 
-def predictor_of(threads: int) -> Predictor:
+def predictor_of(threads: int) -> RowPredictor:
     """Return mtl's side: the bundled decoder and four fresh heads."""
     line = [
         f"task=[{','.join(TASKS)}]",
@@ -65,13 +65,13 @@ def predictor_of(threads: int) -> Predictor:
         ready = prepare_run(cfg, Path(folder))
     nn.init.zeros_(ready.model.head("sentiment").linear.bias)  # transformers' has none.
     about = describe(ready.model, ready.encoder, ready.columns, {})
-    return Predictor(LoadedModel(ready.model, ready.encoder, about), "cpu")
+    return RowPredictor(LoadedModel(ready.model, ready.encoder, about), "cpu")
 
 
 class Peers:
     """Four models of the same weights, each with a batch size of its own."""
 
-    def __init__(self, ours: Predictor) -> None:
+    def __init__(self, ours: RowPredictor) -> None:
         from transformers import (
             AutoTokenizer,
             LlamaForCausalLM,
@@ -180,7 +180,7 @@ class Peers:
         return best
 
 
-def choose_budget(ours: Predictor, rows: Sequence[Row]) -> None:
+def choose_budget(ours: RowPredictor, rows: Sequence[Row]) -> None:
     """Find the tokens of a pass with which mtl is fastest."""
     seconds = {}
     for ours.tokens in BUDGETS:
@@ -195,7 +195,7 @@ def batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
     return [items[at : at + size] for at in range(0, len(items), size)]
 
 
-def checks_of(ours: Predictor, peers: Peers, row: Row) -> list[Check]:
+def checks_of(ours: RowPredictor, peers: Peers, row: Row) -> list[Check]:
     """Compare logits of a document's tokens and of its label, and what is written after it."""
     text, model = row["text"], ours.model
     stores = [ours._encode(ours.tasks[name], [row]) for name in ("ner", "sentiment")]
@@ -238,7 +238,7 @@ def prepare(settings: Settings) -> Prepared:
     ours = predictor_of(settings.threads)
     peers = Peers(ours)
     asked = zip(texts, questions, strict=True)
-    rows = [row for text, each in asked for row in rows_of([text], each, ours.tasks)]
+    rows = [r for text, each in asked for r in rows_of([text], Beside(each).parts(ours.tasks))]
     checks = checks_of(ours, peers, {"text": texts[-1], "_file": "", "_line": 1})
     rates = peers.choose(texts, questions)
     choose_budget(ours, rows)
