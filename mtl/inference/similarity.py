@@ -104,6 +104,10 @@ class Encoder:
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token or self.tokenizer.unk_token
         self.tokenizer.padding_side = "right"
+        positions = getattr(model.config, "max_position_embeddings", LONGEST)
+        self.longest = min(LONGEST, self.tokenizer.model_max_length, positions)
+        self.cut = 0
+        """Texts of which only the first `longest` tokens were read."""
 
     def embed(
         self, texts: Sequence[str], advance: Callable[[float], None] = lambda count: None
@@ -124,9 +128,10 @@ class Encoder:
         return torch.stack([found[n] for n in range(len(texts))])
 
     def _states(self, texts: list[str]) -> Tensor:
-        longest = min(LONGEST, self.tokenizer.model_max_length)
+        whole = self.tokenizer(texts, verbose=False)["input_ids"]
+        self.cut += sum(len(ids) > self.longest for ids in whole)
         batch = self.tokenizer(
-            texts, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+            texts, padding=True, truncation=True, max_length=self.longest, return_tensors="pt"
         ).to(self.device)
         batch.pop("token_type_ids", None)
         with torch.inference_mode():

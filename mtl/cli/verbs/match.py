@@ -65,6 +65,7 @@ def match(
         from mtl.inference.similarity import Encoder, matches, read_knowledge
     from mtl.inference.output import atomic, plain
     from mtl.inference.predictor import pick_device
+    from mtl.reporting.console import note
     from mtl.reporting.tracking import track
 
     entries = read_knowledge(knowledge)
@@ -82,6 +83,8 @@ def match(
     else:
         with atomic(output, "--output") as file:
             file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    if model.cut:
+        note(f"{model.cut:,} texts are longer than {model.longest} tokens: only these were read.")
     if right:
         _say_scores(texts, known, right)
 
