@@ -75,8 +75,8 @@ def match(
     with track("Matching", len(rows) + len(entries), enabled=input is not None) as advance:
         known = model.embed([f"{one.title}. {one.text}" for one in entries], advance)
         texts = model.embed([str(row["text"]) for row in rows], advance)
-    found = matches(texts, known, entries, most)
-    lines = ({**row, "matches": best} for row, best in zip(rows, found, strict=True))
+    best = matches(texts, known, entries, most)
+    lines = ({**row, "matches": own} for row, own in zip(rows, best, strict=True))
     if output is None:
         for line in lines:
             sys.stdout.write(plain(line, sys.stdout) + "\n")
