@@ -12,7 +12,6 @@ import typer
 import yaml
 
 from mtl.cli.app import build
-from mtl.cli.train import CONF
 from mtl.config.groups import Groups
 from mtl.config.schema import Config
 from mtl.config.section import MISSING, Section, Values
@@ -20,6 +19,7 @@ from mtl.data.mixing import MIXERS
 from mtl.data.readers.base import FORMATS
 from mtl.inference.registered import options, task_types
 from mtl.registry import Registry
+from mtl.shipped import CONF
 from mtl.training.balancing import BALANCINGS
 
 BALANCING = (

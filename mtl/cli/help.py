@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 from mtl.config.groups import Groups
+from mtl.shipped import CHECKOUT, COMMAND, VERB
 
 WIDTH = 80
 
@@ -69,7 +71,19 @@ def help_text(groups: Groups) -> str:
     """
     rows = [_row(name, ", ".join(groups.choices(name)), 12) for name in groups.names]
     keys = [_row(key, text, 28) for key, text in KEYS.items()]
-    return HEAD + "\n".join(rows) + "\n\nKeys\n" + "\n".join(keys) + "\n" + FOOT
+    return _called(HEAD) + "\n".join(rows) + "\n\nKeys\n" + "\n".join(keys) + "\n" + FOOT
+
+
+def _called(text: str) -> str:
+    """Return a text whose commands are those of this installation, with columns as they were."""
+    pattern = rf"{re.escape(COMMAND)}(.*?)(?=   |$)"
+
+    def named(found: re.Match[str]) -> str:
+        return f"{VERB}{found[1]}".ljust(len(found[0]))
+
+    if CHECKOUT:
+        return text
+    return "\n".join(re.sub(pattern, named, line).rstrip() for line in text.split("\n"))
 
 
 def _row(name: str, text: str, column: int) -> str:

@@ -17,6 +17,7 @@ from mtl.files import write_whole
 from mtl.reporting.console import note
 from mtl.reporting.front import Point, front_svg
 from mtl.reporting.report.files import FRONT, SWEEP
+from mtl.shipped import program
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -109,7 +110,7 @@ def command(outcome: Outcome) -> str:
     swept = any(text.startswith("sweep=") for text in outcome.overrides)
     own = [text for text in outcome.overrides if not text.startswith("search.")]
     words = [*own, *(["hydra.mode=RUN"] if swept else [])]
-    return " ".join(["python train.py", *map(shlex.quote, words)])
+    return " ".join([program(), *map(shlex.quote, words)])
 
 
 def saved_lines(outcomes: Sequence[Outcome]) -> list[str]:

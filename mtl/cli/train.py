@@ -24,15 +24,13 @@ from mtl.launch.agree import Refused, speaks
 from mtl.launch.importing import importing
 from mtl.launch.place import is_first
 from mtl.secrets import mask
+from mtl.shipped import CONF, WORKER, program
 
 if TYPE_CHECKING:
     from mtl.config.compose import Composed
     from mtl.config.schema import Config
 
 CRASHED, INTERRUPTED = 1, 130
-ROOT = Path(__file__).resolve().parents[2]
-CONF = ROOT / "conf"
-SCRIPT = ROOT / "train.py"
 
 Train = Callable[["Config", Path], dict[str, float]]
 
@@ -61,7 +59,7 @@ class _Parser(argparse.ArgumentParser):
     """Raises instead of printing its usage."""
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message[:1].upper()}{message[1:]}; see `python train.py --help`.")
+        raise ConfigError(f"{message[:1].upper()}{message[1:]}; see `{program()} --help`.")
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
@@ -91,7 +89,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     from mtl.launch.processes import leave_group, own_processes, train_in_processes
 
     if own_processes(cfg) > 1:
-        return train_in_processes(cfg, run_dir, SCRIPT)
+        return train_in_processes(cfg, run_dir, WORKER)
     with importing("mtl.training.run"):
         from mtl.training.run import train as train_here
 
@@ -253,3 +251,7 @@ def _show(arguments: Arguments, composed: Composed) -> None:
             hydra.show_cfg(NAME, composed.typed, arguments.cfg, package, resolve)
         else:
             hydra.show_info(arguments.info or "all", NAME, composed.typed, mode)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -17,6 +17,7 @@ from mtl.inference.candidates import FORMS, form_of
 from mtl.inference.confident import Floats, Ints, doubtful
 from mtl.inference.label_scores import LabelScores
 from mtl.inspection.corpus import show_target
+from mtl.shipped import program
 from mtl.tasks import Task
 from mtl.tasks.base import document
 from mtl.types import Row
@@ -166,7 +167,7 @@ class Labelled:
             lines.append(
                 f"{name}: {learned:,} of {len(self.rows):,} rows have a text that {which} trained "
                 f"on, and little is doubted that was learned; train on folds "
-                f"(python train.py -m tasks.{name}.data.fold=1/5,2/5,3/5,4/5,5/5 ...) and name the "
+                f"({program()} -m tasks.{name}.data.fold=1/5,2/5,3/5,4/5,5/5 ...) and name the "
                 "sweep's folder to have each row judged by a model that does not know it."
             )
         if self.failed:

@@ -9,6 +9,7 @@ import yaml
 
 from mtl.config.section import Section, Values
 from mtl.data.rows import Role
+from mtl.shipped import program
 from mtl.tasks import TASK_TYPES, Task
 from mtl.tasks._text_problems import PROBLEMS
 
@@ -76,5 +77,5 @@ def _shipped(path: Path) -> dict[str, str]:
         "task": path.stem,
         "type": str((yaml.safe_load(text) or {}).get("type", "")),
         "about": about.partition("python train.py")[0].strip(),
-        "command": f"python train.py task={path.stem}",
+        "command": f"{program()} task={path.stem}",
     }

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -53,7 +53,7 @@ def run_processes(
     config: Values,
     run_dir: Path,
     count: int,
-    script: Path,
+    worker: Sequence[str],
     variables: Mapping[str, str] | None = None,
     max_restarts: int = 0,
 ) -> None:
@@ -63,7 +63,8 @@ def run_processes(
         config: The whole configuration as plain values.
         run_dir: The run's folder.
         count: Processes.
-        script: Called with ``--worker FOLDER``; see :func:`mtl.launch.worker.work`.
+        worker: What Python is given for a process, before ``--worker FOLDER``; see
+            :func:`mtl.launch.worker.work`.
         variables: More environment variables.
         max_restarts: How often all may start again after one has crashed or was killed.
 
@@ -84,7 +85,7 @@ def run_processes(
     try:
         _write_job(folder, config, run_dir, {**environment(count), **(variables or {})})
         with contextlib.suppress(SignalException), _signals(folder, heard):
-            launch([str(script), "--worker", str(folder)], folder, count, max_restarts, PATIENCE)
+            launch([*worker, "--worker", str(folder)], folder, count, max_restarts, PATIENCE)
     except ChildFailedError as error:
         failures = error.failures
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mtl.config.schema import Config
@@ -50,8 +51,13 @@ def _gpus(accelerator: str) -> int:
     return torch.cuda.device_count()
 
 
-def train_in_processes(cfg: Config, run_dir: Path, script: Path) -> dict[str, float]:
+def train_in_processes(cfg: Config, run_dir: Path, worker: Sequence[str]) -> dict[str, float]:
     """Train in several processes of this machine and return the metrics.
+
+    Args:
+        cfg: The whole configuration.
+        run_dir: The run's folder.
+        worker: What Python is given to be one of them.
 
     Raises:
         MtlError: What a process raised.
@@ -60,7 +66,7 @@ def train_in_processes(cfg: Config, run_dir: Path, script: Path) -> dict[str, fl
     from mtl.launch.parent import run_processes
 
     count, restarts = own_processes(cfg), cfg.trainer.max_restarts
-    run_processes(cfg.model_dump(), run_dir, count, script, _sweep_variables(), restarts)
+    run_processes(cfg.model_dump(), run_dir, count, worker, _sweep_variables(), restarts)
     return read_metrics(run_dir)
 
 

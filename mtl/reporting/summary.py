@@ -13,6 +13,7 @@ from rich.text import Text
 
 from mtl.metrics.names import metric_name
 from mtl.reporting.console import short_path
+from mtl.shipped import program
 
 TaskMetrics = tuple[str, str, Sequence[str]]
 """A task's name, its primary metric, and others to show."""
@@ -189,10 +190,10 @@ def further_runs(
         return []
     lines = []
     if set(known) - set(tasks):
-        lines.append((f"python train.py task={','.join(known)}", "all four tasks"))
+        lines.append((f"{program()} task={','.join(known)}", "all four tasks"))
     if trunk == "tiny":
-        line = f"python train.py task={','.join(tasks)} trunk=hf trunk.path={HUB_MODEL}"
+        line = f"{program()} task={','.join(tasks)} trunk=hf trunk.path={HUB_MODEL}"
         lines.append((line, ""))
-    line = f"python train.py task={bundled[0]} tasks.{bundled[0]}.data.source=FOLDER"
+    line = f"{program()} task={bundled[0]} tasks.{bundled[0]}.data.source=FOLDER"
     lines.append((line, "your data"))
     return ["Then:", *(f"  {line}{f'  # {why}' if why else ''}" for line, why in lines)]

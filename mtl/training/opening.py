@@ -22,6 +22,7 @@ from mtl.inspection.checks.texts import shared_by
 from mtl.inspection.inspect import most_important
 from mtl.reporting.console import console, note, short_path
 from mtl.reporting.report.files import FOLDER, RUN
+from mtl.shipped import program
 from mtl.training.long_documents import long_documents
 from mtl.training.setup import Prepared, corpus_of
 
@@ -77,7 +78,7 @@ def opening_lines(facts: Opening) -> list[str]:
     lines += _block("leaks", facts.leaks, most=3) if facts.leaks else []
     if facts.bf16_units and facts.precision == "32-true":
         lines += _block("hint", "trainer.precision=bf16-mixed can halve the time on this CPU", 1)
-    command = f"python train.py resume={shlex.quote(short_path(facts.folder))}"
+    command = f"{program()} resume={shlex.quote(short_path(facts.folder))}"
     return [*lines, f"{'stopped?':{LABEL}}{command}"]
 
 

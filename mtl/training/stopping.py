@@ -20,6 +20,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from mtl.errors import Interrupted
 from mtl.launch.parent import ENDING, REPEAT
 from mtl.reporting.console import console, is_rank_zero, note, short_path
+from mtl.shipped import program
 from mtl.training.checkpoint import RunCheckpoint
 
 REQUEUE = getattr(signal, "SIGUSR1", None)
@@ -118,7 +119,7 @@ class StopOnSignal(L.Callback):
     def _how_to_go_on(self) -> str:
         if not self.keeper.last_path.is_file():
             return "; there is nothing to go on from: train anew"
-        return f"; go on with: python train.py resume={shlex.quote(short_path(self.run_dir))}"
+        return f"; go on with: {program()} resume={shlex.quote(short_path(self.run_dir))}"
 
 
 @contextlib.contextmanager

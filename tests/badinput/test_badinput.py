@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtl.cli.train import SCRIPT
+from mtl.shipped import SCRIPT
 from tests.badinput import (
     cases_config,
     cases_data,

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mtl.cli.train import SCRIPT
+from mtl.shipped import SCRIPT
 
 
 def run(tmp_path: Path, *argv: str) -> subprocess.CompletedProcess[str]:

@@ -19,6 +19,7 @@ from mtl.cli.train import CONF, main
 from mtl.config.schema import Config
 from mtl.errors import DataError
 from mtl.search.study import FILE, Reports
+from mtl.shipped import program
 
 VALIDATIONS = 6
 LINE = [
@@ -275,6 +276,6 @@ def test_a_sweep_without_a_search_is_as_it_was(capsys: pytest.CaptureFixture[str
     assert main(line, training, CONF) == 0
     report = json.loads(Path("grid/sweep.json").read_text())
     assert [job["job"] for job in report["jobs"]] == [1, 2, 0]
-    assert report["command"] == "python train.py 'task=[ner]' trunk.lr=0.3"
+    assert report["command"] == f"{program()} 'task=[ner]' trunk.lr=0.3"
     assert isinstance(Outcome(**report["jobs"][0]), Outcome)
     assert report["command"] in capsys.readouterr().out

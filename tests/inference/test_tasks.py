@@ -24,7 +24,7 @@ def test_every_type_and_task_is_listed(mtl: Run) -> None:
         names = [role["name"] for role in kind["inputs"] + kind["targets"]]
         assert sorted(names) == sorted(role.name for role in registered.roles())
     shipped = {task["task"]: task for task in found["tasks"]}
-    assert shipped.keys() == {path.stem for path in tasks.CONF.glob("*.yaml")}
+    assert shipped.keys() == {path.stem for path in tasks.CONF.glob("task/*.yaml")}
     assert shipped["ner"] == {
         "task": "ner",
         "type": "token_classification",

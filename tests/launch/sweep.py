@@ -23,7 +23,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     if cfg.seed == 9:
         os.kill(os.getpid(), signal.SIGKILL)
     if here is None:
-        return train_in_processes(cfg, run_dir, Path(__file__))
+        return train_in_processes(cfg, run_dir, [__file__])
     sweep, job = sweep_job()
     note = f"{os.environ['MASTER_PORT']} {sweep} {job} {cfg.seed}"
     (run_dir / f"{here.rank}.txt").write_text(note, encoding="utf-8")

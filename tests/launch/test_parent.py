@@ -54,7 +54,7 @@ def alive(pid: int) -> bool:
 
 
 def test_the_first_alone_speaks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run_processes({}, tmp_path, 3, SCRIPT)
+    run_processes({}, tmp_path, 3, [str(SCRIPT)])
     assert capfd.readouterr() == ("process 0\n", "")
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         f"{n}.{of}" for n in range(3) for of in ("pid", "start-0")
@@ -64,17 +64,17 @@ def test_the_first_alone_speaks(tmp_path: Path, capfd: pytest.CaptureFixture[str
 @pytest.mark.parametrize("plan", [{"all": "wrong"}, {"0": "hang", "1": "wrong"}])
 def test_a_users_error_is_one(plan: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^x\.tsv:3: Expected a label\.$"):
-        run_processes(plan, tmp_path, 2, SCRIPT)
+        run_processes(plan, tmp_path, 2, [str(SCRIPT)])
 
 
 def test_a_users_error_is_the_cause_of_a_crash(tmp_path: Path) -> None:
     with pytest.raises(DataError):
-        run_processes({"0": "late crash", "1": "wrong"}, tmp_path, 2, SCRIPT)
+        run_processes({"0": "late crash", "1": "wrong"}, tmp_path, 2, [str(SCRIPT)])
 
 
 def test_the_first_crash_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ProcessError, match=r"^Process 2 of 2: ValueError: boom$"):
-        run_processes({"0": "late crash", "1": "crash"}, tmp_path, 2, SCRIPT)
+        run_processes({"0": "late crash", "1": "crash"}, tmp_path, 2, [str(SCRIPT)])
     shown = capfd.readouterr().err
     assert shown.count("Traceback") == 1
     assert shown.endswith("ValueError: boom\n")
@@ -82,7 +82,7 @@ def test_the_first_crash_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[s
 
 def test_a_killed_process_ends_all(tmp_path: Path) -> None:
     with pytest.raises(ProcessError, match=r"Process 2 of 3 was ended by SIGKILL.*resume="):
-        run_processes({"0": "late crash", "1": "killed", "2": "hang"}, tmp_path, 3, SCRIPT)
+        run_processes({"0": "late crash", "1": "killed", "2": "hang"}, tmp_path, 3, [str(SCRIPT)])
 
 
 def send_when_running(
@@ -105,13 +105,13 @@ def send_when_running(
 def test_ctrl_c_ends_all(tmp_path: Path) -> None:
     send_when_running(signal.SIGINT, tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        run_processes({"all": "hang"}, tmp_path, 2, SCRIPT)
+        run_processes({"all": "hang"}, tmp_path, 2, [str(SCRIPT)])
 
 
 def test_sigterm_is_passed_on(tmp_path: Path) -> None:
     send_when_running(signal.SIGTERM, tmp_path)
     with pytest.raises(SystemExit) as stop:
-        run_processes({"all": "leave"}, tmp_path, 2, SCRIPT)
+        run_processes({"all": "leave"}, tmp_path, 2, [str(SCRIPT)])
     assert stop.value.code == 143
 
 
@@ -119,7 +119,7 @@ def test_sigterm_is_passed_on(tmp_path: Path) -> None:
 def test_who_saves_after_the_others_is_waited_for(tmp_path: Path) -> None:
     send_when_running(signal.SIGUSR1, tmp_path)
     with pytest.raises(Interrupted) as stop:
-        run_processes({"0": "save slowly", "1": "save"}, tmp_path, 2, SCRIPT)
+        run_processes({"0": "save slowly", "1": "save"}, tmp_path, 2, [str(SCRIPT)])
     assert stop.value.code == 138
     assert {path.name for path in tmp_path.glob("*.saved")} == {"0.saved", "1.saved"}
 
@@ -131,21 +131,21 @@ def test_a_second_signal_ends_who_does_not_hear(
     monkeypatch.setattr(parent, "REPEAT", 0.3)
     send_when_running(number, tmp_path, again=0.5)
     with pytest.raises((SystemExit, KeyboardInterrupt)):
-        run_processes({"all": "deaf"}, tmp_path, 2, SCRIPT)
+        run_processes({"all": "deaf"}, tmp_path, 2, [str(SCRIPT)])
 
 
 def test_who_ignores_a_signal_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parent, "PATIENCE", 0.5)
     send_when_running(signal.SIGTERM, tmp_path)
     with pytest.raises(SystemExit):
-        run_processes({"0": "leave", "1": "hang"}, tmp_path, 2, SCRIPT)
+        run_processes({"0": "leave", "1": "hang"}, tmp_path, 2, [str(SCRIPT)])
 
 
 @pytest.mark.slow
 def test_children_end_with_their_parent(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from mtl.launch.parent import run_processes;"
-        f"run_processes({{'all': 'hang'}}, Path({str(tmp_path)!r}), 2, Path({str(SCRIPT)!r}))"
+        f"run_processes({{'all': 'hang'}}, Path({str(tmp_path)!r}), 2, [{str(SCRIPT)!r}])"
     )
     running = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     files = [tmp_path / f"{rank}.pid" for rank in range(2)]
@@ -160,7 +160,7 @@ def test_nobody_else_can_read_the_configuration(tmp_path: Path) -> None:
     """It may hold secrets; the test's fixture sees that nothing of it is left."""
     before = os.umask(0)
     try:
-        run_processes({"all": "look", "password": "x"}, tmp_path, 2, SCRIPT)
+        run_processes({"all": "look", "password": "x"}, tmp_path, 2, [str(SCRIPT)])
     finally:
         os.umask(before)
     assert (tmp_path / "modes").read_text() == "0o700 0o600"
@@ -178,7 +178,7 @@ def test_groups_at_one_time_have_ports_of_their_own(tmp_path: Path) -> None:
     for folder in folders:
         folder.mkdir()
     with ThreadPoolExecutor(3) as threads:  # As joblib's threads run jobs of a sweep.
-        list(threads.map(lambda folder: run_processes({}, folder, 2, SCRIPT), folders))
+        list(threads.map(lambda folder: run_processes({}, folder, 2, [str(SCRIPT)]), folders))
     ports = [{file.read_text().split()[1] for file in f.glob("*.pid")} for f in folders]
     assert [len(own) for own in ports] == [1, 1, 1]
     assert len(set.union(*ports)) == 3
@@ -188,7 +188,7 @@ def test_groups_at_one_time_have_ports_of_their_own(tmp_path: Path) -> None:
 def test_all_start_again_after_one_ended_early(
     how: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run_processes({"0": "hang once", "1": how}, tmp_path, 2, SCRIPT, max_restarts=2)
+    run_processes({"0": "hang once", "1": how}, tmp_path, 2, [str(SCRIPT)], max_restarts=2)
     shown = capfd.readouterr()
     assert shown.out == "process 0\nprocess 0\n"
     reason = "" if how == "once" else " (ZeroDivisionError: division by zero)"
@@ -207,14 +207,14 @@ def test_all_start_again_after_one_ended_early(
 
 def test_without_a_checkpoint_they_start_from_the_beginning(tmp_path: Path) -> None:
     with pytest.raises(ProcessError):
-        run_processes({"1": "killed"}, tmp_path, 2, SCRIPT, max_restarts=1)
+        run_processes({"1": "killed"}, tmp_path, 2, [str(SCRIPT)], max_restarts=1)
     assert (tmp_path / "1.start-1").read_text() == "None"
 
 
 def test_out_of_restarts(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     words = r"^Process 2 of 2 was ended by SIGKILL, .*No restart is left \(.*=2\)\. .*resume=\S+\.$"
     with pytest.raises(ProcessError, match=words):
-        run_processes({"0": "hang", "1": "killed"}, tmp_path, 2, SCRIPT, max_restarts=2)
+        run_processes({"0": "hang", "1": "killed"}, tmp_path, 2, [str(SCRIPT)], max_restarts=2)
     assert capfd.readouterr().err.count("all start again") == 2
     assert (tmp_path / "1.start-2").exists()
 
@@ -223,14 +223,14 @@ def test_out_of_restarts(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize("how", ["wrong", "leave now"])
 def test_what_would_come_again_is_not_started_again(how: str, tmp_path: Path) -> None:
     with pytest.raises((DataError, Interrupted)):
-        run_processes({"0": "hang", "1": how}, tmp_path, 2, SCRIPT, max_restarts=2)
+        run_processes({"0": "hang", "1": how}, tmp_path, 2, [str(SCRIPT)], max_restarts=2)
     assert not list(tmp_path.glob("*.start-1"))
 
 
 def test_a_signal_is_no_reason_to_start_again(tmp_path: Path) -> None:
     send_when_running(signal.SIGTERM, tmp_path)
     with pytest.raises(SystemExit):
-        run_processes({"all": "leave"}, tmp_path, 2, SCRIPT, max_restarts=2)
+        run_processes({"all": "leave"}, tmp_path, 2, [str(SCRIPT)], max_restarts=2)
     assert not list(tmp_path.glob("*.start-1"))
 
 
@@ -238,7 +238,7 @@ def test_what_an_aborted_process_said_is_shown(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ProcessError, match="Process 2 of 2 was ended by SIGABRT"):
-        run_processes({"0": "hang", "1": "abort"}, tmp_path, 2, SCRIPT)
+        run_processes({"0": "hang", "1": "abort"}, tmp_path, 2, [str(SCRIPT)])
     shown = capfd.readouterr().err
     assert shown.startswith("process 1\nwhat the library said\n")
     assert "SIGTERM" not in shown  # The launcher's own words.

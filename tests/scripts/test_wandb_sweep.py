@@ -8,10 +8,13 @@ from typing import Any
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from mtl.cli.train import CONF, ROOT, parse_arguments
+from mtl.cli.train import parse_arguments
 from mtl.config.compose import compose_checked
 from mtl.config.groups import Groups
 from mtl.config.overrides import join_tasks
+from mtl.shipped import CONF, SCRIPT
+
+ROOT = SCRIPT.parent
 
 SWEEP: dict[str, Any] = yaml.safe_load((ROOT / "scripts" / "wandb_sweep.yaml").read_text("utf-8"))
 

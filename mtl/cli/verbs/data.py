@@ -93,13 +93,13 @@ def data(
         wrong = "--unlabelled" if unlabelled is not None else "--output"
         raise ConfigError(Problem(wrong, "to stand beside `--model RUN`", "there is none"))
     _check_page(html)
-    from mtl.cli.train import CONF
     from mtl.config.compose import compose_checked
     from mtl.config.groups import Groups
     from mtl.config.overrides import join_tasks
     from mtl.inspection.inspect import inspect
     from mtl.inspection.overview import facts, shown
     from mtl.reporting.console import console
+    from mtl.shipped import CONF
     from mtl.tasks import TASK_TYPES
     from mtl.training.setup import corpus_of, prepare
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtl.errors import DataError, Place, Problem
+from mtl.shipped import program
 
 if TYPE_CHECKING:
     from mtl.inspection.guess.drafts import Draft
@@ -57,7 +58,7 @@ def init(
     for line in _faults(output, drafts):
         note(line)
     typer.echo("\nTrain on them, or look at them first:")
-    typer.echo(f"  {_script()} {_arguments(output, names)}")
+    typer.echo(f"  {program()} {_arguments(output, names)}")
     typer.echo(f"  mtl data {_arguments(output, names)}")
 
 
@@ -81,20 +82,11 @@ def _arguments(output: Path, names: list[str]) -> str:
     return f"--config-dir {shlex.quote(str(output))} task={','.join(names)}"
 
 
-def _script() -> str:
-    """Return how ``train.py`` is called from here."""
-    from mtl.cli.train import SCRIPT
-
-    here = Path("train.py")
-    own = here.is_file() and here.samefile(SCRIPT)
-    return f"python {'train.py' if own else shlex.quote(str(SCRIPT))}"
-
-
 def _faults(output: Path, drafts: list[Draft]) -> list[str]:
     """Return what would keep each task from training, as reading its files finds it."""
-    from mtl.cli.train import CONF
     from mtl.config.compose import compose_checked
     from mtl.errors import MtlError
+    from mtl.shipped import CONF
     from mtl.tasks import TASK_TYPES
     from mtl.training.model import build_task
     from mtl.training.setup import read_splits

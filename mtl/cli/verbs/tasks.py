@@ -6,18 +6,16 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import mtl
+from mtl.shipped import CONF, program
 
 if TYPE_CHECKING:
     from mtl.config.section import Values
 
 WIDTH = 80
-CONF = Path(mtl.__file__).resolve().parents[1] / "conf" / "task"
 
 Rows = Sequence[tuple[str, str]]
 
@@ -35,7 +33,7 @@ def tasks(
     """List task types with what they read, their metrics and options, and the tasks at hand."""
     from mtl.inference.registered import shipped_tasks, task_types
 
-    found = {"types": task_types(), "tasks": shipped_tasks(CONF)}
+    found = {"types": task_types(), "tasks": shipped_tasks(CONF / "task")}
     if as_json:
         sys.stdout.write(json.dumps(found) + "\n")
         return
@@ -70,7 +68,7 @@ def task_lines(tasks: Sequence[dict[str, str]]) -> Iterator[str]:
     if not tasks:
         yield "No conf/task/ beside the package: the tasks of YAML files are not listed."
         return
-    yield "Tasks of conf/task/, alone or together (python train.py task=ner,sentiment):"
+    yield f"Tasks of conf/task/, alone or together ({program()} task=ner,sentiment):"
     width = max(len(task["command"]) for task in tasks)
     for task in tasks:
         text = f"{task['type']}. {task['about']}"

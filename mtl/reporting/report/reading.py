@@ -12,6 +12,7 @@ from typing import Any
 from mtl.errors import CheckpointError, Problem
 from mtl.reporting.report.curves import Curve, read_curves
 from mtl.reporting.report.files import FOLDER, RUN, TEST, TUNING, VALIDATION
+from mtl.shipped import program
 
 HYDRA = ".hydra"
 METRICS = "metrics.json"
@@ -53,7 +54,7 @@ class RunFiles:
     @property
     def command(self) -> str:
         """The command that makes the run."""
-        return shlex.join(["python", "train.py", *self.overrides])
+        return f"{program()} {shlex.join(self.overrides)}".rstrip()
 
     def of(self, task: str) -> tuple[str, Values] | None:
         """Return the split that a task's evidence is of, and the evidence; of the test, if any."""
