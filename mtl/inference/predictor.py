@@ -276,7 +276,8 @@ class RowPredictor:
             pieces: Told of each text as it is written.
         """
         pad = pad_id(self.loaded.encoder.tokenizer)
-        sharing = Sharing(self.share, self.model.trunk.share_branches, pad)
+        trunk = self.model.trunk
+        sharing = Sharing(self.share, trunk.share_branches, pad, tasks=not trunk.readers)
         collator = Collator(stores, most or self.tokens, sharing)
         asked = {s.task: self.tasks[s.task].writer() for s in stores}
         writes = {name: Writes(None, w.new_tokens) for name, w in asked.items() if w}
