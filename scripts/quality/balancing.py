@@ -22,7 +22,7 @@ from scripts.quality.study import Options, carry_out_all, scores_of, table  # no
 
 WEIGHTS = (1, 2, 5, 10)
 """Of the entities; the sentiment's is 1."""
-METHODS = ("uncertainty", "dwa", "famo", "gradnorm", "imtl_l", "pcgrad", "cagrad", "upgrad")
+METHODS = ("equal_norms", "uncertainty", "dwa", "famo", "gradnorm", "imtl_l", "imtl_g", "upgrad")
 TASKS = ("ner", "sentiment")
 METRICS = {"ner": "test/ner/f1", "sentiment": "test/sentiment/accuracy"}
 
