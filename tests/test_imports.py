@@ -47,7 +47,8 @@ BELOW["reporting"] = BELOW["tasks"] | {"tasks", "shipped"}
 BELOW["inspection"] = BELOW["reporting"] | {"reporting"}
 BELOW["training"] = BELOW["reporting"] | {"reporting", "launch", "inspection", "search"}
 BELOW["inference"] = BELOW["training"] | {"training"}
-BELOW["cli"] = BELOW["inference"] | {"inference"}
+BELOW["export"] = BELOW["inference"] | {"inference"}
+BELOW["cli"] = BELOW["export"] | {"export"}
 BELOW["train.py"] = {"cli"}
 """What each part may import, besides itself."""
 
