@@ -5,6 +5,7 @@
 #   make test-all  these, and the slow ones
 #   make fuzz    property tests with a fresh SEED, FACTOR=10 times as many examples
 #   make lint    ruff and mypy
+#   make docs    the documentation as web pages, docs/_build/index.html; a warning is an error
 #   make bench   speed beside what one would otherwise use, a short form; wants MTL_DATA=FOLDER
 PYTHON ?= python3
 ARGS ?=
@@ -16,11 +17,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/setup.stamp
 
-.PHONY: setup train test test-all test-slow fuzz lint bench help
+.PHONY: setup train test test-all test-slow fuzz lint docs bench help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '2,8s/^#  //p' Makefile
+	@sed -n '2,9s/^#  //p' Makefile
 
 setup: $(STAMP)
 
@@ -60,6 +61,9 @@ lint: setup
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+
+docs: setup
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
 
 # Fewer and smaller rounds than docs/benchmarks.md has. Without MTL_DATA, a folder of corpora, the
 # cases that read it are skipped. ARGS="ner_tokens joint" runs these two.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +30,9 @@ from mtl.types import Examples
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = ROOT / "docs" / "adding-a-task.md"
+MADE = ("_build", "reference")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("mtl/**/*.md")])
+PAGES = [page for page in PAGES if page.relative_to(ROOT).parts[1:2] not in [(m,) for m in MADE]]
 
 
 def block(page: Path, language: str) -> str:
@@ -50,6 +55,31 @@ def test_files_that_are_named_exist(page: Path) -> None:
     made_by_the_reader = {"mtl/tasks/count.py", "conf/task/intent.yaml"}
     missing = [n for n in inline if n not in made_by_the_reader and not list(ROOT.glob(n))]
     assert missing == []
+
+
+def test_site_builds_without_a_warning(tmp_path: Path) -> None:
+    source = tmp_path / "docs"
+    shutil.copytree(ROOT / "docs", source, ignore=shutil.ignore_patterns(*MADE))
+    for beside in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "conf", "mtl", "scripts"):
+        (tmp_path / beside).symlink_to(ROOT / beside)
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
+    done = subprocess.run(
+        [*command, source, tmp_path / "site"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    keys = (tmp_path / "site" / "reference" / "keys.html").read_text("utf-8")
+    assert "trainer.val_check_interval" in keys
+    assert "W_out" in (tmp_path / "site" / "one-pass.html").read_text("utf-8")
+
+
+def test_worked_example_of_one_pass_adds_up() -> None:
+    found: dict[str, Any] = {}
+    exec(compile(block(ROOT / "docs" / "one-pass.md", "python"), "one-pass", "exec"), found)
+    torch.testing.assert_close(found["logits"].detach(), torch.tensor([[-1.4, 0.9]]))
 
 
 def test_yaml_of_a_new_task_composes(tmp_path: Path) -> None:

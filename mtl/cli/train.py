@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mtl.config.groups import Groups
-from mtl.errors import EXIT_CODE, ConfigError, Interrupted, MtlError, ProcessError, printable
+from mtl.errors import (
+    EXIT_CODE,
+    ConfigError,
+    Interrupted,
+    MtlError,
+    Problem,
+    ProcessError,
+    printable,
+)
 from mtl.launch.agree import Refused, speaks
 from mtl.launch.importing import importing
 from mtl.launch.place import is_first
@@ -206,6 +214,10 @@ def begin(arguments: Arguments, train: Train, folders: list[Path]) -> int:
     composed = _compose(arguments, folders)
     if composed.config.resume:
         raise ConfigError("Expected `resume` on the command line, but it is set in a file.")
+    if composed.config.fork.run or composed.config.fork.without:
+        expected = "to be unset, because it is what `mtl fork` writes"
+        advice = "Fork a run with: mtl fork RUN --without TASK --at-step N"
+        raise ConfigError(Problem("fork", expected, "it is given", advice))
     if arguments.shows:
         _show(arguments, composed)
         return 0

@@ -406,6 +406,18 @@ class InitConfig(Section):
     """For ``distill``: how much that counts beside the losses of the tasks."""
 
 
+class ForkConfig(Section):
+    """A run that `mtl fork` made of another one."""
+
+    run: Text | None = None
+    """The other run's folder."""
+    step: Whole = Field(0, ge=0)
+    """Of which it goes on; 0 from the beginning."""
+    without: list[Text] = []
+    """Tasks whose losses teach nothing from there on. They still stand in every step, so that
+    passes, data and dropout are the other run's, and are validated and tested."""
+
+
 class Config(Section):
     """A run."""
 
@@ -432,6 +444,7 @@ class Config(Section):
     changed_data: Annotated[Literal["error", "continue"], Lower] = "error"
     """What a resumed run does whose rows are not those that it began with."""
     init: InitConfig = InitConfig()
+    fork: ForkConfig = ForkConfig()
 
     @field_validator("init", mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from mtl.inspection.findings import CHECKS, LEVELS, Finding
 
 SHOWN, LARGE = 3, 200_000
 """How many findings a run begins with, and beyond how many rows with none."""
-NOT_FIRST = ("overlap", "remarks", "near_duplicates")
+NOT_FIRST = ("overlap", "leakage", "remarks", "near_duplicates")
 """Checks that a run does not begin with: what it said when it read the data, or what takes long."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -95,12 +95,15 @@ class Evaluation(nn.Module):
         metrics = self.metrics(task).items()
         return {name: m.table() for name, m in metrics if isinstance(m, TableMetric)}
 
-    def score(self, scores: Mapping[str, Mapping[str, float]]) -> float:
-        """Return the weighted mean of the tasks' primary metrics."""
+    def score(
+        self, scores: Mapping[str, Mapping[str, float]], without: Collection[str] = ()
+    ) -> float:
+        """Return the weighted mean of the tasks' primary metrics, of all tasks but some."""
         return aggregate(
             {
                 name: (task.weight, scores[name][task.primary_metric], higher_is_better(task))
                 for name, task in self.tasks.items()
+                if name not in without
             }
         )
 

@@ -190,8 +190,14 @@ class MultiTaskModule(L.LightningModule):
         }
 
     def _drop_idle_heads(self, step: Step) -> None:
-        """Leave heads without rows on any rank as they are: no momentum, no decay."""
-        busy = {self.model.tasks[name].head_name for name in step.denominators}
+        """Leave heads without rows on any rank as they are: no momentum, no decay.
+
+        So are heads of tasks that teach nothing, and all else in a step that has no other task.
+        """
+        taught = step.denominators.keys() - self.gradients.silent
+        if self.gradients.silent and not taught and self.model.teacher is None:
+            self.zero_grad(set_to_none=True)
+        busy = {self.model.tasks[name].head_name for name in taught}
         for name, head in self.model.heads.items():
             if name not in busy:
                 for parameter in head.parameters():
@@ -299,7 +305,7 @@ class MultiTaskModule(L.LightningModule):
             for name, found in scores.items():
                 logs.update({metric_name(stage, name, metric): v for metric, v in found.items()})
             whole_score = SCORE if stage == "val" else metric_name(stage, None, "score")
-            logs[whole_score] = evaluation.score(scores)
+            logs[whole_score] = evaluation.score(scores, without=self.gradients.silent)
         self.results.update(logs)
         if (odd := odd_ones(logs)) and self.trainer.is_global_zero:
             note("; ".join(f"{name} is {value}" for name, value in odd.items()))

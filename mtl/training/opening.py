@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 
 import lightning as L
+import numpy as np
 import torch
 
 from mtl.config.schema import Config, MixingConfig
@@ -58,6 +59,8 @@ class Opening:
     """How often each task's examples are seen."""
     shared: str = ""
     """What tasks read in common, and what one pass for them saves."""
+    leaks: str = ""
+    """What a task is scored on that another one trains on."""
     learning: int = 0
     """Of the trunk's parameters, how many learn."""
     bf16_units: bool = False
@@ -72,6 +75,7 @@ def opening_lines(facts: Opening) -> list[str]:
     lines += _block("steps", _steps(facts), most=1)
     lines += _block("mixing", facts.mixture, most=2) if facts.mixture else []
     lines += _block("shared", facts.shared, most=3) if facts.shared else []
+    lines += _block("leaks", facts.leaks, most=3) if facts.leaks else []
     if facts.bf16_units and facts.precision == "32-true":
         lines += _block("hint", "trainer.precision=bf16-mixed can halve the time on this CPU", 1)
     command = f"{program()} resume={shlex.quote(short_path(facts.folder))}"
@@ -149,6 +153,25 @@ def shared_of(stores: Sequence[ExampleStore]) -> str:
     return ". ".join(f"{task} {text}" for task, text in found.items())
 
 
+def leaks_of(train: Sequence[ExampleStore], scored: Mapping[str, Sequence[ExampleStore]]) -> str:
+    """Return which documents a task is scored on while another task trains the trunk on them.
+
+    They are those that the task's own train has, too; others are left out when data is read.
+
+    Args:
+        train: The tasks that learn.
+        scored: By the name of a split: each task's.
+    """
+    found = [
+        f"{count:,} of {len(store):,} {split} documents of {store.task} are in train of {one.task}"
+        for split, stores in scored.items()
+        for store in stores
+        for one in train
+        if one.task != store.task and (count := int(np.isin(store.keys, one.keys).sum()))
+    ]
+    return f"{'; '.join(found)}: these scores may be too good" if found else ""
+
+
 def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trainer) -> None:
     """Say what a run is made of, on the first rank."""
     if not trainer.is_global_zero:
@@ -178,6 +201,7 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
         folder=run_dir,
         mixture=mixture_of(cfg.mixing, data.planner.rounds),
         shared="" if cfg.mixing.order == "round_robin" else shared_of(learning),
+        leaks=leaks_of(learning, {"validation": data.validation, "test": data.test}),
         bf16_units=on_cpu and multiplies_bf16(),
     )
     write_facts(facts)

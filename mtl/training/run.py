@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -167,7 +167,10 @@ def _fit_and_test(
             _take_back(module, read_checkpoint(keeper.best_path))
         if cfg.trainer.test and data.test:
             trainer.test(module, datamodule=data, verbose=False)
-        metrics = {**module.results, **_baselines(prepared, test=cfg.trainer.test)}
+        metrics = {
+            **module.results,
+            **_baselines(prepared, test=cfg.trainer.test, without=cfg.fork.without),
+        }
         make_whole(prepared.model)
         if trainer.is_global_zero:
             _save(cfg, run_dir, prepared, metrics)
@@ -228,7 +231,7 @@ def _check_monitor(monitor: str, tasks: list[Task]) -> None:
         raise ConfigError(one_of("monitor", monitor, [SCORE, *names]))
 
 
-def _baselines(prepared: Prepared, *, test: bool) -> dict[str, float]:
+def _baselines(prepared: Prepared, *, test: bool, without: Collection[str]) -> dict[str, float]:
     """Score each task's constant guess on the split that the closing table shows."""
     data = prepared.data
     train = {store.task: store for store in data.train}
@@ -240,7 +243,7 @@ def _baselines(prepared: Prepared, *, test: bool) -> dict[str, float]:
         for task, values in scores.items()
         for metric, value in values.items()
     }
-    found[metric_name("baseline", None, "score")] = evaluation.score(scores)
+    found[metric_name("baseline", None, "score")] = evaluation.score(scores, without)
     return found
 
 

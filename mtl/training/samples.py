@@ -35,8 +35,8 @@ class _Kept:
     """What is kept of one task's answers."""
 
     looked_at: int = 0
-    wrong: list[tuple[float, int, Values]] = field(default_factory=list)
-    """A heap whose first is the least wrong."""
+    wrong: list[tuple[float, int, int, Values]] = field(default_factory=list)
+    """A heap whose first is the least wrong; of equals, the one with the fewest things wrong."""
     right: list[Values] = field(default_factory=list)
     kinds: dict[str, int] = field(default_factory=dict)
 
@@ -104,7 +104,7 @@ class Samples:
             if len(kept.right) < RIGHT:
                 kept.right.append(sample)
             return
-        heapq.heappush(kept.wrong, (judged.wrong, -number, sample))
+        heapq.heappush(kept.wrong, (judged.wrong, len(judged.kinds), -number, sample))
         if len(kept.wrong) > WRONG:
             heapq.heappop(kept.wrong)
 
@@ -114,7 +114,7 @@ class Samples:
             name: {
                 "looked_at": kept.looked_at,
                 "kinds": kept.kinds,
-                "samples": [s for *_, s in sorted(kept.wrong, key=lambda w: (-w[0], -w[1]))]
+                "samples": [s for *_, s in sorted(kept.wrong, key=lambda w: w[:3], reverse=True)]
                 + kept.right,
             }
             for name, kept in self._kept.items()
@@ -128,11 +128,15 @@ def _joined(parts: Sequence[Values]) -> Values:
         for kind, count in part["kinds"].items():
             kinds[kind] = kinds.get(kind, 0) + count
     samples = [sample for part in parts for sample in part["samples"]]
-    wrong = sorted((s for s in samples if s["wrong"]), key=lambda s: -s["wrong"])[:WRONG]
+    wrong = sorted((s for s in samples if s["wrong"]), key=_worst_first)[:WRONG]
     right = [s for s in samples if not s["wrong"]][:RIGHT]
     ranked = dict(sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0])))
     looked_at = sum(part["looked_at"] for part in parts)
     return {"looked_at": looked_at, "kinds": ranked, "samples": [*wrong, *right]}
+
+
+def _worst_first(sample: Values) -> tuple[float, int]:
+    return -sample["wrong"], -len(sample["kinds"])
 
 
 def _text(value: object) -> str:

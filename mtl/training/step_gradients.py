@@ -39,6 +39,8 @@ class StepGradients:
         self.module = module
         self.model = model
         self.cfg = cfg
+        self.silent = frozenset(cfg.fork.without)
+        """Tasks whose losses are measured and teach nothing."""
         weights = {name: task.weight for name, task in model.tasks.items()}
         self.balancing = build_balancing(weights, cfg.balancing)
         self.by_task = self._compared()
@@ -187,9 +189,13 @@ class StepGradients:
         """Return what the backward pass of a pass starts from; every head takes part in it."""
         loss_of_pass = self._nothing() if more is None else more
         if parts:
-            loss_of_pass = loss_of_pass + self.balancing(parts)
+            loss_of_pass = loss_of_pass + self.balancing(self._teaching(parts))
         # DDP averages gradients over ranks; the denominators already count all of them.
         return spoil(loss_of_pass * self.module.trainer.world_size)
+
+    def _teaching(self, parts: Losses) -> Losses:
+        """Return losses of which those of silent tasks have the value, and gradients of zero."""
+        return {n: p.detach() + 0.0 * p if n in self.silent else p for n, p in parts.items()}
 
     def _nothing(self) -> Tensor:
         """Return an exact zero; where ranks reduce gradients it touches every learning parameter.

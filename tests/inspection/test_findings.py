@@ -89,6 +89,18 @@ def test_what_tasks_share(site: Site, tmp_path: Path) -> None:
     assert shared.count == len(made.parts[0].rows)
 
 
+def test_texts_of_another_tasks_train(site: Site, tmp_path: Path) -> None:
+    cfg = site.config("ner", "sentiment")
+    for task in cfg.tasks.values():
+        task.data.train = [str(site.data / f"{split}.jsonl") for split in ("train", "test")]
+    made = corpus_of(prepare(cfg, tmp_path))
+    leaks = [f for f in inspect(made) if f.check == "leakage"]
+    where = [("tasks.ner, test", 9), ("tasks.sentiment, test", 9)]
+    assert [(f.where, f.count) for f in leaks] == where
+    assert "9 rows (100.0%) have a text that train of sentiment has" in leaks[0].text
+    assert "leakage" not in {f.check for f in most_important(made)}  # The run's table says it.
+
+
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     with pytest.raises(SystemExit) as caught:
         main(["data", *arguments])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mtl.config.schema import MixingConfig
-from mtl.training.opening import WIDTH, Opening, mixture_of, opening_lines, shared_of
+from mtl.training.opening import WIDTH, Opening, leaks_of, mixture_of, opening_lines, shared_of
 from mtl.training.setup import prepare
 from tests.data.tables import planner, table
 from tests.training.site import Site
@@ -89,3 +89,19 @@ def test_what_tasks_share(site: Site, tmp_path: Path) -> None:
     assert second.startswith(f"rating shares {count} of {count} documents with ner")
     lines = opening_lines(replace(FACTS, shared=first))
     assert "shared   sentiment shares" in "\n".join(lines)
+
+
+def test_what_another_task_trains_on_is_said(site: Site, tmp_path: Path) -> None:
+    """Texts that both tasks train and test on, as their files have them."""
+    cfg = site.config("ner", "sentiment")
+    for task in cfg.tasks.values():
+        task.data.train = [str(site.data / f"{split}.jsonl") for split in ("train", "test")]
+    data = prepare(cfg, tmp_path).data
+    said = leaks_of(data.train, {"validation": data.validation, "test": data.test})
+    assert said == (
+        "9 of 9 test documents of ner are in train of sentiment; "
+        "9 of 9 test documents of sentiment are in train of ner: these scores may be too good"
+    )
+    assert leaks_of(data.train[1:], {"test": data.test[1:]}) == ""
+    lines = opening_lines(replace(FACTS, leaks=said))
+    assert any(line.startswith("leaks    9 of 9 test documents") for line in lines)

@@ -42,6 +42,22 @@ def overlap(corpus: Corpus) -> Iterator[Finding]:
             yield Finding("warning", "overlap", part.name, text, len(shared), rows)
 
 
+@CHECKS.register("leakage")
+def leakage(corpus: Corpus) -> Iterator[Finding]:
+    """Texts of a task's validation or test that another task trains the trunk on."""
+    for part in corpus.parts:
+        for task in corpus.tasks if part.split != "train" else ():
+            train = corpus.of(task).get("train")
+            if train is None or task is part.task:
+                continue
+            shared = np.flatnonzero(np.isin(part.keys, train.keys))
+            if len(shared):
+                share = percent(len(shared), len(part.rows))
+                text = f"{len(shared):,} rows ({share}) have a text that train of {task.name} has"
+                rows = [part.sample(int(number)) for number in shared[:2]]
+                yield Finding("warning", "leakage", part.name, text, len(shared), rows)
+
+
 @CHECKS.register("shared_texts")
 def shared_texts(corpus: Corpus) -> Iterator[Finding]:
     """What two tasks read in common, and what one pass for both saves."""

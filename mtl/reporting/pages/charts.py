@@ -120,6 +120,8 @@ class Lines:
     last: int
     left_out: int = 0
     """Curves that are not drawn."""
+    zero: float | None = None
+    """Where 0 is on the vertical axis, if it is inside."""
 
 
 STYLES = 8
@@ -128,8 +130,15 @@ POINTS = 200
 """Of a curve, evenly thinned."""
 
 
-def lines(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Lines | None:
-    """Return curves of finite values; None where there are none."""
+def lines(
+    curves: Mapping[str, Sequence[tuple[int, float]]], *, with_zero: bool = False
+) -> Lines | None:
+    """Return curves of finite values; None where there are none.
+
+    Args:
+        curves: Steps and values by name.
+        with_zero: Whether 0 is to be on the axis, whatever the values are.
+    """
     finite = {
         name: [(step, value) for step, value in curve if math.isfinite(value)]
         for name, curve in curves.items()
@@ -140,7 +149,7 @@ def lines(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Lines | None:
     chosen = dict(list(drawn.items())[:STYLES])
     points = [point for curve in chosen.values() for point in curve]
     first, last = min(s for s, _ in points), max(s for s, _ in points)
-    low, high = _range([value for _, value in points])
+    low, high = _range([value for _, value in points] + [0.0] * with_zero)
 
     def place(step: int, value: float) -> str:
         x = WIDTH * (step - first) / max(last - first, 1)
@@ -150,7 +159,8 @@ def lines(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Lines | None:
         Line(name, style, " ".join(place(*point) for point in curve), curve)
         for style, (name, curve) in enumerate(chosen.items())
     ]
-    return Lines(made, low, high, first, last, len(drawn) - len(chosen))
+    zero = HEIGHT * high / (high - low) if low < 0 < high or with_zero else None
+    return Lines(made, low, high, first, last, len(drawn) - len(chosen), zero)
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:

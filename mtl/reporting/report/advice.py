@@ -14,38 +14,42 @@ SMALL = 0.2
 """Share of all training rows below which a task is small beside the others."""
 OFTEN = 0.4
 """Share of the mistakes from which on one kind is what there is to say."""
+MORE = 5
+"""Tasks beside the weakest of which something is said."""
 TINY = 20_000_000
 """Parameters below which a trunk is small."""
 Values = Mapping[str, Any]
 
 
 def advice(run: RunFiles) -> list[str]:
-    """Return the weakest task with its commonest mistakes, and what to try for it."""
-    found = _weakest(run)
-    if found is None:
+    """Return the weakest task with its commonest mistakes, the others, and what to try for it."""
+    ranked = _weakest_first(run)
+    if not ranked:
         return []
-    task, split, own = found
+    (task, split, own), *others = ranked
     tried = [*_steps(run), *_edges(run, task, own), *_labels(own, split), *_share(run, task)]
     tried += _trunk(run)
-    return [_score(run, task, split, own), *_kinds(own), *(f"To try: {line}" for line in tried)]
+    lead = "Weakest task" if others else "Result"
+    said = [f"{lead}: {_score(run, task, split, own)}.", *_kinds(own)]
+    said += [f"{_score(run, *other)}{_commonest(other[2])}." for other in others[:MORE]]
+    if len(others) > MORE:
+        said.append(f"{len(others) - MORE} more tasks are further above their baselines.")
+    return [*said, *(f"To try{f' for {task}' if others else ''}: {line}" for line in tried)]
 
 
-def _weakest(run: RunFiles) -> tuple[str, str, Values] | None:
-    """Return the task that gains least over a guess, its split, and its evidence."""
-    known = {n: of for n, of in _tasks(run).items() if _value(run, n, *of) is not None}
-    if not known:
-        return None
-    task = min(known, key=lambda name: _gain(run, name, *known[name]))
-    return task, *known[task]
+def _weakest_first(run: RunFiles) -> list[tuple[str, str, Values]]:
+    """Return each task, its split and its evidence; first what gains least over its baseline."""
+    known = [(n, *of) for n, of in _tasks(run).items() if _value(run, n, *of) is not None]
+    return sorted(known, key=lambda one: _gain(run, *one))
 
 
 def _gain(run: RunFiles, task: str, split: str, own: Values) -> float:
-    """Return the share of a guess's error that a task is without."""
+    """Return the share of the baseline's error that a task is without."""
     value = _value(run, task, split, own) or 0.0
-    guess = run.metrics.get(f"baseline/{task}/{own['metric']}", 0.0)
+    baseline = run.metrics.get(f"baseline/{task}/{own['metric']}", 0.0)
     if not own.get("higher_is_better", True):
-        return (guess - value) / guess if guess else 0.0
-    return (value - guess) / (1 - guess) if guess < 1 else 0.0
+        return (baseline - value) / baseline if baseline else 0.0
+    return (value - baseline) / (1 - baseline) if baseline < 1 else 0.0
 
 
 def _tasks(run: RunFiles) -> dict[str, tuple[str, Values]]:
@@ -59,13 +63,18 @@ def _value(run: RunFiles, task: str, split: str, own: Values) -> float | None:
 
 
 def _score(run: RunFiles, task: str, split: str, own: Values) -> str:
-    guess = run.metrics.get(f"baseline/{task}/{own['metric']}")
+    baseline = run.metrics.get(f"baseline/{task}/{own['metric']}")
     worse = _gain(run, task, split, own) <= 0
-    told = "no better than a guess, which scores" if worse else "where a guess scores"
-    against = "" if guess is None else f", {told} {guess:.4f}"
-    lead = "Weakest task" if len(_tasks(run)) > 1 else "Result"
+    told = "no better than the baseline's" if worse else "where the baseline has"
+    against = "" if baseline is None else f", {told} {baseline:.4f}"
     value = _value(run, task, split, own)
-    return f"{lead}: {task}, with {own['metric']} {value:.4f} on {split}{against}."
+    return f"{task}, with {own['metric']} {value:.4f} on {split}{against}"
+
+
+def _commonest(own: Values) -> str:
+    """Return the most frequent kind of mistake of a task, behind its score."""
+    kind = next(iter(own.get("kinds", {})), None)
+    return "" if kind is None else f"; most frequent mistake: {kind} ({own['kinds'][kind]:,})"
 
 
 def _kinds(own: Values) -> Iterator[str]:

@@ -10,6 +10,7 @@ from mtl.files import write_whole
 from mtl.reporting.console import note, short_path
 from mtl.reporting.report.advice import advice
 from mtl.reporting.report.files import PAGE
+from mtl.reporting.report.ranks import ranks_of
 from mtl.reporting.report.reading import RunFiles, name_apart, read_run
 from mtl.reporting.report.sections import task_names, task_section
 from mtl.reporting.report.sweep import sweep_section
@@ -20,6 +21,7 @@ LARGEST = 8 * MEGABYTE
 """Bytes of a page, beyond which it shows fewer examples."""
 EXAMPLES = 240
 """Answers of a task that a page shows, of all its runs together."""
+BASELINE = "baseline/score"
 DETAILED = 8
 """Runs that are shown with their tables and examples; of more, the best ones."""
 
@@ -55,6 +57,8 @@ def page(runs: Sequence[RunFiles], sweep: Values | None = None, examples: int = 
         sweep=sweep,
         beside=[run.name for run in detailed],
         score=[run.metrics.get("test/score", run.metrics.get("val/score")) for run in detailed],
+        baseline=next((r.metrics[BASELINE] for r in detailed if BASELINE in r.metrics), None),
+        before=any(name.startswith("before/") for run in detailed for name in run.metrics),
         summary=list(_summary(detailed)),
         advice=advice(ranked[0]),
         tasks=[task_section(name, runs, detailed, most) for name in task_names(runs)],
@@ -88,6 +92,7 @@ def _about(run: RunFiles) -> Values:
         "command": run.command,
         "facts": list(_facts(run)),
         "missing": run.missing,
+        "ranks": ranks_of(run.tuning),
     }
 
 
@@ -131,7 +136,7 @@ def _table(ranked: Sequence[RunFiles]) -> Values:
 
 
 def _summary(runs: Sequence[RunFiles]) -> Iterator[Values]:
-    """Yield a row for each metric of each task: each run's value, and what a guess scores."""
+    """Yield a row for each metric of each task: each run's value, and what the baseline scores."""
     for task in task_names(runs):
         names = dict.fromkeys(
             name.split("/")[2]
@@ -143,7 +148,10 @@ def _summary(runs: Sequence[RunFiles]) -> Iterator[Values]:
         ordered = sorted(names, key=lambda name: name != primary)
         for metric in ordered:
             values = [_best_stage(run, task, metric) for run in runs]
-            guesses = [run.metrics.get(f"baseline/{task}/{metric}") for run in runs]
+            beside = {
+                stage: [run.metrics.get(f"{stage}/{task}/{metric}") for run in runs]
+                for stage in ("baseline", "before")
+            }
             stages = {stage for stage, value in values if value is not None}
             yield {
                 "task": task,
@@ -151,7 +159,10 @@ def _summary(runs: Sequence[RunFiles]) -> Iterator[Values]:
                 "primary": metric == primary,
                 "stage": " / ".join(sorted(stages)),
                 "values": [value for _, value in values],
-                "guess": next((g for g in guesses if g is not None), None),
+                **{
+                    stage: next((value for value in found if value is not None), None)
+                    for stage, found in beside.items()
+                },
             }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mtl.errors import CheckpointError, Problem
 from mtl.reporting.report.curves import Curve, read_curves
-from mtl.reporting.report.files import FOLDER, RUN, TEST, VALIDATION
+from mtl.reporting.report.files import FOLDER, RUN, TEST, TUNING, VALIDATION
 from mtl.shipped import program
 
 HYDRA = ".hydra"
@@ -38,6 +38,8 @@ class RunFiles:
     varied: str = ""
     """The overrides that not all runs of the page have."""
     missing: list[str] = field(default_factory=list)
+    tuning: Values = field(default_factory=dict)
+    """What is known of its tuning method at the end."""
 
     @property
     def ended(self) -> bool:
@@ -117,6 +119,7 @@ def read_run(folder: Path) -> RunFiles:
         evidence={name: one for name, one in found.items() if one},
         status=_status(job),
         missing=missing,
+        tuning=mapping(plain(folder / FOLDER / TUNING)),
     )
 
 

@@ -51,11 +51,19 @@ def task_section(
         "type": next((own["type"] for *_, own in found), ""),
         "curves": list(_curves(name, metric, runs)),
         "runs": [_details(run, split, own) for run, split, own in found],
-        "kinds": sorted(kinds.items(), key=lambda one: (-one[1], one[0]))[:12],
-        "examples": sorted(examples, key=lambda one: -one["wrong"]),
+        "kinds": [
+            (kind, sum(kind in one["kinds"] for one in examples), count)
+            for kind, count in sorted(kinds.items(), key=lambda one: (-one[1], one[0]))[:12]
+        ],
+        "examples": sorted(examples, key=_worst_first),
         "looked_at": sum(own.get("looked_at", 0) for *_, own in found),
         "of": sum(own.get("examples", 0) for *_, own in found),
     }
+
+
+def _worst_first(example: Values) -> tuple[float, int]:
+    """Return what examples are sorted by: how wrong they are, then how many things are wrong."""
+    return -example["wrong"], -len(example["kinds"])
 
 
 def _curves(name: str, metric: str | None, runs: Sequence[RunFiles]) -> Iterator[Values]:
@@ -65,11 +73,13 @@ def _curves(name: str, metric: str | None, runs: Sequence[RunFiles]) -> Iterator
         drawn = {run.name: run.curves[full] for run in runs if full in run.curves}
         yield from _drawn(title, drawn)
     yield from _drawn("weight in training", _moving(f"train/{name}/weight", runs))
-    yield from _drawn("cosine with other tasks' gradients", _cosines(name, runs))
+    cosines = _cosines(name, runs)
+    other = next(iter(cosines)) if len(cosines) == 1 else "other tasks"
+    yield from _drawn(f"cosine with the gradient of {other}", cosines, with_zero=True)
 
 
-def _drawn(title: str, curves: Mapping[str, Curve]) -> Iterator[Values]:
-    chart: Lines | None = lines(curves)
+def _drawn(title: str, curves: Mapping[str, Curve], *, with_zero: bool = False) -> Iterator[Values]:
+    chart: Lines | None = lines(curves, with_zero=with_zero)
     if chart is not None:
         yield {"title": title, "chart": chart}
 

@@ -99,7 +99,7 @@ def make_run(folder: Path, *, score: float = 0.5, text: str = "We loved it.") ->
 def test_what_a_page_says(tmp_path: Path) -> None:
     text = page([read_run(make_run(tmp_path / "run"))])
     for part in (
-        "Weakest task: mood, with accuracy 0.5000 on test, where a guess scores 0.4000.",
+        "Weakest task: mood, with accuracy 0.5000 on test, where the baseline has 0.4000.",
         "Most frequent mistakes among 1,000 answers: good as bad (12).",
         "1,000 of 100,000 answers were looked at",
         "more steps (trainer.max_epochs): the score of all tasks was best at the end, at step 30.",
@@ -120,8 +120,44 @@ def test_what_a_balancing_did(tmp_path: Path) -> None:
     (run / "report" / "curves.csv").write_text(curves, encoding="utf-8")
     text = page([read_run(run)])
     assert text.count("<figcaption>weight in training</figcaption>") == 1  # One never changes.
-    assert text.count("<figcaption>cosine with other tasks&#39; gradients</figcaption>") == 2
+    assert text.count("<figcaption>cosine with the gradient of ner</figcaption>") == 1
+    assert text.count("<figcaption>cosine with the gradient of mood</figcaption>") == 1
+    assert text.count('class="zero"') == 2
+    assert text.count('y1="0.0" y2="0.0"') == 2  # All are below 0.
     assert "-0.1000" in text
+
+
+def test_what_a_run_began_with(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    assert '<th class="n" scope="col">before</th>' not in page([read_run(run)])
+    found = json.loads((run / "metrics.json").read_text())
+    more = {"before/mood/accuracy": 0.7654, "baseline/score": 0.3333}
+    (run / "metrics.json").write_text(json.dumps({**found, **more}), encoding="utf-8")
+    text = page([read_run(run)])
+    assert '<th class="n" scope="col">before</th>' in text
+    assert '<td class="n">0.7654</td>' in text
+    assert '<td class="n">0.3333</td>' in text
+
+
+def test_kinds_say_how_many_are_here(tmp_path: Path) -> None:
+    text = page([read_run(make_run(tmp_path / "run"))])
+    assert '<option value="PER missed">PER missed (1 of 1)</option>' in text
+    text = page([read_run(make_run(tmp_path / "other"))], examples=5)
+    assert '<option value="good as bad">good as bad (5 of 12)</option>' in text
+
+
+def test_ranks_of_adapters_are_a_picture(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    ranks = {f"layers.{n}.{m}": n for n in range(12) for m in ("q_proj", "mlp.up_proj")}
+    facts = {"initial_rank": 12, "ranks": ranks | {"layers.3.mlp.down_proj": 7}}
+    (run / "report" / "tuning.json").write_text(json.dumps(facts), encoding="utf-8")
+    text = " ".join(page([read_run(run)]).split())
+    for name in ("q_proj", "mlp.up_proj", "mlp.down_proj"):
+        assert f'<th class="n" scope="col">{name}</th>' in text
+    assert '<td style="--strength: 0.917">11</td>' in text
+    row = text[text.index('<th scope="row">3</th>') :].partition("</tr>")[0]
+    assert row.count("<td style") == 3
+    assert "of 12 that each began with, 5.6 are left on average" in text
 
 
 def test_several_runs_stand_side_by_side(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""A stream of texts: whose share of bad mentions rises."""

@@ -1,0 +1,115 @@
+"""Texts as they come, what a model says of them, and the mentions that follow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from mtl.errors import ConfigError, Problem, one_of
+from mtl.inference.texts import Predictor, TextResult
+from mtl.inference.watch.shares import Mention
+from mtl.tasks._text_problems import Label
+from mtl.tasks.results import Entities
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which tasks a watch reads, and what of them counts.
+
+    Args:
+        names: The task that marks names.
+        mood: The task that judges texts.
+        bad: Its label of bad ones.
+        kinds: The labels of names that count; all when empty.
+    """
+
+    names: str
+    mood: str
+    bad: str
+    kinds: frozenset[str] = frozenset()
+
+
+def choose(
+    predictor: Predictor, names: str | None, mood: str | None, bad: str, kinds: Iterable[str]
+) -> Reading:
+    """Return which tasks to read: those said, or the only ones of their kind.
+
+    Raises:
+        ConfigError: If the model has none, several of which none is said, or no such label.
+    """
+    marking = _only(predictor, names, "--names", Entities, "marks spans")
+    judging = _only(predictor, mood, "--mood", Label, "gives a text one label")
+    labels = _labels(predictor, judging)
+    if bad not in labels:
+        raise ConfigError(one_of("--bad", bad, labels))
+    known = _kinds(_labels(predictor, marking))
+    wanted = list(kinds)
+    for kind in wanted:
+        if kind not in known:
+            raise ConfigError(one_of("--kinds", kind, known))
+    return Reading(marking, judging, bad, frozenset(wanted))
+
+
+def _only(predictor: Predictor, said: str | None, option: str, gives: type, does: str) -> str:
+    found = [name for name, task in predictor.tasks.items() if issubclass(task.gives, gives)]
+    if said is not None:
+        if said not in found:
+            raise ConfigError(one_of(option, said, found))
+        return said
+    if len(found) == 1:
+        return found[0]
+    have = f"{len(found)} of them ({', '.join(found)})" if found else "none"
+    expected = f"to name a task that {does}, where the model has not just one"
+    raise ConfigError(Problem(option, expected, f"got a model with {have}"))
+
+
+def _labels(predictor: Predictor, task: str) -> list[str]:
+    """Return the labels that a task has learned."""
+    found: list[str] = getattr(predictor.tasks[task].learned, "labels", [])
+    return found
+
+
+def _kinds(labels: Iterable[str]) -> list[str]:
+    """Return the labels of spans behind those of words: ``PER`` of ``B-PER``."""
+    plain = (label.partition("-")[2] or label for label in labels if label != "O")
+    return list(dict.fromkeys(plain))
+
+
+def batches(lines: Iterable[str], size: int) -> Iterator[list[tuple[str, str | None]]]:
+    """Yield texts and their ids, so many at a time; empty lines are left out.
+
+    Args:
+        lines: A text each, or a JSON object with ``text`` and perhaps ``id``; of one that begins
+            like an object and is none with a text, the text is empty.
+        size: As many are answered together.
+    """
+    found = (_read(line.strip()) for line in lines if line.strip())
+    while batch := list(islice(found, size)):
+        yield batch
+
+
+def _read(line: str) -> tuple[str, str | None]:
+    if not line.startswith("{"):
+        return line, None
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return "", None
+    text = row.get("text")
+    own = row.get("id")
+    return text if isinstance(text, str) else "", None if own is None else str(own)
+
+
+def mention(
+    result: TextResult, reading: Reading, number: int, id: str | None
+) -> tuple[list[str], Mention]:
+    """Return the names in a text, and whether it says something bad."""
+    names = [
+        entity.text
+        for entity in result[reading.names].entities
+        if not reading.kinds or entity.label in reading.kinds
+    ]
+    bad = result[reading.mood].label == reading.bad
+    return names, Mention(number, result.text or "", bad, id)

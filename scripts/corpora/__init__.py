@@ -1,0 +1,1 @@
+"""What the small corpora of the recipes are made of."""
