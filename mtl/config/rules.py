@@ -21,6 +21,8 @@ ID = "id"
 """The column of a row's own name, which every task may have."""
 SCORE = "val/score"
 SPLITS = ("train", "validation", "test")
+OWN_ADAPTERS = ("lora", "rslora", "dora", "ia3")
+"""Tunings of which each task can have an adapter."""
 SEVERAL = ("text", "texts", "labels", "choices", "record")
 """Types of roles that may have several columns; of a record its options decide."""
 
@@ -276,7 +278,30 @@ def _tuning(config: Config) -> list[Problem]:
         found.append(
             Problem("tuning", expected, f"got {name}", "Choose tuning=lora, or trainer=ddp.")
         )
-    return found
+    return found + (_own_adapters(config) if config.tuning.adapters == "per_task" else [])
+
+
+def _own_adapters(config: Config) -> list[Problem]:
+    """Return why tasks cannot have an adapter each."""
+    from mtl.training.balancing import BALANCINGS
+
+    name, balancing = config.tuning.name, config.balancing
+    method = BALANCINGS.get(balancing.name) if balancing.name in BALANCINGS else None
+    apart = getattr(method, "by_task", False)
+    weighs = "balancing.conflict=true" if balancing.conflict else f"balancing={balancing.name}"
+    reasons = {
+        f"tuning={name}": name not in OWN_ADAPTERS,
+        "trainer.strategy=fsdp": config.trainer.strategy == "fsdp",
+        "trunk.gradient_checkpointing=true": config.trunk.gradient_checkpointing,
+        "init.keep=distill, which reads all texts alike": config.init.keep == "distill",
+        f"{weighs}, which compares gradients of what tasks share": apart or balancing.conflict,
+    }
+    advice = f"Choose one of tuning={{{', '.join(OWN_ADAPTERS)}}} without it, or shared adapters."
+    return [
+        Problem("tuning.adapters", f"to be shared with {reason}", "got per_task", advice)
+        for reason, holds in reasons.items()
+        if holds
+    ]
 
 
 def _trainer(config: Config) -> list[Problem]:

@@ -83,7 +83,8 @@ class DataConfig(FileConfig, LabelConfig):
     group: Text | None = None
     """A column: rows with the same value stay on one side when validation is cut from train."""
     max_examples: Whole | None = Field(None, ge=1)
-    """Use only a sample of so many rows of each split, in which labels have their shares."""
+    """Use only a sample of so many rows of each split, in which labels have their shares; of test,
+    too, so that scores are of fewer rows: `max_train_examples` leaves them whole."""
     max_train_examples: Whole | None = Field(None, ge=1)
     """The same for train; wins over `max_examples` there."""
 
@@ -161,6 +162,10 @@ class TuningConfig(Section):
     trunk's blocks; with ``ia3`` keys, values and feed-forward layers, where they are known."""
     feedforward_modules: list[Text] | None = None
     """For ``ia3``: those of them whose inputs are scaled, not their outputs."""
+    adapters: Annotated[Literal["shared", "per_task"], Lower] = "shared"
+    """``shared | per_task``, for ``lora``, ``rslora``, ``dora`` and ``ia3``: one adapter for all
+    tasks, or one for each, with which its documents are read. A document that several tasks read
+    is then read once for each of them."""
     initial_rank: Whole = Field(12, ge=2)
     """For ``adalora``: the rank that every adapter begins with."""
     rank_warmup: Number = Field(0.1, ge=0, lt=1)

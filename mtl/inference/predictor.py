@@ -252,7 +252,8 @@ class RowPredictor:
             meter: Told how much has been read.
         """
         pad = pad_id(self.loaded.encoder.tokenizer)
-        sharing = Sharing(self.share, self.model.trunk.share_branches, pad)
+        trunk = self.model.trunk
+        sharing = Sharing(self.share, trunk.share_branches, pad, tasks=not trunk.readers)
         collator = Collator(stores, most or self.tokens, sharing)
         asked = {s.task: self.tasks[s.task].writer() for s in stores}
         writes = {name: Writes(None, w.new_tokens) for name, w in asked.items() if w}

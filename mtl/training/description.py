@@ -30,6 +30,9 @@ class TrunkDescription(Section):
     max_length: Whole = Field(ge=1)
     stride: Whole = Field(ge=0)
     prefix_space: Flag
+    adapters: list[Text] = []
+    """Tasks with an adapter each, in ``adapter/NAME``; none where the weights have all that is
+    learned."""
 
     @model_validator(mode="before")
     @classmethod
@@ -101,6 +104,7 @@ def describe(
         max_length=encoder.max_length,
         stride=encoder.stride,
         prefix_space=encoder.prefix_space,
+        adapters=list(model.trunk.readers),
     )
     tasks = {
         name: TaskDescription(

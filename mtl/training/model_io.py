@@ -8,6 +8,7 @@ the tasks are, and ``trained_on.npy`` has hashes of the texts that training had.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ from mtl.training.model import MultiTaskModel, build_heads, first_difference, sh
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import NoModel, load_trunk
 from mtl.trunk.safety import OWN_CODE
-from mtl.trunk.tuning import merged, save_adapters, without_adapters
+from mtl.trunk.tuning import load_adapters, merged, save_adapters, without_adapters
 
 TRAINED_ON = "trained_on.npy"
 
@@ -83,7 +84,7 @@ def save_model(
     text = json.dumps(about.model_dump(), indent=2, ensure_ascii=False)
     trunk = model.trunk
     with whole_folder(folder) as beside:
-        with merged(trunk.model):
+        with (without_adapters if trunk.readers else merged)(trunk.model):
             (trunk.model if trunk.output is None else trunk.output.model).save_pretrained(beside)
         save_adapters(trunk, beside, base)
         trunk.tokenizer.save_pretrained(beside)
@@ -139,6 +140,8 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
         raise CheckpointError(
             f"{folder}: the trunk cannot be loaded: {reason}. {advice}"
         ) from error
+    if about.adapters:
+        load_adapters(trunk, folder, about.adapters)
     heads = build_heads(tasks, trunk.hidden_size, seed=0, output=trunk.output)
     encoder = trunk.text_encoder(about.max_length, about.stride, prefix_space=about.prefix_space)
     model = MultiTaskModel(trunk, tasks, heads).eval()
@@ -176,6 +179,11 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
         description = read_description(folder)
     except CheckpointError as error:
         raise CheckpointError(f"`init`: {error}") from error
+    if description.trunk.adapters:
+        expected = "to be a run whose trunk has what it learned"
+        found = f"in '{folder}' each task has an adapter beside it"
+        advice = "Begin with a run of tuning.adapters=shared, or with the trunk itself."
+        raise CheckpointError(Problem("init", expected, found, advice))
     with without_adapters(model.trunk.model):
         _copy_trunk(model.trunk, folder)
     others = {t.name: t for t in restore_tasks(description, folder / DESCRIPTION)}
@@ -185,10 +193,9 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
             continue
         if odd := _difference(task, others[name]):
             expected = f"to be the task that it is in '{folder}'"
-            advice = (
-                "Give it the labels and options that it had, or learn it anew under another name, "
-                f"with a file of its own: conf/task/{name}_2.yaml."
-            )
+            anew = f"learn it anew under another name, with a file: conf/task/{name}_2.yaml."
+            labels = _labels_to_set(name, task, others[name])
+            advice = f"{labels or 'Give it the labels and options that it had'}, or {anew}"
             raise ConfigError(Problem(f"tasks.{name}", expected, odd, advice))
         path = folder / head_file(others[name].head_name)
         there = _read_weights(path) if path.is_file() else {}
@@ -237,6 +244,15 @@ def _difference(task: Task, other: Task) -> str | None:
         if here != there:
             return f"its {name} are {_named(here)} here, and {_named(there)} there"
     return None
+
+
+def _labels_to_set(name: str, task: Task, other: Task) -> str:
+    """Return what gives a task the labels of another one; empty where rows have further ones."""
+    here, there = (getattr(one.learned, "labels", None) for one in (task, other))
+    if not (isinstance(here, list) and isinstance(there, list) and {*here} <= {*there}):
+        return ""
+    key = f"tasks.{name}.data.labels=[{','.join(map(str, there))}]"
+    return f"Add {shlex.quote(key)}, the labels that it had"
 
 
 def _named(value: object) -> str:

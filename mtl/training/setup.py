@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import torch
 
+from mtl.config.idle import idle_lines
 from mtl.config.schema import Config, MixingConfig, TuningConfig
 from mtl.config.section import Section
 from mtl.data.cache import ExampleCache, cache_folder
@@ -220,6 +221,7 @@ def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     """Load the trunk, with its output layer if a task `writes`; mark which parameters learn."""
     torch.manual_seed(cfg.seed)
     trunk = load_trunk(cfg.trunk, writes=writes)
+    trunk.readers = tuple(cfg.tasks) if cfg.tuning.adapters == "per_task" else ()
     tune, own = _method(TUNINGS, cfg.tuning)
     with torch.random.fork_rng(devices=[]):
         seed_torch(cfg.seed, "tuning")
@@ -237,6 +239,13 @@ def _method(registry: Registry[T], section: MixingConfig | TuningConfig) -> tupl
 
 
 def _say_what_learns(cfg: Config, trunk: Trunk) -> None:
+    for line in idle_lines(cfg):
+        note(line)
+    if trunk.readers:
+        note(
+            "tuning.adapters=per_task: each task's documents are read with its own adapter, so one "
+            "that several tasks read costs a pass for each of them."
+        )
     if cfg.tuning.name != "full":
         sizes = {p: p.numel() for p in trunk.parameters()}
         learning = sum(size for p, size in sizes.items() if p.requires_grad)
@@ -339,6 +348,7 @@ def _data(
         rows=trunk.capabilities.share_rows and cfg.batching.pack,
         branches=trunk.share_branches,
         pad=pad_id(trunk.tokenizer),
+        tasks=not trunk.readers,
     )
     make, options = _method(MIXERS, cfg.mixing)
     mixer = make(options)

@@ -80,6 +80,8 @@ class Trunk(nn.Module):
         self.start = start
         self.tuning = TuningSchedule()
         """What changes in it from step to step, beside its weights."""
+        self.readers: tuple[str, ...] = ()
+        """Tasks that have an adapter each, with which their documents are read."""
         self.inner: InnerLayers | None = None
         """Layers whose states stand beside the last one's."""
         self.output = None if writer is None else OutputLayer(writer)
@@ -95,7 +97,7 @@ class Trunk(nn.Module):
         """Return the parameters that a pass without branches, or without texts to learn, skips.
 
         They are those of the output layer, and of an encoder-decoder's decoder, which the rest
-        does not share; and of layers above one that a task reads.
+        does not share; of layers above one that a task reads; and tasks' own adapters.
         """
         embeddings = self.model.get_input_embeddings()
         parts = [] if self.projection is None else [self.projection]
@@ -106,7 +108,15 @@ class Trunk(nn.Module):
         busy = {id(p) for p in always.parameters()}
         found = {id(p): p for module in parts for p in module.parameters()}
         above = [] if self.inner is None else list(self.inner.above())
-        return [*(p for key, p in found.items() if key not in busy), *above]
+        own = [p for p in self.model.parameters() if p.requires_grad] if self.readers else []
+        return [*(p for key, p in found.items() if key not in busy), *above, *own]
+
+    def read_for(self, task: str) -> None:
+        """Let what follows read with a task's own adapter, where tasks have one each."""
+        if self.readers:
+            for module in self.model.modules():
+                if hasattr(module, "_active_adapter"):
+                    module._active_adapter = task
 
     @property
     def positions(self) -> int | None:
@@ -169,8 +179,8 @@ class Trunk(nn.Module):
         """Whether a text can go on from the keys and values of a causal document in a pass."""
         from transformers.cache_utils import DynamicCache, DynamicLayer
 
-        if self.architecture != "decoder" or not self.capabilities.share_rows:
-            return False
+        if self.architecture != "decoder" or not self.capabilities.share_rows or self.readers:
+            return False  # Or a text of one task would go on from what another's adapter read.
         layers = DynamicCache(config=self.config).layers
         return all(type(layer) is DynamicLayer for layer in layers)  # Others forget, or sum up.
 
