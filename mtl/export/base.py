@@ -188,6 +188,20 @@ def check_place(source: Source, to: Path, *, overwrite: bool) -> None:
         raise ConfigError(Problem("DEST", expected, f"'{to}' holds an export", advice))
 
 
+def whole_trunk(source: Source, where: str) -> None:
+    """Refuse a model whose tasks have an adapter each: it has no one trunk.
+
+    Raises:
+        ConfigError: With the formats that hold it.
+    """
+    if source.description.trunk.adapters:
+        expected = "to be for models with one trunk for all tasks"
+        found = "its tasks have an adapter each (tuning.adapters=per_task)"
+        raise refused(
+            where, expected, found, "Use `--format hub`, or `--format adapter --task NAME`."
+        )
+
+
 def refused(where: str, expected: str, found: str, advice: str) -> ConfigError:
     """Return the error of a model that a format cannot hold, with what can be done instead."""
     return ConfigError(Problem(where, expected, found, advice))

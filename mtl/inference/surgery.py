@@ -20,8 +20,7 @@ from mtl.config.section import Values
 from mtl.errors import CheckpointError, ConfigError, Problem, one_of
 from mtl.training.description import DESCRIPTION, model_folder, read_description
 from mtl.training.model_io import LoadedModel, head_file, load_model
-
-TOKENIZER = "tokenizer.json"
+from mtl.trunk.tuning.saving import FOLDER as ADAPTER
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,11 @@ def keep_only(folder: Path, names: Sequence[str]) -> None:
     used = {head_of(name, one) for name, one in about["tasks"].items()}
     for head in {head_of(name, one) for name, one in tasks.items()} - used:
         (folder / head_file(head)).unlink()
+    adapters = about["trunk"].get("adapters", [])
+    for name in set(adapters) - set(names):
+        shutil.rmtree(folder / ADAPTER / name)
+    if adapters:
+        about["trunk"]["adapters"] = [name for name in adapters if name in names]
     _write(folder, about)
 
 
@@ -91,6 +95,10 @@ def rename(folder: Path, old: str, new: str) -> None:
     if own:
         (folder / head_file(old)).rename(folder / head_file(new))
     about["tasks"] = {new if name == old else name: one for name, one in tasks.items()}
+    adapters = about["trunk"].get("adapters", [])
+    if old in adapters:
+        (folder / ADAPTER / old).rename(folder / ADAPTER / new)
+        about["trunk"]["adapters"] = [new if name == old else name for name in adapters]
     _write(folder, about)
 
 
@@ -141,6 +149,8 @@ def other_trunk(here: LoadedModel, there: LoadedModel, task: str) -> str | None:
         task: Of the other one; what writes needs the output layer, too.
     """
     mine, other = here.description.trunk, there.description.trunk
+    if mine.adapters or other.adapters:
+        return "tasks have an adapter each (tuning.adapters=per_task)"
     for key in type(mine).model_fields:
         if getattr(mine, key) != getattr(other, key):
             return f"its {key} is {getattr(other, key)} there and {getattr(mine, key)} here"

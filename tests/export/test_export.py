@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-import mtl
+from mtl import load
 from mtl.errors import CheckpointError, ConfigError
 from mtl.export.base import FORMATS, Request, Source, export
 from mtl.export.formats.onnx import INT8, TRUNK
@@ -32,7 +32,7 @@ def test_the_whole_model_answers_as_before_and_says_what_it_is(
 ) -> None:
     to = tmp_path / "out"
     export(Source(trained), to, "hub", Request(licence="mit"))
-    before, after = (mtl.load(folder).predict(TEXT) for folder in (trained, to))
+    before, after = (load(folder).predict(TEXT) for folder in (trained, to))
     assert before.to_dict() == after.to_dict()
     assert not (to / "trained_on.npy").exists()
     known = front(to)
@@ -220,3 +220,29 @@ def test_adapters_open_in_peft_with_equal_states(mtl: Run, trained: Path, tmp_pa
         torch.testing.assert_close(torch.tensor(found), wanted, rtol=1e-4, atol=1e-5)
     plain = states_of(load_model(trained).model.trunk, ids)
     assert not torch.allclose(plain, wanted, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_tasks_with_an_adapter_each(mtl: Run, trained: Path, tmp_path: Path) -> None:
+    """The whole model has them beside the trunk; formats of one trunk are refused."""
+    base, run = trained.parent, tmp_path / "run"
+    line = [
+        *("task=ner,sentiment", "tuning=lora", "tuning.adapters=per_task", "tuning.rank=2"),
+        *(f"tasks.{name}.data.source={base}" for name in ("ner", "sentiment")),
+        "tasks.ner.columns={text: body, tokens: words, labels: ner_tags}",
+        *("tasks.sentiment.columns.text=body", "trunk=hf", f"trunk.path={base / 'trunk'}"),
+        *("trunk.lr=0.1", "batching.examples=8", "trainer.max_steps=3"),
+        *("trainer.progress=false", "logger=none", f"hydra.run.dir={run}"),
+    ]
+    assert train(line) == 0
+    wanted = load(run).predict(TEXT).to_dict()
+    assert mtl("export", run, tmp_path / "hub")[0] == 0
+    assert load(tmp_path / "hub").predict(TEXT).to_dict() == wanted
+    changed = ("--remove", "ner", "--rename", "sentiment=mood", "--output", tmp_path / "one")
+    assert mtl("heads", run, *changed)[0] == 0
+    assert load(tmp_path / "one").predict(TEXT)["mood"].label == wanted["sentiment"]["label"]
+    typed = ("--format", "adapter", "--task", "sentiment")
+    assert mtl("export", run, tmp_path / "adapter", *typed)[0] == 0
+    assert (tmp_path / "adapter" / "adapter_config.json").is_file()
+    check_error(mtl("export", run, tmp_path / "no", "--format", "adapter"), "one task")
+    check_error(mtl("export", run, tmp_path / "no", "--format", "onnx"), "an adapter each")

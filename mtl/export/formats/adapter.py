@@ -6,7 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-from mtl.export.base import FORMATS, Made, Request, Source, lacks
+from mtl.export.base import FORMATS, Made, Request, Source, lacks, refused
+from mtl.tasks import Task
 from mtl.trunk.tuning.saving import FOLDER
 
 CONFIG = "adapter_config.json"
@@ -30,12 +31,15 @@ def adapter(source: Source, request: Request, folder: Path) -> Made:
 
     Raises:
         CheckpointError: If the model was trained without adapters.
+        ConfigError: If tasks have one each, and none is named.
     """
+    tasks = source.choose(request.tasks)
     there = source.folder / FOLDER
+    if source.description.trunk.adapters:
+        there /= _one(tasks).name
     if not (there / CONFIG).is_file():
         advice = "Train with adapters (tuning=lora), or use `--format hub` for the whole model."
         raise lacks(source.folder, "adapters of its own", advice)
-    tasks = source.choose(request.tasks)
     for file in sorted(there.iterdir()):
         shutil.copy2(file, folder / file.name)
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -52,3 +56,11 @@ def adapter(source: Source, request: Request, folder: Path) -> Made:
             "`--base OWNER/NAME` names where it is on the Hub."
         )
     return made
+
+
+def _one(tasks: list[Task]) -> Task:
+    """Return the task that was named, of those that have an adapter each."""
+    if len(tasks) != 1:
+        found = f"{', '.join(task.name for task in tasks)} have an adapter each"
+        raise refused("--task", "to name one task", found, "Choose one: --task NAME.")
+    return tasks[0]

@@ -9,9 +9,6 @@ from mtl.export.base import FORMATS, Made, Request, Source
 from mtl.training.model_io import TRAINED_ON, load_model
 from mtl.trunk.tuning.saving import FOLDER as ADAPTER
 
-LEFT_OUT = (TRAINED_ON, ADAPTER)
-"""Hashes of the texts that it learned from, which say who was among them; adapters, whose weights
-are in the trunk's."""
 USAGE = """\
 ```python
 import mtl
@@ -29,13 +26,17 @@ says what the tasks are."""
 def hub(source: Source, request: Request, folder: Path) -> Made:
     """Copy the model, and see that it opens.
 
+    Left out are hashes of the texts that it learned from, which say what was among them, and
+    adapters that are merged into the trunk's weights.
+
     Raises:
         ConfigError: If only some of its tasks are asked for.
         CheckpointError: If it cannot be opened.
     """
     tasks = [task.name for task in source.choose(request.tasks)]
+    merged = not source.description.trunk.adapters
     for file in sorted(source.folder.iterdir()):
-        if file.name in LEFT_OUT:
+        if file.name == TRAINED_ON or (file.name == ADAPTER and merged):
             continue
         if file.is_dir():
             shutil.copytree(file, folder / file.name)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mtl.export.base import FORMATS, Made, Request, Source, refused
+from mtl.export.base import FORMATS, Made, Request, Source, refused, whole_trunk
 from mtl.export.int8 import measure, test_rows
 from mtl.export.onnx_files import Session, check_installed, quantize, write_graph
 from mtl.export.onnx_graph import HeadGraph, Reads, TrunkGraph, reads_of
@@ -55,6 +55,7 @@ def onnx(source: Source, request: Request, folder: Path) -> Made:
         ConfigError: If a task that was named, or all, cannot be had, or a file says something else.
     """
     check_installed()
+    whole_trunk(source, WHERE)
     if request.int8:
         test_rows(source, [task.name for task in source.choose(request.tasks)])
     loaded, trunk = source.loaded, source.loaded.model.trunk

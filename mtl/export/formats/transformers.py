@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.errors import ConfigError, Problem
-from mtl.export.base import FORMATS, Made, Request, Source, refused
+from mtl.export.base import FORMATS, Made, Request, Source, refused, whole_trunk
 from mtl.export.heads import HEADS
 from mtl.export.heads.base import ELSE, WHERE
 from mtl.tasks import Task
@@ -19,6 +19,7 @@ def transformers(source: Source, request: Request, folder: Path) -> Made:
     Raises:
         ConfigError: If it is not one task's, or transformers has no such head.
     """
+    whole_trunk(source, WHERE)
     tasks = source.choose(request.tasks)
     if len(tasks) != 1:
         found = f"the model has {', '.join(task.name for task in tasks)}"
