@@ -47,8 +47,9 @@ BELOW["reporting"] = BELOW["tasks"] | {"tasks", "shipped"}
 BELOW["inspection"] = BELOW["reporting"] | {"reporting"}
 BELOW["training"] = BELOW["reporting"] | {"reporting", "launch", "inspection", "search"}
 BELOW["inference"] = BELOW["training"] | {"training"}
+BELOW["serving"] = BELOW["inference"] | {"inference"}
 BELOW["export"] = BELOW["inference"] | {"inference"}
-BELOW["cli"] = BELOW["export"] | {"export"}
+BELOW["cli"] = BELOW["serving"] | {"serving", "export"}
 BELOW["train.py"] = {"cli"}
 """What each part may import, besides itself."""
 

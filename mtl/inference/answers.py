@@ -72,19 +72,34 @@ def answers(
         shape: What is said of them.
         advance: Called with how many more rows are answered.
     """
-    reads = {name: asks(predictor.tasks[name]) for name in shape.names}
     waiting: deque[Row] = deque()
-    begun: list[tuple[Row, str | None]] = []
-    """The rows of the text that is being joined, each with why it has no answer."""
 
     def noted() -> Iterator[Row]:
         for row in rows:
             waiting.append(row)
             yield row
 
+    found = predictor.predict(noted(), shape.names, advance, mark=shape.mark)
+    pairs = ((waiting.popleft(), answer) for answer in found)
+    return joined(pairs, shape, predictor.tasks)
+
+
+def joined(
+    pairs: Iterable[tuple[Row, Values]], shape: Shape, tasks: Mapping[str, Task]
+) -> Iterator[Values]:
+    """Yield one object for the rows of each text.
+
+    Args:
+        pairs: Rows with what was predicted of them.
+        shape: What is said of them.
+        tasks: The model's.
+    """
+    reads = {name: asks(tasks[name]) for name in shape.names}
+    begun: list[tuple[Row, str | None]] = []
+    """The rows of the text that is being joined, each with why it has no answer."""
+
     def answered() -> Iterator[Values]:
-        for answer in predictor.predict(noted(), shape.names, advance, mark=shape.mark):
-            row = waiting.popleft()
+        for row, answer in pairs:
             begun.append((row, answer.pop(FAILED, None)))
             yield {name: shape.shown(own, row, reads[name]) for name, own in answer.items()}
 

@@ -31,7 +31,7 @@ from mtl.tasks import Task
 from mtl.tasks.base import document
 from mtl.tasks.results import FAILED
 from mtl.training.memory import memory_advice
-from mtl.training.model import Answered, Decode, answers
+from mtl.training.model import Answered, Decode, Written, answers
 from mtl.training.model_io import LoadedModel, check_head_names, load_model
 from mtl.trunk.recall import Recall
 from mtl.trunk.text import pad_id
@@ -139,10 +139,25 @@ class RowPredictor:
     ) -> Iterator[Values]:
         numbered = (prepare(row, number, mark=mark) for number, row in enumerate(rows, start=1))
         for chunk in chunks(numbered):
-            yield from self._answer(chunk, names, advance, mark)
+            yield from self._answer(chunk, names, advance, mark, Watch())
+
+    def answer(self, rows: list[Row], watch: Watch) -> list[Values]:
+        """Answer some rows together, at once; see :meth:`predict`, with `mark`.
+
+        Args:
+            rows: Prepared by :func:`prepare`; the tasks of each may stand in it.
+            watch: Told of each answer as soon as it is there.
+        """
+        return self._answer(rows, list(self.tasks), lambda count: None, True, watch)
+
+    def tokens_of(self, rows: Sequence[Row]) -> int:
+        """Return about how many tokens some rows have: each text once, and what stands beside."""
+        beside = [str(v) for row in rows for k, v in row.items() if k[0] != "_" and k != "text"]
+        texts = list(dict.fromkeys([*(document(row) for row in rows if ERROR not in row), *beside]))
+        return sum(map(len, self.loaded.encoder.tokenize(texts)))
 
     def _answer(
-        self, rows: list[Row], names: list[str], advance: Advance, mark: bool
+        self, rows: list[Row], names: list[str], advance: Advance, mark: bool, watch: Watch
     ) -> list[Values]:
         takers = [[] if ERROR in row else self._takers(row, names, mark) for row in rows]
         found: list[Values] = [
@@ -158,6 +173,7 @@ class RowPredictor:
             for number, reason in (failed or {}).items():
                 found[at[number]][name] = {FAILED: reason}
                 self.failed += 1
+                watch.answer(at[number], name, {FAILED: reason})
             chosen[name] = [at[number] for number in kept]
             if len(store):
                 stores[name] = store
@@ -166,12 +182,18 @@ class RowPredictor:
         most = self.tokens
         if self.device.type == "cpu":
             most = min(most, IN_CACHE * torch.get_num_threads())
-        for answered in self.outputs(list(stores.values()), most, meter=meter):
+
+        def wrote(name: str, number: int, piece: str) -> None:
+            watch.piece(chosen[name][number], name, piece)
+
+        pieces = wrote if watch.pieces else None
+        for answered in self.outputs(list(stores.values()), most, meter=meter, pieces=pieces):
             name, at = answered.task, [chosen[answered.task][n] for n in answered.numbers]
             for row, output, given in zip(
                 at, answered.outputs, answered.examples.rows, strict=True
             ):
-                found[row][name] = self.tasks[name].present(output, given)
+                own = found[row][name] = self.tasks[name].present(output, given)
+                watch.answer(row, name, own)
             meter.answered(sum(None not in found[row].values() for row in at))
         return found
 
@@ -239,6 +261,7 @@ class RowPredictor:
         most: int | None = None,
         decode: Decode | None = None,
         meter: Meter | None = None,
+        pieces: Written | None = None,
     ) -> Iterator[Answered]:
         """Answer every example of some stores, longest first, a trunk pass at a time.
 
@@ -250,6 +273,7 @@ class RowPredictor:
             most: Tokens of a pass for the heads; as many as of a batch of texts when None.
             decode: Makes outputs of logits in place of the tasks' own methods.
             meter: Told how much has been read.
+            pieces: Told of each text as it is written.
         """
         pad = pad_id(self.loaded.encoder.tokenizer)
         trunk = self.model.trunk
@@ -270,8 +294,22 @@ class RowPredictor:
                 mixed,
                 meter.reading(self.model.trunk, tokens) if meter and not writes else nullcontext(),
             ):
-                found = list(answers(self.model, batch.to(self.device), by_task, recall, decode))
+                moved = batch.to(self.device)
+                found = list(answers(self.model, moved, by_task, recall, decode, pieces))
             yield from found
+
+
+class Watch:
+    """Told of each answer as soon as it is there; this one does nothing with it."""
+
+    pieces = False
+    """Whether it wants the pieces of texts."""
+
+    def answer(self, row: int, task: str, answer: Values) -> None:
+        """Take a task's answer of a row, by its place among the rows."""
+
+    def piece(self, row: int, task: str, piece: str) -> None:
+        """Take what is new of the text that a task writes for a row."""
 
 
 class Meter:

@@ -29,6 +29,7 @@ from mtl.heads.base import Head
 from mtl.registry import Registry
 from mtl.tasks.results import Prediction, Result
 from mtl.trunk.recall import Recalled
+from mtl.trunk.streaming import Pieces
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
 from mtl.types import Encoded, Examples, Row
@@ -164,6 +165,7 @@ class Writer(Protocol):
         *,
         bidirectional: bool,
         read: Sequence[Recalled] | None = None,
+        pieces: Pieces | None = None,
     ) -> list[Any]:
         """Write texts for examples.
 
@@ -173,6 +175,7 @@ class Writer(Protocol):
             examples: Encoded with or without their targets, which are not looked at.
             bidirectional: Whether their documents see all of themselves.
             read: Their documents, where passes of this trunk have read and kept them.
+            pieces: May be told of each example's text as it is written.
 
         Returns:
             One output an example, as :meth:`Task.decode` returns them.

@@ -38,6 +38,7 @@ from mtl.tasks.base import TASK_TYPES, Guess, ResultClass, Task, Traits
 from mtl.tasks.results import EXACT, Result
 from mtl.trunk.generate import Decoding, Prompt, generate
 from mtl.trunk.recall import Recalled
+from mtl.trunk.streaming import Pieces
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
 from mtl.types import Branch, Encoded, Examples, IntArray, Row
@@ -315,12 +316,24 @@ class Writing:
         *,
         bidirectional: bool,
         read: Sequence[Recalled] | None = None,
+        pieces: Pieces | None = None,
     ) -> list[Written]:
-        """Write texts for examples, all in one batch."""
+        """Write texts for examples, all in one batch.
+
+        Where tokens are drawn, each has a batch of its own, so that no text depends on another.
+        """
         assert isinstance(head, LanguageHead)
         prompts = [prompt_of(example, bidirectional) for example in examples]
         asked = Decoding(**{name: getattr(self.options, name) for name in Decoding.model_fields})
-        found = generate(trunk, prompts, asked, head.linear, seed=self.options.seed, read=read)
+        size = 1 if asked.do_sample else max(1, len(prompts))
+        found = []
+        for at in range(0, len(prompts), size):
+            part = slice(at, at + size)
+            known = None if read is None else read[part]
+            told = pieces and shifted(pieces, at)
+            found += generate(
+                trunk, prompts[part], asked, head.linear, self.options.seed, known, told
+            )
         tokenizer = trunk.tokenizer
         return [
             Written(
@@ -331,6 +344,11 @@ class Writing:
             )
             for hypotheses in found
         ]
+
+
+def shifted(pieces: Pieces, by: int) -> Pieces:
+    """Return what tells of the texts of a part, which begins with the text of this number."""
+    return lambda number, piece: pieces(by + number, piece)
 
 
 def _commonest(rows: Sequence[Row]) -> Callable[[Row], str]:

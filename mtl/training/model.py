@@ -22,6 +22,7 @@ from mtl.training.layers import attach_layers
 from mtl.training.parts import scores_in_parts
 from mtl.trunk import Trunk
 from mtl.trunk.recall import Recall, empty_cache
+from mtl.trunk.streaming import Pieces
 from mtl.types import Examples, MicroBatch, TrunkBatch, WriteBatch
 
 if TYPE_CHECKING:
@@ -155,6 +156,10 @@ Decode = Callable[[str, Tensor, Examples], list[Any]]
 """Makes one output an example of a task's name, its logits (G, C) and the examples."""
 
 
+Written = Callable[[str, int, str], None]
+"""Takes a task's name, the number of an example in its store, and what is new of its text."""
+
+
 class Answered(NamedTuple):
     """One task's outputs of one batch."""
 
@@ -174,6 +179,7 @@ def answers(
     stores: Mapping[str, ExampleStore],
     recall: Recall | None = None,
     decode: Decode | None = None,
+    pieces: Written | None = None,
 ) -> Iterator[Answered]:
     """Answer a batch: from the logits of one pass of the trunk, or by writing texts.
 
@@ -184,6 +190,7 @@ def answers(
         recall: Holds documents from their pass to the batch that writes after them; without it,
             they are read again.
         decode: Makes outputs of a task's logits in place of the task's own method.
+        pieces: Told of each text as it is written.
     """
     made = decode or (lambda name, logits, own: model.tasks[name].decode(logits, own))
     if isinstance(batch, WriteBatch):
@@ -202,6 +209,7 @@ def answers(
             examples.encoded,
             bidirectional=store.bidirectional,
             read=recall.take(name, batch.examples) if recall and batch.read else None,
+            **({"pieces": _numbered(pieces, batch)} if pieces else {}),
         )
         yield Answered(name, batch.examples, outputs, examples)
         return
@@ -211,6 +219,10 @@ def answers(
         outputs = made(name, logits, examples)
         odd = (~logits.detach().isfinite()).sum()
         yield Answered(name, part.examples, outputs, examples, odd)
+
+
+def _numbered(pieces: Written, batch: WriteBatch) -> Pieces:
+    return lambda number, piece: pieces(batch.task, batch.examples[number], piece)
 
 
 def make_task(

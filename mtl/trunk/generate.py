@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mtl.config.section import Field, Flag, Number, Section, Whole
 from mtl.layout import Unit, build_rows
 from mtl.trunk.recall import Recalled, empty_cache, fill
+from mtl.trunk.streaming import Pieces, PieceStreamer
 from mtl.trunk.text import end_id, pad_id
 from mtl.trunk.trunk import Trunk
 from mtl.types import Array, IntArray
@@ -77,6 +78,7 @@ def generate(
     projection: nn.Module | None = None,
     seed: int | None = None,
     read: Sequence[Recalled] | None = None,
+    pieces: Pieces | None = None,
 ) -> list[list[Hypothesis]]:
     """Continue every prompt; all of them are one batch.
 
@@ -89,6 +91,8 @@ def generate(
             stays as it is; when None, it draws from the global one.
         read: The prompts' documents, where a trunk that :attr:`~Trunk.keeps` has read them
             causally; they are not read again.
+        pieces: Told of each text as it is written, if each prompt has one and no beams are
+            searched.
 
     Returns:
         For each prompt, its hypotheses, the best first.
@@ -97,12 +101,14 @@ def generate(
     model = trunk.output.model
     prepare = _read_both if trunk.architecture == "encoder-decoder" else _read_one
     drawing = contextlib.nullcontext() if seed is None else _seeded(seed, prompts, _device(trunk))
+    single = _rows(decoding) == 1
     with torch.no_grad(), _projecting(model, projection), _evaluating(trunk), drawing:
         arguments, start = prepare(trunk, prompts, decoding, read)
         found = model.generate(
             **arguments,
             generation_config=_configuration(trunk, decoding),
             logits_processor=_processors(decoding, start),
+            streamer=PieceStreamer(trunk.tokenizer, pieces) if pieces and single else None,
         )
     scores = found.sequences_scores.tolist() if decoding.num_beams > 1 else None
     texts = [_trim(ids, trunk) for ids in found.sequences[:, start:].cpu().numpy()]

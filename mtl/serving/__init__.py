@@ -1,0 +1,1 @@
+"""``mtl serve``: trained models behind HTTP, with a page to try them."""

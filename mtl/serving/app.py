@@ -1,0 +1,217 @@
+"""The endpoints of a server."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response, StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
+
+from mtl import __version__
+from mtl.inference.predictor import RowPredictor
+from mtl.serving.answering import events, submit, whole
+from mtl.serving.batcher import Batcher
+from mtl.serving.errors import STATUSES, Refused, described, first_mistake
+from mtl.serving.gate import Gate, closed
+from mtl.serving.meters import Meters
+from mtl.serving.output import to_json
+from mtl.serving.requests import understood
+from mtl.serving.schemas import (
+    ModelInfo,
+    ModelsAnswer,
+    PredictRequest,
+    StateAnswer,
+    TaskInfo,
+    predict_answer,
+)
+from mtl.serving.settings import Settings
+from mtl.tasks import Task
+from mtl.tasks.base import asks
+
+JSON = "application/json"
+STREAM = "text/event-stream"
+BEARER = HTTPBearer(auto_error=False, description="The server's key.")
+
+
+@dataclass
+class Serving:
+    """Models, and what answers with them.
+
+    Args:
+        models: By name.
+        settings: Limits and the like.
+    """
+
+    models: Mapping[str, RowPredictor]
+    settings: Settings = field(default_factory=Settings)
+
+    def __post_init__(self) -> None:
+        self.meters = Meters()
+        self.batcher = Batcher(self.models, self.settings, self.meters)
+        self.closing = False
+
+    def close(self) -> None:
+        """Take no more requests; those that were taken are answered."""
+        self.closing = True
+        self.batcher.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether requests are being answered."""
+        return self.meters.answering > 0
+
+
+def create_app(serving: Serving) -> FastAPI:
+    """Return the application.
+
+    Args:
+        serving: Its models, loaded; the batcher is started by who runs the server.
+    """
+    app = FastAPI(
+        title="mtl",
+        version=__version__,
+        description="Trained models: all their heads on a text, in one pass of the trunk.",
+        docs_url=None,  # Its page would ask other servers for its scripts.
+        redoc_url=None,
+    )
+    _add_errors(app)
+    _add_states(app, serving)
+    guarded = [Depends(_guard(serving.settings.key))]
+    _add_predict(app, serving, guarded)
+    paths = {getattr(route, "path", "") for route in app.routes}
+    app.add_middleware(
+        Gate,
+        meters=serving.meters,
+        most=serving.settings.limits.body,
+        paths=paths,
+        closing=lambda: serving.closing,
+    )
+    return app
+
+
+def _guard(key: str | None) -> Any:
+    """Return what lets requests in that bring a key; all of them where there is none."""
+    if key is None:
+        return lambda: None
+    right = hashlib.sha256(key.encode()).digest()
+
+    async def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> None:
+        said = hashlib.sha256((given.credentials if given else "").encode()).digest()
+        if not hmac.compare_digest(said, right):
+            found = "got none" if given is None else "got another"
+            raise Refused(
+                401,
+                f"Expected the server's key as `Authorization: Bearer KEY`, but {found}.",
+                {"WWW-Authenticate": "Bearer"},
+            )
+
+    return check
+
+
+def _add_states(app: FastAPI, serving: Serving) -> None:
+    @app.get("/health", summary="Whether the server lives")
+    async def health() -> StateAnswer:
+        return StateAnswer(status="ok")
+
+    @app.get("/ready", summary="Whether it takes requests", responses=described(503))
+    async def ready() -> StateAnswer:
+        if serving.closing:
+            raise closed()
+        return StateAnswer(status="ready")
+
+    kinds: Any = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+
+    @app.get("/metrics", summary="Counts, for Prometheus", responses=kinds, response_class=Response)
+    async def metrics() -> Response:
+        return Response(serving.meters.page(), media_type="text/plain; version=0.0.4")
+
+
+def _add_predict(app: FastAPI, serving: Serving, guarded: list[Any]) -> None:
+    models, limits = serving.models, serving.settings.limits
+
+    @app.get(
+        "/v1/models",
+        summary="The models, and what their tasks read and say",
+        dependencies=guarded,
+        responses=described(401),
+    )
+    async def list_models() -> ModelsAnswer:
+        return ModelsAnswer(models=[_info(name, model) for name, model in models.items()])
+
+    answer = predict_answer({name: model.tasks for name, model in models.items()})
+    streamed = {STREAM: {"schema": {"type": "string"}}}
+    kinds: Any = {
+        200: {"model": answer, "description": "A result for each text.", "content": streamed},
+        **described(401, 404, 413, 415, 422, 429, 500, 503),
+    }
+
+    @app.post(
+        "/v1/predict",
+        summary="Answer one text, or several",
+        dependencies=[Depends(_only_json), *guarded],
+        responses=kinds,
+        response_class=Response,
+    )
+    async def predict(body: PredictRequest) -> Response:
+        asked = understood(body, models, limits)
+        if not body.stream:
+            return Response(to_json(await whole(asked, serving.batcher)), media_type=JSON)
+        job, told = submit(asked, serving.batcher, stream=True)
+        return StreamingResponse(events(job, told, asked), media_type=STREAM)
+
+
+async def _only_json(request: Request) -> None:
+    """Refuse what a form of another site could send without asking."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != JSON:
+        raise Refused(415, f"Expected the body to be {JSON}, but the request says '{kind[:40]}'.")
+
+
+def _info(name: str, model: RowPredictor) -> ModelInfo:
+    config = model.model.trunk.config
+    tasks = [_task_info(task) for task in model.tasks.values()]
+    return ModelInfo(name=name, trunk=str(config.model_type), tasks=tasks)
+
+
+def _task_info(task: Task) -> TaskInfo:
+    labels = getattr(task.learned, "labels", None) or []
+    kinds = dict.fromkeys(label.removeprefix("B-").removeprefix("I-") for label in labels)
+    named = [label for label in kinds if label != "O"]
+    return TaskInfo(
+        name=task.name,
+        type=task.type,
+        reads=asks(task),
+        labels=named,
+        writes=task.writer() is not None,
+    )
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(Refused)
+    def refused(request: Request, error: Refused) -> Response:
+        del request
+        return error.response()
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> Response:
+        del request
+        return Refused(422, first_mistake(error.errors())).response()
+
+    @app.exception_handler(HTTPException)
+    def other(request: Request, error: HTTPException) -> Response:
+        del request
+        status = 422 if error.status_code == 400 else error.status_code
+        message = STATUSES.get(status, str(error.detail))
+        return Refused(status, message, error.headers).response()
+
+    @app.exception_handler(Exception)
+    def fault(request: Request, error: Exception) -> Response:
+        del request, error
+        return Refused(500, "The server has a fault; its log has the reason.").response()
