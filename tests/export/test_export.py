@@ -239,7 +239,8 @@ def test_tasks_with_an_adapter_each(mtl: Run, trained: Path, tmp_path: Path) -> 
     assert mtl("export", run, tmp_path / "hub")[0] == 0
     assert load(tmp_path / "hub").predict(TEXT).to_dict() == wanted
     changed = ("--remove", "ner", "--rename", "sentiment=mood", "--output", tmp_path / "one")
-    assert mtl("heads", run, *changed)[0] == 0
+    code, _, err = mtl("heads", run, *changed)
+    assert code == 0, err
     assert load(tmp_path / "one").predict(TEXT)["mood"].label == wanted["sentiment"]["label"]
     typed = ("--format", "adapter", "--task", "sentiment")
     assert mtl("export", run, tmp_path / "adapter", *typed)[0] == 0
