@@ -39,11 +39,12 @@ def steps_by_task(cfg: Config, steps: int) -> Callable[[int], bool]:
     """
     method: Any = BALANCINGS.get(cfg.balancing.name)
     by_task, options = getattr(method, "by_task", False), method_options(cfg.balancing)
+    compares_at = getattr(method, "compares_at", Balancing.compares_at)
     conflict, every = cfg.balancing.conflict, cfg.trainer.log_every_n_steps
 
     def apart(step: int) -> bool:
         logged = conflict and ((step + 1) % every == 0 or step + 1 == steps)
-        return logged or (by_task and bool(method.compares_at(step, options)))
+        return logged or (by_task and bool(compares_at(step, options)))
 
     return apart
 
