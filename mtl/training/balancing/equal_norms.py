@@ -20,9 +20,9 @@ from mtl.training.balancing.base import BALANCINGS, Balancing, Moment, State
 class EqualNormsOptions(Section):
     """Options of ``equal_norms``."""
 
-    every: Whole = Field(20, ge=1)
+    every: Whole = Field(10, ge=1)
     """Steps between two measurements; at the beginning of a run there are more."""
-    decay: Number = Field(0.7, ge=0, lt=1)
+    decay: Number = Field(0.4, ge=0, lt=1)
     """How much of what was measured before stays, of squared norms."""
     limit: Number = Field(20.0, ge=1)
     """How many times a task's factor may be another's."""
