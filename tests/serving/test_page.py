@@ -131,14 +131,13 @@ def test_a_text_is_answered_marked_and_corrected(model: RowPredictor, tmp_path: 
         assert source.evaluate(WITHOUT_TAGS).replace(" ", "") == TEXTS[0].replace(" ", "")
 
         ner = page.locator("[data-task=ner]")
+        ner.locator("summary").click()
         for button in ner.get_by_role("button", name="Remove").all()[::-1]:
             button.click()
-        ner.locator("summary").click()
         ner.get_by_label("Words of the text to add").fill("Brackwater")
         ner.get_by_label("Their label").select_option("LOC")
         ner.get_by_role("button", name="Add").click()
         assert ner.locator("mark").inner_text().split() == ["Brackwater", "LOC"]
-        ner.locator("summary").click()
         ner.get_by_role("button", name="Keep as right").click()
         says(page, "Kept in run/ner.jsonl.")
         mood = page.locator("[data-task=sentiment]")

@@ -180,7 +180,7 @@ function draw(task, answer, given) {
 }
 
 // Parts of a text that lie within each other are drawn so; those that cross are in the list alone.
-function marked(text, found) {
+function marked(text, found, kinds = []) {
   const sorted = found.map((one, number) => ({...one, number}))
     .filter(one => one.start !== null && one.end > one.start)
     .sort((a, b) => a.start - b.start || b.end - a.end);
@@ -192,7 +192,7 @@ function marked(text, found) {
       const one = sorted[next++];
       if (one.start < from || one.end > to) continue;
       nodes.push(points.slice(from, one.start).join(''));
-      nodes.push(make('mark', {}, ...within(one.start, one.end), ' ', make('span', {class: 'tag'}, one.tag)));
+      nodes.push(make('mark', {class: `kind-${kinds.indexOf(one.tag) % 5}`}, ...within(one.start, one.end), ' ', make('span', {class: 'tag'}, one.tag)));
       from = one.end;
     }
     nodes.push(points.slice(from, to).join(''));
@@ -202,43 +202,39 @@ function marked(text, found) {
 }
 
 function entities(task, found, given) {
-  const box = make('div', {});
   let own = found.map(one => ({...one}));
+  const source = make('div', {}), shown = make('ul', {class: 'entities'}), edited = make('ul', {class: 'entities'});
   const redraw = () => {
-    const source = marked(given.texts, own.map(one => ({...one, tag: one.label})));
-    const list = make('ul', {class: 'entities'}, ...own.map((one, number) => item(one, number)));
-    box.replaceChildren(source, own.length ? list : make('p', {class: 'dim'}, 'None found.'));
-    if (keeps) box.append(correction(add(), () => ({text: given.texts,
-      spans: own.map(({start, end, label}) => ({start, end, label}))})));
+    source.replaceChildren(marked(given.texts, own.map(one => ({...one, tag: one.label})), task.labels));
+    shown.replaceChildren(...own.map(one => make('li', {}, make('b', {}, one.text), one.label,
+      make('span', {class: 'dim'}, 'score' in one ? percent(one.score) : 'added'))));
+    if (!own.length) shown.append(make('li', {class: 'dim'}, 'None found.'));
+    edited.replaceChildren(...own.map(item));
   };
-  const item = (one, number) => make('li', {},
-    make('b', {}, one.text), keeps ? select(task.labels, one.label, `Label of ${one.text}`, label => {
-      own[number] = {...one, label}; redraw(); }) : make('span', {class: 'tag'}, one.label),
-    'score' in one ? make('span', {class: 'dim'}, percent(one.score)) : make('span', {class: 'dim'}, 'added'),
-    keeps ? make('button', {type: 'button', 'aria-label': `Remove ${one.text}`, onclick: () => {
-      own = own.filter(other => other !== one); redraw(); }}, 'Remove') : null);
-  const add = () => {
-    const words = make('input', {'aria-label': 'Words of the text to add'});
-    const label = select(task.labels, task.labels[0], 'Their label', () => {});
-    const source = () => box.querySelector('.source');
-    words.addEventListener('focus', () => {
-      const picked = String(getSelection()).trim();
-      if (picked && source().contains(getSelection().anchorNode)) words.value = picked;
-    });
-    const button = make('button', {type: 'button', onclick: () => {
-      const place = given.texts.indexOf(words.value);
-      if (!words.value || place < 0) { say('These words do not stand in the text.', true); return; }
-      const start = [...given.texts.slice(0, place)].length;
-      const end = start + [...words.value].length;
-      own = [...own, {text: words.value, label: label.value, start, end}];
-      own.sort((a, b) => a.start - b.start);
-      say(`Added ${words.value}.`);
-      redraw();
-    }}, 'Add');
-    return [make('label', {}, 'Add ', words), label, button];
-  };
+  const item = one => make('li', {}, make('b', {}, one.text),
+    select(task.labels, one.label, `Label of ${one.text}`, label => {
+      own = own.map(other => (other === one ? {...one, label} : other)); redraw(); }),
+    make('button', {type: 'button', 'aria-label': `Remove ${one.text}`, onclick: () => {
+      own = own.filter(other => other !== one); say(`Removed ${one.text}.`); redraw(); }}, 'Remove'));
+  const words = make('input', {'aria-label': 'Words of the text to add'});
+  const label = select(task.labels, task.labels[0], 'Their label', () => {});
+  document.addEventListener('selectionchange', () => {
+    const picked = getSelection();
+    if (source.contains(picked.anchorNode) && String(picked).trim()) words.value = String(picked).trim();
+  });
+  const add = make('button', {type: 'button', onclick: () => {
+    const place = given.texts.indexOf(words.value);
+    if (!words.value || place < 0) { say('These words do not stand in the text.', true); return; }
+    const start = [...given.texts.slice(0, place)].length;
+    const end = start + [...words.value].length;
+    own = [...own, {text: words.value, label: label.value, start, end}].sort((a, b) => a.start - b.start);
+    say(`Added ${words.value}.`);
+    redraw();
+  }}, 'Add');
   redraw();
-  return box;
+  const row = () => ({text: given.texts, spans: own.map(({start, end, label}) => ({start, end, label}))});
+  return make('div', {}, source, shown, !keeps ? null :
+    correction([edited, make('span', {class: 'add'}, make('label', {}, 'Add ', words), label, add)], row));
 }
 
 function select(options, value, name, change) {
