@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ _TASK = re.compile(r"^[+]*task=\[?([^\]]*)\]?$")
 _SEED = re.compile(r"^[+]*seed=")
 _OF_TASK = re.compile(r"^[+~]*tasks\.([^.=]+)\.")
 SEEDS = "seed=1,2,3"
+LOG = "transfer.log"
+"""What the jobs print."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,39 @@ def has_ended(folder: Path, chosen: Sequence[str]) -> bool:
     if not (place(folder, chosen) / SWEEP).is_file():
         return False
     return all(o.status == "done" for o in read_outcomes(place(folder, chosen)))
+
+
+@contextlib.contextmanager
+def quietly(log: Path) -> Iterator[None]:
+    """Let what is printed go to the end of a file.
+
+    Raises:
+        ConfigError: If the file cannot be written.
+    """
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        file = log.open("a", encoding="utf-8")
+    except OSError as error:
+        expected, found = "to be a folder that can be written", f"got '{log.parent}' ({error})"
+        raise ConfigError(Problem("--output", expected, found, "Name another.")) from error
+    with file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        yield
+
+
+def ended(folder: Path, chosen: Sequence[str]) -> Iterator[str]:
+    """Yield how the jobs of a set ended: a line for all that are done, one for each other."""
+    outcomes = read_outcomes(place(folder, chosen))
+    done = [one for one in outcomes if one.status == "done"]
+    if done:
+        scores = [one.score for one in done if one.score is not None]
+        mean = f", {done[0].monitor} {sum(scores) / len(scores):.4f} on average" if scores else ""
+        seconds = sum(one.seconds for one in done)
+        yield f"{len(done)} of {len(outcomes)} jobs done in {seconds:,.0f} s{mean}."
+    for one in outcomes:
+        if one.status != "done":
+            seed = next((text for text in one.overrides if _SEED.match(text)), f"job {one.job}")
+            why = f": {one.message}" if one.message else ""
+            yield f"{seed} {one.status}{why}"
 
 
 @dataclass(frozen=True)

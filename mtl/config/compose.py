@@ -25,6 +25,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from mtl.config.code import called
 from mtl.config.groups import Groups
 from mtl.config.hydra_errors import as_config_error
+from mtl.config.options import option_keys
 from mtl.config.overrides import OPEN, Overrides, first_job, opened, read_overrides, unchosen
 from mtl.config.plain import to_plain
 from mtl.config.rules import broken_rules
@@ -249,7 +250,12 @@ def check_composed(
     )
     tasks = values.get("tasks")
     names = tuple(map(str, tasks)) if isinstance(tasks, dict) else ()
-    config, wrong = check(Config, values, known=dotted_keys(names=names))
+    if task_types is None:
+        from mtl.tasks import TASK_TYPES
+
+        task_types = TASK_TYPES
+    known = [*dotted_keys(names=names), *option_keys(values, task_types)]
+    config, wrong = check(Config, values, known=known)
     for task in config.tasks.values():
         task.columns = {role: column for role, column in task.columns.items() if column is not None}
     problems = []
@@ -258,10 +264,6 @@ def check_composed(
         problems.append(Problem(key, "to resolve", f"got: {why}", advice))
     failed = {key for keys in unresolved.values() for key in keys}
     problems += [problem for problem in wrong if problem.where not in failed]
-    if task_types is None:
-        from mtl.tasks import TASK_TYPES
-
-        task_types = TASK_TYPES
     keys = [str(problem.where) for problem in problems]
     rules = broken_rules(config, task_types, skip or set())
     return config, problems + [rule for rule in rules if not _follows(str(rule.where), keys)]

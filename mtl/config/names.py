@@ -64,6 +64,9 @@ def suggest_key(key: str, known: Sequence[str]) -> str | None:
     initials = "".join(word[:1] for word in leaf.split("_"))
     if node and len(initials) > 1 and initials in beside:
         return f"`{beside[initials]}`"
+    below = {k.rpartition(".")[2]: k for k in reversed(known) if node and k.startswith(f"{node}.")}
+    if leaf in below:
+        return f"`{below[leaf]}`"
     if same := [other for other in known if other.rpartition(".")[2] == leaf]:
         return _any_of(same)
     if leaf in ALIASES:
@@ -71,6 +74,8 @@ def suggest_key(key: str, known: Sequence[str]) -> str | None:
     leaves = {other.rpartition(".")[2]: other for other in reversed(known)}
     if close := nearest(leaf, beside):
         return f"`{beside[close]}`"
+    if close := nearest(leaf, below, cutoff=0.7):
+        return f"`{below[close]}`"
     close = nearest(leaf, leaves, cutoff=0.7)
     return _any_of([other for other in known if other.rpartition(".")[2] == close])
 

@@ -83,7 +83,8 @@ class DataConfig(FileConfig, LabelConfig):
     group: Text | None = None
     """A column: rows with the same value stay on one side when validation is cut from train."""
     max_examples: Whole | None = Field(None, ge=1)
-    """Use only a sample of so many rows of each split, in which labels have their shares."""
+    """Use only a sample of so many rows of each split, in which labels have their shares; of test,
+    too, so that scores are of fewer rows: `max_train_examples` leaves them whole."""
     max_train_examples: Whole | None = Field(None, ge=1)
     """The same for train; wins over `max_examples` there."""
 

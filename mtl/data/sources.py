@@ -145,7 +145,8 @@ def _sample(
                 limit = "max_train_examples"
             splits[name].notes.append(
                 f"{tasks[name].section}: {len(rows):,} of {len(found[name]):,} rows of {split} are "
-                f"used, a sample in which labels have their shares ({limit}, seed={seed})."
+                f"used, a sample in which labels have their shares ({limit}, seed={seed})"
+                f"{'; its scores are of these' if split != 'train' else ''}."
             )
 
 

@@ -8,6 +8,7 @@ the tasks are, and ``trained_on.npy`` has hashes of the texts that training had.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,10 +186,9 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
             continue
         if odd := _difference(task, others[name]):
             expected = f"to be the task that it is in '{folder}'"
-            advice = (
-                "Give it the labels and options that it had, or learn it anew under another name, "
-                f"with a file of its own: conf/task/{name}_2.yaml."
-            )
+            anew = f"learn it anew under another name, with a file: conf/task/{name}_2.yaml."
+            labels = _labels_to_set(name, task, others[name])
+            advice = f"{labels or 'Give it the labels and options that it had'}, or {anew}"
             raise ConfigError(Problem(f"tasks.{name}", expected, odd, advice))
         path = folder / head_file(others[name].head_name)
         there = _read_weights(path) if path.is_file() else {}
@@ -237,6 +237,15 @@ def _difference(task: Task, other: Task) -> str | None:
         if here != there:
             return f"its {name} are {_named(here)} here, and {_named(there)} there"
     return None
+
+
+def _labels_to_set(name: str, task: Task, other: Task) -> str:
+    """Return what gives a task the labels of another one; empty where rows have further ones."""
+    here, there = (getattr(one.learned, "labels", None) for one in (task, other))
+    if not (isinstance(here, list) and isinstance(there, list) and {*here} <= {*there}):
+        return ""
+    key = f"tasks.{name}.data.labels=[{','.join(map(str, there))}]"
+    return f"Add {shlex.quote(key)}, the labels that it had"
 
 
 def _named(value: object) -> str:

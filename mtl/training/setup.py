@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import torch
 
+from mtl.config.idle import idle_lines
 from mtl.config.schema import Config, MixingConfig, TuningConfig
 from mtl.config.section import Section
 from mtl.data.cache import ExampleCache, cache_folder
@@ -237,6 +238,8 @@ def _method(registry: Registry[T], section: MixingConfig | TuningConfig) -> tupl
 
 
 def _say_what_learns(cfg: Config, trunk: Trunk) -> None:
+    for line in idle_lines(cfg):
+        note(line)
     if cfg.tuning.name != "full":
         sizes = {p: p.numel() for p in trunk.parameters()}
         learning = sum(size for p, size in sizes.items() if p.requires_grad)

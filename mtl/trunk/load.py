@@ -47,7 +47,7 @@ def load_trunk(options: TrunkConfig, *, writes: bool = False) -> Trunk:
 
     path, attention = options.path, options.attention
     build = BUILDERS.get(options.name, "trunk.name")
-    with _quiet():
+    with quiet():
         whole, tokenizer = build(options, writes)
     writer = whole if writes and architecture_of(whole.config) != "encoder" else None
     model = whole if writer is None else whole.base_model
@@ -299,7 +299,7 @@ def _window(config: PretrainedConfig, layer_types: Sequence[str]) -> int | None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' loading reports and progress bars off the terminal."""
     from transformers.utils import logging as hf_logging
 

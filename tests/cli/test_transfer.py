@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,11 @@ class Training:
     def __init__(self) -> None:
         self.runs: list[tuple[str, ...]] = []
         self.lr: list[float] = []
+        self.fails: Callable[[Config], bool] = lambda cfg: False
 
     def __call__(self, cfg: Config, run_dir: Path) -> dict[str, float]:
+        if self.fails(cfg):
+            raise ConfigError("Expected more, but got less.")
         names = set(cfg.tasks)
         self.runs.append(tuple(cfg.tasks))
         if "qa" in names:
@@ -72,6 +76,9 @@ def test_who_helps_whom(training: Training, capsys: pytest.CaptureFixture[str]) 
     assert cells["qa", "ner", "sentiment"]["points"] == pytest.approx(0.0)
     assert found["alone"]["test/ner/f1"] == pytest.approx(0.502)
     streams = capsys.readouterr()
+    assert len(streams.err.splitlines()) < 15  # One line for each of seven sets.
+    assert "transfer 4/7: ner + sentiment: 3 of 3 jobs done in " in streams.err
+    assert "job 0: " in Path("out/transfer.log").read_text()
     assert "+2.0" in streams.out
     page = Path("out/transfer.html").read_text()
     assert 'class="is-gain"' in page
@@ -109,6 +116,24 @@ def test_sets_of_tasks_and_their_own_keys() -> None:
     alone: Any = plan.arguments(("a",), Path("out"))
     assert alone == ["-m", "task=[a]", "seed=1,2,3", "trunk.lr=1", "hydra.sweep.dir=out/a"]
     assert read_plan(["task=a,b"]).sets == [("a",), ("b",), ("a", "b")]
+
+
+@pytest.mark.slow
+def test_jobs_that_fail_are_said(training: Training, capsys: pytest.CaptureFixture[str]) -> None:
+    training.fails = lambda cfg: len(cfg.tasks) == 2 and cfg.seed == 2
+    assert run("task=ner,sentiment", "seed=1,2", "--output", "out") == 0
+    said = capsys.readouterr().err
+    assert "transfer 3/3: ner + sentiment: 1 of 2 jobs done in " in said
+    assert "transfer 3/3: ner + sentiment: seed=2 error: Expected more, but got less." in said
+
+
+@pytest.mark.slow
+def test_a_mistake_of_all_jobs_is_shown(
+    training: Training, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("task=ner,sentiment", "trunk.learning_rate=1", "--output", "out") == 2
+    assert "Did you mean `trunk.lr`?" in capsys.readouterr().err
+    assert training.runs == []
 
 
 def test_what_was_never_trained_is_said(tmp_path: Path) -> None:

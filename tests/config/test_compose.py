@@ -129,6 +129,8 @@ ONE_SENTENCE = [
     ),
     ("tasks.ner.head.dropout=x", "`tasks.ner.head.dropout` to be a number, but got 'x'."),
     ("tasks.ner.options.smoothing=0", "`tasks.ner.options.smoothing` to be a key"),
+    ("tasks.ner.label_smothing=0.1", "Did you mean `tasks.ner.options.label_smoothing`?"),
+    ("tasks.ner.decodign=crf", "Did you mean `tasks.ner.head.decoding`?"),
     ("tasks.ner.columns.lables=x", "Did you mean `tasks.ner.columns.labels`?"),
     ("tasks.ner.columns.labels=[1]", "`tasks.ner.columns.labels` to be a column's name or number"),
     ("tasks.nre.weight=1", "a chosen task of {ner, sentiment}, but got 'nre'. Did you mean 'ner'?"),
@@ -191,6 +193,11 @@ def test_one_wrong_override_is_one_sentence(override: str, text: str) -> None:
     assert text in message
     assert "\n" not in message
     assert message.endswith((".", "?"))
+
+
+def test_an_option_of_a_method_outside_of_its_options() -> None:
+    message = refusal("balancing=dwa", "balancing.temprature=1")
+    assert "Did you mean `balancing.options.temperature`?" in message
 
 
 @pytest.mark.parametrize("override", ["tasks.ner.name=x", "task=ner,nerr", "logger=[csv,wandbb]"])

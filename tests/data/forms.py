@@ -219,6 +219,17 @@ def doccano(folder: Path) -> Mapping[str, Any]:
     return text_file("all.jsonl", lines(rows))(folder)
 
 
+def cluener(folder: Path) -> Mapping[str, Any]:
+    def label(text: str, spans: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for start, end, name in spans:
+            found.setdefault(name, {}).setdefault(text[start:end], []).append([start, end - 1])
+        return found
+
+    rows = [{"text": text, "label": label(text, spans)} for text, spans in MARKED]
+    return text_file("all.jsonl", lines(rows))(folder)
+
+
 def prodigy(folder: Path) -> Mapping[str, Any]:
     rows = [
         {"text": t, "_input_hash": n, "_task_hash": n, "answer": "accept", "_view_id": "ner_manual",
@@ -311,6 +322,7 @@ FORMS = {
     "xz": Form("", bytes_file("train.jsonl.xz", lzma.compress), CLASSES),
     "zstd": Form("", bytes_file("train.jsonl.zst", zstandard), CLASSES),
     "zip": Form("", bytes_file("train.jsonl.zip", zipped), CLASSES),
+    "cluener": Form("| CLUENER2020 |", cluener, WORDS, **_MARKED),
     "doccano": Form("| doccano |", doccano, WORDS, **_MARKED),
     "prodigy": Form("| Prodigy |", prodigy, WORDS, **_MARKED),
     "labelstudio": Form("| Label Studio |", label_studio, WORDS, **_MARKED),

@@ -109,6 +109,9 @@ TARGETS = {
         {"text": "text", "question": "question", "answers": "answers"},
         json.dumps(SQUAD, indent=1).encode(),
     ),
+    "cluener": Target(
+        "cluener", SPANS, MARKED, b'{"text": "Ines left.", "label": {"PER": {"Ines": [[0, 3]]}}}\n'
+    ),
     "doccano": Target(
         "doccano", SPANS, MARKED, b'{"text": "Ines left.", "label": [[0, 4, "PER"]]}\n'
     ),

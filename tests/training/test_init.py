@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,24 @@ def test_a_task_of_other_labels_is_refused(site: Site, run: Path, tmp_path: Path
     said = r"`tasks\.sentiment` .* labels are bad, good, so-so here, and negative, .* there\."
     with pytest.raises(ConfigError, match=said):
         start_from(ready.model, run)
+
+
+@pytest.mark.parametrize("task", ["sentiment", "ner"])
+def test_the_labels_that_a_task_had_are_said(
+    site: Site, run: Path, tmp_path: Path, task: str
+) -> None:
+    """With the key of the message the task begins with the run's head."""
+    few = [row for row in rows(16) if row["sentiment"] != "neutral" and "B-PER" in row["ner_tags"]]
+    for split in ("train", "validation"):
+        write_rows(tmp_path / f"{split}.jsonl", few)
+    cfg = site.config(task, seed=7)
+    change(cfg, f"tasks.{task}.data.source", str(tmp_path))
+    with pytest.raises(ConfigError, match=rf"Add '?tasks\.{task}\.data\.labels=") as refused:
+        start_from(prepared(cfg, tmp_path / "one").model, run)
+    (word,) = re.findall(r"Add ('[^']*'|\S+), the labels that it had", str(refused.value))
+    key, _, value = shlex.split(word)[0].partition("=")
+    change(cfg, key, value.strip("[]").split(","))
+    assert start_from(prepared(cfg, tmp_path / "two").model, run) == [task]
 
 
 def test_a_task_of_another_kind_is_refused(site: Site, run: Path, tmp_path: Path) -> None:

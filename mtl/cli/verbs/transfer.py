@@ -36,22 +36,29 @@ def transfer(
     Example: mtl transfer task=ner,sentiment,qa seed=1,2,3
     """
     from mtl.cli.train import main
-    from mtl.cli.transfer import compare, has_ended, place, read_plan
+    from mtl.cli.transfer import LOG, compare, ended, has_ended, place, quietly, read_plan
     from mtl.inference.output import atomic
     from mtl.reporting.console import console, note
     from mtl.reporting.transfer import page, shown, unsure
 
     plan = read_plan(overrides)
     more = [text for folder in config_dir or [] for text in ("--config-dir", str(folder))]
+    note(f"{NAME}: {len(plan.sets)} sets of tasks; what their jobs print goes to {output / LOG}.")
     for number, chosen in enumerate(plan.sets, start=1):
         lead = f"{NAME} {number}/{len(plan.sets)}: {' + '.join(chosen)}"
         if has_ended(output, chosen):
             note(f"{lead}: has ended before in {place(output, chosen)}.")
             continue
-        note(lead)
-        code = main([*more, *plan.arguments(chosen, output.absolute())])
+        given = [*more, *plan.arguments(chosen, output.absolute())]
+        said = (output / LOG).stat().st_size if (output / LOG).is_file() else 0
+        with quietly(output / LOG):
+            code = main(given)
         if code not in (0, 1) and not place(output, chosen).is_dir():
+            whole = (output / LOG).read_bytes()
+            typer.echo(whole[said:].decode("utf-8", errors="replace"), nl=False, err=True)
             raise typer.Exit(code)
+        for line in ended(output, chosen):
+            note(f"{lead}: {line}")
     table = compare(plan, output)
     again = shlex.join(["mtl", NAME, *overrides, "--output", str(output)])
     found = json.dumps({"tasks": list(plan.tasks), **table.as_dict()}, indent=2) + "\n"

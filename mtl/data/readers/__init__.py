@@ -2,6 +2,7 @@
 
 from mtl.data.readers import (
     brat,
+    cluener,
     conll,
     delimited,
     doccano,
@@ -22,6 +23,7 @@ from mtl.data.readers.split import read_split
 __all__ = [
     "FORMATS",
     "brat",
+    "cluener",
     "conll",
     "delimited",
     "doccano",

@@ -28,6 +28,8 @@ def refusals(config: Config) -> list[Problem]:
             problem = Problem("balancing.parameters", problem.expected, problem.found, FEATURES)
         problems.append(problem)
     by_task = getattr(method, "by_task", False)
+    if config.tuning.name == "frozen" and section.name != "sum" and not by_task:
+        problems += _nothing_shared(config)
     if by_task or section.conflict:
         problems += _by_task(config, "balancing.name" if by_task else "balancing.conflict")
     elif getattr(method, "reads_losses", False) and config.trainer.strategy == "fsdp":
@@ -44,6 +46,15 @@ def _missing(name: str, needs: tuple[str, ...]) -> Iterator[Problem]:
         found = f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not"
         advice = "Run `pip install 'mtl[balancing]'`, or choose sum, random or famo."
         yield Problem("balancing.name", expected, found, advice)
+
+
+def _nothing_shared(config: Config) -> Iterator[Problem]:
+    """Yield that weights of losses change nothing where no parameter learns from two tasks."""
+    heads = [task.head.get("name") or name for name, task in config.tasks.items()]
+    if len(set(heads)) == len(heads):
+        expected = "to be sum with tuning=frozen, where tasks share nothing that learns"
+        advice = "Choose balancing=sum, or let the trunk learn, such as by tuning=lora."
+        yield Problem("balancing.name", expected, f"got {config.balancing.name}", advice)
 
 
 def _by_task(config: Config, key: str) -> Iterator[Problem]:

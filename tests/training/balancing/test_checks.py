@@ -39,6 +39,17 @@ def test_losses_ahead_under_fsdp() -> None:
     assert str(problem).startswith("Expected `balancing.name` to be a method that needs no losses")
 
 
+@pytest.mark.parametrize("name", ["dwa", "uncertainty", "famo"])
+def test_a_trunk_that_does_not_learn_has_nothing_to_balance(name: str) -> None:
+    (problem,) = refusals(config(balancing__name=name, tuning__name="frozen"))
+    assert problem.expected.startswith("to be sum with tuning=frozen, where tasks share nothing")
+    assert "tuning=lora" in problem.advice
+    shared = config(balancing__name=name, tuning__name="frozen")
+    for task in shared.tasks.values():
+        task.head = {"name": "both"}
+    assert refusals(shared) == []
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "one task": ({"tasks__b__weight": 0.0}, "where 'a' alone has a weight above 0"),
     "frozen": ({"tuning__name": "frozen"}, "with tuning=frozen, as no trunk learns"),

@@ -1,0 +1,107 @@
+"""Texts are compared by mean states, alike in every batch; the nearest entry stands first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModel
+
+from mtl.errors import DataError
+from mtl.inference.similarity import Encoder, matches, ranks, read_knowledge
+from tests.inference.conftest import Run, check_error
+from tests.trunk.families import save_family
+
+ENTRIES = [
+    {"id": "refund", "title": "Refunds", "text": "Money comes back in five days."},
+    {"id": "delivery", "text": "Parcels take three days."},
+]
+TEXTS = ["the boat", "a", "where is the parcel and where is the boat on the water"]
+
+
+@pytest.fixture(scope="module")
+def folder(tokenizers: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_family("bert", tmp_path_factory.mktemp("bert"), tokenizers["wordpiece"])
+
+
+@pytest.fixture
+def knowledge(tmp_path: Path) -> Path:
+    path = tmp_path / "knowledge.jsonl"
+    path.write_text("\n".join(json.dumps(entry) for entry in ENTRIES) + "\n", encoding="utf-8")
+    return path
+
+
+def test_states_are_means_of_each_text_alone(folder: Path) -> None:
+    encoder = Encoder(str(folder), torch.device("cpu"))
+    found = encoder.embed(TEXTS)
+    model = AutoModel.from_pretrained(folder).eval()
+    for text, state in zip(TEXTS, found, strict=True):
+        with torch.no_grad():
+            tokens = encoder.tokenizer(text, return_tensors="pt")["input_ids"]
+            mean = model(input_ids=tokens).last_hidden_state[0].mean(0)
+        torch.testing.assert_close(state, mean / mean.norm(), atol=1e-5, rtol=1e-4)
+
+
+def test_nearest_entries_come_first_and_equal_ones_in_their_order(knowledge: Path) -> None:
+    entries = read_knowledge(knowledge)
+    known = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    texts = torch.tensor([[0.6, 0.8], [0.7071, 0.7071]])
+    first, second = matches(texts, known, entries, 2)
+    assert [one["id"] for one in first] == ["delivery", "refund"]
+    assert [one["similarity"] for one in first] == [0.8, 0.6]
+    assert [one["id"] for one in second] == ["refund", "delivery"]
+    assert ranks(texts, known, [0, 0]) == [2, 1]
+
+
+def test_rows_keep_what_they_have(mtl: Run, folder: Path, knowledge: Path, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    rows = [
+        {"text": "my money", "mood": "bad", "right": "refund"},
+        {"text": "x", "right": "delivery"},
+    ]
+    source.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    given = ("--encoder", folder, "--input", source, "--output", target, "--gold", "right")
+    code, out, err = mtl("match", knowledge, *given, "--device", "cpu")
+    assert (code, out) == (0, "")
+    found = [json.loads(line) for line in target.read_text("utf-8").splitlines()]
+    assert [{k: v for k, v in row.items() if k != "matches"} for row in found] == rows
+    assert all({one["id"] for one in row["matches"]} == {"refund", "delivery"} for row in found)
+    right = sum(row["matches"][0]["id"] == row["right"] for row in found)
+    assert f"the right entry is the first of {right / 2:.1%}" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{broken", ":1"),
+        ('{"id": "a"}', ":1"),
+        ('{"id": "a", "text": " "}', ":1"),
+        ('{"id": "a", "text": "b"}\n{"id": "a", "text": "c"}', ":2"),
+        ("[1]", ":1"),
+        ("", "entry"),
+    ],
+)
+def test_knowledge_that_is_none_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "knowledge.jsonl"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=words):
+        read_knowledge(path)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--encoder", "nowhere/at/all", "--text", "x"], "--encoder"),
+        (["--encoder", "ENCODER"], "--input"),
+        (["--encoder", "ENCODER", "--input", "nowhere.jsonl"], "--input"),
+        (["--encoder", "ENCODER", "--text", "x", "--gold", "right"], "right"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    mtl: Run, folder: Path, knowledge: Path, given: list[str], words: str
+) -> None:
+    arguments = [str(folder) if text == "ENCODER" else text for text in given]
+    check_error(mtl("match", knowledge, *arguments), words)
