@@ -12,7 +12,8 @@ from fastapi.testclient import TestClient
 
 from mtl.inference.inputs import File, read_labelled
 from mtl.inference.predictor import RowPredictor
-from tests.serving.conftest import QUESTIONS, TEXTS, client_of
+from tests.serving.conftest import client_of
+from tests.serving.runs import QUESTIONS, TEXTS
 from tests.serving.test_app import refusal
 
 ROWS: dict[str, dict[str, Any]] = {

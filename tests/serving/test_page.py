@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import ast
 import json
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 
 from mtl.inference.predictor import RowPredictor
-from mtl.serving.app import Serving, create_app
-from mtl.serving.run import listen
-from mtl.serving.settings import Settings
 from tests.browser import CHROMIUM, CONTRASTS, DESKTOP
-from tests.serving.conftest import TEXTS
+from tests.serving.conftest import running
+from tests.serving.runs import TEXTS
 
 PHONE = 390
 HOSTILE = "<img src=x onerror=\"document.title='broken'\"><b>Ines</b> & \U0001f600 Brackwater"
@@ -46,26 +41,6 @@ WITHOUT_TAGS = """element => {
   copy.querySelectorAll('.tag').forEach(tag => tag.remove());
   return copy.textContent;
 }"""
-
-
-@contextmanager
-def running(model: RowPredictor, **settings: Any) -> Iterator[str]:
-    """Yield the address of a server in a thread of this process."""
-    serving = Serving({"run": model}, Settings(**settings))
-    bound = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(create_app(serving), log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-    serving.batcher.start()
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        serving.close()
-        serving.batcher.join(10)
 
 
 @contextmanager
