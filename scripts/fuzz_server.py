@@ -171,7 +171,8 @@ def by_schema(address: str, count: int, seed: int, look: Callable[[Any], None]) 
     from schemathesis import GenerationMode
 
     schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
-    operations = [result.ok() for result in schema.get_all_operations()]
+    results: list[Any] = list(schema.get_all_operations())
+    operations = [result.ok() for result in results]
     faults: list[str] = []
     with_body = [operation for operation in operations if operation.body]
     for operation in operations:

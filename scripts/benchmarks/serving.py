@@ -170,7 +170,8 @@ def server(side: str, threads: int, queue: int) -> Iterator[str]:
 
 async def load(address: str, bodies: Sequence[Any], rate: float, seconds: float) -> list[Any]:
     """Send requests at a rate; returns how each ended: status and seconds."""
-    draw, found = random.Random(round(rate * 1000)), []
+    draw = random.Random(round(rate * 1000))
+    found: list[Any] = []
     limits = httpx.Limits(max_connections=None)
 
     async def one(body: Any) -> None:
