@@ -223,11 +223,11 @@ class TextProblem(ABC):
         try:
             found = VALUE_TYPES.get(self.role).convert(row["label"])
         except ValueError as error:
-            raise DataError(f"{where(row)}: {error} for task '{self.name}'.") from error
+            wrong = as_mismatch(error, "a label").inside(f"for task '{self.name}'")
+            raise at_row(row, DataError(Problem("", wrong.expected, wrong.found))) from error
         if found is None:
-            raise DataError(
-                f"{where(row)}: Expected a label for task '{self.name}', but the cell is empty."
-            )
+            expected = f"a label for task '{self.name}'"
+            raise at_row(row, DataError(Problem("", expected, "the cell is empty")))
         return found
 
     def number(self, label: str, row: Row) -> int:
