@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mtl.data.rows import Role, where
+from mtl.data.rows import Role, at_row
 from mtl.data.word_rule import WordRule
 from mtl.data.words import blanks_after, find_words
-from mtl.errors import DataError, Mismatch
+from mtl.errors import DataError, Mismatch, Problem
 from mtl.types import IntArray, Row
 
 TOKENS = Role("tokens", "tokens", help="the words")
