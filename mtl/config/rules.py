@@ -23,6 +23,8 @@ SCORE = "val/score"
 SPLITS = ("train", "validation", "test")
 OWN_ADAPTERS = ("lora", "rslora", "dora", "ia3")
 """Tunings of which each task can have an adapter."""
+FOUR_BITS = ("lora", "rslora", "frozen")
+"""Tunings of a trunk whose weights are held in four bits."""
 SEVERAL = ("text", "texts", "labels", "choices", "record")
 """Types of roles that may have several columns; of a record its options decide."""
 
@@ -39,7 +41,7 @@ def broken_rules(config: Config, task_types: Registry[TaskType], skip: Set[str])
     if "task" not in skip:
         problems += _tasks(config.tasks, task_types) + _metrics(config, task_types)
     if "trunk" not in skip:
-        problems += _trunk(config)
+        problems += _trunk(config) + _quantized(config)
     problems += _methods(config, skip)
     if not {"mixing", "task"} & skip:
         problems += _mixing(config)
@@ -184,6 +186,29 @@ def _trunk(config: Config) -> list[Problem]:
     if name != "tiny" and path is None:
         return [Problem("trunk.path", f"to be a model or a folder for trunk={name}", "got null")]
     return []
+
+
+def _quantized(config: Config) -> list[Problem]:
+    """Return why a trunk's weights cannot be held in four bits."""
+    if config.trunk.quantization == "none":
+        return []
+    reasons = {
+        f"tuning={config.tuning.name}": config.tuning.name not in FOUR_BITS,
+        f"trunk={config.trunk.name}": config.trunk.name == "tiny",
+        "trunk.pretrained=false": not config.trunk.pretrained,
+        "trainer.strategy=fsdp": config.trainer.strategy == "fsdp",
+        "init, whose weights are whole": config.init.run is not None,
+    }
+    advice = {
+        f"tuning={config.tuning.name}": "Weights of four bits do not learn: choose tuning=lora.",
+        "init, whose weights are whole": "Train on that run's model: trunk.path=RUN/model.",
+    }
+    found = f"got {config.trunk.quantization}"
+    return [
+        Problem("trunk.quantization", f"to be none with {why}", found, advice.get(why, ""))
+        for why, holds in reasons.items()
+        if holds
+    ]
 
 
 def _methods(config: Config, skip: Set[str]) -> list[Problem]:

@@ -132,6 +132,9 @@ class TrunkConfig(Section):
     revision: Text | None = None
     trust_remote_code: Flag = False
     gradient_checkpointing: Flag = False
+    quantization: Annotated[Literal["none", "nf4", "fp4"], Lower] = "none"
+    """``none | nf4 | fp4``: hold the weights in four bits, beside which adapters learn (QLoRA); for
+    GPUs of CUDA."""
 
 
 class TuningConfig(Section):

@@ -83,8 +83,8 @@ def measure(source: Source, exact: Path, quantized: Path, names: Sequence[str]) 
     count = ", ".join(f"{len(part):,} of `{name}`" for name, part in rows.items())
     lines.append(
         f"\nOn the test split ({count}), on a CPU with {threads} thread{'s' * (threads > 1)}, "
-        "padding left out of the count. Heads are float32 in all three. Measure again where you use it: "
-        "what int8 brings depends on the processor."
+        "padding left out of the count. Heads are float32 in all three. Measure again where you "
+        "use it: what int8 brings depends on the processor."
     )
     return "\n".join(lines)
 

@@ -43,6 +43,7 @@ from mtl.training.optim import layer_depths
 from mtl.training.start import hold_back
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
+from mtl.trunk.quantized import compute_in
 from mtl.trunk.text import byte_level, pad_id
 from mtl.trunk.tuning import TUNINGS
 
@@ -226,6 +227,7 @@ def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     with torch.random.fork_rng(devices=[]):
         seed_torch(cfg.seed, "tuning")
         trunk.tuning = tune(trunk, own) or trunk.tuning
+    compute_in(trunk.model, cfg.trainer.precision)
     if cfg.tuning.layer_decay < 1:
         layer_depths(trunk)
     return trunk
