@@ -79,11 +79,12 @@ def measure(source: Source, exact: Path, quantized: Path, names: Sequence[str]) 
         scores = " | ".join(f"{one.scores[n]:.4f}" for n in rows)
         size = "" if file is None else f"{os.path.getsize(file) / 1e6:.1f}"
         lines.append(f"| {one.name} | {scores} | {one.speed:,.0f} | {size} |")
+    threads = torch.get_num_threads()
     count = ", ".join(f"{len(part):,} of `{name}`" for name, part in rows.items())
     lines.append(
-        f"\nOn the test split ({count}), on a CPU with {torch.get_num_threads()} threads, padding "
-        "left out of the count. Heads are float32 in all three. Measure again where you use it: "
-        "what int8 brings depends on the processor."
+        f"\nOn the test split ({count}), on a CPU with {threads} thread{'s' * (threads > 1)}, "
+        "padding left out of the count. Heads are float32 in all three. Measure again where you "
+        "use it: what int8 brings depends on the processor."
     )
     return "\n".join(lines)
 

@@ -48,6 +48,7 @@ def test_the_whole_model_answers_as_before_and_says_what_it_is(
     assert read_manifest(to)["tasks"]["sentiment"]["labels"] == ["negative", "neutral", "positive"]
 
 
+@pytest.mark.slow
 def test_some_tasks_of_a_model(mtl: Run, trained: Path, tmp_path: Path) -> None:
     code, _, err = mtl("export", trained, tmp_path / "out", "--task", "sentiment")
     assert code == 0, err
@@ -56,6 +57,7 @@ def test_some_tasks_of_a_model(mtl: Run, trained: Path, tmp_path: Path) -> None:
     assert list(said["tasks"]) == ["sentiment"]
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_there_is_kept(mtl: Run, trained: Path, tmp_path: Path) -> None:
     to, mine = tmp_path / "out", tmp_path / "mine"
     mine.mkdir()
@@ -138,6 +140,7 @@ class Hub:
         return f"https://example.org/{repo_id}"
 
 
+@pytest.mark.slow
 def test_an_export_is_uploaded_in_one_commit(
     mtl: Run, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ TRUNK, INT8 = "trunk.onnx", "trunk.int8.onnx"
 TOLERANCE = 1e-4
 WHERE = "--format onnx"
 ADVICE = "Use `--format hub`, which mtl.load opens."
+WANTED = "to be for heads that are functions of a text's states"
 USAGE = """\
 ```python
 import numpy as np
@@ -66,12 +67,10 @@ def onnx(source: Source, request: Request, folder: Path) -> Made:
         found = samples(loaded, task) if not task.traits.writes else []
         reason = why_not(source, task, found)
         if reason is not None:
-            problem = refused(
-                WHERE, "to be for heads that are functions of a text's states", reason, ADVICE
-            )
             if request.tasks is not None:
-                raise problem
-            made.notes.append(f"Left out: {reason}.")
+                found_none = f"that of task '{task.name}' is none: {reason}"
+                raise refused(WHERE, WANTED, found_none, ADVICE)
+            made.notes.append(f"Left out: task '{task.name}', because {reason}.")
             continue
         made.tasks.append(task.name)
         asked[task.name] = found
@@ -105,19 +104,18 @@ def onnx(source: Source, request: Request, folder: Path) -> Made:
 
 
 def why_not(source: Source, task: Task, found: list[Sample]) -> str | None:
-    """Return why a head is no function of states of one text; None if it is one."""
+    """Return why a head is no function of states of one text, after "because"; None if it is."""
     head, trunk = source.loaded.model.head(task.name), source.loaded.model.trunk
-    lead = f"that of task '{task.name}' is none:"
     if type(head).settled is not Head.settled:
-        return f"{lead} its labels depend on each other (head.decoding=crf)"
+        return "its labels depend on each other (head.decoding=crf)"
     if source.loaded.attention(task.name) != trunk.attention:
-        return f"{lead} it reads documents otherwise than the trunk's other tasks"
+        return "it reads documents otherwise than the trunk's other tasks"
     if task.traits.writes:
         if trunk.architecture == "encoder-decoder":
-            return f"{lead} it writes with the decoder of an encoder-decoder"
+            return "it writes with the decoder of an encoder-decoder"
         return None
     if reads_of(found) is None:
-        return f"{lead} it reads a second text as a branch, or several texts for an answer"
+        return "it reads a second text as a branch, or several texts for an answer"
     return None
 
 

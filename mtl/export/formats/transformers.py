@@ -40,7 +40,7 @@ def transformers(source: Source, request: Request, folder: Path) -> Made:
         [task.name],
         made.pipeline,
         limits=[
-            f"`{made.auto}` gives the logits that mtl has; what mtl makes of them stands below."
+            f"`{made.auto}` gives the logits that mtl has, and mtl makes more of them: see above."
         ],
         sections={"What mtl makes of the logits": _after(task)},
         facts={"class": made.auto},

@@ -40,10 +40,10 @@ class TextHead(HeadClass):
         """Refuse an average of states, which none of these classes that are linear reads."""
         super().check_reads(asked)
         if any(len(one.example.offset) > 1 for one in asked):
-            key = f"tasks.{self.task.name}.head.pooling"
+            key = f"tasks.{self.task.name}.head"
             raise self.refuse(
                 "it reads the mean of a text's states, and these classes read one state",
-                f"{BY_TOKEN}or train with `{key}=last`, if the trunk is a decoder.",
+                f"{BY_TOKEN}or train a decoder with `{key}.pooling=last {key}.bias=false`.",
             )
 
     def config(self, tokenizer: Any) -> Any:
