@@ -214,7 +214,9 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", r"\|").replace("<", "&lt;")
+    """Return a text as a table has it: what looks like a tag is escaped, but in code."""
+    parts = " ".join(text.split()).replace("|", r"\|").split("`")
+    return "`".join(p if n % 2 else p.replace("<", "&lt;") for n, p in enumerate(parts))
 
 
 def python_page() -> Iterator[str]:
@@ -234,6 +236,13 @@ def python_page() -> Iterator[str]:
 
 
 PYTHON = {
+    "Using a model": [
+        "mtl.inference.opening.load",
+        "mtl.inference.texts.Predictor",
+        "mtl.inference.texts.TextResult",
+        "mtl.tasks.results.Entity",
+    ],
+    "Training a model": ["mtl.cli.notebook.train", "mtl.cli.notebook.Run"],
     "A task type": ["mtl.tasks.base.Task", "mtl.types.Encoded", "mtl.types.Examples"],
     "A head": ["mtl.heads.base.Head", "mtl.heads.base.LinearHead"],
     "Training": [
