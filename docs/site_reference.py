@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -215,8 +216,8 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
 
 def _cell(text: str) -> str:
     """Return a text as a table has it: what looks like a tag is escaped, but in code."""
-    parts = " ".join(text.split()).replace("|", r"\|").split("`")
-    return "`".join(p if n % 2 else p.replace("<", "&lt;") for n, p in enumerate(parts))
+    found = " ".join(text.split()).replace("|", r"\|")
+    return re.sub(r"(`+.+?`+)|<", lambda part: part[1] or "&lt;", found)
 
 
 def python_page() -> Iterator[str]:
