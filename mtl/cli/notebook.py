@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mtl.cli.train import CONF, Arguments, begin
 from mtl.cli.train import train as train_here
 from mtl.errors import ConfigError, Problem
+from mtl.shipped import program
 
 if TYPE_CHECKING:
     from mtl.config.schema import Config
@@ -51,10 +52,10 @@ def train(overrides: Sequence[str] = (), *, config_dir: Sequence[str | Path] = (
         raise ConfigError(Problem("overrides", expected, f"got {overrides[:60]!r}", advice))
     for text in overrides:
         if text.startswith("-"):
-            advice = "A sweep is started from the command line: python train.py -m …."
+            advice = f"A sweep is started from the command line: {program()} -m …."
             raise ConfigError(Problem("overrides", "to be key=value", f"got '{text}'", advice))
         if text.partition("=")[0] == "resume":
-            advice = "Resume it from the command line: python train.py resume=RUN."
+            advice = f"Resume it from the command line: {program()} resume=RUN."
             raise ConfigError(Problem("overrides", "to begin a run", f"got '{text}'", advice))
     ended: list[Run] = []
 

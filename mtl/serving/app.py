@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
@@ -15,15 +16,20 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from mtl import __version__
+from mtl.errors import one_of, printable
 from mtl.inference.predictor import RowPredictor
 from mtl.serving.answering import events, submit, whole
 from mtl.serving.batcher import Batcher
+from mtl.serving.corrections import Corrections
 from mtl.serving.errors import STATUSES, Refused, described, first_mistake
 from mtl.serving.gate import Gate, closed
 from mtl.serving.meters import Meters
 from mtl.serving.output import to_json
-from mtl.serving.requests import understood
+from mtl.serving.page import page
+from mtl.serving.requests import model_name, understood
 from mtl.serving.schemas import (
+    CorrectionAnswer,
+    CorrectionRequest,
     ModelInfo,
     ModelsAnswer,
     PredictRequest,
@@ -85,6 +91,9 @@ def create_app(serving: Serving) -> FastAPI:
     _add_states(app, serving)
     guarded = [Depends(_guard(serving.settings.key))]
     _add_predict(app, serving, guarded)
+    if serving.settings.corrections is not None:
+        _add_corrections(app, serving, serving.settings.corrections, guarded)
+    _add_page(app)
     paths = {getattr(route, "path", "") for route in app.routes}
     app.add_middleware(
         Gate,
@@ -94,6 +103,35 @@ def create_app(serving: Serving) -> FastAPI:
         closing=lambda: serving.closing,
     )
     return app
+
+
+def _add_page(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def index() -> Response:
+        headers = {"Content-Security-Policy": page().policy, "Referrer-Policy": "no-referrer"}
+        return Response(page().html, media_type="text/html; charset=utf-8", headers=headers)
+
+
+def _add_corrections(app: FastAPI, serving: Serving, folder: Path, guarded: list[Any]) -> None:
+    kept = Corrections(folder)
+
+    @app.post(
+        "/v1/corrections",
+        summary="Keep what would have been right, for training",
+        dependencies=[Depends(_only_json), *guarded],
+        responses=described(401, 404, 413, 415, 422, 503),
+    )
+    def correct(body: CorrectionRequest) -> CorrectionAnswer:
+        name = model_name(body.model, serving.models)
+        tasks = serving.models[name].tasks
+        if body.task not in tasks:
+            raise Refused(422, printable(one_of("task", body.task, tasks)))
+        most = serving.settings.limits.characters
+        if len(str(body.row.get("text", ""))) > most:
+            raise Refused(422, f"Expected `text` to have at most {most:,} characters.")
+        task = tasks[body.task]
+        file = kept.keep(name, task, _task_info(task).labels, body.row)
+        return CorrectionAnswer(file=str(file.relative_to(folder)))
 
 
 def _guard(key: str | None) -> Any:
@@ -143,7 +181,8 @@ def _add_predict(app: FastAPI, serving: Serving, guarded: list[Any]) -> None:
         responses=described(401),
     )
     async def list_models() -> ModelsAnswer:
-        return ModelsAnswer(models=[_info(name, model) for name, model in models.items()])
+        found = [_info(name, model) for name, model in models.items()]
+        return ModelsAnswer(models=found, corrections=serving.settings.corrections is not None)
 
     answer = predict_answer({name: model.tasks for name, model in models.items()})
     streamed = {STREAM: {"schema": {"type": "string"}}}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,6 +12,8 @@ from mtl.serving.meters import Meters
 HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 STATES = ("/health", "/ready", "/metrics")
 """Addresses that answer until the end."""
+PATIENCE = 16_000_000
+"""Bytes of a body that is too large which are read, so that its sender can read the answer."""
 OTHER = "other"
 """What addresses that are none of ours are counted under."""
 
@@ -67,18 +68,26 @@ class Gate:
                 await self._within(scope, receive, counted)
 
     async def _within(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request whose body is not too large."""
+        """Answer a request whose body is not too large.
+
+        One that is somewhat too large is read to its end, and forgotten: a client that still sends
+        when the connection is closed would not see the answer.
+        """
         said = dict(scope["headers"]).get(b"content-length", b"0")
         if said.isdigit() and int(said) > self.most:
-            await self._too_large()(scope, receive, send)
+            if int(said) <= PATIENCE:
+                await _forget(receive)
+            await self._refused().response()(scope, receive, send)
             return
         size = 0
 
-        async def limited() -> Any:
+        async def limited() -> Message:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
             if size > self.most:
+                if message.get("more_body"):
+                    await _forget(receive)
                 raise self._refused()
             return message
 
@@ -87,5 +96,12 @@ class Gate:
     def _refused(self) -> Refused:
         return Refused(413, f"Expected a body of at most {self.most:,} bytes, but got more.")
 
-    def _too_large(self) -> ASGIApp:
-        return self._refused().response()
+
+async def _forget(receive: Receive) -> None:
+    """Read the rest of a body, as far as patience goes."""
+    size = 0
+    while size <= PATIENCE:
+        message = await receive()
+        size += len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body"):
+            return

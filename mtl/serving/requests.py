@@ -70,7 +70,7 @@ def understood(
     Raises:
         Refused: If no model can answer it, or it asks for too much.
     """
-    name = _model(request.model, models)
+    name = model_name(request.model, models)
     predictor, strings = models[name], request.strings()
     _check(strings, limits)
     try:
@@ -91,7 +91,12 @@ def understood(
     return Asked(name, predictor, ready, shape)
 
 
-def _model(name: str | None, models: Mapping[str, RowPredictor]) -> str:
+def model_name(name: str | None, models: Mapping[str, RowPredictor]) -> str:
+    """Return which model a request is for.
+
+    Raises:
+        Refused: If there is no such model, or several and none is named.
+    """
     if name is None and len(models) == 1:
         return next(iter(models))
     if name is None:

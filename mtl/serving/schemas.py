@@ -92,6 +92,39 @@ class ModelsAnswer(Exact):
     """The models that are served."""
 
     models: list[ModelInfo]
+    corrections: bool
+    """Whether corrections are kept."""
+
+
+class CorrectionRequest(Exact):
+    """What would have been right."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"task": "sentiment", "row": {"text": "It was cold.", "label": "negative"}},
+                {
+                    "task": "ner",
+                    "row": {
+                        "text": "Ines left.",
+                        "spans": [{"start": 0, "end": 4, "label": "PER"}],
+                    },
+                },
+            ]
+        },
+    )
+
+    task: str
+    row: dict[str, Any] = Field(description="By role: the text, and what is right.")
+    model: str | None = Field(None, description="Which model; may be left out where there is one.")
+
+
+class CorrectionAnswer(Exact):
+    """Where a correction is kept."""
+
+    file: str
+    """Relative to the folder of corrections."""
 
 
 class StateAnswer(Exact):

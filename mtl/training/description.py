@@ -152,8 +152,8 @@ def read_description(folder: Path) -> Description:
         ) from error
     if not isinstance(written, int) or written > FORMAT:
         raise CheckpointError(
-            f"{path}: Expected format {FORMAT}, but got {written}; it was written by another "
-            "version of mtl."
+            f"{path}: Expected format {FORMAT} or an earlier one, but got {written}; a newer mtl "
+            "wrote it: update yours (pip install --upgrade)."
         )
     model, wrong = check(Description, description)
     problems = wrong or _unusable(model.tasks)

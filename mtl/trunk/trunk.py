@@ -190,18 +190,18 @@ class Trunk(nn.Module):
             padded = bool((batch.unit != 0).any())  # Or a mask is needed, which blocks do without.
             if padded or not (batch.plain or _one_document_a_row(batch)):
                 return self._run_in_blocks(batch, cache)
-        arguments = self._arguments(batch, cache)
+        arguments = self.arguments(batch, cache)
         mask = self.mask(batch)
         if mask is not None:
             arguments["attention_mask"] = mask
         body = self.model.get_encoder() if self.architecture == "encoder-decoder" else self.model
-        return self._beside(lambda: body(**arguments).last_hidden_state)
+        return self.beside(lambda: body(**arguments).last_hidden_state)
 
-    def _beside(self, run: Callable[[], Tensor]) -> Tensor:
+    def beside(self, run: Callable[[], Tensor]) -> Tensor:
         """Run the model; returns its last states, and inner layers' beside them."""
         return run() if self.inner is None else self.inner.beside(run)
 
-    def _arguments(self, batch: TrunkBatch, cache: Cache) -> dict[str, object]:
+    def arguments(self, batch: TrunkBatch, cache: Cache | None) -> dict[str, object]:
         """Return what the model's forward takes beside a mask."""
         arguments: dict[str, object] = {"input_ids": batch.input_ids}
         if self.capabilities.positions:
@@ -217,8 +217,8 @@ class Trunk(nn.Module):
         self._check_direction(batch)
         causal, window = self.architecture == "decoder", self.capabilities.window
         flat = flatten(batch, self.dtype, causal=causal, window=window)
-        arguments = self._arguments(flat.tokens, cache)
-        states = self._beside(lambda: attend_in_blocks(self.model, flat.blocks, arguments))
+        arguments = self.arguments(flat.tokens, cache)
+        states = self.beside(lambda: attend_in_blocks(self.model, flat.blocks, arguments))
         found = states.new_zeros(batch.input_ids.numel(), states.shape[-1])
         return found.index_copy(0, flat.places, states).view(*batch.input_ids.shape, -1)
 
@@ -230,6 +230,11 @@ class Trunk(nn.Module):
         causal = self.architecture == "decoder"
         if not causal and (not self.capabilities.share_rows or _one_document_a_row(batch)):
             return None if bool((batch.unit >= 0).all()) else (batch.unit >= 0).long()
+        return self.dense_mask(batch)
+
+    def dense_mask(self, batch: TrunkBatch) -> Tensor | dict[str, Tensor]:
+        """Return a mask of (B, 1, T, T), or one for each kind of layer."""
+        causal = self.architecture == "decoder"
         window, dtype = self.capabilities.window, self.dtype
         full = additive(visible(batch, causal_branches=causal), dtype)
         if window is None:

@@ -39,7 +39,7 @@ def test_a_run_is_that_of_the_command(tmp_path: Path) -> None:
     ("overrides", "words"),
     [
         ("task=ner", r"mtl.train\(\['task=ner'\]\)"),
-        (["-m", "task=ner"], "python train.py -m"),
+        (["-m", "task=ner"], " -m …"),
         (["resume=outputs/run"], "resume=RUN"),
     ],
 )

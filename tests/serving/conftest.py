@@ -1,72 +1,30 @@
-"""One tiny run with every kind of answer that a page shows: tags, labels, answers, summaries."""
+"""One tiny run for all tests of the server, and clients."""
 
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+import uvicorn
 from fastapi.testclient import TestClient
 
 from mtl.inference.predictor import RowPredictor
 from mtl.serving.app import Serving, create_app
+from mtl.serving.run import listen
 from mtl.serving.settings import Limits, Settings
-from tests import helpers
-from tests.trunk.writers import save_writer
-from train import main as train
-
-TEXTS = ["Ines Talbot left Brackwater.", "The Lantern was open, and nobody asked why."]
-QUESTIONS = ["Who left?", "Left what?"]
-LABELS = ["positive", "negative", "neutral"]
-SUMMARY = """\
-# @package tasks.summary
-type: generation
-columns: {text: text, target: summary}
-options: {max_new_tokens: 12, max_target_tokens: 12}
-"""
-ROW: dict[str, Any] = {
-    "text": TEXTS[0],
-    "words": ["Ines", "Talbot", "left", "Brackwater"],
-    "tags": ["B-PER", "I-PER", "O", "B-LOC"],
-    "summary": "Ines left.",
-    "questions": [{"question": QUESTIONS[0], "answer": "Ines Talbot", "start": 0}],
-}
+from tests.serving.runs import train_tiny
 
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run; not to be changed."""
-    base = tmp_path_factory.mktemp("served")
-    for split in ("train", "validation", "test"):
-        rows = [{**ROW, "id": n, "sentiment": label} for n, label in enumerate(LABELS * 2)]
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (base / f"{split}.jsonl").write_text(lines, encoding="utf-8")
-    (base / "conf" / "task").mkdir(parents=True)
-    (base / "conf" / "task" / "summary.yaml").write_text(SUMMARY, encoding="utf-8")
-    trunk = save_writer(base / "trunk", helpers.llama_config(), helpers.bpe_tokenizer())
-    names = ("ner", "sentiment", "qa", "summary")
-    argv = [
-        f"task={','.join(names)}",
-        "--config-dir",
-        str(base / "conf"),
-        *(f"tasks.{name}.data.source={base}" for name in names),
-        "tasks.ner.columns={text: text, tokens: words, labels: tags}",
-        "trunk=hf",
-        f"trunk.path={trunk}",
-        "head.lr=0.3",
-        "trainer.max_steps=2",
-        "trainer.threads=1",
-        "trainer.progress=false",
-        "logger=none",
-        f"hydra.run.dir={base / 'run'}",
-    ]
-    assert train(argv) == 0
-    torch.use_deterministic_algorithms(False)
-    return base / "run"
+    return train_tiny(tmp_path_factory.mktemp("served"))
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +45,26 @@ def client_of(
             client.serving = serving  # type: ignore[attr-defined]
             yield client
     finally:
+        serving.close()
+        serving.batcher.join(10)
+
+
+@contextmanager
+def running(model: RowPredictor, **settings: Any) -> Iterator[str]:
+    """Yield the address of a server in a thread of this process."""
+    serving = Serving({"run": model}, Settings(**settings))
+    bound = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(create_app(serving), log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    serving.batcher.start()
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
         serving.close()
         serving.batcher.join(10)
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
@@ -15,7 +16,8 @@ from mtl.inference.predictor import RowPredictor
 from mtl.inference.texts import Predictor
 from mtl.serving.app import Serving, create_app
 from mtl.serving.settings import Limits
-from tests.serving.conftest import QUESTIONS, TEXTS, client_of, read_events
+from tests.serving.conftest import client_of, read_events, running
+from tests.serving.runs import QUESTIONS, TEXTS
 
 PREDICT = "/v1/predict"
 ASKED: dict[str, Any] = {"texts": TEXTS, "questions": QUESTIONS}
@@ -151,6 +153,16 @@ def test_large_bodies_are_not_read(model: RowPredictor) -> None:
         assert "at most 100 bytes" in refusal(
             client.post(PREDICT, content=parts, headers=kind), 413
         )
+
+
+def test_who_sends_too_much_reads_the_answer(model: RowPredictor) -> None:
+    with running(model) as address:
+        large = b" " * 3_000_000
+        for body in (large, (large[at : at + 50_000] for at in range(0, len(large), 50_000))):
+            kind = {"content-type": "application/json"}
+            found = httpx.post(address + PREDICT, content=body, headers=kind, timeout=60)
+            refusal(found, 413)
+        assert httpx.get(f"{address}/ready").status_code == 200
 
 
 def test_a_key_is_asked_for(model: RowPredictor) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.serving.conftest import TEXTS, read_events
+from tests.serving.conftest import read_events
+from tests.serving.runs import TEXTS
 
 pytestmark = pytest.mark.slow
 BODY: dict[str, Any] = {"texts": TEXTS * 8, "questions": ["Who left?"]}

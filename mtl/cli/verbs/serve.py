@@ -57,6 +57,10 @@ def serve(
         Path | None,
         typer.Option(metavar="FILE", help="Has the key that requests must bring; or MTL_API_KEY."),
     ] = None,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep corrections made on the page here, to train on."),
+    ] = None,
     trust_remote_code: Annotated[
         bool,
         typer.Option("--trust-remote-code", help="Run Python code that the runs' trunks bring."),
@@ -81,7 +85,7 @@ def serve(
 
     key = read_key(api_key_file)
     limits = Limits(max_body, max_characters, max_texts, max_queue)
-    settings = Settings(limits, latency_ms / 1000, drain_seconds, key)
+    settings = Settings(limits, latency_ms / 1000, drain_seconds, key, corrections)
     bound = listen(host, port)
     models: dict[str, RowPredictor] = {}
     for name, run in named.items():

@@ -49,7 +49,7 @@ def _save(trunk: Trunk, name: str, folder: Path, base: str | None) -> None:
     config = copy.copy(found[name])
     if hasattr(config, "total_step"):  # AdaLoRA's values that are zero stay in their places.
         config.rank_pattern = None
-    trunk.model.peft_config = {name: config}
+    trunk.model.peft_config = {**found, name: config}  # By which peft leaves others out.
     try:
         weights = get_peft_model_state_dict(trunk.model, adapter_name=name)
     finally:

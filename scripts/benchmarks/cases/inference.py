@@ -25,6 +25,7 @@ from mtl.data.collate import Collator, Sharing
 from mtl.inference.predictor import RowPredictor
 from mtl.inference.questions import Beside, rows_of
 from mtl.training.description import describe
+from mtl.training.model import MultiTaskModel
 from mtl.training.model_io import LoadedModel
 from mtl.training.setup import prepare as prepare_run
 from mtl.trunk.text import pad_id
@@ -63,9 +64,16 @@ def predictor_of(threads: int) -> RowPredictor:
     cfg = compose_checked(line, [ROOT / "conf"]).config
     with tempfile.TemporaryDirectory() as folder:
         ready = prepare_run(cfg, Path(folder))
-    nn.init.zeros_(ready.model.head("sentiment").linear.bias)  # transformers' has none.
+    nn.init.zeros_(linear_of(ready.model, "sentiment").bias)  # transformers' has none.
     about = describe(ready.model, ready.encoder, ready.columns, {})
     return RowPredictor(LoadedModel(ready.model, ready.encoder, about), "cpu")
+
+
+def linear_of(model: MultiTaskModel, task: str) -> nn.Linear:
+    """Return the one layer of a task's head."""
+    found = model.head(task).linear
+    assert isinstance(found, nn.Linear)
+    return found
 
 
 class Peers:
@@ -82,7 +90,7 @@ class Peers:
         )
 
         def load(kind: Any, task: str, layer: str) -> Any:
-            head = ours.model.head(task).linear
+            head = linear_of(ours.model, task)
             model = kind.from_pretrained(
                 BUNDLED, dtype=torch.float32, num_labels=head.weight.shape[0]
             )
@@ -198,7 +206,7 @@ def batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
 def checks_of(ours: RowPredictor, peers: Peers, row: Row) -> list[Check]:
     """Compare logits of a document's tokens and of its label, and what is written after it."""
     text, model = row["text"], ours.model
-    stores = [ours._encode(ours.tasks[name], [row]) for name in ("ner", "sentiment")]
+    stores = [ours.encode(ours.tasks[name], [row], None)[1] for name in ("ner", "sentiment")]
     collator = Collator(
         stores, budget=4096, sharing=Sharing(rows=True, branches=True, pad=pad_id(peers.tokenizer))
     )
@@ -208,7 +216,7 @@ def checks_of(ours: RowPredictor, peers: Peers, row: Row) -> list[Check]:
     (theirs,) = peers.summarize([text], None)
     with torch.inference_mode():
         hidden = model.trunk(batch.trunk)
-        tags = model.head("ner").linear(hidden)
+        tags = linear_of(model, "ner")(hidden)
         label = model(batch)["sentiment"]
         own, other = tags, peers.ner(input_ids=ids).logits[0]
         judged = peers.sentiment(input_ids=ids).logits
