@@ -58,5 +58,7 @@ def test_pieces_are_whole_characters_and_all_of_the_text(text: str) -> None:
 def test_nothing_is_told_after_the_end() -> None:
     tokenizer = tokenizer_of("bpe")
     ids = tokenizer("Tea and bread", add_special_tokens=False)["input_ids"]
-    (pieces,) = told(tokenizer, [[*ids[:2], end_id(tokenizer), *ids[2:]]])
+    end = end_id(tokenizer)
+    assert end is not None
+    (pieces,) = told(tokenizer, [[*ids[:2], end, *ids[2:]]])
     assert "".join(pieces) == tokenizer.decode(ids[:2]).strip()
