@@ -56,6 +56,40 @@ class Problem:
         return f"{sentence} {self.advice}" if self.advice else sentence
 
 
+class Mismatch(ValueError):
+    """A value that is not what was expected, where its reader knows no place: a :class:`Problem`'s.
+
+    Args:
+        expected: As for :class:`Problem`.
+        found: As for :class:`Problem`.
+    """
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(expected, found)
+        self.expected = expected
+        self.found = found
+
+    def __str__(self) -> str:
+        return f"Expected {self.expected}, but {self.found}"
+
+    def inside(self, more: str) -> Mismatch:
+        """Return it with more said of where it was found: ``in column 'x'``."""
+        return Mismatch(self.expected, f"{self.found} {more}")
+
+
+def as_mismatch(error: Exception, expected: str, found: str = "") -> Mismatch:
+    """Return an error as a mismatch: itself, or what another package's error says.
+
+    Args:
+        error: Whatever was raised.
+        expected: What was, where the error does not say.
+        found: What was found there; the error's own words when empty.
+    """
+    if isinstance(error, Mismatch):
+        return error
+    return Mismatch(expected, found or f"found {error}".rstrip("."))
+
+
 class MtlError(Exception):
     """Base of every error that a user's input can cause.
 

@@ -48,7 +48,8 @@ BELOW["inspection"] = BELOW["reporting"] | {"reporting"}
 BELOW["training"] = BELOW["reporting"] | {"reporting", "launch", "inspection", "search"}
 BELOW["inference"] = BELOW["training"] | {"training"}
 BELOW["serving"] = BELOW["inference"] | {"inference"}
-BELOW["cli"] = BELOW["serving"] | {"serving"}
+BELOW["export"] = BELOW["inference"] | {"inference"}
+BELOW["cli"] = BELOW["serving"] | {"serving", "export"}
 BELOW["train.py"] = {"cli"}
 """What each part may import, besides itself."""
 

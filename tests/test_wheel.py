@@ -64,6 +64,16 @@ def command(installed: Path, tmp_path: Path) -> Command:
 
 
 @pytest.mark.slow
+def test_it_holds_every_file_of_the_package(installed: Path) -> None:
+    def files(folder: Path) -> set[str]:
+        found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+        return {name for name in found if "__pycache__" not in name}
+
+    assert files(ROOT / "mtl") <= files(installed / "mtl")
+    assert files(ROOT / "conf") == files(installed / "mtl" / "conf")
+
+
+@pytest.mark.slow
 def test_what_is_shown_is_what_the_checkout_shows(command: Command, tmp_path: Path) -> None:
     shown = command("train", "--help")
     assert shown.returncode == 0, shown.stderr

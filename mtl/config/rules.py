@@ -21,6 +21,10 @@ ID = "id"
 """The column of a row's own name, which every task may have."""
 SCORE = "val/score"
 SPLITS = ("train", "validation", "test")
+OWN_ADAPTERS = ("lora", "rslora", "dora", "ia3")
+"""Tunings of which each task can have an adapter."""
+FOUR_BITS = ("lora", "rslora", "frozen")
+"""Tunings of a trunk whose weights are held in four bits."""
 SEVERAL = ("text", "texts", "labels", "choices", "record")
 """Types of roles that may have several columns; of a record its options decide."""
 
@@ -37,7 +41,7 @@ def broken_rules(config: Config, task_types: Registry[TaskType], skip: Set[str])
     if "task" not in skip:
         problems += _tasks(config.tasks, task_types) + _metrics(config, task_types)
     if "trunk" not in skip:
-        problems += _trunk(config)
+        problems += _trunk(config) + _quantized(config)
     problems += _methods(config, skip)
     if not {"mixing", "task"} & skip:
         problems += _mixing(config)
@@ -184,6 +188,29 @@ def _trunk(config: Config) -> list[Problem]:
     return []
 
 
+def _quantized(config: Config) -> list[Problem]:
+    """Return why a trunk's weights cannot be held in four bits."""
+    if config.trunk.quantization == "none":
+        return []
+    reasons = {
+        f"tuning={config.tuning.name}": config.tuning.name not in FOUR_BITS,
+        f"trunk={config.trunk.name}": config.trunk.name == "tiny",
+        "trunk.pretrained=false": not config.trunk.pretrained,
+        "trainer.strategy=fsdp": config.trainer.strategy == "fsdp",
+        "init, whose weights are whole": config.init.run is not None,
+    }
+    advice = {
+        f"tuning={config.tuning.name}": "Weights of four bits do not learn: choose tuning=lora.",
+        "init, whose weights are whole": "Train on that run's model: trunk.path=RUN/model.",
+    }
+    found = f"got {config.trunk.quantization}"
+    return [
+        Problem("trunk.quantization", f"to be none with {why}", found, advice.get(why, ""))
+        for why, holds in reasons.items()
+        if holds
+    ]
+
+
 def _methods(config: Config, skip: Set[str]) -> list[Problem]:
     """Check the names of registered methods, and the options that a method brings itself."""
     from mtl.data.mixing import MIXERS
@@ -276,7 +303,30 @@ def _tuning(config: Config) -> list[Problem]:
         found.append(
             Problem("tuning", expected, f"got {name}", "Choose tuning=lora, or trainer=ddp.")
         )
-    return found
+    return found + (_own_adapters(config) if config.tuning.adapters == "per_task" else [])
+
+
+def _own_adapters(config: Config) -> list[Problem]:
+    """Return why tasks cannot have an adapter each."""
+    from mtl.training.balancing import BALANCINGS
+
+    name, balancing = config.tuning.name, config.balancing
+    method = BALANCINGS.get(balancing.name) if balancing.name in BALANCINGS else None
+    apart = getattr(method, "by_task", False)
+    weighs = "balancing.conflict=true" if balancing.conflict else f"balancing={balancing.name}"
+    reasons = {
+        f"tuning={name}": name not in OWN_ADAPTERS,
+        "trainer.strategy=fsdp": config.trainer.strategy == "fsdp",
+        "trunk.gradient_checkpointing=true": config.trunk.gradient_checkpointing,
+        "init.keep=distill, which reads all texts alike": config.init.keep == "distill",
+        f"{weighs}, which compares gradients of what tasks share": apart or balancing.conflict,
+    }
+    advice = f"Choose one of tuning={{{', '.join(OWN_ADAPTERS)}}} without it, or shared adapters."
+    return [
+        Problem("tuning.adapters", f"to be shared with {reason}", "got per_task", advice)
+        for reason, holds in reasons.items()
+        if holds
+    ]
 
 
 def _trainer(config: Config) -> list[Problem]:

@@ -132,6 +132,9 @@ class TrunkConfig(Section):
     revision: Text | None = None
     trust_remote_code: Flag = False
     gradient_checkpointing: Flag = False
+    quantization: Annotated[Literal["none", "nf4", "fp4"], Lower] = "none"
+    """``none | nf4 | fp4``: hold the weights in four bits, beside which adapters learn (QLoRA); for
+    GPUs of CUDA."""
 
 
 class TuningConfig(Section):
@@ -162,6 +165,10 @@ class TuningConfig(Section):
     trunk's blocks; with ``ia3`` keys, values and feed-forward layers, where they are known."""
     feedforward_modules: list[Text] | None = None
     """For ``ia3``: those of them whose inputs are scaled, not their outputs."""
+    adapters: Annotated[Literal["shared", "per_task"], Lower] = "shared"
+    """``shared | per_task``, for ``lora``, ``rslora``, ``dora`` and ``ia3``: one adapter for all
+    tasks, or one for each, with which its documents are read. A document that several tasks read
+    is then read once for each of them."""
     initial_rank: Whole = Field(12, ge=2)
     """For ``adalora``: the rank that every adapter begins with."""
     rank_warmup: Number = Field(0.1, ge=0, lt=1)

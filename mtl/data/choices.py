@@ -15,7 +15,7 @@ from itertools import combinations
 from typing import Any, TypeAlias
 
 from mtl.data.value_types import VALUE_TYPES, ValueType, show, to_label, to_text
-from mtl.errors import Place, Problem
+from mtl.errors import Mismatch, Place, Problem
 from mtl.types import Row
 
 Choices: TypeAlias = "list[str] | dict[str, str]"
@@ -45,21 +45,21 @@ def to_choices(cell: object) -> Choices | None:
         cell = _written(cell)
     items = _pairs(cell) if isinstance(cell, dict) else cell
     if not isinstance(items, list | tuple):
-        raise ValueError(f"Expected {_WANTED}, but got {show(cell)}")
+        raise Mismatch(_WANTED, f"got {show(cell)}")
     texts, names = [], []
     for number, item in enumerate(_without_end(items), start=1):
         given = item if isinstance(item, dict) else {"text": item}
         text = _text(given.get("text"))
         if text is None:
-            raise ValueError(f"Expected {_WANTED}, but item {number} of {len(items)} is empty")
+            raise Mismatch(_WANTED, f"item {number} of {len(items)} is empty")
         texts.append(text)
         names.append(None if given.get("label") is None else to_label(given["label"]))
     if len(texts) < 2:
-        raise ValueError(f"Expected two choices or more, but got {show(cell)}")
+        raise Mismatch("two choices or more", f"got {show(cell)}")
     if None in names:
         return texts
     if len(set(names)) < len(names):
-        raise ValueError(f"Expected choices whose names occur once, but got {show(cell)}")
+        raise Mismatch("choices whose names occur once", f"got {show(cell)}")
     return dict(zip(map(str, names), texts, strict=True))
 
 
@@ -73,8 +73,8 @@ def _written(cell: str) -> object:
         try:
             return json.loads(cell)
         except (ValueError, RecursionError):
-            message = 'Expected choices in JSON, such as ["a", "b"]'
-            raise ValueError(f"{message}, but got {show(cell)}") from None
+            wanted = 'choices in JSON, such as ["a", "b"]'
+            raise Mismatch(wanted, f"got {show(cell)}") from None
     return cell.split("|")
 
 
@@ -85,7 +85,7 @@ def _pairs(cell: dict[str, Any]) -> object:
     if names is None:
         return texts
     if not isinstance(names, list | tuple) or len(names) != len(texts):
-        raise ValueError(f"Expected as many names of choices as texts, but got {show(cell)}")
+        raise Mismatch("as many names of choices as texts", f"got {show(cell)}")
     return [{"text": t, "label": n} for t, n in zip(texts, names, strict=True)]
 
 

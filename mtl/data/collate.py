@@ -31,6 +31,8 @@ class Sharing:
     """Several branches of one document."""
     pad: int
     """Id that fills rows."""
+    tasks: bool = True
+    """Whether several tasks may read one pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,13 @@ class Collator:
 
     def __call__(self, groups: Sequence[Sequence[Pair]]) -> list[MicroBatch]:
         """Return the micro-batches of some groups, each of one document."""
-        merged = [self.merge(g) for g in self.separate(groups)]
-        sizes = [[len(u) for u in m.units] for m in merged]
-        packed = pack(sizes, self.budget, share=self.sharing.rows)
-        return [self.micro_batch(merged, rows) for rows in packed]
+        found: list[MicroBatch] = []
+        for part in [groups] if self.sharing.tasks else split_tasks(groups):
+            merged = [self.merge(g) for g in self.separate(part)]
+            sizes = [[len(u) for u in m.units] for m in merged]
+            packed = pack(sizes, self.budget, share=self.sharing.rows)
+            found += [self.micro_batch(merged, rows) for rows in packed]
+        return found
 
     def denominators(self, groups: Sequence[Sequence[Pair]]) -> dict[str, float]:
         """Return each task's loss denominator, summed over the groups of a step."""
@@ -106,13 +111,14 @@ class Collator:
 
         Only places are kept: a split may be larger than memory.
         """
-        sizes = [[len(u) for u in self.merge(g).units] for g in groups]
         planned = []
-        for rows in pack(sizes, self.budget, share=self.sharing.rows):
-            chosen = sorted({g for row in rows for g, _ in row})
-            number = {g: n for n, g in enumerate(chosen)}
-            placed = [[(number[g], u) for g, u in row] for row in rows]
-            planned.append(PlannedPass([list(groups[g]) for g in chosen], placed))
+        for part in [groups] if self.sharing.tasks else split_tasks(groups):
+            sizes = [[len(u) for u in self.merge(g).units] for g in part]
+            for rows in pack(sizes, self.budget, share=self.sharing.rows):
+                chosen = sorted({g for row in rows for g, _ in row})
+                number = {g: n for n, g in enumerate(chosen)}
+                placed = [[(number[g], u) for g, u in row] for row in rows]
+                planned.append(PlannedPass([list(part[g]) for g in chosen], placed))
         return planned
 
     def tokens(self, planned: PlannedPass) -> int:
@@ -185,6 +191,13 @@ class Collator:
     def _key(self, group: Group) -> int:
         (task, index), *_ = group.members[0]
         return int(self.stores[task].keys[index])
+
+
+def split_tasks(groups: Sequence[Sequence[Pair]]) -> list[list[list[Pair]]]:
+    """Return the groups of each task alone: a document that several read is in several."""
+    tasks = sorted({task for group in groups for task, _ in group})
+    parts = [[[pair for pair in group if pair[0] == task] for group in groups] for task in tasks]
+    return [[group for group in part if group] for part in parts]
 
 
 def head_batch(reads: Sequence[Read], *, pooled: bool = False) -> HeadBatch:

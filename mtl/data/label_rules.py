@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from mtl.config.schema import LabelConfig
 from mtl.data.rows import Role
 from mtl.data.value_types import show, to_label
-from mtl.errors import few, nearest
+from mtl.errors import Mismatch, few, nearest
 from mtl.labels import OUTSIDE, read_tag
 from mtl.types import Row
 
@@ -93,9 +93,10 @@ class LabelRules:
         if switches and len(given) == len(self.names) and not self._known & {"0", "1"}:
             given = [name for name, on in zip(self.names, given, strict=True) if on == "1"]
         elif len(set(given)) < len(given):
-            raise ValueError(
-                f"Expected a list of labels, but got {given}, which looks like a 0 or 1 for each "
-                f"label; name the labels in `{self.section}.labels`"
+            raise Mismatch(
+                "a list of labels",
+                f"got {given}, which looks like a 0 or 1 for each label; name the labels in "
+                f"`{self.section}.labels`",
             )
         named = [self._named(label) for label in given]
         self.counts.update(label for label in named if label in self.ignored)
@@ -141,9 +142,9 @@ class LabelRules:
             return self.names[int(label)]
         near = nearest(label, self.names)
         meant = f" (did you mean {near!r}?)" if near else ""
-        raise ValueError(
-            f"Expected one of the labels that `{self.section}.labels` declares "
-            f"({few(self.names, label)}), but got {show(label)}{meant}"
+        raise Mismatch(
+            f"one of the labels that `{self.section}.labels` declares ({few(self.names, label)})",
+            f"got {show(label)}{meant}",
         )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtl.data.collate import Collator, Pair
+from mtl.data.collate import Collator, Pair, split_tasks
 from mtl.data.plan import Planner, split_ranks
 from mtl.data.store import ExampleStore
 from mtl.types import MicroBatch, Step, WriteBatch
@@ -84,13 +84,6 @@ class TrainLoader:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Continue at a step."""
         self._next = int(state["step"])
-
-
-def split_tasks(groups: Sequence[Sequence[Pair]]) -> list[list[list[Pair]]]:
-    """Return the groups of each task alone: a document that several read is in several."""
-    tasks = sorted({task for group in groups for task, _ in group})
-    parts = [[[pair for pair in group if pair[0] == task] for group in groups] for task in tasks]
-    return [[group for group in part if group] for part in parts]
 
 
 UNREAD = 1000

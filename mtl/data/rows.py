@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtl.data.value_types import VALUE_TYPES
-from mtl.errors import ConfigError, DataError, Place, Problem, one_of
+from mtl.errors import ConfigError, DataError, Mismatch, Place, Problem, one_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -155,14 +155,14 @@ class BadRows:
         return len(self.rejects)
 
     def reject(
-        self, file: str | Path, line: int, reason: str, raw: object, advice: str | None = None
+        self, file: str | Path, line: int, wrong: Mismatch, raw: object, advice: str | None = None
     ) -> None:
         """File a bad row.
 
         Args:
             file: Where it stands.
             line: Its line, counted from 1; 0 if not known.
-            reason: One sentence without its full stop: what was expected and what was found.
+            wrong: What was expected there, and what was found.
             raw: What was found there; anything that JSON can hold, the rest as ``repr``.
             advice: What to do, where neither mending the row nor skipping it is.
 
@@ -170,8 +170,9 @@ class BadRows:
             DataError: Under the policy ``error``.
         """
         if self.policy == "error":
-            raise DataError(f"{place(file, line)}: {reason}. {advice or self.advice}")
-        self.rejects.append(Reject(str(file), line, reason, raw))
+            here = Place(file, line)
+            raise DataError(Problem(here, wrong.expected, wrong.found, advice or self.advice))
+        self.rejects.append(Reject(str(file), line, str(wrong), raw))
 
     @property
     def advice(self) -> str:

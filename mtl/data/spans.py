@@ -17,6 +17,7 @@ import numpy as np
 
 from mtl.data.rows import remark
 from mtl.data.value_types import show
+from mtl.errors import Mismatch
 from mtl.labels import Span, write_spans
 
 if TYPE_CHECKING:
@@ -79,9 +80,9 @@ def placed(text: str, spans: Sequence[Mapping[str, Any]], counts: Counter[str]) 
         elif not text[start:end].strip():
             counts[EMPTY] += 1
         elif not _holds(text, start, end, held):
-            raise ValueError(
-                f"Expected the span {start} to {end} ({label}) to hold {show(held)}, as it says, "
-                f"but the text has {show(text[start:end])} there"
+            raise Mismatch(
+                f"the span {start} to {end} ({label}) to hold {show(held)}, as it says",
+                f"the text has {show(text[start:end])} there",
             )
         else:
             found[CharSpan(start, end, label)] = None

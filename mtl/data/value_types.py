@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from mtl.config.section import Values
+from mtl.errors import Mismatch, as_mismatch
 from mtl.registry import Registry
 
 Converter = Callable[[Any], Any]
@@ -47,8 +48,8 @@ def show(cell: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _unexpected(wanted: str, cell: object) -> ValueError:
-    return ValueError(f"Expected {wanted}, but got {show(cell)}")
+def _unexpected(wanted: str, cell: object) -> Mismatch:
+    return Mismatch(wanted, f"got {show(cell)}")
 
 
 @_value_type("text", "string")
@@ -134,9 +135,10 @@ def _items(
         try:
             value = convert(item)
         except ValueError as problem:
-            raise ValueError(f"{problem} as item {number} of {len(cell)}") from None
+            wrong = as_mismatch(problem, wanted)
+            raise wrong.inside(f"as item {number} of {len(cell)}") from None
         if value is None:
-            raise ValueError(f"Expected {wanted}, but item {number} of {len(cell)} is empty")
+            raise Mismatch(wanted, f"item {number} of {len(cell)} is empty")
         values.append(value)
     return values
 

@@ -129,6 +129,10 @@ class LinearHead(Head):
         nn.init.normal_(self.linear.weight, std=0.02)
         nn.init.zeros_(self.linear.bias)
 
+    def without_bias(self) -> None:
+        """Leave ``b_out`` out."""
+        self.linear.register_parameter("bias", None)
+
     def forward(self, states: Tensor) -> Tensor:
         """Return (G, C) logits for (G, D) states."""
         return self.linear(self.dropout(states))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import overload
 
 from mtl.data.rows import BadRows, Role, place
-from mtl.errors import DataError
+from mtl.errors import DataError, Mismatch, Place, Problem
 from mtl.inference.questions import ERROR
 from mtl.types import Row
 
@@ -22,10 +22,11 @@ class Strict(BadRows):
     """Stops at the first bad row; there is no configuration that could say otherwise."""
 
     def reject(
-        self, file: str | Path, line: int, reason: str, raw: object, advice: str | None = None
+        self, file: str | Path, line: int, wrong: Mismatch, raw: object, advice: str | None = None
     ) -> None:
         """Raise DataError with the row's place."""
-        raise DataError(f"{place(file, line)}: {reason}. Mend the row, or take it out.")
+        mend = "Mend the row, or take it out."
+        raise DataError(Problem(Place(file, line), wrong.expected, wrong.found, mend))
 
 
 class Marked(BadRows):
@@ -41,7 +42,7 @@ class Marked(BadRows):
         """Bad rows, each with how many right ones stand before it."""
 
     def reject(
-        self, file: str | Path, line: int, reason: str, raw: object, advice: str | None = None
+        self, file: str | Path, line: int, wrong: Mismatch, raw: object, advice: str | None = None
     ) -> None:
         """File a bad row.
 
@@ -50,9 +51,9 @@ class Marked(BadRows):
                 file has no key, and so the advice is empty.
         """
         if advice == "":
-            raise DataError(f"{place(file, line)}: {reason}.")
+            raise DataError(Problem(Place(file, line), wrong.expected, wrong.found))
         given = raw if isinstance(raw, dict) else {}
-        mark: Row = {"_file": str(file), "_line": line, ERROR: reason}
+        mark: Row = {"_file": str(file), "_line": line, ERROR: str(wrong)}
         texts = (given.get(name) for name in ("text", "tokens"))
         mark["text"] = next((text for text in texts if isinstance(text, str)), None)
         if given.get(ID) is not None:

@@ -126,7 +126,7 @@ def evaluate(
         found_on_file = score(predictor, {name: rows}, track)
         data.notes.extend(remarks(predictor.tasks[name]))
         return Report(data.pattern, found_on_file, None, data.notes)
-    splits = _splits(cfg, predictor, data, folder)
+    splits = splits_of(cfg, predictor, data, folder)
     notes = [line for name in names for line in splits[name].notes]
     found: dict[str, Rows | None] = {name: getattr(splits[name], data) for name in names}
     reports = score(predictor, _present(found, data, tasks is not None, notes), track)
@@ -213,7 +213,7 @@ def run_config(folder: Path) -> Config:
     return saved_config(folder)
 
 
-def _splits(cfg: Config, predictor: RowPredictor, split: str, folder: Path) -> dict[str, Splits]:
+def splits_of(cfg: Config, predictor: RowPredictor, split: str, folder: Path) -> dict[str, Splits]:
     """Return the rows of a split, read as training read them, of all tasks at once."""
     for name in predictor.tasks:
         if name not in cfg.tasks:

@@ -27,7 +27,7 @@ from mtl.data.readers.split import Check
 from mtl.data.readers.table import make_rows
 from mtl.data.readers.text import lines
 from mtl.data.rows import BadRows, Role, Rows
-from mtl.errors import ConfigError, DataError, one_of
+from mtl.errors import ConfigError, DataError, Mismatch, one_of
 from mtl.inference.bad_rows import ID, KEY, Aligned, Marked, Strict
 from mtl.inference.columns import fit, has, merged_roles
 from mtl.inference.forms import UTF8, as_in_training, columns_of, format_by_ending, in_encoding
@@ -302,7 +302,7 @@ def _text_lines(file: File, paths: Sequence[Path], bad: Marked | Strict) -> Rows
                     blank.append(number)
                     continue
                 while blank:  # Those at the end of a file are no rows.
-                    source.reject(blank.pop(0), "Expected a text, but the line is blank", "")
+                    source.reject(blank.pop(0), Mismatch("a text", "the line is blank"), "")
                 if isinstance(bad, Marked):
                     bad.read += 1
                 yield {"text": text, "_file": source.name, "_line": number, "_id": str(number)}

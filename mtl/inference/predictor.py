@@ -41,6 +41,10 @@ CHUNK = 2000
 """Rows that are encoded, sorted by length and answered together."""
 CHARACTERS = 2_000_000
 """Of texts, after which a chunk has no further row."""
+LONGEST = 10_000_000
+"""Characters of one text beyond which it is refused, because memory follows them."""
+PER_MILLION = 90
+"""Megabytes that a million characters of one text take beside the model."""
 USUAL = 4096
 """Tokens in one trunk pass that most devices have room for."""
 IN_CACHE = 1024
@@ -60,6 +64,7 @@ class RowPredictor:
             most `USUAL`.
         pack: Whether several short documents may stand in one row.
         precision: As `trainer.precision`; half precision only where the device has it.
+        max_characters: Of one text; a longer one is no row that can be answered.
 
     Raises:
         CheckpointError: If the folder holds no model.
@@ -74,7 +79,9 @@ class RowPredictor:
         *,
         pack: bool = True,
         precision: str = "32-true",
+        max_characters: int = LONGEST,
     ) -> None:
+        self.max_characters = max_characters
         self.device = pick_device(device)
         self.loaded = model if isinstance(model, LoadedModel) else load_model(Path(model))
         self.model = self.loaded.model.to(self.device).eval()
@@ -139,7 +146,8 @@ class RowPredictor:
     def _predict(
         self, rows: Iterable[Row], names: list[str], advance: Advance, mark: bool
     ) -> Iterator[Values]:
-        numbered = (prepare(row, number, mark=mark) for number, row in enumerate(rows, start=1))
+        most = self.max_characters
+        numbered = (prepare(r, n, mark=mark, most=most) for n, r in enumerate(rows, start=1))
         for chunk in chunks(numbered):
             yield from self._answer(chunk, names, advance, mark, Watch())
 
@@ -278,7 +286,8 @@ class RowPredictor:
             pieces: Told of each text as it is written.
         """
         pad = pad_id(self.loaded.encoder.tokenizer)
-        sharing = Sharing(self.share, self.model.trunk.share_branches, pad)
+        trunk = self.model.trunk
+        sharing = Sharing(self.share, trunk.share_branches, pad, tasks=not trunk.readers)
         collator = Collator(stores, most or self.tokens, sharing)
         asked = {s.task: self.tasks[s.task].writer() for s in stores}
         writes = {name: Writes(None, w.new_tokens) for name, w in asked.items() if w}
@@ -368,21 +377,25 @@ def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield chunk
 
 
-def prepare(row: Row, number: int, *, mark: bool = False) -> Row:
+def prepare(row: Row, number: int, *, mark: bool = False, most: int | None = None) -> Row:
     """Return a row with its place and a text.
 
     Args:
         row: As the user gives it.
         number: Its number, counted from 1, for messages where the row has no place of its own.
         mark: Whether a row without a text is marked with the reason.
+        most: Characters of a text; any number when None.
 
     Raises:
-        DataError: If it has neither text nor words, or they are empty, and it is not marked.
+        DataError: If it has neither text nor words, or they are empty or too many, and it is not
+            marked.
     """
     whole = {"_file": "row", "_line": number, **row}
     if "text" not in row and row.get("tokens"):
         whole["text"] = join_words(row["tokens"])
     wrong = None if ERROR in whole else _no_text(whole.get("text"))
+    if wrong is None and most is not None and ERROR not in whole:
+        wrong = _too_long(whole["text"], most)
     if wrong is not None:
         if not mark:
             raise DataError(f"{where(whole)}: {wrong}.")
@@ -400,6 +413,17 @@ def _no_text(text: object) -> str | None:
     except UnicodeEncodeError:
         return "Expected Unicode text, but half a character"
     return None
+
+
+def _too_long(text: str, most: int) -> str | None:
+    """Return what is wrong with the length of a text, in a sentence without its full stop."""
+    if len(text) <= most:
+        return None
+    memory = len(text) / 1_000_000 * PER_MILLION / 1000
+    return (
+        f"Expected a text of at most {most:,} characters, but got {len(text):,}, which would take "
+        f"about {memory:,.1f} GB; split it, or raise `--max-characters`"
+    )
 
 
 def pick_device(name: str) -> torch.device:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mtl.config.section import Values
 from mtl.data.value_types import show, to_start
+from mtl.errors import Mismatch
 from mtl.tasks._span_layouts import Windows
 from mtl.trunk.text import Tokens
 
@@ -125,9 +126,7 @@ def with_starts(answers: list[Values], start: Any) -> list[Values]:
         return answers
     starts = [to_start(s) for s in (start if isinstance(start, list) else [start])]
     if len(starts) != len(answers):
-        raise ValueError(
-            f"Expected one start for each of {len(answers)} answers, but got {show(start)}"
-        )
+        raise Mismatch(f"one start for each of {len(answers)} answers", f"got {show(start)}")
     return [
         {**answer, "start": s if s is not None else answer["start"]}
         for answer, s in zip(answers, starts, strict=True)

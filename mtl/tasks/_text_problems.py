@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +13,10 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from mtl.config.section import Field, Values
-from mtl.data.rows import where
+from mtl.config.section import Values
+from mtl.data.rows import at_row
 from mtl.data.value_types import VALUE_TYPES
-from mtl.errors import ConfigError, DataError, Problem
+from mtl.errors import ConfigError, DataError, Problem, as_mismatch
 from mtl.heads.base import Head
 from mtl.heads.classification import ClassificationHead, MultiLabelHead
 from mtl.heads.regression import RegressionHead
@@ -26,9 +25,10 @@ from mtl.metrics.ranking import NAMES as RANKED
 from mtl.metrics.scores import LabelScores, MultiLabelScores, NumberScores
 from mtl.registry import Registry
 from mtl.tasks._ranking import grades_of
-from mtl.tasks._weights import Counts, count, label_weights, loss_of
-from mtl.tasks.base import Learned, Task, unknown_label
-from mtl.tasks.results import Result
+from mtl.tasks._text_learned import ManyLabels, Numbers, OneLabel, TextLearned, natural
+from mtl.tasks._weights import count, label_weights, loss_of
+from mtl.tasks.base import Task, unknown_label
+from mtl.tasks.results import Label, Labels, Result, Value
 from mtl.types import Encoded, Row
 
 PROBLEMS: Registry[type[TextProblem]] = Registry("options.problem")
@@ -50,127 +50,6 @@ FEWEST = 10
 ENOUGH = 50
 """Rows that a validation must have for a temperature."""
 Array = npt.NDArray[Any]
-
-
-class TextLearned(Learned):
-    """Whether what training showed are pairs, and belongs to queries."""
-
-    later: ClassVar[Values] = {"pair": False, "query": False, "least": None}
-    pair: bool = False
-    """Whether there is a second text beside each text."""
-    query: bool = False
-    """Whether rows belong to queries, and are ranked."""
-    least: float | None = None
-    """The grade from which on a row is relevant to its query; above 0 when None."""
-
-    @property
-    def without(self) -> dict[str, str]:
-        """The numbers of a ranking where there are no queries."""
-        return {} if self.query else dict.fromkeys(RANKED, "its rows belong to no queries")
-
-    @property
-    def wants(self) -> tuple[str, ...]:
-        """The second text, where training had one."""
-        return ("second",) if self.pair else ()
-
-
-class LabelSet(TextLearned):
-    """The labels of training, in the order of the head's outputs."""
-
-    later: ClassVar[Values] = {**TextLearned.later, "temperature": 1.0, "counts": {}}
-    labels: list[str] = Field(default_factory=list)
-    counts: Counts = Field(default_factory=Counts)
-    temperature: float = 1.0
-    """What logits are divided by, so that probabilities mean what they say in validation."""
-
-    @property
-    def raw(self) -> Values:
-        """No temperature."""
-        return {"temperature": 1.0}
-
-    def tuned(self, metrics: MetricCollection) -> Self:
-        """Take the temperature that makes validation most likely."""
-        found = metrics["calibration"]
-        assert isinstance(found, Calibration)
-        return self.model_copy(update={"temperature": found.temperature()})
-
-    def shared(self, others: Sequence[LabelSet]) -> Values:
-        """Return the labels of all."""
-        return {"labels": sorted({n for o in (self, *others) for n in o.labels}, key=_natural)}
-
-
-class OneLabel(LabelSet):
-    """Labels of which a text has one."""
-
-    @property
-    def facts(self) -> Values:
-        """How many labels there are."""
-        return {"task": "multiclass", "num_classes": len(self.labels)}
-
-
-class ManyLabels(LabelSet):
-    """Labels of which a text has any number."""
-
-    later: ClassVar[Values] = {**LabelSet.later, "thresholds": []}
-    thresholds: list[float] = Field(default_factory=list)
-    """Above which probability each label is given; a half for all where there are none."""
-
-    @property
-    def raw(self) -> Values:
-        """Neither temperature nor thresholds."""
-        return {**super().raw, "thresholds": []}
-
-    def tuned(self, metrics: MetricCollection) -> Self:
-        """Take each label's best threshold, of probabilities as the temperature makes them."""
-        learned = super().tuned(metrics)
-        if "thresholds" not in metrics:
-            return learned
-        found = metrics["thresholds"]
-        assert isinstance(found, Thresholds)
-        raw = torch.tensor(found.best(), dtype=torch.float64)
-        thresholds = (raw.logit() / learned.temperature).sigmoid().tolist()
-        return learned.model_copy(update={"thresholds": thresholds})
-
-    @property
-    def facts(self) -> Values:
-        """How many labels there are."""
-        return {"task": "multilabel", "num_labels": len(self.labels)}
-
-
-class Numbers(TextLearned):
-    """Mean and spread of training's numbers, by which targets are standardised."""
-
-    mean: float = 0.0
-    spread: float = 1.0
-
-    def shared(self, others: Sequence[Numbers]) -> Values:
-        """Return the mean of both."""
-        everyone = (self, *others)
-        return {n: float(np.mean([getattr(o, n) for o in everyone])) for n in ("mean", "spread")}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Label(Result):
-    """The one label of a text, and what probability every label has."""
-
-    label: str | None
-    """None where the likeliest is less probable than `options.abstain_below`."""
-    probabilities: dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Labels(Result):
-    """The labels of a text, and what probability every label has."""
-
-    labels: list[str]
-    probabilities: dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Value(Result):
-    """The number of a text."""
-
-    value: float
 
 
 class TextProblem(ABC):
@@ -223,11 +102,11 @@ class TextProblem(ABC):
         try:
             found = VALUE_TYPES.get(self.role).convert(row["label"])
         except ValueError as error:
-            raise DataError(f"{where(row)}: {error} for task '{self.name}'.") from error
+            wrong = as_mismatch(error, "a label").inside(f"for task '{self.name}'")
+            raise at_row(row, DataError(Problem("", wrong.expected, wrong.found))) from error
         if found is None:
-            raise DataError(
-                f"{where(row)}: Expected a label for task '{self.name}', but the cell is empty."
-            )
+            expected = f"a label for task '{self.name}'"
+            raise at_row(row, DataError(Problem("", expected, "the cell is empty")))
         return found
 
     def number(self, label: str, row: Row) -> int:
@@ -334,7 +213,7 @@ class Single(Labeled):
 
     def learn(self, rows: Sequence[Row]) -> OneLabel:
         values = [self.value(row) for row in rows]
-        labels = sorted({*self.declared, *values}, key=_natural)
+        labels = sorted({*self.declared, *values}, key=natural)
         if len(labels) < 2:
             raise DataError(
                 f"tasks.{self.name}: Expected at least two different labels in the training data, "
@@ -397,7 +276,7 @@ class Multi(Labeled):
 
     def learn(self, rows: Sequence[Row]) -> ManyLabels:
         values = [n for row in rows for n in set(self.value(row))]
-        labels = sorted({*self.declared, *values}, key=_natural)
+        labels = sorted({*self.declared, *values}, key=natural)
         if not labels:
             raise DataError(
                 f"tasks.{self.name}: Expected at least one label in the training data, but no row "
@@ -494,12 +373,3 @@ class Regression(TextProblem):
 
     def present(self, output: Array) -> Values:
         return {"value": round(float(output[0]), 6)}
-
-
-def _natural(label: str) -> tuple[int, float, str]:
-    """Sort numbers by value, before words; a word such as ``nan`` is no number."""
-    try:
-        value = float(label)
-    except ValueError:
-        value = math.nan
-    return (0, value, label) if math.isfinite(value) else (1, 0.0, label)

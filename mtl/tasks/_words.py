@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mtl.data.rows import Role, where
+from mtl.data.rows import Role, at_row
 from mtl.data.word_rule import WordRule
 from mtl.data.words import blanks_after, find_words
-from mtl.errors import DataError
+from mtl.errors import DataError, Mismatch, Problem
 from mtl.types import IntArray, Row
 
 TOKENS = Role("tokens", "tokens", help="the words")
@@ -31,8 +31,8 @@ def words_of(row: Row, rule: WordRule, task: str) -> tuple[IntArray, IntArray]:
     """
     try:
         return given_words(row, rule, f" of task '{task}'")
-    except ValueError as problem:
-        raise DataError(f"{where(row)}: {problem}.") from None
+    except Mismatch as wrong:
+        raise at_row(row, DataError(Problem("", wrong.expected, wrong.found))) from None
 
 
 def given_words(row: Row, rule: WordRule, of: str = "") -> tuple[IntArray, IntArray]:
@@ -55,8 +55,8 @@ def given_words(row: Row, rule: WordRule, of: str = "") -> tuple[IntArray, IntAr
         return starts, starts + sizes
     found = find_words(row["text"], row["tokens"])
     if found is None:
-        raise ValueError(
-            f"Expected the tokens{of} to stand in the text in their order, but one does not; mend "
-            "the row, or leave the column `text` unmapped"
+        raise Mismatch(
+            f"the tokens{of} to stand in the text in their order",
+            "one does not; mend the row, or leave the column `text` unmapped",
         )
     return found

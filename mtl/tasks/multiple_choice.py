@@ -20,7 +20,7 @@ from torchmetrics import MetricCollection
 from mtl.config.section import Lower, Section, Values
 from mtl.data.choices import FORMS, form_of, not_a, readings, texts_of, written
 from mtl.data.rows import Role, remark
-from mtl.errors import DataError, Problem
+from mtl.errors import DataError, Mismatch, Problem
 from mtl.heads.base import Head
 from mtl.heads.choice import ChoiceHead, shares
 from mtl.metrics.choices import ChoiceScores
@@ -105,9 +105,9 @@ class MultipleChoice(Task):
             ValueError: If it is none.
         """
         if "label" in row and not readings(row["label"], row["choices"]):
-            raise ValueError(
-                f"Expected the number, letter or text of one of {len(row['choices'])} choices for "
-                f"a label, but got '{row['label']}'"
+            raise Mismatch(
+                f"the number, letter or text of one of {len(row['choices'])} choices for a label",
+                f"got '{row['label']}'",
             )
         return row
 

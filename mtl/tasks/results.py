@@ -111,6 +111,30 @@ class Entities(Result):
     entities: tuple[Entity, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Label(Result):
+    """The one label of a text, and what probability every label has."""
+
+    label: str | None
+    """None where the likeliest is less probable than `options.abstain_below`."""
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels(Result):
+    """The labels of a text, and what probability every label has."""
+
+    labels: list[str]
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value(Result):
+    """The number of a text."""
+
+    value: float
+
+
 def as_json(value: Any) -> Any:
     """Return plain JSON values of dataclasses; fields that have their defaults are left out."""
     if is_dataclass(value) and not isinstance(value, type):

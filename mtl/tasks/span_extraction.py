@@ -20,7 +20,7 @@ from torchmetrics import MetricCollection
 from mtl.config.section import Field, Lower, Section, Text, Values, Whole
 from mtl.data.rows import Role, at_row, remark
 from mtl.data.value_types import UNKNOWN, show
-from mtl.errors import DataError
+from mtl.errors import DataError, Mismatch
 from mtl.heads.base import Head
 from mtl.metrics.segments import AUTO as AUTO_LANGUAGE
 from mtl.metrics.segments import by_character
@@ -209,9 +209,9 @@ class SpanExtraction(Task):
                 self.counts[MOVED] += known
                 self.counts[SOUGHT] += start == UNKNOWN
                 return {"text": wanted, "start": found}
-        raise ValueError(
-            f"Expected the answer {show(text)} to question {show(row['question'])} to stand in "
-            "its document, but it does not"
+        raise Mismatch(
+            f"the answer {show(text)} to question {show(row['question'])} to stand in its document",
+            "it does not",
         )
 
     def learn(self, rows: Sequence[Row]) -> SpanLearned:

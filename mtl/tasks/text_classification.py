@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from mtl.config.section import Blank, Field, Lower, Number, Section, Values
+from mtl.config.section import Blank, Field, Flag, Lower, Number, Section, Values
 from mtl.data.rows import Role
-from mtl.heads.base import Head
+from mtl.heads.base import Head, LinearHead
 from mtl.metrics.ranking import NAMES as RANKED
 from mtl.metrics.ranking import RankingScores
 from mtl.tasks._pairs import (
@@ -68,6 +68,10 @@ class TextHeadOptions(WeightOptions):
     """Which states are averaged: ``first``, ``last`` or all (``mean``) of the document's; ``auto``
     is the last under causal attention and all otherwise. Windows of a long text are averaged.
     Of a second text in a branch, states of the branch are read, the last one by ``auto``."""
+    bias: Flag = True
+    """Whether the layer adds ``b_out``; the classes of transformers for decoders do not."""
+
+    own: ClassVar[tuple[str, ...]] = (*WeightOptions.own, "bias")
 
 
 @TASK_TYPES.register("text_classification")
@@ -145,7 +149,11 @@ class TextClassification(Task):
 
     def build_head(self, hidden_size: int) -> Head:
         """Return the problem's linear head."""
-        return self.problem.build_head(hidden_size)
+        head = self.problem.build_head(hidden_size)
+        if not self.head_options.bias:
+            assert isinstance(head, LinearHead)
+            head.without_bias()
+        return head
 
     def decode(self, logits: Tensor, examples: Examples) -> list[Any]:
         """Return one array an example: probabilities (C,), or the number (1,)."""

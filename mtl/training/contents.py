@@ -7,7 +7,7 @@ Under ``mtl``, beside Lightning's own: {"config": {...}, "tasks": {"ner": {...}}
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def check_weights(checkpoint: State, model: MultiTaskModel, run_dir: Path) -> No
     }
     left_out = checkpoint["mtl"].get("frozen")
     frozen = {} if left_out is None else model.frozen()
-    wanted = {name: value for name, value in model.state_dict().items() if name not in frozen}
+    wanted = {n: value for n, value in model.state_dict().items() if not _is_of(n, frozen)}
     odd = first_difference(weights, wanted)
     if odd is None and frozen and digest(frozen) != left_out:
         odd = "weights of the trunk that do not learn are not those that the run began with"
@@ -146,6 +146,13 @@ def stopped_early(checkpoint: State) -> bool:
     return any(s["wait_count"] >= s["patience"] for s in stopping)
 
 
+def _is_of(name: str, parameters: Collection[str]) -> bool:
+    """Whether a name is a parameter's, or of what is kept of it where it is held in four bits."""
+    while name not in parameters and "." in name:
+        name = name.rpartition(".")[0]
+    return name in parameters
+
+
 class FrozenWeights:
     """The weights that checkpoints leave out, because they do not learn.
 
@@ -168,8 +175,9 @@ class FrozenWeights:
 
     def leave_out(self, weights: dict[str, Tensor]) -> None:
         """Take them out of a checkpoint's weights."""
-        for name in {} if self.kept else self.model.frozen():
-            weights.pop(PREFIX + name, None)  # Not there on all ranks: FSDP2.
+        frozen = {} if self.kept else {PREFIX + name for name in self.model.frozen()}
+        for name in [name for name in weights if _is_of(name, frozen)]:
+            del weights[name]
 
     def put_back(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return a checkpoint's weights with those of this model that it leaves out."""

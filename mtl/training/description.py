@@ -30,6 +30,9 @@ class TrunkDescription(Section):
     max_length: Whole = Field(ge=1)
     stride: Whole = Field(ge=0)
     prefix_space: Flag
+    adapters: list[Text] = []
+    """Tasks with an adapter each, in ``adapter/NAME``; none where the weights have all that is
+    learned."""
 
     @model_validator(mode="before")
     @classmethod
@@ -101,6 +104,7 @@ def describe(
         max_length=encoder.max_length,
         stride=encoder.stride,
         prefix_space=encoder.prefix_space,
+        adapters=list(model.trunk.readers),
     )
     tasks = {
         name: TaskDescription(
@@ -148,8 +152,8 @@ def read_description(folder: Path) -> Description:
         ) from error
     if not isinstance(written, int) or written > FORMAT:
         raise CheckpointError(
-            f"{path}: Expected format {FORMAT}, but got {written}; it was written by another "
-            "version of mtl."
+            f"{path}: Expected format {FORMAT} or an earlier one, but got {written}; a newer mtl "
+            "wrote it: update yours (pip install --upgrade)."
         )
     model, wrong = check(Description, description)
     problems = wrong or _unusable(model.tasks)

@@ -23,7 +23,7 @@ from mtl.training.parts import scores_in_parts
 from mtl.trunk import Trunk
 from mtl.trunk.recall import Recall, empty_cache
 from mtl.trunk.streaming import Pieces
-from mtl.types import Examples, MicroBatch, WriteBatch
+from mtl.types import Examples, MicroBatch, TrunkBatch, WriteBatch
 
 if TYPE_CHECKING:
     from mtl.training.description import TaskDescription
@@ -86,6 +86,7 @@ class MultiTaskModel(nn.Module):
         return {n: self.head(n).settled(found[n], batch.heads[n].given) for n in found}
 
     def _answer(self, batch: MicroBatch, recall: Recall | None) -> dict[str, Tensor]:
+        self._read_for(batch)
         if batch.rows is not None:
             assert not batch.keep, "texts are written after documents of one window"
             return self._score_in_parts(batch)
@@ -102,6 +103,7 @@ class MultiTaskModel(nn.Module):
         Where ranks gather parameters for the length of a pass it is run whole: they would have to
         be at the same part of it.
         """
+        self._read_for(batch)
         if batch.rows is not None and not self.touch:
             return TrainingPass(self._score_in_parts(batch))
         hidden: Tensor = self.trunk(batch.source)
@@ -111,8 +113,19 @@ class MultiTaskModel(nn.Module):
         return TrainingPass(self._score(batch, hidden), zero, held)
 
     def _score_in_parts(self, batch: MicroBatch) -> dict[str, Tensor]:
+        def run(part: TrunkBatch) -> Tensor:
+            self._read_for(batch)  # Again, because a part is computed anew for its gradient.
+            states: Tensor = self.trunk(part)
+            return states
+
         heads = {name: self.head(name) for name in batch.heads}
-        return scores_in_parts(self.trunk, batch, heads, self.trunk.width)
+        return scores_in_parts(run, batch, heads, self.trunk.width)
+
+    def _read_for(self, batch: MicroBatch) -> None:
+        """Let the trunk read a pass as its task does, where tasks have an adapter each."""
+        if self.trunk.readers and batch.heads:
+            (task,) = batch.heads
+            self.trunk.read_for(task)
 
     def _score(self, batch: MicroBatch, hidden: Tensor) -> dict[str, Tensor]:
         return {
@@ -189,6 +202,7 @@ def answers(
                 outputs = made(name, torch.zeros(0, 0), examples)
                 yield Answered(name, batch.examples, outputs, examples)
             return
+        model.trunk.read_for(name)
         outputs = write(
             model.trunk,
             model.head(name),

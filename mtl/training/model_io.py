@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,9 @@ from mtl.training.description import (
 from mtl.training.model import MultiTaskModel, build_heads, first_difference, shared
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import NoModel, load_trunk
+from mtl.trunk.quantized import is_quantized, whole
 from mtl.trunk.safety import OWN_CODE
-from mtl.trunk.tuning import merged, save_adapters, without_adapters
+from mtl.trunk.tuning import load_adapters, merged, save_adapters, without_adapters
 
 TRAINED_ON = "trained_on.npy"
 
@@ -84,7 +86,7 @@ def save_model(
     text = json.dumps(about.model_dump(), indent=2, ensure_ascii=False)
     trunk = model.trunk
     with whole_folder(folder) as beside:
-        with merged(trunk.model):
+        with _plain(trunk):
             (trunk.model if trunk.output is None else trunk.output.model).save_pretrained(beside)
         save_adapters(trunk, beside, base)
         trunk.tokenizer.save_pretrained(beside)
@@ -93,6 +95,13 @@ def save_model(
             save_file(state, beside / head_file(name))
         np.save(beside / TRAINED_ON, np.unique(trained_on), allow_pickle=False)
         (beside / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(trunk: Trunk) -> AbstractContextManager[None]:
+    """Let a trunk have plain layers, with one adapter of all tasks merged into their weights."""
+    if any(is_quantized(module) for module in trunk.model.modules()):
+        return whole(trunk.model, merge=not trunk.readers)
+    return (without_adapters if trunk.readers else merged)(trunk.model)
 
 
 def trained_on(folder: Path) -> Keys:
@@ -140,6 +149,8 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
         raise CheckpointError(
             f"{folder}: the trunk cannot be loaded: {reason}. {advice}"
         ) from error
+    if about.adapters:
+        load_adapters(trunk, folder, about.adapters)
     heads = build_heads(tasks, trunk.hidden_size, seed=0, output=trunk.output)
     encoder = trunk.text_encoder(about.max_length, about.stride, prefix_space=about.prefix_space)
     model = MultiTaskModel(trunk, tasks, heads).eval()
@@ -177,6 +188,11 @@ def start_from(model: MultiTaskModel, folder: Path) -> list[str]:
         description = read_description(folder)
     except CheckpointError as error:
         raise CheckpointError(f"`init`: {error}") from error
+    if description.trunk.adapters:
+        expected = "to be a run whose trunk has what it learned"
+        found = f"in '{folder}' each task has an adapter beside it"
+        advice = "Begin with a run of tuning.adapters=shared, or with the trunk itself."
+        raise CheckpointError(Problem("init", expected, found, advice))
     with without_adapters(model.trunk.model):
         _copy_trunk(model.trunk, folder)
     others = {t.name: t for t in restore_tasks(description, folder / DESCRIPTION)}

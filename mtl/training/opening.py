@@ -183,6 +183,7 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
     learning = [store for store in data.train if store.task not in data.resting]
     stores = (learning, data.validation, data.test)
     sizes = [{store.task: len(store) for store in split} for split in stores]
+    apart = cfg.mixing.order == "round_robin" or trunk.readers
     facts = Opening(
         tasks={t.name: [split.get(t.name, 0) for split in sizes] for t in prepared.tasks},
         trunk=cfg.trunk.path or cfg.trunk.name,
@@ -200,7 +201,7 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
         tokens=None if searches else data.batching.tokens,
         folder=run_dir,
         mixture=mixture_of(cfg.mixing, data.planner.rounds),
-        shared="" if cfg.mixing.order == "round_robin" else shared_of(learning),
+        shared="" if apart else shared_of(learning),
         leaks=leaks_of(learning, {"validation": data.validation, "test": data.test}),
         bf16_units=on_cpu and multiplies_bf16(),
     )

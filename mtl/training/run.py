@@ -65,6 +65,7 @@ from mtl.training.sharding import load_whole, make_whole
 from mtl.training.start import begin, scores_before
 from mtl.training.stopping import StopOnSignal, requeue_if_asked
 from mtl.training.trainer import STATES, build_trainer, check_device, keeper_of
+from mtl.trunk.quantized import check_quantization
 
 LOAD_LESS = "`tasks.<name>.data.max_examples` or `trunk.max_length`, or choose a smaller trunk"
 """What takes less memory before training begins."""
@@ -90,6 +91,7 @@ def train(cfg: Config, run_dir: Path) -> dict[str, float]:
     os.environ.setdefault("RAYON_NUM_THREADS", str(torch.get_num_threads()))  # the tokenizer's
     _check_monitor(cfg.monitor, [build_task(name, spec) for name, spec in cfg.tasks.items()])
     check_device(cfg.trainer.accelerator)
+    check_quantization(cfg.trunk, cfg.trainer.accelerator)
     checkpoint = last_checkpoint(run_dir, list(cfg.tasks)) if cfg.resume is not None else None
     states = checkpoint["mtl"]["tasks"] if checkpoint else None
     if checkpoint and cfg.trainer.auto_scale_tokens:

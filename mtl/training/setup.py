@@ -43,6 +43,7 @@ from mtl.training.optim import layer_depths
 from mtl.training.start import hold_back
 from mtl.trunk import TextEncoder, Trunk
 from mtl.trunk.load import document_limit, load_trunk
+from mtl.trunk.quantized import compute_in
 from mtl.trunk.text import byte_level, pad_id
 from mtl.trunk.tuning import TUNINGS
 
@@ -221,10 +222,12 @@ def build_trunk(cfg: Config, *, writes: bool = False) -> Trunk:
     """Load the trunk, with its output layer if a task `writes`; mark which parameters learn."""
     torch.manual_seed(cfg.seed)
     trunk = load_trunk(cfg.trunk, writes=writes)
+    trunk.readers = tuple(cfg.tasks) if cfg.tuning.adapters == "per_task" else ()
     tune, own = _method(TUNINGS, cfg.tuning)
     with torch.random.fork_rng(devices=[]):
         seed_torch(cfg.seed, "tuning")
         trunk.tuning = tune(trunk, own) or trunk.tuning
+    compute_in(trunk.model, cfg.trainer.precision)
     if cfg.tuning.layer_decay < 1:
         layer_depths(trunk)
     return trunk
@@ -240,6 +243,11 @@ def _method(registry: Registry[T], section: MixingConfig | TuningConfig) -> tupl
 def _say_what_learns(cfg: Config, trunk: Trunk) -> None:
     for line in idle_lines(cfg):
         note(line)
+    if trunk.readers:
+        note(
+            "tuning.adapters=per_task: each task's documents are read with its own adapter, so one "
+            "that several tasks read costs a pass for each of them."
+        )
     if cfg.tuning.name != "full":
         sizes = {p: p.numel() for p in trunk.parameters()}
         learning = sum(size for p, size in sizes.items() if p.requires_grad)
@@ -342,6 +350,7 @@ def _data(
         rows=trunk.capabilities.share_rows and cfg.batching.pack,
         branches=trunk.share_branches,
         pad=pad_id(trunk.tokenizer),
+        tasks=not trunk.readers,
     )
     make, options = _method(MIXERS, cfg.mixing)
     mixer = make(options)

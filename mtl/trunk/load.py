@@ -15,6 +15,7 @@ from mtl.config.schema import TrunkConfig
 from mtl.errors import ConfigError, Problem
 from mtl.registry import Registry
 from mtl.trunk.probe import probe
+from mtl.trunk.quantized import loading
 from mtl.trunk.safety import CODE, check_config, check_folder, wants_code
 from mtl.trunk.trunk import Architecture, Capabilities, Trunk
 
@@ -51,6 +52,8 @@ def load_trunk(options: TrunkConfig, *, writes: bool = False) -> Trunk:
         whole, tokenizer = build(options, writes)
     writer = whole if writes and architecture_of(whole.config) != "encoder" else None
     model = whole if writer is None else whole.base_model
+    if options.quantization != "none":
+        model.is_loaded_in_4bit = True  # Of a body, as of the model around it: peft asks.
     _check_vocabulary(path, model.config, tokenizer)
     architecture = architecture_of(model.config)
     if hasattr(model, "pooler"):
@@ -168,7 +171,7 @@ def build_hf(options: TrunkConfig, writes: bool) -> tuple[PreTrainedModel, PreTr
         tokenizer = AutoTokenizer.from_pretrained(path, use_fast=True, **source)
         family = _family(config, writes)
         if pretrained:
-            model, loading = family.from_pretrained(
+            model, report = family.from_pretrained(
                 path,
                 config=config,
                 dtype=torch.float32,
@@ -176,10 +179,11 @@ def build_hf(options: TrunkConfig, writes: bool) -> tuple[PreTrainedModel, PreTr
                 use_safetensors=True if Path(path).is_dir() else None,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
+                **loading(options),
                 **source,
             )
-            _refuse_other_shapes(loading["mismatched_keys"])
-            _say_what_is_missing(path, loading["missing_keys"])
+            _refuse_other_shapes(report["mismatched_keys"])
+            _say_what_is_missing(path, report["missing_keys"])
         else:
             model = family.from_config(config, trust_remote_code=code).float()
     except Exception as error:  # whatever transformers makes of a folder that is no model

@@ -70,6 +70,7 @@ def _same_in_blocks(trunk: Trunk) -> bool:
     branches = [ids[2]] if trunk.architecture == "decoder" else []
     rows = [[Unit(ids[0])], [Unit(ids[1], branches)], [Unit(ids[0][: long - 1])]]
     batch = build_rows(rows, 0, bidirectional=trunk.attention == "bidirectional").batch
+    batch = batch.to(trunk.model.device)
     real = batch.unit.flatten() >= 0
     wanted = trunk(batch)[real]
     try:
@@ -125,7 +126,7 @@ def _shares_rows(trunk: Trunk) -> bool:
 
 def _run(trunk: Trunk, row: list[Unit]) -> torch.Tensor:
     bidirectional = trunk.attention == "bidirectional"
-    return trunk(build_rows([row], 0, bidirectional=bidirectional).batch)
+    return trunk(build_rows([row], 0, bidirectional=bidirectional).batch.to(trunk.model.device))
 
 
 def _window(config: PretrainedConfig) -> int:

@@ -80,6 +80,8 @@ class Trunk(nn.Module):
         self.start = start
         self.tuning = TuningSchedule()
         """What changes in it from step to step, beside its weights."""
+        self.readers: tuple[str, ...] = ()
+        """Tasks that have an adapter each, with which their documents are read."""
         self.inner: InnerLayers | None = None
         """Layers whose states stand beside the last one's."""
         self.output = None if writer is None else OutputLayer(writer)
@@ -95,7 +97,7 @@ class Trunk(nn.Module):
         """Return the parameters that a pass without branches, or without texts to learn, skips.
 
         They are those of the output layer, and of an encoder-decoder's decoder, which the rest
-        does not share; and of layers above one that a task reads.
+        does not share; of layers above one that a task reads; and tasks' own adapters.
         """
         embeddings = self.model.get_input_embeddings()
         parts = [] if self.projection is None else [self.projection]
@@ -106,7 +108,15 @@ class Trunk(nn.Module):
         busy = {id(p) for p in always.parameters()}
         found = {id(p): p for module in parts for p in module.parameters()}
         above = [] if self.inner is None else list(self.inner.above())
-        return [*(p for key, p in found.items() if key not in busy), *above]
+        own = [p for p in self.model.parameters() if p.requires_grad] if self.readers else []
+        return [*(p for key, p in found.items() if key not in busy), *above, *own]
+
+    def read_for(self, task: str) -> None:
+        """Let what follows read with a task's own adapter, where tasks have one each."""
+        if self.readers:
+            for module in self.model.modules():
+                if hasattr(module, "_active_adapter"):
+                    module._active_adapter = task
 
     @property
     def positions(self) -> int | None:
@@ -169,8 +179,8 @@ class Trunk(nn.Module):
         """Whether a text can go on from the keys and values of a causal document in a pass."""
         from transformers.cache_utils import DynamicCache, DynamicLayer
 
-        if self.architecture != "decoder" or not self.capabilities.share_rows:
-            return False
+        if self.architecture != "decoder" or not self.capabilities.share_rows or self.readers:
+            return False  # Or a text of one task would go on from what another's adapter read.
         layers = DynamicCache(config=self.config).layers
         return all(type(layer) is DynamicLayer for layer in layers)  # Others forget, or sum up.
 
@@ -180,18 +190,18 @@ class Trunk(nn.Module):
             padded = bool((batch.unit != 0).any())  # Or a mask is needed, which blocks do without.
             if padded or not (batch.plain or _one_document_a_row(batch)):
                 return self._run_in_blocks(batch, cache)
-        arguments = self._arguments(batch, cache)
+        arguments = self.arguments(batch, cache)
         mask = self.mask(batch)
         if mask is not None:
             arguments["attention_mask"] = mask
         body = self.model.get_encoder() if self.architecture == "encoder-decoder" else self.model
-        return self._beside(lambda: body(**arguments).last_hidden_state)
+        return self.beside(lambda: body(**arguments).last_hidden_state)
 
-    def _beside(self, run: Callable[[], Tensor]) -> Tensor:
+    def beside(self, run: Callable[[], Tensor]) -> Tensor:
         """Run the model; returns its last states, and inner layers' beside them."""
         return run() if self.inner is None else self.inner.beside(run)
 
-    def _arguments(self, batch: TrunkBatch, cache: Cache) -> dict[str, object]:
+    def arguments(self, batch: TrunkBatch, cache: Cache | None) -> dict[str, object]:
         """Return what the model's forward takes beside a mask."""
         arguments: dict[str, object] = {"input_ids": batch.input_ids}
         if self.capabilities.positions:
@@ -207,8 +217,8 @@ class Trunk(nn.Module):
         self._check_direction(batch)
         causal, window = self.architecture == "decoder", self.capabilities.window
         flat = flatten(batch, self.dtype, causal=causal, window=window)
-        arguments = self._arguments(flat.tokens, cache)
-        states = self._beside(lambda: attend_in_blocks(self.model, flat.blocks, arguments))
+        arguments = self.arguments(flat.tokens, cache)
+        states = self.beside(lambda: attend_in_blocks(self.model, flat.blocks, arguments))
         found = states.new_zeros(batch.input_ids.numel(), states.shape[-1])
         return found.index_copy(0, flat.places, states).view(*batch.input_ids.shape, -1)
 
@@ -220,6 +230,11 @@ class Trunk(nn.Module):
         causal = self.architecture == "decoder"
         if not causal and (not self.capabilities.share_rows or _one_document_a_row(batch)):
             return None if bool((batch.unit >= 0).all()) else (batch.unit >= 0).long()
+        return self.dense_mask(batch)
+
+    def dense_mask(self, batch: TrunkBatch) -> Tensor | dict[str, Tensor]:
+        """Return a mask of (B, 1, T, T), or one for each kind of layer."""
+        causal = self.architecture == "decoder"
         window, dtype = self.capabilities.window, self.dtype
         full = additive(visible(batch, causal_branches=causal), dtype)
         if window is None:

@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT))
 from scripts.quality.study import Options, carry_out_all, scores_of, table  # noqa: E402
 
 WEIGHTS = (1, 2, 5, 10)
-"""Of the entities; the sentiment's is 1."""
-METHODS = ("uncertainty", "dwa", "famo", "gradnorm", "imtl_l", "pcgrad", "cagrad", "upgrad")
+"""Of the entities; the sentiment's is 1. They are the search."""
+METHODS = ("equal_norms", "uncertainty", "dwa", "famo", "gradnorm", "imtl_l", "imtl_g", "upgrad")
 TASKS = ("ner", "sentiment")
 METRICS = {"ner": "test/ner/f1", "sentiment": "test/sentiment/accuracy"}
 
@@ -35,10 +35,10 @@ def runs(options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
     cut = {name: f"tasks.{name}.data.max_train_examples={size}" for name, size in sizes.items()}
     for seed in range(1, options.seeds + 1):
         common = [*line, f"seed={seed}", *options.set]
-        for weight in WEIGHTS:
+        for weight in options.weights:
             own = [*cut.values(), f"tasks.ner.weight={weight}"]
             yield f"weight-{weight}.{seed}", [*common, *own]
-        for name in METHODS:
+        for name in options.methods:
             yield f"{name}.{seed}", [*common, *cut.values(), f"balancing={name}"]
         for task in TASKS:
             yield f"alone-{task}.{seed}", [*common, f"task={task}", cut[task]]
@@ -64,6 +64,8 @@ def behind(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the command line's options."""
     parser = Options(__doc__, "balancing", ["conll2003", "sst2"])
+    parser.add_argument("--weights", nargs="*", type=int, default=WEIGHTS, help="of the entities")
+    parser.add_argument("--methods", nargs="*", default=METHODS)
     parser.add_argument("--rows", type=int, default=5000, help="of entities; of sentiment half")
     return parser.read(given)
 

@@ -10,6 +10,7 @@ from mtl.cli.app import build
 from mtl.cli.train import CONF, parse_arguments
 from mtl.config.groups import Groups
 from mtl.config.schema import dotted_keys
+from mtl.shipped import program
 
 QUOTED = re.compile(r"`([^`]+)`")
 BARE = re.compile(
@@ -46,7 +47,7 @@ def advised(message: str) -> list[Advice]:
     ]
     advice = []
     for text in dict.fromkeys(found):
-        if text.startswith(("mtl ", "python train.py ", "pip install ")):
+        if text.startswith(("mtl ", f"{program()} ", "pip install ")):
             advice.append(Advice("command", text))
         elif _KEY.fullmatch(text.partition("=")[0].strip("\"'")) and ("." in text or "=" in text):
             advice.append(Advice("key", text))

@@ -159,7 +159,7 @@ KEYS = [
     Case("misspelt logger", ("train", "logger=[csv,wandbb]"), ("`logger`", "mean 'wandb'?")),
     Case("no override", train("trunk.lr"), ("`key=value`", "`trunk.lr`")),
     Case("comma", train("trunk.lr=1e-3,1e-4"), ("`trunk.lr`", "Add -m to sweep over them")),
-    Case("unknown option", train("--nonsense"), ("--nonsense", "see `python train.py --help`")),
+    Case("unknown option", train("--nonsense"), ("--nonsense", "train.py --help`")),
     Case("no folder of files", train("--config-dir=nowhere"), ("--config-dir", "'nowhere'")),
     Case(
         "unset variable",

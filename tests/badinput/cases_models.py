@@ -69,9 +69,7 @@ EVALUATE = [
 
 MODELS = [
     Case("truncated description", predict(*TEXT), (DESCRIPTION,), damage=cut(DESCRIPTION, 300)),
-    described(
-        "of a newer format", lambda d: d.update(format=99), "got 99", "another version of mtl"
-    ),
+    described("of a newer format", lambda d: d.update(format=99), "got 99", "a newer mtl"),
     described("without tasks", lambda d: d.pop("tasks"), "`tasks`", "missing"),
     described("without a trunk", lambda d: d.update(trunk=3), "`trunk`", "got 3"),
     described(

@@ -58,7 +58,10 @@ def rename(model: Path) -> None:
             rewrite("mtl.json", b'{"a": 1}'),
             "mtl.json: Expected a model's description in JSON, but it",
         ),
-        (edit(lambda m: m.update(format=9)), "mtl.json: Expected format 1, but got 9; it was"),
+        (
+            edit(lambda m: m.update(format=9)),
+            "mtl.json: Expected format 1 or an earlier one, but got 9; a newer",
+        ),
         (edit(lambda m: m["trunk"].pop("stride")), "mtl.json: Expected `trunk.stride` to be given"),
         (edit(lambda m: m.update(tasks={})), "mtl.json: Expected `tasks` to have one"),
         (edit(lambda m: m["tasks"]["ner"].pop("type")), "mtl.json: Expected `tasks.ner.type` to"),

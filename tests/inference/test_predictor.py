@@ -218,6 +218,21 @@ def test_rows_without_text(predictor: RowPredictor, row: dict[str, Any], message
         list(predictor.predict([{"text": "fine"}, row]))
 
 
+def test_a_text_that_memory_would_not_hold(trained: Path, tmp_path: Path) -> None:
+    """It is told from the others; with a higher limit it is answered."""
+    texts = given(["We loved it.", "We loved it. " * 30, "Nobody asked."])
+    small = RowPredictor(load_model(trained), "cpu", max_characters=100)
+    said = r"row:2: Expected a text of at most 100 characters, but got 390, which would take about"
+    with pytest.raises(DataError, match=said):
+        list(small.predict(texts))
+    first, long, last = small.predict(texts, mark=True)
+    assert "`--max-characters`" in str(long)
+    assert_alike(first, next(iter(RowPredictor(load_model(trained), "cpu").predict(texts[:1]))))
+    assert {"ner", "sentiment"} <= last.keys()
+    large = RowPredictor(load_model(trained), "cpu", max_characters=390)
+    assert all("ner" in answer for answer in large.predict(texts))
+
+
 def test_unknown_tasks_and_devices(predictor: RowPredictor) -> None:
     with pytest.raises(ConfigError, match=r"one of \{ner, rating, sentiment\}, but got 'nerr'"):
         predictor.predict([], ["nerr"])

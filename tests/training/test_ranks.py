@@ -218,6 +218,7 @@ def test_strategies_with_one_process(site: Site, tmp_path: Path) -> None:
 
 
 METHODS = {
+    "an adapter each": ["tuning=lora", "tuning.adapters=per_task", "tuning.rank=2"],
     "adalora": [
         "tuning=adalora",
         "tuning.rank=2",
@@ -251,4 +252,6 @@ def test_methods_on_two_ranks(site: Site, tmp_path: Path, method: str, strategy:
     assert ended.returncode == 0, ended.stderr
     ours, theirs = logged(one), logged(two)
     for mine, other in zip(ours, theirs, strict=True):
+        for row in (mine, other):
+            row.pop("train/padding", None)  # Passes of a rank are packed otherwise.
         assert other == pytest.approx(mine, rel=1e-3, abs=1e-4)

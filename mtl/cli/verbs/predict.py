@@ -107,6 +107,15 @@ def predict(
             help="Most tokens in one pass of the trunk; training's, at most 4096, when unset.",
         ),
     ] = None,
+    max_characters: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Of one text; a longer one is a row that cannot be answered. A million take about "
+            "90 MB.",
+        ),
+    ] = 10_000_000,
     trust_remote_code: Annotated[
         bool,
         typer.Option("--trust-remote-code", help="Run Python code that the run's trunk brings."),
@@ -145,7 +154,8 @@ def predict(
     given = Beside(question or [], second or [], choice or [], instruction)
     parts = given.parts(tasks) if text else [{}]
     loaded = load_model(run, trust_remote_code=trust_remote_code)
-    predictor, names = RowPredictor(loaded, device, tokens), list(tasks)
+    predictor = RowPredictor(loaded, device, tokens, max_characters=max_characters)
+    names = list(tasks)
     if text:
         rows: Sequence[Row] = list(rows_of(text, parts))
         on_bad_row = "error"

@@ -14,6 +14,7 @@ from mtl.data.readers.base import Cells, Column, Columns, Read, Source
 from mtl.data.readers.jsons import BROKEN, elements, fault, member, skip
 from mtl.data.readers.text import lines, whole
 from mtl.data.value_types import show
+from mtl.errors import Mismatch, as_mismatch
 
 CELLS = ("text", "tokens", "spans", "id")
 _PLACES = {"text": "text", "tokens": "tokens", "spans": "spans", "id": "id", "key": "id"}
@@ -71,7 +72,7 @@ def reader(to_cells: ToCells) -> Read:
             try:
                 cells = to_cells(source, line, record)
             except UNLIKE as problem:
-                source.reject(line, reason(problem, record), record)
+                source.reject(line, unlike(problem, record), record)
                 continue
             if cells is not None:
                 yield line, cells
@@ -83,11 +84,9 @@ UNLIKE = (ValueError, TypeError, KeyError, AttributeError)
 """What a record raises that is not built as its tool builds it."""
 
 
-def reason(problem: Exception, record: object) -> str:
-    """Return what is wrong with a record, in a sentence without its full stop."""
-    if isinstance(problem, ValueError):
-        return str(problem)
-    return f"Expected a record as its tool exports it, but got {show(record)}"
+def unlike(problem: Exception, record: object) -> Mismatch:
+    """Return what is wrong with a record."""
+    return as_mismatch(problem, "a record as its tool exports it", f"got {show(record)}")
 
 
 def claims(is_record: Callable[[Source, Any], bool]) -> Callable[[Source], bool]:
@@ -132,7 +131,7 @@ def records(source: Source, *, quiet: bool = False) -> Iterator[Record]:
         except BROKEN as problem:
             if quiet:
                 raise
-            source.reject(number, f"Expected JSON, but found {fault(problem)}", line.strip())
+            source.reject(number, Mismatch("JSON", f"found {fault(problem)}"), line.strip())
 
 
 def _is_record(line: str) -> bool:
@@ -178,9 +177,7 @@ def text_of(record: Values, *names: str) -> str:
     """
     found = next((record[name] for name in names if isinstance(record.get(name), str)), None)
     if found is None:
-        raise ValueError(
-            f"Expected a text under '{names[0]}', but got {', '.join(record) or 'nothing'}"
-        )
+        raise Mismatch(f"a text under '{names[0]}'", f"got {', '.join(record) or 'nothing'}")
     return found
 
 
@@ -191,7 +188,7 @@ def an_object(record: object, tool: str) -> Values:
         ValueError: If it is none.
     """
     if not isinstance(record, dict):
-        raise ValueError(f"Expected an object as {tool} exports it, but got {show(record)}")
+        raise Mismatch(f"an object as {tool} exports it", f"got {show(record)}")
     return record
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtl.data.readers.notes import Notes
 from mtl.data.rows import BadRows, Role, place
-from mtl.errors import ConfigError, DataError, Place, Problem, nearest
+from mtl.errors import ConfigError, DataError, Mismatch, Place, Problem, nearest
 from mtl.registry import Registry
 
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ class Source:
         required = {role.name for role in self.roles if role.required}
         return [c for r, c in self.columns.items() if r in required and isinstance(c, str)]
 
-    def reject(self, line: int, reason: str, raw: object, advice: str | None = None) -> None:
+    def reject(self, line: int, wrong: Mismatch, raw: object, advice: str | None = None) -> None:
         """File a bad row of this file; see :meth:`mtl.data.rows.BadRows.reject`."""
-        self.bad_rows.reject(self.name, line, reason, raw, advice)
+        self.bad_rows.reject(self.name, line, wrong, raw, advice)
 
     def count(self, line: int, what: str, then: str, number: int = 1) -> None:
         """Count what is left out or put right; see :meth:`mtl.data.readers.notes.Notes.count`."""

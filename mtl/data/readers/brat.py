@@ -17,7 +17,7 @@ from mtl.config.section import Values
 from mtl.data.readers.annotated import Annotated, Fields, fit_annotated, leave_out
 from mtl.data.readers.base import FORMATS, Cells, Format, Source
 from mtl.data.readers.text import lines
-from mtl.errors import DataError, Place, Problem
+from mtl.errors import DataError, Mismatch, Place, Problem
 
 TEXT, MARKS = ".txt", ".ann"
 _OTHERS = {
@@ -51,7 +51,7 @@ def read(source: Source) -> Iterator[tuple[int, Cells]]:
     # Offsets count the line ends as they stand in the file.
     text = "".join(line for _, line in lines(replace(source, path=path, title=""), newline=""))
     if not text.strip():
-        source.reject(0, "Expected a text, but the file is blank", text)
+        source.reject(0, Mismatch("a text", "the file is blank"), text)
         return
     cells: Fields = {"text": text, "id": path.stem}
     if "spans" in source.columns:
@@ -61,17 +61,15 @@ def read(source: Source) -> Iterator[tuple[int, Cells]]:
         try:
             cells["spans"] = _spans(replace(source, path=marks, title=""))
         except _Malformed as problem:
-            source.reject(problem.line, str(problem), problem.raw)
+            source.reject(problem.line, problem, problem.raw)
             return
     yield 0, cells
 
 
-class _Malformed(Exception):
+class _Malformed(Mismatch):
     def __init__(self, line: int, raw: str) -> None:
-        super().__init__(
-            "Expected a line such as 'T1<tab>PER 0 4<tab>Ines', as brat writes it, but got "
-            f"{raw.strip()!r}"
-        )
+        expected = "a line such as 'T1<tab>PER 0 4<tab>Ines', as brat writes it"
+        super().__init__(expected, f"got {raw.strip()!r}")
         self.line, self.raw = line, raw
 
 

@@ -15,6 +15,7 @@ from mtl.data.readers.base import FORMATS, Cells, Columns, Format, Source
 from mtl.data.readers.conll_layout import DOCUMENT, FIELDS, Layout, layout_of
 from mtl.data.readers.delimiters import delimiter_of
 from mtl.data.readers.text import lines
+from mtl.errors import Mismatch
 
 _USUAL = {"tokens": 0, "tags": -1}
 _COUNTED = {"tokens": 1, "tags": -1}
@@ -75,9 +76,7 @@ def read_conll(source: Source) -> Iterator[tuple[int, Cells]]:
         first = False
         bad = next((line for line in sentence if _misfit(line[1], wanted, needed, width)), None)
         if bad is not None:
-            source.reject(
-                bad[0], _reason(bad[1], needed, width), [" ".join(c) for _, c in sentence]
-            )
+            source.reject(bad[0], _wrong(bad[1], needed, width), [" ".join(c) for _, c in sentence])
         elif sentence:
             yield sentence[0][0], {c: [cells[c] for _, cells in sentence] for c in wanted}
 
@@ -87,10 +86,10 @@ def _misfit(cells: list[str], wanted: list[int], needed: int, width: int) -> boo
     return size < needed or (width and size != width) or not all(cells[c] for c in wanted)
 
 
-def _reason(cells: list[str], needed: int, width: int) -> str:
+def _wrong(cells: list[str], needed: int, width: int) -> Mismatch:
     if len(cells) < needed or (width and len(cells) != width):
-        return f"Expected {max(needed, width)} columns, but got {len(cells)}"
-    return f"Expected a word and its label, but column {cells.index('')} is empty"
+        return Mismatch(f"{max(needed, width)} columns", f"got {len(cells)}")
+    return Mismatch("a word and its label", f"column {cells.index('')} is empty")
 
 
 def _is_header(source: Source, line: _Line, layout: Layout) -> bool:

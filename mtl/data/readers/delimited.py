@@ -15,6 +15,7 @@ from mtl.data.readers.delimiters import advice_on, find_delimiter
 from mtl.data.readers.headers import begins_with_names, check_numbers
 from mtl.data.readers.quoting import Row, is_quoted, plain_rows, quoted_rows
 from mtl.data.readers.word_rows import ROLE, SENTENCE, find_boundaries
+from mtl.errors import Mismatch
 
 OWN = {"csv": ",", "tsv": "\t"}
 """What cells are apart by, unless a file shows another delimiter."""
@@ -111,9 +112,9 @@ def cells_of(source: Source, rows: Iterator[Row], advice: str = "") -> Iterator[
             wanted: dict[Column, str] = {column: cells[place] for column, place in places.items()}
             yield line, wanted if boundaries is None else {**wanted, SENTENCE: boundaries.of(cells)}
         else:
-            reason = f"Expected {max(width, needed)} columns, but got {len(cells)}"
+            wrong = Mismatch(f"{max(width, needed)} columns", f"got {len(cells)}")
             usual = source.bad_rows.advice
-            source.reject(line, reason, cells, f"{usual} {advice}" if advice else None)
+            source.reject(line, wrong, cells, f"{usual} {advice}" if advice else None)
 
 
 def _with_blank(source: Source, rows: Iterator[Row], width: int) -> Iterator[Row]:

@@ -26,6 +26,7 @@ from mtl.data.readers.annotated import (
     write_lines,
 )
 from mtl.data.readers.base import FORMATS, Cells, Format, Source
+from mtl.errors import Mismatch
 
 _LISTS = ("entities", "label", "labels", "annotations")
 
@@ -41,9 +42,9 @@ def to_cells(source: Source, line: int, record: Any) -> Cells:
     if "spans" in source.columns:
         held = next((given[key] for key in _LISTS if isinstance(given.get(key), list)), None)
         if held is None:
-            raise ValueError(
-                f"Expected spans under one of {{{', '.join(_LISTS)}}}, as doccano exports them, "
-                f"but got {', '.join(given)}"
+            raise Mismatch(
+                f"spans under one of {{{', '.join(_LISTS)}}}, as doccano exports them",
+                f"got {', '.join(given)}",
             )
         cells["spans"] = held
         leave_out(source, line, "relation", len(given.get("relations") or ()))

@@ -15,10 +15,13 @@ from mtl.data.readers.base import FORMATS, Cells, Format, Source, column_advice,
 from mtl.data.readers.nested import expand, fit_nested
 from mtl.data.readers.text import lines, whole
 from mtl.data.value_types import show
+from mtl.errors import Mismatch
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 BROKEN = (ValueError, RecursionError)
 """What the json module raises: also for numbers of thousands of digits, and for deep nesting."""
+
+_OBJECT = "a JSON object"
 
 
 def read_jsonl(source: Source) -> Iterator[tuple[int, Cells]]:
@@ -32,7 +35,7 @@ def read_jsonl(source: Source) -> Iterator[tuple[int, Cells]]:
             continue
         while blank:  # Those at the end of a file are no rows.
             if source.dialect.keep_blank:
-                source.reject(blank.pop(0), "Expected a JSON object, but the line is blank", "")
+                source.reject(blank.pop(0), Mismatch(_OBJECT, "the line is blank"), "")
             else:
                 source.count(blank.pop(0), "blank line", "left out")
         try:
@@ -41,12 +44,11 @@ def read_jsonl(source: Source) -> Iterator[tuple[int, Cells]]:
             hint = ""
             if number == 1 and text[0] == "[":
                 hint = f"; if it is one list, set `{source.key('format')}=json`"
-            reason = f"Expected a JSON object, but found {fault(problem)}{hint}"
-            source.reject(number, reason, text)
+            source.reject(number, Mismatch(_OBJECT, f"found {fault(problem)}{hint}"), text)
             continue
         if first and isinstance(value, list):
             advice = f"If it is one list, set `{source.key('format')}=json`."
-            source.reject(number, f"Expected a JSON object, but got {show(value)}", value, advice)
+            source.reject(number, Mismatch(_OBJECT, f"got {show(value)}"), value, advice)
         else:
             yield from _object(source, number, value, first)
         first = False
@@ -91,14 +93,14 @@ def _object(
 ) -> Iterator[tuple[int, Cells]]:
     """Yield the rows of an object; a column that the `first` one lacks is mapped wrongly."""
     if not isinstance(value, dict):
-        source.reject(line, f"Expected a JSON object, but got {show(value)}", value)
+        source.reject(line, Mismatch(_OBJECT, f"got {show(value)}"), value)
         return
     for cells in expand(source, line, value):
         missing = next((name for name in source.needed if name not in cells), None)
         if missing is not None:
             advice = column_advice(source, missing, value) if first else None
             expected, found = missing_column(missing, value)
-            source.reject(line, f"Expected {expected}, but {found}", value, advice)
+            source.reject(line, Mismatch(expected, found), value, advice)
             return
         yield line, cells
 

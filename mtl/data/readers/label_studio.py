@@ -30,6 +30,8 @@ from mtl.data.readers.annotated import (
 )
 from mtl.data.readers.base import FORMATS, Cells, Format, Source
 from mtl.data.spans import utf16_places
+from mtl.data.value_types import show
+from mtl.errors import Mismatch
 
 _VERSIONS = ("annotations", "completions")
 """Under which key versions of the tool have what annotators said."""
@@ -53,9 +55,9 @@ def to_cells(source: Source, line: int, record: Any) -> Cells | None:
         said = task["predictions"]
         source.count(line, "predicted task", "read as if it were annotated")
     if not isinstance(said, list):
-        raise ValueError(
-            "Expected `annotations`, as Label Studio exports them, but the task has "
-            f"{', '.join(task)}; export it again as JSON or JSON-MIN"
+        raise Mismatch(
+            "`annotations`, as Label Studio exports them",
+            f"the task has {', '.join(task)}; export it again as JSON or JSON-MIN",
         )
     valid = [an_object(a, "Label Studio") for a in said]
     valid = [a for a in valid if not (a.get("was_cancelled") or a.get("skipped"))]
@@ -74,7 +76,7 @@ def _regions(source: Source, line: int, result: object) -> list[Values]:
         ValueError: If one has no place in the text.
     """
     if not isinstance(result, list):
-        raise ValueError("Expected `result` to be a list, as Label Studio exports it")
+        raise Mismatch("`result` to be a list, as Label Studio exports it", f"got {show(result)}")
     found, others = [], 0
     for region in result:
         value = region.get("value") if isinstance(region, dict) else None
@@ -119,9 +121,10 @@ def _text(source: Source, data: Values) -> str:
     texts = [name for name, value in data.items() if isinstance(value, str)]
     found = next((name for name in names if name in texts), None)
     if found is None and len(texts) != 1:
-        raise ValueError(
-            f"Expected a text under 'text', but got {', '.join(data) or 'nothing'}; name it `text` "
-            "in Label Studio's labeling configuration"
+        raise Mismatch(
+            "a text under 'text'",
+            f"got {', '.join(data) or 'nothing'}; name it `text` in Label Studio's labeling "
+            "configuration",
         )
     return str(data[found or texts[0]])
 

@@ -14,6 +14,7 @@ from mtl.config.section import Values
 from mtl.data.readers.base import PLACE, Cells, Column, Columns, Source, only_names
 from mtl.data.readers.dotted import cell, has
 from mtl.data.value_types import show
+from mtl.errors import Mismatch
 
 MARK = "[]."
 
@@ -64,20 +65,22 @@ def expand(source: Source, line: int, value: Values) -> Iterator[Cells]:
     items = value.get(name)
     if not isinstance(items, list):
         found = show(items) if name in value else "no such column"
-        source.reject(line, f"Expected a list in column '{name}', but got {found}", value)
+        source.reject(line, Mismatch(f"a list in column '{name}'", f"got {found}"), value)
         return
     for number, item in enumerate(items):
         at = f"{name}[{number}]"
-        if reason := _unfit(item, at, [nested[column][1] for column in needed]):
-            source.reject(line, reason, item)
+        if wrong := _unfit(item, at, [nested[column][1] for column in needed]):
+            source.reject(line, wrong, item)
             continue
         inner = {c: item[key] for c, (_, key) in nested.items() if key in item}
         yield {**plain, **inner, PLACE: at}
 
 
-def _unfit(item: object, at: str, keys: list[str]) -> str | None:
+def _unfit(item: object, at: str, keys: list[str]) -> Mismatch | None:
     """Return why an element is no row, or None."""
     if not isinstance(item, dict):
-        return f"Expected {at} to be an object, but got {show(item)}"
+        return Mismatch(f"{at} to be an object", f"got {show(item)}")
     missing = next((key for key in keys if key not in item), None)
-    return missing and f"Expected {at}.{missing}, but {at} has {', '.join(item) or 'nothing'}"
+    if missing is None:
+        return None
+    return Mismatch(f"{at}.{missing}", f"{at} has {', '.join(item) or 'nothing'}")

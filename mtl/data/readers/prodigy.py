@@ -26,6 +26,7 @@ from mtl.data.readers.annotated import (
     write_lines,
 )
 from mtl.data.readers.base import FORMATS, Cells, Format, Source
+from mtl.errors import Mismatch
 
 _OURS = ("answer", "_task_hash", "_input_hash", "_view_id")
 """Keys that no other tool writes."""
@@ -44,7 +45,7 @@ def to_cells(source: Source, line: int, record: Any) -> Cells | None:
         leave_out(source, line, f"`{answer}` answer")
         return None
     if wanted and answer != "accept":
-        raise ValueError(f"Expected `answer` to be accept, reject or ignore, but got {answer!r}")
+        raise Mismatch("`answer` to be accept, reject or ignore", f"got {answer!r}")
     cells: Fields = {"text": text_of(given, "text")}
     cells["id"] = (given.get("meta") or {}).get("id", given.get("id"))
     if wanted:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from mtl.data.readers.base import Source
 from mtl.data.readers.delimiters import LONGEST_CELL
 from mtl.data.readers.text import lines
+from mtl.errors import Mismatch
 
 Row = tuple[int, list[str]]
 """The line that a row begins on, and its cells."""
@@ -126,7 +127,7 @@ def _refuse(
 ) -> None:
     if "expected after" not in str(problem) and "unexpected end" not in str(problem):
         first = taken[0][0] if taken else 0
-        source.reject(first, f"Expected a row of cells, but found {problem}", None)
+        source.reject(first, Mismatch("a row of cells", f"found {problem}"), None)
         return
     opens, closes = _marks(taken, delimiter)
     if closes == opens:
@@ -137,7 +138,7 @@ def _refuse(
         found = "that the one that opens here is closed nowhere"
     source.reject(
         opens,
-        f"Expected quotation marks that enclose a whole cell, but found {found}",
+        Mismatch("quotation marks that enclose a whole cell", f"found {found}"),
         [line for _, line in taken[:1]],
         _advice(source),
     )

@@ -23,14 +23,15 @@ from mtl.data.readers.annotated import (
     claims,
     fit_annotated,
     leave_out,
-    reason,
     records,
     text_of,
+    unlike,
     write_list,
 )
 from mtl.data.readers.base import FORMATS, Cells, Format, Source
 from mtl.data.value_types import show
 from mtl.data.words import find_words, join_words
+from mtl.errors import Mismatch
 from mtl.labels import spans_of
 
 _OTHER = ("cats", "links", "heads", "deps", "tags")
@@ -46,7 +47,7 @@ def read(source: Source) -> Iterator[tuple[int, Cells]]:
         try:
             found = list(_cells(source, record))
         except UNLIKE as problem:
-            source.reject(line, reason(problem, record), record)
+            source.reject(line, unlike(problem, record), record)
             continue
         yield from ((line, cells) for cells in found)
 
@@ -69,17 +70,13 @@ def _cells(source: Source, record: Any) -> Iterator[Cells]:
     if spans is None and isinstance(document.get("spans"), dict):
         spans = [span for group in document["spans"].values() for span in group]
     if "spans" in source.columns and not isinstance(spans, list):
-        raise ValueError(
-            f"Expected `ents` or `spans`, as spaCy writes them, but got {', '.join(document)}"
-        )
+        raise Mismatch("`ents` or `spans`, as spaCy writes them", f"got {', '.join(document)}")
     yield {"text": text_of(document, "text"), "spans": spans, "id": document.get("id")}
 
 
 def _example(record: list[Any]) -> Cells:
     if len(record) != 2 or not isinstance(record[0], str) or not isinstance(record[1], dict):
-        raise ValueError(
-            f"Expected an example of spaCy ([text, {{'entities': […]}}]), but got {show(record)}"
-        )
+        raise Mismatch("an example of spaCy ([text, {'entities': […]}])", f"got {show(record)}")
     spans = record[1].get("entities")
     if spans is None and isinstance(record[1].get("spans"), dict):
         spans = [span for group in record[1]["spans"].values() for span in group]
@@ -97,7 +94,7 @@ def _paragraph(paragraph: Values, name: object) -> Cells:
     text = paragraph.get("raw") or join_words(words)
     places = find_words(text, words)
     if places is None:
-        raise ValueError("Expected the tokens to stand in `raw` in their order, but one does not")
+        raise Mismatch("the tokens to stand in `raw` in their order", "one does not")
     starts, ends = (side.tolist() for side in places)
     found = spans_of([str(token.get("ner") or "O") for token in tokens])
     spans = [{"start": starts[s.start], "end": ends[s.end - 1], "label": s.type} for s in found]

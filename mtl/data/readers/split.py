@@ -26,7 +26,7 @@ from mtl.data.readers.table import make_rows
 from mtl.data.readers.word_rows import gather
 from mtl.data.rows import BadRows, Role, Rows, place
 from mtl.data.value_types import VALUE_TYPES, show
-from mtl.errors import ConfigError, DataError, Problem, one_of
+from mtl.errors import ConfigError, DataError, Mismatch, Problem, as_mismatch, one_of
 
 if TYPE_CHECKING:
     from mtl.types import Row
@@ -222,12 +222,12 @@ def _convert(
             row = checked
             name = row.pop(ID.name, None) or f"{split}-{number}"
             if name in seen:
-                raise ValueError(
-                    f"Expected ids that occur once, but '{name}' is a second time here"
-                )
+                raise Mismatch("ids that occur once", f"'{name}' is a second time here")
         except ValueError as problem:
-            inside = f" ({cells[PLACE]})" if PLACE in cells else ""
-            source.reject(line, f"{problem}{inside}", dict(cells))
+            wrong = as_mismatch(problem, "a row of the task")
+            if PLACE in cells:
+                wrong = wrong.inside(f"({cells[PLACE]})")
+            source.reject(line, wrong, dict(cells))
             continue
         if named:
             seen.add(name)
@@ -245,16 +245,16 @@ def _row(cells: Cells, columns: Columns, roles: Sequence[Role]) -> Row:
         try:
             value = None if cell is None else VALUE_TYPES.get(role.type).convert(cell)
         except ValueError as problem:
-            raise ValueError(f"{problem} in column {column!r}") from None
+            wrong = as_mismatch(problem, f"a cell of type {role.type}")
+            raise wrong.inside(f"in column {column!r}") from None
         if value is not None:
             row[role.name] = value
         elif role.required:
-            raise ValueError(f"Expected {role.type} in column {column!r}, but got {show(cell)}")
+            raise Mismatch(f"{role.type} in column {column!r}", f"got {show(cell)}")
     words = next((row[r.name] for r in roles if r.type == "tokens" and r.name in row), None)
     for name in (r.name for r in roles if r.type == "tags" and r.name in row):
         if words is not None and len(row[name]) != len(words):
-            raise ValueError(
-                f"Expected one of `{name}` for each of {len(words)} tokens, but got "
-                f"{len(row[name])}"
+            raise Mismatch(
+                f"one of `{name}` for each of {len(words)} tokens", f"got {len(row[name])}"
             )
     return row

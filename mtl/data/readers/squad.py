@@ -24,7 +24,7 @@ from mtl.data.readers.jsons import BROKEN, elements, fault, member, skip
 from mtl.data.readers.text import whole
 from mtl.data.rows import place
 from mtl.data.value_types import show
-from mtl.errors import DataError
+from mtl.errors import DataError, Mismatch
 
 _PARAGRAPHS = re.compile(r'"paragraphs"\s*:')
 CELLS = ("text", "question", "answers", "start", "id", "title")
@@ -101,8 +101,8 @@ def _questions(
                 if source.bad_rows.policy == "error":
                     raise  # It says which part of the question is wrong.
                 expected = "a question and its answers, each with `text` and `answer_start`"
-                found = f"Expected {expected}, but got {show(question.value)}"
-                source.reject(line, found, question.value)
+                wrong = Mismatch(expected, f"got {show(question.value)}")
+                source.reject(line, wrong, question.value)
                 continue
             yield line, {"text": context, "title": title, PLACE: question.place, **own_cells}
 

@@ -16,6 +16,7 @@ from mtl.config.section import Values
 from mtl.data.readers.base import FORMATS, Cells, Format, Source, check_columns, only_names
 from mtl.data.readers.dotted import cell, names_in, outer
 from mtl.data.value_types import Converter
+from mtl.errors import Mismatch, as_mismatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -146,7 +147,7 @@ def read_rows(
         try:
             yield number, {name: decode[name](cell(row, name)) for name in names}
         except ValueError as problem:
-            source.reject(number, str(problem), row)
+            source.reject(number, as_mismatch(problem, "a cell that can be read"), row)
 
 
 def _rows(
@@ -194,7 +195,7 @@ def _name(names: list[str], number: int | None) -> str | None:
     if number is None or number < 0:
         return None
     if number >= len(names):
-        raise ValueError(f"Expected a class number below {len(names)}, but got {number}")
+        raise Mismatch(f"a class number below {len(names)}", f"got {number}")
     return names[number]
 
 

@@ -10,8 +10,7 @@ from itertools import islice
 from mtl.errors import ConfigError, Problem, one_of
 from mtl.inference.texts import Predictor, TextResult
 from mtl.inference.watch.shares import Mention
-from mtl.tasks._text_problems import Label
-from mtl.tasks.results import Entities
+from mtl.tasks.results import Entities, Label
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from mtl.training.balancing.base import (
     build_balancing,
 )
 from mtl.training.balancing.checks import refusals
+from mtl.training.balancing.equal_norms import EqualNorms
 from mtl.training.balancing.famo import Famo
 from mtl.training.balancing.gradnorm import GradNorm
 from mtl.training.balancing.scalarizers import (
@@ -31,6 +32,7 @@ __all__ = [
     "Balancer",
     "Balancing",
     "DynamicWeightAverage",
+    "EqualNorms",
     "Famo",
     "GeometricMean",
     "GradNorm",

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.config.schema import BalancingConfig
+from mtl.config.section import Section
 from mtl.metrics.names import metric_name
 from mtl.registry import Registry
 
@@ -61,6 +62,17 @@ class Balancing:
     """Whether :meth:`learn` is to be called."""
     by_task: ClassVar[bool] = False
     """Whether it needs each task's own gradient: steps then have passes of one task each."""
+
+    @classmethod
+    def compares_at(cls, step: int, options: Any) -> bool:
+        """Whether it needs them in this step; of methods that are `by_task`.
+
+        Args:
+            step: Counted from 0.
+            options: Of the method.
+        """
+        del step, options
+        return True
 
     def __init__(self, weights: Mapping[str, float]) -> None:
         self.weights = dict(weights)
@@ -162,6 +174,12 @@ def weighted_sum(weights: Mapping[str, float], options: BalancingConfig) -> Bala
     return Balancing(weights)
 
 
+def method_options(section: BalancingConfig) -> Section:
+    """Return the options of the method that is chosen; the whole section where it has none."""
+    own = BALANCINGS.options(section.name)
+    return section if own is None else own(**section.options)
+
+
 def build_balancing(weights: Mapping[str, float], section: BalancingConfig) -> Balancing:
     """Return the balancing that a configuration chooses.
 
@@ -169,6 +187,5 @@ def build_balancing(weights: Mapping[str, float], section: BalancingConfig) -> B
         ConfigError: If no balancing has its name.
     """
     build = BALANCINGS.get(section.name, "balancing.name")
-    own = BALANCINGS.options(section.name)
-    found = build(weights, section if own is None else own(**section.options))
+    found = build(weights, method_options(section))
     return found if isinstance(found, Balancing) else PassByPass(weights, found)

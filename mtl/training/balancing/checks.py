@@ -28,7 +28,8 @@ def refusals(config: Config) -> list[Problem]:
             problem = Problem("balancing.parameters", problem.expected, problem.found, FEATURES)
         problems.append(problem)
     by_task = getattr(method, "by_task", False)
-    if config.tuning.name == "frozen" and section.name != "sum" and not by_task:
+    apart = config.tuning.name == "frozen" or config.tuning.adapters == "per_task"
+    if apart and section.name != "sum" and not by_task:
         problems += _nothing_shared(config)
     if by_task or section.conflict:
         problems += _by_task(config, "balancing.name" if by_task else "balancing.conflict")
@@ -52,8 +53,11 @@ def _nothing_shared(config: Config) -> Iterator[Problem]:
     """Yield that weights of losses change nothing where no parameter learns from two tasks."""
     heads = [task.head.get("name") or name for name, task in config.tasks.items()]
     if len(set(heads)) == len(heads):
-        expected = "to be sum with tuning=frozen, where tasks share nothing that learns"
-        advice = "Choose balancing=sum, or let the trunk learn, such as by tuning=lora."
+        frozen = config.tuning.name == "frozen"
+        key = "tuning=frozen" if frozen else "tuning.adapters=per_task"
+        expected = f"to be sum with {key}, where tasks share nothing that learns"
+        other = "let the trunk learn, such as by tuning=lora" if frozen else "share one adapter"
+        advice = f"Choose balancing=sum, or {other}."
         yield Problem("balancing.name", expected, f"got {config.balancing.name}", advice)
 
 

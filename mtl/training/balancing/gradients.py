@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from mtl.config.schema import BalancingConfig, Config
 from mtl.errors import ConfigError, Problem
 from mtl.metrics.names import metric_name
-from mtl.training.balancing.base import BALANCINGS, Balancing, Moment
+from mtl.training.balancing.base import BALANCINGS, Balancing, Moment, method_options
 from mtl.training.model import seed_torch
 from mtl.training.ranks import total
 from mtl.trunk import Trunk
@@ -31,18 +31,22 @@ from mtl.trunk.tuning import adapters, layer_list
 def steps_by_task(cfg: Config, steps: int) -> Callable[[int], bool]:
     """Return whether a step, counted from 0, is to have passes of one task each.
 
-    All are where a method needs tasks' own gradients, else those whose conflict is logged.
+    Those are in which a method needs tasks' own gradients, and those whose conflict is logged.
 
     Args:
         cfg: The run's configuration.
         steps: Of the whole run.
     """
-    if getattr(BALANCINGS.get(cfg.balancing.name), "by_task", False):
-        return lambda step: True
-    if not cfg.balancing.conflict:
-        return lambda step: False
-    every = cfg.trainer.log_every_n_steps
-    return lambda step: (step + 1) % every == 0 or step + 1 == steps
+    method: Any = BALANCINGS.get(cfg.balancing.name)
+    by_task, options = getattr(method, "by_task", False), method_options(cfg.balancing)
+    compares_at = getattr(method, "compares_at", Balancing.compares_at)
+    conflict, every = cfg.balancing.conflict, cfg.trainer.log_every_n_steps
+
+    def apart(step: int) -> bool:
+        logged = conflict and ((step + 1) % every == 0 or step + 1 == steps)
+        return logged or (by_task and bool(compares_at(step, options)))
+
+    return apart
 
 
 def shared_parameters(trunk: Trunk, section: BalancingConfig) -> list[nn.Parameter]:

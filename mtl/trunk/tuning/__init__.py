@@ -5,7 +5,7 @@ from mtl.trunk.tuning.adapters import adapted, adapters, merged, without_adapter
 from mtl.trunk.tuning.base import TUNINGS, layer_list, layer_lists
 from mtl.trunk.tuning.depth import depths
 from mtl.trunk.tuning.parts import frozen, full, last
-from mtl.trunk.tuning.saving import save_adapters
+from mtl.trunk.tuning.saving import load_adapters, save_adapters
 
 __all__ = [
     "TUNINGS",
@@ -19,6 +19,7 @@ __all__ = [
     "last",
     "layer_list",
     "layer_lists",
+    "load_adapters",
     "lora",
     "merged",
     "save_adapters",

@@ -1,16 +1,19 @@
 """What the methods with adapters share: where adapters stand, and what becomes of them.
 
-An adapter is a module of peft's around a linear layer. Adapters are the trunk's: all tasks share
-them, and no head has any. When a model is saved they are merged into the weights, and nothing is
-left of them.
+An adapter is a module of peft's around a linear layer. Adapters are the trunk's, and no head has
+any. Where all tasks share one, it is merged into the weights when a model is saved, and nothing is
+left of it; where each task has its own (:attr:`mtl.trunk.trunk.Trunk.readers`), they stay beside.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import warnings
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
@@ -32,6 +35,7 @@ SHOWN = 4
 LEARNS = ("lora_", "ia3_", "vera_lambda_")
 """How the names of what learns in an adapter begin."""
 B = TypeVar("B", bound="BaseTuner")
+T = TypeVar("T")
 
 
 def adapt(trunk: Trunk, tuner: type[B], config: PeftConfig, names: Sequence[str]) -> B:
@@ -49,9 +53,14 @@ def adapt(trunk: Trunk, tuner: type[B], config: PeftConfig, names: Sequence[str]
         What peft keeps of them; most methods need it no more.
     """
     build = cast(Any, tuner)
+    first, *others = trunk.readers or (ADAPTER,)
+    seed = torch.initial_seed()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # What it would say is decided here.
-        made: B = build(trunk.model, config, ADAPTER)
+        made: B = _drawn(seed, first, lambda: build(trunk.model, copy.deepcopy(config), first))
+        for name in others:
+            made.peft_config[name] = copy.deepcopy(config)
+            _drawn(seed, name, partial(made.inject_adapter, trunk.model, name))
     trunk.train(trunk.training)  # What is new starts in training mode.
     found = adapters(trunk.model)
     assert sorted(found) == sorted(names), "peft adapted other layers than it was told"
@@ -60,6 +69,13 @@ def adapt(trunk: Trunk, tuner: type[B], config: PeftConfig, names: Sequence[str]
         for name, parameter in cast(nn.Module, layer).named_parameters():
             parameter.requires_grad_(name.startswith(LEARNS))
     return made
+
+
+def _drawn(seed: int, name: str, make: Callable[[], T]) -> T:
+    """Make an adapter, whose weights follow from its task's name, whatever tasks are beside it."""
+    if name != ADAPTER:
+        torch.manual_seed((seed + zlib.crc32(name.encode())) % 2**63)
+    return make()
 
 
 def chosen(trunk: Trunk, options: TuningConfig) -> list[str]:

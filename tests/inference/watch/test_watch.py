@@ -12,8 +12,7 @@ import pytest
 
 from mtl.inference.opening import load
 from mtl.inference.texts import Predictor, TextResult
-from mtl.tasks._text_problems import Label
-from mtl.tasks.results import Entities, Entity
+from mtl.tasks.results import Entities, Entity, Label
 from tests.inference.conftest import Run, check_error
 
 GOOD, BAD = "Norvik did well today.", "Norvik did badly, and <b>Castor</b> too."

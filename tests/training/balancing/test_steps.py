@@ -66,7 +66,7 @@ def test_any_split_into_passes_is_the_same(
         assert large.training_logs[f"train/{key}/weight"] == pytest.approx(value)
 
 
-AGGREGATED = ["upgrad", "pcgrad", "nash_mtl", "gradnorm"]
+AGGREGATED = ["upgrad", "pcgrad", "nash_mtl", "gradnorm", "equal_norms"]
 
 
 @pytest.mark.parametrize("name", AGGREGATED)
@@ -180,6 +180,7 @@ RESUMED: dict[str, list[str]] = {
     "uncertainty": ["balancing.conflict=true"],
     "nash_mtl": ["balancing.parameters=last"],
     "gradnorm": [],
+    "equal_norms": ["balancing.conflict=true"],
 }
 
 
@@ -201,7 +202,7 @@ def test_resumes_bit_for_bit(site: Site, tmp_path: Path, name: str, more: list[s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["uncertainty", "famo", "gradvac", "gradnorm"])
+@pytest.mark.parametrize("name", ["uncertainty", "famo", "gradvac", "equal_norms"])
 def test_two_processes_equal_one(site: Site, tmp_path: Path, name: str) -> None:
     """Tasks have rows on one process only, or on none, and processes differ in their passes."""
     more = [f"balancing={name}", "balancing.conflict=true", "trainer.test=false"]

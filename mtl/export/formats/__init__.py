@@ -1,0 +1,1 @@
+"""The formats of ``mtl export --format``, a file each."""

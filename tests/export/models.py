@@ -1,0 +1,129 @@
+"""Untrained model folders of a few architectures, with a head of each kind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from mtl.config.schema import TrunkConfig
+from mtl.inference.predictor import RowPredictor, prepare
+from mtl.tasks.base import restore
+from mtl.training.model import MultiTaskModel, build_heads, make_task
+from mtl.training.model_io import LoadedModel, load_model, save_model
+from mtl.trunk.load import load_trunk
+from tests import helpers
+
+TEXTS = [
+    "Okonkwo & Sons sold the mill.",
+    "Rain.",
+    "She asked whether the museum would open, and nobody knew; the pump ran on.",
+]
+QUESTION = "Who sold it?"
+
+
+def bert_config() -> Any:
+    from transformers import BertConfig
+
+    return BertConfig(**helpers.shape())
+
+
+def gpt2_config() -> Any:
+    from transformers import GPT2Config
+
+    return GPT2Config(vocab_size=400, n_embd=16, n_layer=2, n_head=2, n_positions=64)
+
+
+KINDS = {
+    "llama": (helpers.llama_config, "bpe"),
+    "gpt2": (gpt2_config, "bpe"),
+    "bert": (bert_config, "wordpiece"),
+}
+
+
+def untrained(folder: Path, kind: str = "llama", **head: Any) -> Path:
+    """Write a model whose weights are random; returns its folder.
+
+    Args:
+        folder: Where it goes, and its trunk.
+        kind: A name of :data:`KINDS`.
+        **head: Options of the head of `sentiment`, or of `ner` as ``ner_decoding``.
+    """
+    config, tokenizer = KINDS[kind]
+    path = helpers.save_tiny(folder / "trunk", config(), helpers.TOKENIZERS[tokenizer]())
+    writes = kind != "bert"
+    trunk = load_trunk(TrunkConfig(name="hf", path=str(path)), writes=writes)
+    layout = head.pop("layout", "joint")
+    tagging = {"decoding": head.pop("ner_decoding", "plain")}
+    labels = ["O", "B-PER", "I-PER"]
+    specs: dict[str, Any] = {
+        "ner": ("token_classification", {}, tagging, {"scheme": "iob2", "labels": labels}),
+        "sentiment": ("text_classification", {}, head, {"labels": ["bad", "fair", "good"]}),
+        "qa": (
+            "span_extraction",
+            {"layout": layout},
+            {},
+            {"impossible": False, "layout": layout, "positions": 64},
+        ),
+    }
+    if writes:
+        sizes = {"max_target_tokens": 8, "max_new_tokens": 8}
+        options = {"prompt": "\nGist:", **sizes}
+        specs["gist"] = ("generation", options, {"tied": False}, {})
+    tasks = []
+    for name, (type, options, its_head, state) in specs.items():
+        task = make_task(name, type, options=options, head=its_head)
+        restore(task, {**task.learned.model_dump(), **state})
+        task.fits(trunk)
+        tasks.append(task)
+    heads = build_heads(tasks, trunk.hidden_size, 0, trunk.output)
+    helpers.loud(heads)
+    model = MultiTaskModel(trunk, tasks, heads).eval()
+    encoder = trunk.text_encoder(60, 8, prefix_space=tokenizer == "bpe")
+    save_model(folder / "model", model, encoder, {name: {} for name in specs})
+    return folder / "model"
+
+
+def logits_of(loaded: LoadedModel, name: str, text: str) -> tuple[Any, Any]:
+    """Return a task's logits (G, C) of a text, and the places of its tokens that are read."""
+    predictor = RowPredictor(loaded, "cpu", pack=False)
+    task = loaded.model.tasks[name]
+    row = prepare({"text": text, "tokens": text.split(), "question": QUESTION}, 1)
+    _, store = predictor.encode(task, [row], None)
+    (answered,) = predictor.outputs([store], decode=lambda n, logits, examples: [logits])
+    return answered.outputs[0], answered.examples.encoded[0].offset
+
+
+ALONE = """
+import json, sys
+
+class No:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "mtl":
+            raise ImportError("there is no mtl here")
+
+sys.meta_path.insert(0, No())
+try:
+    import mtl
+except ImportError:
+    pass
+else:
+    raise AssertionError
+folder, texts, question = json.loads(sys.argv[1])
+"""
+
+
+def alone(code: str, folder: Path, texts: list[str] = TEXTS) -> Any:
+    """Run code in a process that cannot import mtl; returns the JSON that it prints last."""
+    given = json.dumps([str(folder), texts, QUESTION])
+    line = [sys.executable, "-W", "ignore", "-c", ALONE + code, given]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def opened(folder: Path) -> LoadedModel:
+    """Return a model, opened."""
+    return load_model(folder)

@@ -1,0 +1,166 @@
+"""Heads as transformers' own classes have them, against the model's own logits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mtl.errors import ConfigError
+from mtl.export.base import Request, Source, export
+from mtl.export.manifest import read_manifest
+from tests.export.models import TEXTS, alone, logits_of, opened, untrained
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A decoder whose text head has a bias and reads the mean."""
+    return untrained(tmp_path_factory.mktemp("llama"), pooling="mean")
+
+
+def written(model: Path, to: Path, task: str, head: str | None = None) -> Path:
+    export(Source(model), to, "transformers", Request([task], head))
+    return to
+
+
+CLASSES = {
+    "ner": "AutoModelForTokenClassification",
+    "sentiment": "AutoModelForSequenceClassification",
+    "qa": "AutoModelForQuestionAnswering",
+}
+LOOK = """
+import torch, transformers
+from transformers import AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = getattr(transformers, "{name}").from_pretrained(folder).eval()
+found = []
+for text in texts:
+    given = tokenizer(*{given}, return_tensors="pt")
+    with torch.inference_mode():
+        out = model(**given)
+    logits = {logits}
+    found.append(logits.tolist())
+print(json.dumps(found))
+"""
+
+
+def look(folder: Path, task: str, name: str | None = None) -> list[torch.Tensor]:
+    pair = task == "qa"
+    code = LOOK.format(
+        name=name or CLASSES[task],
+        given="(question, text)" if pair else "(text,)",
+        logits="torch.stack([out.start_logits, out.end_logits], -1)[0]"
+        if pair
+        else "out.logits[0]",
+    )
+    return [torch.tensor(values) for values in alone(code, folder)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "task"),
+    [
+        *(("llama", task) for task in ("sentiment", "qa")),
+        *(("gpt2", task) for task in ("ner", "sentiment")),
+        *(("bert", task) for task in ("ner", "sentiment", "qa")),
+    ],
+)
+def test_logits_in_a_process_without_mtl_are_ours(kind: str, task: str, tmp_path: Path) -> None:
+    """BERT's class for texts has a pooler between trunk and labels; all others hold ours."""
+    head = {"pooling": "last", "bias": False} if kind != "bert" else {"pooling": "first"}
+    model = untrained(tmp_path / "m", kind, **head)
+    if (kind, task) == ("bert", "sentiment"):
+        with pytest.raises(ConfigError, match="pooler"):
+            written(model, tmp_path / "out", task)
+        return
+    found = look(written(model, tmp_path / "out", task), task)
+    loaded = opened(model)
+    for text, logits in zip(TEXTS, found, strict=True):
+        wanted, places = logits_of(loaded, task, text)
+        own = logits[None] if task == "sentiment" else logits[torch.from_numpy(places).long()]
+        torch.testing.assert_close(own, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_tagger_opens_with_its_labels_and_equal_logits(llama: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    folder = written(llama, tmp_path / "out", "ner")
+    model: Any = AutoModelForTokenClassification.from_pretrained(folder).eval()
+    assert model.config.id2label == {0: "O", 1: "B-PER", 2: "I-PER"}
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    with torch.inference_mode():
+        found = model(**tokenizer(TEXTS, return_tensors="pt", padding=True)).logits
+    loaded = opened(llama)
+    for number, text in enumerate(TEXTS):
+        wanted, places = logits_of(loaded, "ner", text)
+        own = found[number][torch.from_numpy(places).long()]
+        torch.testing.assert_close(own, wanted, rtol=1e-4, atol=1e-5)
+    about = read_manifest(folder)
+    assert about["tasks"]["ner"]["labels"] == ["O", "B-PER", "I-PER"]
+    assert about["class"] == "AutoModelForTokenClassification"
+
+
+@pytest.mark.slow
+def test_the_mean_of_token_logits_is_the_logit_of_the_mean(llama: Path, tmp_path: Path) -> None:
+    folder = written(llama, tmp_path / "out", "sentiment", "token_classification")
+    loaded = opened(llama)
+    for text, logits in zip(TEXTS, look(folder, "ner"), strict=True):
+        wanted, _ = logits_of(loaded, "sentiment", text)
+        torch.testing.assert_close(logits.mean(0)[None], wanted, rtol=1e-4, atol=1e-5)
+
+
+WRITE = """
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder).eval()
+given = tokenizer(texts[0] + "\\nGist:", return_tensors="pt")
+first = given["input_ids"].shape[1]
+ids = model.generate(**given, max_new_tokens=8, do_sample=False, eos_token_id=0)[0][first:]
+print(json.dumps(tokenizer.decode(ids, skip_special_tokens=True).strip()))
+"""
+
+
+@pytest.mark.slow
+def test_a_writer_writes_what_it_writes_here(tmp_path: Path) -> None:
+    """The head is its own, not the trunk's; greedy texts are compared."""
+    model = untrained(tmp_path / "m", "gpt2")
+    loaded = opened(model)
+    from mtl.inference.predictor import RowPredictor
+
+    (answer,) = RowPredictor(loaded, "cpu").predict([{"text": TEXTS[0]}], ["gist"])
+    folder = written(model, tmp_path / "out", "gist")
+    assert alone(WRITE, folder) == answer["gist"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [
+        ("sentiment", "the mean of a text's states"),
+        ("ner,qa", "to name one task"),
+    ],
+)
+def test_what_cannot_be_held_is_refused(llama: Path, tmp_path: Path, task: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        export(Source(llama), tmp_path / "a" / "out", "transformers", Request(task.split(",")))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "head", "says"),
+    [
+        ("sentiment", {"pooling": "last"}, "head.bias=false"),
+        ("ner", {"ner_decoding": "crf"}, "depend on each other"),
+        ("qa", {"layout": "branch"}, "as a branch"),
+    ],
+)
+def test_heads_that_are_more_than_a_layer_are_refused(
+    tmp_path: Path, task: str, head: dict[str, Any], says: str
+) -> None:
+    model = untrained(tmp_path / "m", **head)
+    with pytest.raises(ConfigError, match=says):
+        written(model, tmp_path / "out", task)
+    assert not (tmp_path / "out").exists()
