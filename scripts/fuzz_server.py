@@ -201,7 +201,7 @@ def by_schema(address: str, count: int, seed: int, look: Callable[[Any], None]) 
                 look(response)
                 try:
                     case.validate_response(response, checks=_checks())
-                except Exception as error:
+                except (Exception, BaseExceptionGroup) as error:
                     faults.append(f"{case.method} {case.path}: {str(error)[:600]}")
 
             try:
