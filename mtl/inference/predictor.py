@@ -25,7 +25,7 @@ from mtl.data.loaders import EvalLoader, Writes
 from mtl.data.rows import where
 from mtl.data.store import ExampleStore, build_store
 from mtl.data.words import join_words
-from mtl.errors import ConfigError, DataError, one_of
+from mtl.errors import ConfigError, DataError, Problem, one_of
 from mtl.inference.questions import ERROR, TASKS, lacking
 from mtl.tasks import Task
 from mtl.tasks.base import document
@@ -107,9 +107,11 @@ class RowPredictor:
         """Return the tasks to answer, each once: those named, `where`, or all.
 
         Raises:
-            ConfigError: If the model has no such task.
+            ConfigError: If none is named, or the model has no such task.
         """
         chosen = list(self.tasks) if names is None else list(dict.fromkeys(names))
+        if not chosen:
+            raise ConfigError(Problem(where, "to name a task", "got nothing"))
         check_head_names(self.tasks, chosen, where)
         return chosen
 

@@ -12,6 +12,8 @@ from mtl.serving.errors import Refused
 from mtl.serving.output import event
 from mtl.serving.requests import Asked
 
+EVENTS = ("answer", "piece", "done", "error")
+"""The kinds of events of a stream; the last one is ``done`` or ``error``."""
 Told = tuple[str, Any]
 """A kind of event, and what it says."""
 

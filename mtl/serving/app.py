@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from mtl import __version__
 from mtl.errors import one_of, printable
 from mtl.inference.predictor import RowPredictor
-from mtl.serving.answering import events, submit, whole
+from mtl.serving.answering import EVENTS, events, submit, whole
 from mtl.serving.batcher import Batcher
 from mtl.serving.corrections import Corrections
 from mtl.serving.errors import STATUSES, Refused, described, first_mistake
@@ -43,6 +43,15 @@ from mtl.tasks.base import asks
 
 JSON = "application/json"
 STREAM = "text/event-stream"
+EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": list(EVENTS)},
+        "data": {"type": "string", "contentMediaType": JSON},
+    },
+}
+"""What each event of a stream is, for the OpenAPI page."""
 BEARER = HTTPBearer(auto_error=False, description="The server's key.")
 
 
@@ -185,7 +194,7 @@ def _add_predict(app: FastAPI, serving: Serving, guarded: list[Any]) -> None:
         return ModelsAnswer(models=found, corrections=serving.settings.corrections is not None)
 
     answer = predict_answer({name: model.tasks for name, model in models.items()})
-    streamed = {STREAM: {"schema": {"type": "string"}}}
+    streamed = {STREAM: {"itemSchema": EVENT}}
     kinds: Any = {
         200: {"model": answer, "description": "A result for each text.", "content": streamed},
         **described(401, 404, 413, 415, 422, 429, 500, 503),

@@ -28,7 +28,7 @@ class PredictRequest(Exact):
 
     texts: str | Texts = Field(description="One text, or several.")
     model: str | None = Field(None, description="Which model; may be left out where there is one.")
-    tasks: list[str] | None = Field(None, description="The tasks to answer; all when null.")
+    tasks: Texts | None = Field(None, description="The tasks to answer; all when null.")
     questions: list[str] = Field([], description="Each is asked of every text.")
     seconds: list[str] = Field([], description="Second texts, each beside every text.")
     choices: list[str] = Field([], description="What to choose from.")

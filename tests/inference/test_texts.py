@@ -90,6 +90,7 @@ def test_texts_are_taken_as_they_are_needed(
 
 def test_what_is_wrong_is_said_in_words_of_python(predictor: Predictor) -> None:
     for call, kind, words in (
+        (lambda: predictor.predict("a", []), ConfigError, "`tasks` to name a task"),
         (lambda: predictor.predict("a", ["nerr"]), ConfigError, "`tasks` to be one of"),
         (lambda: predictor.predict("a", questions=["b"]), ConfigError, "`questions` to be for"),
         (lambda: predictor.predict("a", questions="b"), ConfigError, "a list of texts"),

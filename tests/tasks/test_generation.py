@@ -329,6 +329,39 @@ def test_sampled_texts_follow_from_the_seed(seed: int) -> None:
     assert sampled(seed) == sampled(seed) != sampled(seed + 1)
 
 
+OTHERS = ("The pump ran.", "Tea, bread, and a letter from Okonkwo.", "Was the museum open?")
+
+
+def test_a_text_that_is_drawn_does_not_depend_on_the_others_of_its_batch() -> None:
+    task, trunk = task_of(do_sample=True, max_new_tokens=6, seed=1), trunk_of()
+    examples = [encoded(task, text=text) for text in OTHERS]
+    write, head = task.writer(), head_of(task, trunk)
+    together = write(trunk, head, examples, bidirectional=False)
+    alone = [write(trunk, head, [one], bidirectional=False)[0] for one in examples]
+    assert together == alone
+    assert write(trunk, head, examples[::-1], bidirectional=False) == together[::-1]
+
+
+@pytest.mark.parametrize("options", [{}, {"do_sample": True}, {"num_beams": 2}])
+def test_texts_are_told_as_they_are_written(options: dict[str, Any]) -> None:
+    task, trunk = task_of(max_new_tokens=8, **options), trunk_of()
+    examples = [encoded(task, text=text) for text in OTHERS]
+    pieces: list[list[str]] = [[] for _ in examples]
+    found = task.writer()(
+        trunk,
+        head_of(task, trunk),
+        examples,
+        bidirectional=False,
+        pieces=lambda number, piece: pieces[number].append(piece),
+    )
+    if "num_beams" in options:
+        assert pieces == [[], [], []], "beams change what they have written"
+        return
+    for own, output in zip(pieces, found, strict=True):
+        assert len(own) > 1
+        assert output.texts[0][0].startswith("".join(own))
+
+
 def test_a_decoder_without_a_first_token_is_refused() -> None:
     trunk = trunk_of()
     trunk.architecture, trunk.start = "encoder-decoder", None
