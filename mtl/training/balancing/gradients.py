@@ -130,7 +130,8 @@ class TaskGradients:
         A pair's cosine is under the name of the task that comes first.
         """
         lengths = self.rows.norm(dim=1)
-        cosines = (self.rows @ self.rows.T / (lengths[:, None] * lengths)).tolist()
+        with whole_precision(self.rows):
+            cosines = (self.rows @ self.rows.T / (lengths[:, None] * lengths)).tolist()
         norms, found = lengths.tolist(), {}
         for k, (name, norm) in enumerate(zip(self.tasks, norms, strict=True)):
             found[metric_name("train", name, "trunk_grad_norm")] = norm
@@ -149,4 +150,13 @@ def combined(balancing: Balancing, rows: Tensor, moment: Moment) -> Tensor:
     if len(rows) < 2 or not rows.isfinite().all():
         return rows.sum(dim=0)
     seed_torch(moment.seed, "balancing", moment.step)
-    return balancing.aggregate(rows, moment)
+    with whole_precision(rows):
+        return balancing.aggregate(rows, moment)
+
+
+def whole_precision(rows: Tensor) -> torch.autocast:
+    """Return a context in which products of rows keep float32, also in a bf16-mixed step.
+
+    Half of it would lose what methods compare, and their solvers do not take it.
+    """
+    return torch.autocast(rows.device.type, enabled=False)

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 from torchjd.aggregation import UPGrad
 
+from mtl.config.schema import BalancingConfig
 from mtl.data.loaders import TrainLoader
 from mtl.errors import ConfigError
+from mtl.training.balancing import build_balancing
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
 from tests.training.balancing.test_scalarizers import METHODS
@@ -219,3 +221,24 @@ def test_two_processes_equal_one(site: Site, tmp_path: Path, name: str) -> None:
             row.pop("train/padding", None)  # Passes are other ones.
         assert theirs == pytest.approx(ours, rel=2e-3, abs=1e-4)
     close(last_weights(tmp_path / "two"), last_weights(tmp_path / "one"), 1e-3)
+
+
+@pytest.mark.parametrize("name", AGGREGATED)
+def test_steps_in_bfloat16_are_balanced_in_float32(
+    site: Site, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a method is given and what it makes of it are those of a call outside of autocast."""
+    seen: list[tuple[Tensor, Tensor]] = []
+    kind = type(build_balancing(WEIGHTS, BalancingConfig(name=name)))
+    aggregate = kind.aggregate
+
+    def noted(self: Any, rows: Tensor, moment: Any) -> Tensor:
+        found = aggregate(self, rows, moment)
+        seen.append((rows @ rows.T, found))
+        return found
+
+    monkeypatch.setattr(kind, "aggregate", noted)
+    module = trained(site, tmp_path, name, {}, trainer__precision="bf16-mixed")
+    assert seen
+    assert {part.dtype for pair in seen for part in pair} == {torch.float32}
+    assert getattr(module.gradients.balancing, "failed", 0) == 0
