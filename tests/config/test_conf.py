@@ -24,12 +24,9 @@ def data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def choose(file: Path) -> list[str]:
-    path = (
-        ["trunk.path=M"]
-        if file.as_posix() in NEEDS_PATH or file.parent.name == "experiment"
-        else []
-    )
-    return [f"{file.parent.as_posix()}={file.stem}", *path]
+    """Return the choice of a file, with a model's name where it takes trunk=hf."""
+    hub = file.as_posix() in NEEDS_PATH or "override /trunk: hf" in (CONF / file).read_text()
+    return [f"{file.parent.as_posix()}={file.stem}", *(["trunk.path=M"] if hub else [])]
 
 
 def test_all_groups_have_files() -> None:
