@@ -46,7 +46,7 @@ def trained(
         cfg.tasks[task].weight = weight
     ready = prepared(cfg, folder)
     module = module_of(cfg, ready, steps=steps)
-    fit(module, ready.data, steps=steps)
+    fit(module, ready.data, steps=steps, precision=cfg.trainer.precision)
     return module
 
 
