@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -214,7 +215,9 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", r"\|").replace("<", "&lt;")
+    """Return a text as a table has it: what looks like a tag is escaped, but in code."""
+    found = " ".join(text.split()).replace("|", r"\|")
+    return re.sub(r"(`+.+?`+)|<", lambda part: part[1] or "&lt;", found)
 
 
 def python_page() -> Iterator[str]:
@@ -234,6 +237,13 @@ def python_page() -> Iterator[str]:
 
 
 PYTHON = {
+    "Using a model": [
+        "mtl.inference.opening.load",
+        "mtl.inference.texts.Predictor",
+        "mtl.inference.texts.TextResult",
+        "mtl.tasks.results.Entity",
+    ],
+    "Training a model": ["mtl.cli.notebook.train", "mtl.cli.notebook.Run"],
     "A task type": ["mtl.tasks.base.Task", "mtl.types.Encoded", "mtl.types.Examples"],
     "A head": ["mtl.heads.base.Head", "mtl.heads.base.LinearHead"],
     "Training": [

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import re
-import statistics
 from collections.abc import Sequence
 
 from mtl.cli.outcomes import Outcome
+from mtl.metrics.intervals import mean_and_margin
 
 _REPEATS = re.compile(r"^[+]*(seed|tasks\.[^.]+\.data\.fold)=")
 """Overrides that repeat an experiment."""
 _TASKS = re.compile(r"^[+]*task=")
-_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179)
-"""Student's t at 97.5% for 1, 2, … degrees of freedom; beyond them the last is a little wide."""
 
 Pair = tuple[Outcome, Outcome]
 """A job that trained a task with others, and one that trained it alone."""
@@ -85,12 +82,3 @@ def _interval(values: Sequence[float], *, signed: bool = False) -> str:
     mean, margin = mean_and_margin(values)
     text = f"{mean:{'+' if signed else ''}.4f}"
     return text if margin is None else f"{text} ± {margin:.4f} (95%)"
-
-
-def mean_and_margin(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return the mean of values and half of Student's 95% interval; None of a single value."""
-    count = len(values)
-    if count < 2:
-        return statistics.fmean(values), None
-    t = _STUDENT[min(count - 2, len(_STUDENT) - 1)]
-    return statistics.fmean(values), t * statistics.stdev(values) / math.sqrt(count)

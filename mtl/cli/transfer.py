@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtl.cli.comparison import mean_and_margin
 from mtl.cli.outcomes import Outcome, read_outcomes
 from mtl.errors import ConfigError, Problem
+from mtl.metrics.intervals import mean_and_margin
 from mtl.reporting.report.files import SWEEP
+from mtl.reporting.transfer import Cell, Table
 
 _TASK = re.compile(r"^[+]*task=\[?([^\]]*)\]?$")
 _SEED = re.compile(r"^[+]*seed=")
@@ -114,68 +115,6 @@ def ended(folder: Path, chosen: Sequence[str]) -> Iterator[str]:
             seed = next((text for text in one.overrides if _SEED.match(text)), f"job {one.job}")
             why = f": {one.message}" if one.message else ""
             yield f"{seed} {one.status}{why}"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """How much better a task is beside others than alone, in points of its primary metric.
-
-    Args:
-        task: Which is measured.
-        others: Beside which it was trained.
-        metric: Its full name.
-        differences: In points (hundredths), by seed.
-    """
-
-    task: str
-    others: tuple[str, ...]
-    metric: str
-    differences: Mapping[str, float]
-
-    @property
-    def mean(self) -> float:
-        """Of the differences."""
-        return mean_and_margin(list(self.differences.values()))[0]
-
-    @property
-    def margin(self) -> float | None:
-        """Half of Student's interval at 95%; None of one seed."""
-        return mean_and_margin(list(self.differences.values()))[1]
-
-    @property
-    def sure(self) -> bool:
-        """Whether the interval is on one side of zero."""
-        return self.margin is not None and abs(self.mean) > self.margin
-
-
-@dataclass(frozen=True)
-class Table:
-    """The transfer table.
-
-    Args:
-        alone: Each task's mean score alone, by its metric's full name.
-        cells: For each task and set that has it.
-        missing: What could not be compared, in words.
-    """
-
-    alone: Mapping[str, float]
-    cells: Sequence[Cell]
-    missing: Sequence[str]
-
-    def as_dict(self) -> dict[str, object]:
-        """Return the table as plain data."""
-        cells = [
-            {
-                "task": cell.task,
-                "with": list(cell.others),
-                "metric": cell.metric,
-                "points": cell.mean,
-                "margin": cell.margin,
-                "by_seed": dict(cell.differences),
-            }
-            for cell in self.cells
-        ]
-        return {"alone": dict(self.alone), "cells": cells, "missing": list(self.missing)}
 
 
 def compare(plan: Plan, folder: Path) -> Table:

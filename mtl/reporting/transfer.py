@@ -2,20 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from rich import box
 from rich.table import Table as Rows
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from mtl.cli.transfer import Cell, Table
+from mtl.metrics.intervals import mean_and_margin
 
 CAPTION = (
     "points of the row's own metric that training with the column's task brings; "
     "± is the 95% interval of the differences by seed"
 )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How much better a task is beside others than alone, in points of its primary metric.
+
+    Args:
+        task: Which is measured.
+        others: Beside which it was trained.
+        metric: Its full name.
+        differences: In points (hundredths), by seed.
+    """
+
+    task: str
+    others: tuple[str, ...]
+    metric: str
+    differences: Mapping[str, float]
+
+    @property
+    def mean(self) -> float:
+        """Of the differences."""
+        return mean_and_margin(list(self.differences.values()))[0]
+
+    @property
+    def margin(self) -> float | None:
+        """Half of Student's interval at 95%; None of one seed."""
+        return mean_and_margin(list(self.differences.values()))[1]
+
+    @property
+    def sure(self) -> bool:
+        """Whether the interval is on one side of zero."""
+        return self.margin is not None and abs(self.mean) > self.margin
+
+
+@dataclass(frozen=True)
+class Table:
+    """The transfer table.
+
+    Args:
+        alone: Each task's mean score alone, by its metric's full name.
+        cells: For each task and set that has it.
+        missing: What could not be compared, in words.
+    """
+
+    alone: Mapping[str, float]
+    cells: Sequence[Cell]
+    missing: Sequence[str]
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the table as plain data."""
+        cells = [
+            {
+                "task": cell.task,
+                "with": list(cell.others),
+                "metric": cell.metric,
+                "points": cell.mean,
+                "margin": cell.margin,
+                "by_seed": dict(cell.differences),
+            }
+            for cell in self.cells
+        ]
+        return {"alone": dict(self.alone), "cells": cells, "missing": list(self.missing)}
 
 
 def shown(tasks: Sequence[str], table: Table) -> Rows:

@@ -189,7 +189,11 @@ class Batcher:
         return None
 
     def _counted(self, job: Job) -> int:
-        job.tokens = job.tokens or self.models[job.model].tokens_of(job.rows)
+        """Return a job's tokens; of one that cannot be counted, 1: its answer says why."""
+        try:
+            job.tokens = job.tokens or self.models[job.model].tokens_of(job.rows)
+        except Exception:
+            job.tokens = 1
         return job.tokens
 
     def room(self, model: str) -> int:

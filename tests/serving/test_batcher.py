@@ -26,6 +26,8 @@ class Slow:
         self.batches: list[list[str]] = []
 
     def tokens_of(self, rows: list[dict[str, Any]]) -> int:
+        if any(row["text"] == "uncounted" for row in rows):
+            raise ValueError("uncounted")
         return sum(len(row["text"]) for row in rows)
 
     def answer(self, rows: list[dict[str, Any]], watch: Any) -> list[dict[str, Any]]:
@@ -124,6 +126,13 @@ def test_a_failure_harms_nobody_else() -> None:
         assert clients[2].texts == ["b"]
         assert clients[1].ended.wait(10)
         assert clients[1].found.status_code == 500
+
+
+def test_what_cannot_be_counted_stops_nobody() -> None:
+    clients = [Client("uncounted"), Client("a")]
+    with running() as (batcher, models):
+        behind(batcher, models["one"], *clients)
+        assert [client.texts for client in clients] == [["uncounted"], ["a"]]
 
 
 def test_each_client_is_told_of_its_own_rows() -> None:

@@ -18,6 +18,7 @@ from mtl.training.model_io import load_model, start_from
 from mtl.training.run import train
 from mtl.trunk.tuning import load_adapters, save_adapters
 from mtl.types import MicroBatch
+from tests import helpers
 from tests.training.corpus import rows
 from tests.training.site import (
     Site,
@@ -199,8 +200,11 @@ def test_what_does_not_go_with_it(site: Site, changes: dict[str, Any], says: str
 
 @pytest.mark.parametrize("name", ["dora", "rslora", "ia3"])
 def test_other_adapters_can_be_each_tasks_own(site: Site, tmp_path: Path, name: str) -> None:
-    """What was saved gives the same states beside the trunk again."""
-    trunk = prepared(run_config(site, tuning__name=name), tmp_path).model.trunk.eval()
+    """What was saved gives the same states beside the trunk again, of many layers, too."""
+    config = helpers.llama_config(num_hidden_layers=4, hidden_size=8)
+    deep = str(helpers.save_tiny(tmp_path / "trunk", config, helpers.bpe_tokenizer()))
+    cfg = run_config(site, tuning__name=name, trunk__path=deep)
+    trunk = prepared(cfg, tmp_path).model.trunk.eval()
     learning = {n: p for n, p in trunk.named_parameters() if p.requires_grad}
     assert all(any(f".{task}" in n for task in NAMES) for n in learning)
     torch.manual_seed(1)
@@ -208,7 +212,7 @@ def test_other_adapters_can_be_each_tasks_own(site: Site, tmp_path: Path, name: 
         for parameter in learning.values():
             parameter.add_(torch.randn_like(parameter), alpha=0.5)
     save_adapters(trunk, tmp_path, None)
-    bare = prepared(site.config(*NAMES), tmp_path).model.trunk.eval()
+    bare = prepared(site.config(*NAMES, trunk__path=deep), tmp_path).model.trunk.eval()
     load_adapters(bare, tmp_path, NAMES)
     ids, states = torch.tensor([[5, 9, 30, 7]]), []
     for task in NAMES:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from mtl.errors import CheckpointError
 from mtl.trunk.trunk import Trunk
-from mtl.trunk.tuning.adapters import ADAPTER, adapt, adapters
+from mtl.trunk.tuning.adapters import ADAPTER, adapt, adapters, linear_layers, those
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -106,5 +106,6 @@ def _make(trunk: Trunk, config: PeftConfig) -> None:
 
     kinds: dict[str, Any] = {"LORA": LoraModel, "IA3": IA3Model}
     asked: Any = config
-    names = list(asked.target_modules)
+    # Of many layers, peft keeps ends of their names.
+    names = those(list(linear_layers(trunk.model)), sorted(asked.target_modules))
     adapt(trunk, kinds[asked.peft_type.value], config, names)
