@@ -223,6 +223,10 @@ def test_answers_fit_the_page_that_describes_them(client: TestClient) -> None:
     del found["results"][0]["ner"]["entities"]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(found, whole)
+    content = page["paths"][PREDICT]["post"]["responses"]["200"]["content"]
+    item = content["text/event-stream"]["itemSchema"]
+    for kind, what in read_events(ask(client, **ASKED, stream=True).text):
+        jsonschema.validate({"event": kind, "data": json.dumps(what)}, item)
     stated = {int(s) for s in page["paths"][PREDICT]["post"]["responses"]}
     assert stated == {200, 401, 404, 413, 415, 422, 429, 500, 503}
 
