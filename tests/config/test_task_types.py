@@ -24,7 +24,7 @@ def test_tasks_fit_their_types(task: str) -> None:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiments_fit(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MTL_DATA", str(tmp_path))
-    compose_checked([f"experiment={name}", "trunk.path=M"], [CONF])
+    compose_checked([f"experiment={name}", "trunk=hf", "trunk.path=M"], [CONF])
 
 
 def test_options_are_those_of_the_type() -> None:

@@ -78,4 +78,4 @@ def test_choices_from_file_to_prediction(
     assert "Expected `--choice` twice or more beside `--text`" in err
     code, _, err = mtl("predict", "--task", "sentiment", *texts, "--choice", "a", "--choice", "b")
     assert code == 2
-    assert "Expected `--choices` to be for a task that reads one" in err
+    assert "Expected `--choice` to be for a task that reads one" in err
