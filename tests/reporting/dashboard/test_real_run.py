@@ -108,7 +108,7 @@ def test_tables_model_and_notes_are_in_the_run(records: list[dict[str, Any]], ru
     assert {f"tables/test/{task}/answers" for task in TASKS} <= names
     assert "tables/test/sentiment/labels-confusions" in names
     text = json.dumps(records)
-    assert "python train.py 'task=[ner,sentiment,summarization,qa]'" in text
+    assert "train.py 'task=[ner,sentiment,summarization,qa]'" in text
     assert '"type": "model"' in text
 
 
