@@ -94,6 +94,9 @@ def test_what_is_wrong_is_said_in_words_of_python(predictor: Predictor) -> None:
         (lambda: predictor.predict("a", ["nerr"]), ConfigError, "`tasks` to be one of"),
         (lambda: predictor.predict("a", questions=["b"]), ConfigError, "`questions` to be for"),
         (lambda: predictor.predict("a", questions="b"), ConfigError, "a list of texts"),
+        (lambda: predictor.predict(3), DataError, "`texts` to be a text, or any number.*got 3"),
+        (lambda: predictor.predict_iter("ab"), DataError, r"Put it into a list: texts=\[…\]"),
+        (lambda: predictor.predict(["a", 3]), DataError, "texts:2: Expected a text, but got 3"),
         (lambda: predictor.predict(["a", " "]), DataError, "texts:2: Expected a text"),
         (lambda: predictor.predict("a", on_bad_row="no"), ConfigError, "`on_bad_row` to be one"),
     ):
