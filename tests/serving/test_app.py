@@ -116,7 +116,10 @@ def test_many_clients_at_once_each_get_their_own(client: TestClient, model: RowP
         ({"texts": "a", "questions": "b"}, "`questions` to be a list of texts, but got a text."),
         ({"texts": " "}, "texts:1: Expected a text"),
         ({"texts": ["a", ""]}, "texts:2: Expected a text"),
-        ({"texts": "a", "tasks": []}, "`tasks` to be a list of names of tasks, at least one, but got an empty"),
+        (
+            {"texts": "a", "tasks": []},
+            "`tasks` to be a list of names of tasks, at least one, but got an empty",
+        ),
         ({"texts": "a", "tasks": ["nerr"]}, "Did you mean 'ner'?"),
         ({"texts": "a", "tasks": ["ner"], "questions": ["b"]}, "`questions` to be for a task"),
         ({"texts": "a", "tasks": ["qa"]}, "`questions` beside `texts`"),
