@@ -45,7 +45,7 @@ def first_mistake(errors: Sequence[Mapping[str, Any]], fields: Iterable[str], bo
     missing = [str(e["loc"][-1]) for e in errors if e["type"] == "missing"]
     if missing:
         found = f"got `{_shown(extra[0])}`" if extra else "it is missing"
-        near = did_you_mean(extra[0], missing) if extra else ""
+        near = did_you_mean(_shown(extra[0]), missing) if extra else ""
         return f"Expected `{missing[0]}`, but {found}.{near}"
     if extra:
         return printable(one_of("the body's keys", _shown(extra[0]), names))
@@ -58,7 +58,7 @@ def no_address(method: str, path: str, paths: Iterable[str]) -> str:
     if path == "/v1/corrections":
         return "This server keeps no corrections: start it with `mtl serve --corrections FOLDER`."
     found = f"there is no such address: {method} {_shown(path)}"
-    return f"Expected an address of this server, but {found}.{did_you_mean(path, paths)}"
+    return f"Expected an address of this server, but {found}.{did_you_mean(_shown(path), paths)}"
 
 
 def other_method(method: str, path: str, allowed: str) -> str:
