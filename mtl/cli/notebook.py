@@ -53,6 +53,8 @@ def train(overrides: Sequence[str] = (), *, config_dir: Sequence[str | Path] = (
     for text in overrides:
         if text.startswith("-"):
             advice = f"A sweep is started from the command line: {program()} -m …."
+            if text.startswith("--config-dir"):
+                advice = "Name the folder by the argument: config_dir=['my_conf']."
             raise ConfigError(Problem("overrides", "to be key=value", f"got '{text}'", advice))
         if text.partition("=")[0] == "resume":
             advice = f"Resume it from the command line: {program()} resume=RUN."

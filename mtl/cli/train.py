@@ -152,6 +152,16 @@ def _dispatch(arguments: Arguments, train: Train, conf: Path) -> int:
     return 0
 
 
+def check(argv: Sequence[str], conf: Path = CONF) -> None:
+    """Compose what a command line asks for, and do nothing with it.
+
+    Raises:
+        MtlError: What beginning it would say.
+    """
+    arguments = parse_arguments(argv)
+    _compose(arguments, [conf, *arguments.config_dir])
+
+
 def _work(folder: Path, train: Train) -> int:
     """Be one of the processes of a run that another process has composed."""
     from mtl.config.schema import Config

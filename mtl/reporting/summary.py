@@ -152,7 +152,12 @@ def skipped_line(count: int) -> str:
 
 
 def next_steps(
-    run_dir: Path, tasks: Sequence[str], *, beside: Sequence[str] = (), code: bool = False
+    run_dir: Path,
+    tasks: Sequence[str],
+    *,
+    beside: Sequence[str] = (),
+    code: bool = False,
+    tested: bool = True,
 ) -> list[str]:
     """Return what to type next, a line each.
 
@@ -161,10 +166,11 @@ def next_steps(
         tasks: Names of the run's tasks.
         beside: What some of them read beside a text: ``question``, ``second`` or ``choices``.
         code: Whether the trunk may bring code of its own.
+        tested: Whether any of them has a test split.
     """
     folder = shlex.quote(short_path(run_dir))
     run = f"{folder} --trust-remote-code" if code else folder
-    steps = [f"mtl evaluate {run}"]
+    steps = [f"mtl evaluate {run}" + ("" if tested else " --split validation")]
     steps += [f"mtl evaluate {run} --task {shlex.quote(task)} --data FILE" for task in tasks[:1]]
     more = "".join(f" {BESIDE[role]}" for role in beside if role in BESIDE)
     steps.append(f"mtl predict {run} --text {shlex.quote(EXAMPLE)}{more}")

@@ -115,6 +115,8 @@ def unsure(table: Table) -> str:
     """Return what to say where no difference is told from chance; empty where one is."""
     if not table.cells or any(cell.sure for cell in table.cells):
         return ""
+    if all(cell.margin is None for cell in table.cells):
+        return "one seed gives no interval; seed=1,2,3 would tell chance from effect"
     return "no difference is larger than its interval: more seeds, or more rows, would tell"
 
 

@@ -215,8 +215,7 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
     for finding in findings:
         console().print(f"{finding.level:<8} {finding}", soft_wrap=True, markup=False)
     if findings:
-        tasks = ",".join(t.name for t in prepared.tasks)
-        console().print(f"more     mtl data task={tasks} ... (what train.py was given)")
+        console().print("more     mtl data, followed by all that this run was given")
 
 
 def write_facts(facts: Opening) -> None:

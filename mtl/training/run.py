@@ -279,7 +279,9 @@ def _show(
     beside = list(dict.fromkeys(role for t in tasks for role in asks(t)))
     then = further_runs({t.name: cfg.tasks[t.name].data.source for t in tasks}, cfg.trunk.name)
     names, code = [t.name for t in tasks], cfg.trunk.trust_remote_code
-    for line in [*next_steps(run_dir, names, beside=beside, code=code), *then]:
+    tested = any(name.startswith("test/") for name in metrics) or not cfg.trainer.test
+    steps = next_steps(run_dir, names, beside=beside, code=code, tested=tested)
+    for line in [*steps, *then]:
         out.print(line, soft_wrap=True)
 
 

@@ -25,6 +25,7 @@ QUICK = [
 def test_a_run_is_that_of_the_command(tmp_path: Path) -> None:
     import torch
 
+    torch.use_deterministic_algorithms(False)  # Another test may have left it on.
     run = mtl.train([*QUICK, f"hydra.run.dir={tmp_path / 'python'}"])
     assert not torch.are_deterministic_algorithms_enabled()
     assert run.folder == tmp_path / "python"

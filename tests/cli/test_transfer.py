@@ -14,7 +14,7 @@ import mtl.cli.train
 from mtl.cli.app import main
 from mtl.cli.transfer import Plan, compare, read_plan
 from mtl.config.schema import Config
-from mtl.errors import ConfigError
+from mtl.errors import ConfigError, Interrupted
 
 TASKS = ("ner", "sentiment", "qa")
 ALONE = {"ner": 0.5, "sentiment": 0.7, "qa": 0.3}
@@ -134,6 +134,26 @@ def test_a_mistake_of_all_jobs_is_shown(
     assert run("task=ner,sentiment", "trunk.learning_rate=1", "--output", "out") == 2
     assert "Did you mean `trunk.lr`?" in capsys.readouterr().err
     assert training.runs == []
+
+
+def test_a_misspelt_task_is_found_before_any_training(
+    training: Training, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("task=ner,sentimant", "seed=1", "--output", "out") == 2
+    assert "Did you mean 'sentiment'?" in capsys.readouterr().err
+    assert training.runs == []
+    assert not Path("out").exists()
+
+
+def test_a_signal_ends_it(training: Training, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(cfg: Config) -> bool:
+        raise Interrupted(143)
+
+    training.fails = interrupt
+    assert run("task=ner,sentiment", "seed=1", "--output", "out") == 143
+    said = capsys.readouterr().err
+    assert "2/3" not in said
+    assert "the same command goes on" in said
 
 
 def test_what_was_never_trained_is_said(tmp_path: Path) -> None:

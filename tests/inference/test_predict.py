@@ -232,7 +232,7 @@ def test_an_encoding_and_a_format(mtl: Run, trained: Path, tmp_path: Path) -> No
         (["--text", "a", "--task", " ,"], "Expected `--task` to name a task, but got nothing."),
         (["--text", "a", "--device", "gpu"], "Expected `--device` to be one of {auto"),
         (["--text", "a", "--output", "x.dat"], "to be a file that ends in one of {.csv, .jsonl"),
-        (["--input", "no.txt"], "`--input` to name a file, but there is none at 'no.txt'."),
+        (["--input", "no.txt"], "`--input` to name a file, but there is none at 'no.txt' in "),
         (["--input", "a.jsonl", "--output", "a.jsonl"], "to be another file than `--input`"),
         (["--text", "a", "--output", "no/such/x.jsonl"], "'no/such/x.jsonl': No such file"),
     ],

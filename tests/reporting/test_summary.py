@@ -96,6 +96,12 @@ def test_next_steps_are_short_and_safe_to_paste(
     assert "  mtl evaluate 'my runs/a'" in next_steps(tmp_path / "my runs" / "a", ["ner"])
 
 
+def test_next_steps_evaluate_what_there_is(tmp_path: Path) -> None:
+    assert f"  mtl evaluate {tmp_path} --split validation" in next_steps(
+        tmp_path, ["ner"], tested=False
+    )
+
+
 def test_next_steps_name_the_loggers_that_ran(tmp_path: Path) -> None:
     (tmp_path / "wandb" / "offline-run-1-a").mkdir(parents=True)
     (tmp_path / "tensorboard").mkdir()

@@ -57,9 +57,9 @@ def init(
     names = [one.name for one in drafts]
     for line in _faults(output, drafts):
         note(line)
-    typer.echo("\nTrain on them, or look at them first:")
-    typer.echo(f"  {program()} {_arguments(output, names)}")
+    typer.echo("\nLook at them, then train on them:")
     typer.echo(f"  mtl data {_arguments(output, names)}")
+    typer.echo(f"  {program()} {_arguments(output, names)}")
 
 
 def _check_place(output: Path, places: dict[str, Path], *, overwrite: bool) -> None:

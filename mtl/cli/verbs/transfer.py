@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 NAME = "transfer"
+SIGNALS = 128
+"""Exit codes above it are those of signals."""
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +37,7 @@ def transfer(
 
     Example: mtl transfer task=ner,sentiment,qa seed=1,2,3
     """
-    from mtl.cli.train import main
+    from mtl.cli.train import check, main
     from mtl.cli.transfer import LOG, compare, ended, has_ended, place, quietly, read_plan
     from mtl.inference.output import atomic
     from mtl.reporting.console import console, note
@@ -43,6 +45,8 @@ def transfer(
 
     plan = read_plan(overrides)
     more = [text for folder in config_dir or [] for text in ("--config-dir", str(folder))]
+    for chosen in plan.sets:
+        check([*more, *plan.arguments(chosen, output.absolute())])
     note(f"{NAME}: {len(plan.sets)} sets of tasks; what their jobs print goes to {output / LOG}.")
     for number, chosen in enumerate(plan.sets, start=1):
         lead = f"{NAME} {number}/{len(plan.sets)}: {' + '.join(chosen)}"
@@ -59,6 +63,9 @@ def transfer(
             raise typer.Exit(code)
         for line in ended(output, chosen):
             note(f"{lead}: {line}")
+        if code > SIGNALS:
+            note(f"{NAME}: stopped; the same command goes on with what is missing.")
+            raise typer.Exit(code)
     table = compare(plan, output)
     again = shlex.join(["mtl", NAME, *overrides, "--output", str(output)])
     found = json.dumps({"tasks": list(plan.tasks), **table.as_dict()}, indent=2) + "\n"

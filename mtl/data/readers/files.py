@@ -36,7 +36,8 @@ def find(pattern: str | Path, key: str, base: Path | None = None) -> list[Path]:
         several = glob.has_magic(str(pattern))
         expected, absent = ("files", "none matches") if several else ("a file", "there is none at")
         advice = f"{_nearby(path)}{_listed(pattern, key)}".strip()
-        raise DataError(Problem(key, f"to name {expected}", f"{absent} '{path}'", advice))
+        where = "" if path.is_absolute() else f" in {Path.cwd()}"
+        raise DataError(Problem(key, f"to name {expected}", f"{absent} '{path}'{where}", advice))
     for file in found:
         _check(file, key)
     return found
@@ -55,7 +56,7 @@ def _folder_endings() -> list[str]:
 def _nearby(path: Path) -> str:
     if not path.parent.is_dir():
         return f" The folder '{path.parent}' does not exist." if path.parent != Path() else ""
-    return did_you_mean(path.name, (p.name for p in path.parent.iterdir()))
+    return did_you_mean(path.name, (p.name for p in path.parent.iterdir() if p.suffix != ".py"))
 
 
 def _listed(pattern: str | Path, key: str) -> str:

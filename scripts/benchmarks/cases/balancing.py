@@ -14,10 +14,10 @@ from scripts.benchmarks.runner import ROOT, Case, Check, Prepared, Ratio, Settin
 TASKS = ("ner", "sentiment", "summarization", "qa")
 CORPUS = ROOT / "mtl" / "data" / "bundled" / "newsroom" / "train.jsonl"
 METHODS = (
-    "random", "uncertainty", "dwa", "famo", "gradnorm", "upgrad", "pcgrad", "cagrad", "mgda",
-    "nash_mtl", "imtl_g", "aligned_mtl",
+    "random", "uncertainty", "dwa", "famo", "equal_norms", "gradnorm", "upgrad", "pcgrad", "cagrad",
+    "mgda", "nash_mtl", "imtl_g", "aligned_mtl",
 )  # fmt: skip
-FEW = ("uncertainty", "famo", "gradnorm", "upgrad", "cagrad")
+FEW = ("uncertainty", "famo", "equal_norms", "gradnorm", "upgrad", "cagrad")
 """Of the short form."""
 TARGET = 1.6
 """On adapters, in steps of the sum."""
