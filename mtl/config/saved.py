@@ -27,13 +27,19 @@ def saved_cfg(folder: Path) -> DictConfig:
     Raises:
         CheckpointError: If the file cannot be read.
     """
+    if not folder.is_dir():
+        raise CheckpointError(f"Expected '{folder}' to be a run, but there is no such folder.")
     file = saved_file(folder)
     try:
         cfg = OmegaConf.load(file)
     except yaml.YAMLError as error:
         raise CheckpointError(yaml_problem(error)) from error
     except (UnicodeDecodeError, OSError) as error:
-        problem = Problem(Place(file), "a run's configuration", f"it cannot be read: {error}")
+        reason = getattr(error, "strerror", None) or error
+        found = f"it cannot be read: {reason}"
+        if isinstance(error, FileNotFoundError):
+            found = "there is no such file"
+        problem = Problem(Place(file), "a run's configuration", found)
         raise CheckpointError(problem) from error
     if not isinstance(cfg, DictConfig) or not cfg:
         got = "got a list" if cfg else "it is empty"

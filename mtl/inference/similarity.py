@@ -19,6 +19,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from mtl.config.section import Values
 from mtl.errors import CheckpointError, DataError, Problem
+from mtl.training.description import model_folder
 from mtl.trunk.load import quiet
 
 BATCH = 64
@@ -51,7 +52,7 @@ def read_knowledge(path: Path) -> list[Entry]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         expected = "to be a file of JSON lines in UTF-8"
-        raise DataError(Problem(str(path), expected, f"got none ({error})")) from error
+        raise DataError(Problem(str(path), expected, unreadable(error))) from error
     found: dict[str, Entry] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -63,6 +64,15 @@ def read_knowledge(path: Path) -> list[Entry]:
     if not found:
         raise DataError(Problem(str(path), "to have an entry", "got none"))
     return list(found.values())
+
+
+def unreadable(error: OSError | UnicodeDecodeError) -> str:
+    """Return why a file cannot be read, in words."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"got the byte 0x{error.object[error.start]:02x}"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    return f"it cannot be read: {error.strerror}"
 
 
 def _entry(line: str, where: str) -> Entry:
@@ -81,7 +91,7 @@ class Encoder:
     """A transformer whose mean states stand for texts.
 
     Args:
-        path: A folder, or a name on the Hub, that transformers opens.
+        path: A folder, or a name on the Hub, that transformers opens; of a run its trunk.
         device: Where it runs.
 
     Raises:
@@ -89,10 +99,14 @@ class Encoder:
     """
 
     def __init__(self, path: str, device: torch.device) -> None:
+        opened = str(model_folder(Path(path)))
+        local = not Path(opened).is_dir() and _is_away(path)
         try:
             with quiet():
-                self.tokenizer = AutoTokenizer.from_pretrained(path)
-                model = AutoModel.from_pretrained(path, dtype=torch.float32)
+                self.tokenizer = AutoTokenizer.from_pretrained(opened, local_files_only=local)
+                model = AutoModel.from_pretrained(
+                    opened, dtype=torch.float32, local_files_only=local
+                )
         except (OSError, ValueError) as error:
             expected = "to name a model that transformers opens"
             reason = str(error).partition("\n")[0].rstrip(".")
@@ -139,6 +153,25 @@ class Encoder:
         mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
         mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
         return F.normalize(mean, dim=-1).cpu()
+
+
+def _is_away(name: str) -> bool:
+    """Whether the Hub cannot be reached, by one try: transformers' own tries take a minute."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        get_hf_file_metadata(hf_hub_url(name, "config.json"))
+    except (HfHubHTTPError, HFValidationError):
+        return False
+    except Exception:  # Of the client, which is another package in other versions of the Hub's.
+        return True
+    finally:
+        logging.set_verbosity(level)
+    return False
 
 
 def matches(

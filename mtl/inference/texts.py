@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from mtl.config.section import Values
-from mtl.errors import ConfigError, Problem
+from mtl.errors import ConfigError, DataError, Problem
 from mtl.inference.answers import (
     Output,
     Shape,
@@ -143,7 +143,7 @@ class Predictor:
 
         Raises:
             ConfigError: If the model has no such task, or questions and tasks do not go together.
-            DataError: If a text is empty.
+            DataError: If a text is empty, or `texts` is no text and has none.
         """
         if isinstance(texts, str):
             return next(self.predict_iter([texts], tasks, questions, **more))
@@ -179,8 +179,9 @@ class Predictor:
 
         Raises:
             ConfigError: If the model has no such task, or questions and tasks do not go together.
-            DataError: If a text is empty.
+            DataError: If a text is empty, or `texts` is none, or one alone.
         """
+        _check_texts(texts)
         names = self.rows.choose(_names(tasks), ANSWERS)
         check_policy(on_bad_row, "on_bad_row")
         beside = Beside(
@@ -265,6 +266,20 @@ def numbered(rows: Iterable[Row], size: int) -> Iterator[Row]:
     """Give rows the number of their text, counted from 1, for messages."""
     for number, row in enumerate(rows):
         yield {**row, "_line": number // size + 1}
+
+
+def _check_texts(texts: object) -> None:
+    """Refuse what is no number of texts.
+
+    Raises:
+        DataError: If it is not, such as a text alone, whose characters would be texts.
+    """
+    if isinstance(texts, str):
+        expected, advice = "to be any number of texts", "Put it into a list: texts=[…]."
+        raise DataError(Problem("texts", expected, f"got {texts[:40]!r}", advice))
+    if not isinstance(texts, Iterable) or isinstance(texts, bytes | Mapping):
+        found = f"got {repr(texts)[:40]}"
+        raise DataError(Problem("texts", "to be a text, or any number of them", found))
 
 
 def _several(given: Sequence[str] | None, name: str) -> Sequence[str]:

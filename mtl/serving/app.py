@@ -21,9 +21,10 @@ from mtl.inference.predictor import RowPredictor
 from mtl.serving.answering import EVENTS, events, submit, whole
 from mtl.serving.batcher import Batcher
 from mtl.serving.corrections import Corrections
-from mtl.serving.errors import STATUSES, Refused, described, first_mistake
+from mtl.serving.errors import STATUSES, Refused, described
 from mtl.serving.gate import Gate, closed
 from mtl.serving.meters import Meters
+from mtl.serving.mistakes import first_mistake, no_address, other_method
 from mtl.serving.output import to_json
 from mtl.serving.page import page
 from mtl.serving.requests import model_name, understood
@@ -41,6 +42,7 @@ from mtl.serving.settings import Settings
 from mtl.tasks import Task
 from mtl.tasks.base import asks
 
+CORRECTIONS = "/v1/corrections"
 JSON = "application/json"
 STREAM = "text/event-stream"
 EVENT = {
@@ -125,7 +127,7 @@ def _add_corrections(app: FastAPI, serving: Serving, folder: Path, guarded: list
     kept = Corrections(folder)
 
     @app.post(
-        "/v1/corrections",
+        CORRECTIONS,
         summary="Keep what would have been right, for training",
         dependencies=[Depends(_only_json), *guarded],
         responses=described(401, 404, 413, 415, 422, 503),
@@ -249,14 +251,19 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
-        del request
-        return Refused(422, first_mistake(error.errors())).response()
+        corrects = request.url.path == CORRECTIONS
+        fields = (CorrectionRequest if corrects else PredictRequest).model_fields
+        return Refused(422, first_mistake(error.errors(), fields, error.body)).response()
 
     @app.exception_handler(HTTPException)
     def other(request: Request, error: HTTPException) -> Response:
-        del request
         status = 422 if error.status_code == 400 else error.status_code
         message = STATUSES.get(status, str(error.detail))
+        method, path = request.method, request.url.path
+        if status == 404:
+            message = no_address(method, path, [getattr(r, "path", "") for r in app.routes])
+        elif status == 405:
+            message = other_method(method, path, (error.headers or {}).get("Allow", "another"))
         return Refused(status, message, error.headers).response()
 
     @app.exception_handler(Exception)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi.responses import Response
@@ -62,13 +62,3 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
             seconds = {"schema": {"type": "integer"}, "description": "Seconds."}
             found[status]["headers"] = {"Retry-After": seconds}
     return found
-
-
-def first_mistake(errors: Sequence[Mapping[str, Any]]) -> str:
-    """Return the sentence of what pydantic found wrong; what was sent is not repeated."""
-    told = []
-    for error in errors:
-        place = ".".join(str(part) for part in error["loc"] if part != "body")
-        where = f"`{printable(place)}`" if place else "the body"
-        told.append(f"Expected {where} to be right, but got: {printable(error['msg'])}.")
-    return " ".join(dict.fromkeys(told[:3]))

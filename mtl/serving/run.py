@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Callable
@@ -22,12 +23,12 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         ConfigError: If the address is not one of this machine's, or taken.
     """
+    expected = "to be an address of this machine"
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         family, kind, protocol, _, address = found[0]
         bound = socket.socket(family, kind, protocol)
     except OSError as error:
-        expected = "to be an address of this machine"
         raise ConfigError(Problem("--host", expected, f"got '{host}': {error.strerror}")) from error
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -36,6 +37,9 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         bound.close()
         reason = getattr(error, "strerror", None) or str(error)
+        if getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+            advice = "0.0.0.0 listens on all that it has."
+            raise ConfigError(Problem("--host", expected, f"got '{host}'", advice)) from error
         advice = "Choose another, or 0 for any."
         found_ = f"got {port} on '{host}': {reason}"
         raise ConfigError(Problem("--port", "to be free", found_, advice)) from error

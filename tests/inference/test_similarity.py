@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from mtl.errors import DataError
+from mtl.errors import CheckpointError, DataError
 from mtl.inference.similarity import Encoder, matches, ranks, read_knowledge
 from tests.inference.conftest import Run, check_error
 from tests.trunk.families import save_family
@@ -96,7 +96,8 @@ def test_knowledge_that_is_none_is_refused(tmp_path: Path, text: str, words: str
     [
         (["--encoder", "nowhere/at/all", "--text", "x"], "--encoder"),
         (["--encoder", "ENCODER"], "--input"),
-        (["--encoder", "ENCODER", "--input", "nowhere.jsonl"], "--input"),
+        (["--encoder", "ENCODER", "--input", "nowhere.jsonl"], "got 'nowhere.jsonl': there is no"),
+        (["--encoder", "ENCODER", "--text", ""], "row:1: Expected a text, but got an empty one."),
         (["--encoder", "ENCODER", "--text", "x", "--gold", "right"], "right"),
     ],
 )
@@ -105,3 +106,34 @@ def test_mistakes_are_one_sentence(
 ) -> None:
     arguments = [str(folder) if text == "ENCODER" else text for text in given]
     check_error(mtl("match", knowledge, *arguments), words)
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"in UTF-8, but there is no such file\.$"):
+        read_knowledge(tmp_path / "nok.jsonl")
+
+
+class Away(Exception):
+    """What a client of the Hub raises without a network."""
+
+
+def test_without_a_network_the_hub_is_tried_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: list[str] = []
+
+    def head(url: str, **given: Any) -> None:
+        tries.append(url)
+        raise Away("no network")
+
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", head)
+    with pytest.raises(CheckpointError, match="`--encoder` to name a model"):
+        Encoder("nope/nope", torch.device("cpu"))
+    assert len(tries) == 1
+    assert "Retrying" not in caplog.text
+
+
+def test_a_run_lends_its_trunk(trained: Path) -> None:
+    found = Encoder(str(trained), torch.device("cpu")).embed(TEXTS)
+    expected = Encoder(str(trained / "model"), torch.device("cpu")).embed(TEXTS)
+    torch.testing.assert_close(found, expected, atol=0, rtol=0)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from mtl.tasks.results import Entity, Failed
 from tests.inference.conftest import SENTENCES, Run, check_error, rows, write_jsonl
 
 TEXTS = [text for text, *_ in SENTENCES]
+NO_TEXT: Any = 3
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,17 @@ def test_what_is_wrong_is_said_in_words_of_python(predictor: Predictor) -> None:
         (lambda: predictor.predict("a", ["nerr"]), ConfigError, "`tasks` to be one of"),
         (lambda: predictor.predict("a", questions=["b"]), ConfigError, "`questions` to be for"),
         (lambda: predictor.predict("a", questions="b"), ConfigError, "a list of texts"),
+        (
+            lambda: predictor.predict(NO_TEXT),
+            DataError,
+            "`texts` to be a text, or any number.*got 3",
+        ),
+        (lambda: predictor.predict_iter("ab"), DataError, r"Put it into a list: texts=\[…\]"),
+        (
+            lambda: predictor.predict(["a", NO_TEXT]),
+            DataError,
+            "texts:2: Expected a text, but got 3",
+        ),
         (lambda: predictor.predict(["a", " "]), DataError, "texts:2: Expected a text"),
         (lambda: predictor.predict("a", on_bad_row="no"), ConfigError, "`on_bad_row` to be one"),
     ):

@@ -107,11 +107,19 @@ def test_many_clients_at_once_each_get_their_own(client: TestClient, model: RowP
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({}, "`texts`"),
-        ({"texts": []}, "`texts"),
+        ({}, "Expected `texts`, but it is missing."),
+        ({"text": "a"}, "Expected `texts`, but got `text`. Did you mean 'texts'?"),
+        ({"texts": []}, "a list of texts, at least one, but got an empty list."),
+        ({"texts": ["a", 3]}, "at least one, but got a number as number 2 of the list."),
+        ({"texts": None}, "`texts` to be a text or a list of texts, at least one, but got null."),
+        ({"texts": "a", "stream": "maybe"}, "`stream` to be true or false, but got a text."),
+        ({"texts": "a", "questions": "b"}, "`questions` to be a list of texts, but got a text."),
         ({"texts": " "}, "texts:1: Expected a text"),
         ({"texts": ["a", ""]}, "texts:2: Expected a text"),
-        ({"texts": "a", "tasks": []}, "`tasks` to be right"),
+        (
+            {"texts": "a", "tasks": []},
+            "`tasks` to be a list of names of tasks, at least one, but got an empty",
+        ),
         ({"texts": "a", "tasks": ["nerr"]}, "Did you mean 'ner'?"),
         ({"texts": "a", "tasks": ["ner"], "questions": ["b"]}, "`questions` to be for a task"),
         ({"texts": "a", "tasks": ["qa"]}, "`questions` beside `texts`"),
@@ -119,7 +127,7 @@ def test_many_clients_at_once_each_get_their_own(client: TestClient, model: RowP
         ({"texts": "a", "seconds": ["b"]}, "`seconds` to be for"),
         ({"texts": "a", "choices": ["b", "c"]}, "`choices` to be for"),
         ({"texts": "a", "instruction": "b"}, "`instruction` to be for"),
-        ({"texts": "a", "more": 1}, "`more`"),
+        ({"texts": "a", "more": 1}, "'more'"),
         ({"texts": "a\ud800"}, "half a character"),
         ({"texts": "a", "questions": ["\udfff"]}, "half a character"),
         ({"texts": "a", "tasks": ["\ud800"]}, "one of {"),
@@ -137,13 +145,24 @@ def test_what_cannot_be_answered(client: TestClient, body: dict[str, Any], words
 
 def test_other_refusals(client: TestClient) -> None:
     assert "`model` to be one of" in refusal(ask(client, texts="a", model="rum"), 404)
-    assert "no such address" in refusal(client.get("/v2"), 404)
-    assert "another method" in refusal(client.get(PREDICT), 405)
+    assert "no such address: GET /v2" in refusal(client.get("/v2"), 404)
+    found = refusal(client.post("/predict", json={}), 404)
+    assert found.endswith("POST /predict. Did you mean '/v1/predict'?")
+    assert "--corrections FOLDER" in refusal(client.post("/v1/corrections", json={}), 404)
+    expected = "Expected `/v1/predict` to be asked with POST, but got GET."
+    assert refusal(client.get(PREDICT), 405) == expected
     kind = {"content-type": "text/plain"}
     assert "application/json" in refusal(client.post(PREDICT, content="{}", headers=kind), 415)
     kind = {"content-type": "application/json"}
     for text in ("{", "[" * 100_000, "\x00", '{"texts": 1e999}'):
         refusal(client.post(PREDICT, content=text, headers=kind), 422)
+    for text, words in (
+        ('{"texts": ["a"], ', "JSON, but it ends too early, at character 17."),
+        ("{a: 1}", "JSON, but found a mistake at character 1: expecting property name"),
+        ("[1]", "to be a JSON object, but got a number as number 1 of the list."),
+        ("", "to be a JSON object, but it is missing."),
+    ):
+        assert words in refusal(client.post(PREDICT, content=text, headers=kind), 422)
 
 
 def test_large_bodies_are_not_read(model: RowPredictor) -> None:

@@ -46,8 +46,13 @@ def test_other_addresses_without_a_key_are_said_aloud(host: str) -> None:
 def test_names_of_models() -> None:
     assert by_name(["/tmp/outputs/news"]) == {"news": "/tmp/outputs/news"}
     assert by_name(["a=one", "b=two=2"]) == {"a": "one", "b": "two=2"}
-    for runs in (["one", "two"], ["a=one", "a=two"], ["=one", "b=two"]):
-        with pytest.raises(ConfigError):
+    for runs, words in (
+        (["/tmp/one", "two"], r"Write one=/tmp/one\."),
+        (["a=one", "a=two"], "a name of its own"),
+        (["=one", "b=two"], "a name before its ="),
+        (["a="], "a folder behind its ="),
+    ):
+        with pytest.raises(ConfigError, match=words):
             by_name(runs)
 
 
@@ -57,6 +62,8 @@ def test_ports_that_are_taken() -> None:
         listen("127.0.0.1", taken.getsockname()[1])
     with pytest.raises(ConfigError, match="`--host` to be an address"):
         listen("no.such.host.invalid", 0)
+    with pytest.raises(ConfigError, match=r"`--host` to be .*got '192\.0\.2\.1'"):
+        listen("192.0.2.1", 0)  # Kept for documentation: no machine has it (RFC 5737).
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,6 +170,11 @@ def test_what_cannot_be_forked(
     assert not (tmp_path / "fork").exists()
 
 
+def test_a_run_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(MtlError, match="'nope' to be a run, but there is no such folder"):
+        make(Fork(Path("nope"), 0, ()), str(tmp_path / "fork"))
+
+
 def test_a_run_that_has_not_ended_is_not_forked(bare: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(bare / ".hydra", run / ".hydra")

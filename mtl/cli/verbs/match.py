@@ -30,7 +30,8 @@ def match(
         str,
         typer.Option(
             metavar="MODEL",
-            help="A folder or a name on the Hub; one trained to compare sentences is best.",
+            help="A folder, or a name on the Hub; one trained to compare sentences is best. Of a "
+            "run, its trunk.",
         ),
     ],
     text: Annotated[
@@ -64,10 +65,12 @@ def match(
     with importing("mtl.inference.similarity"):
         from mtl.inference.similarity import Encoder, matches, read_knowledge
     from mtl.inference.output import atomic, plain
-    from mtl.inference.predictor import pick_device
+    from mtl.inference.predictor import pick_device, prepare
     from mtl.reporting.console import note
     from mtl.reporting.tracking import track
 
+    for number, one in enumerate(text or [], start=1):
+        prepare({"text": one}, number)
     entries = read_knowledge(knowledge)
     rows = [{"text": one} for one in text or []] if input is None else _rows(input)
     right = _right(rows, gold, entries, input) if gold else []
@@ -95,11 +98,13 @@ def _rows(path: Path) -> list[Values]:
     Raises:
         DataError: If a line is no JSON object with one.
     """
+    from mtl.inference.similarity import unreadable
+
     expected = "to be a JSON object with `text`"
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        found = f"got '{path}' ({error})"
+        found = f"got '{path}': {unreadable(error)}"
         raise ConfigError(Problem("--input", "to be JSON lines in UTF-8", found)) from error
     rows = []
     for number, line in enumerate(lines, start=1):

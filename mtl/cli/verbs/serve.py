@@ -104,18 +104,25 @@ def by_name(runs: list[str]) -> dict[str, str]:
         ConfigError: If several have no names, or one name.
     """
     if len(runs) == 1 and "=" not in runs[0]:
-        return {Path(runs[0]).resolve().name or "model": runs[0]}
+        return {_own_name(runs[0]): runs[0]}
     found: dict[str, str] = {}
     for text in runs:
         name, equals, run = text.partition("=")
-        if not (equals and name and run):
-            raise ConfigError(
-                Problem("RUN", "to be NAME=RUN where there are several", f"got '{text}'")
-            )
+        if not equals:
+            advice = f"Write {_own_name(text)}={text}."
+            expected = "to be NAME=RUN where there are several"
+            raise ConfigError(Problem("RUN", expected, f"got '{text}'", advice))
+        if not (name and run):
+            expected = f"to have a {'folder behind' if name else 'name before'} its ="
+            raise ConfigError(Problem("RUN", expected, f"got '{text}'"))
         if name in found:
             raise ConfigError(Problem("RUN", "to have a name of its own", f"got '{name}' twice"))
         found[name] = run
     return found
+
+
+def _own_name(run: str) -> str:
+    return Path(run).resolve().name or "model"
 
 
 def check_installed() -> None:

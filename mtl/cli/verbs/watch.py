@@ -107,10 +107,14 @@ def watch(
     if page is not None:
         _write_page(page, seen, source)
         note(f"Page: {page}")
-    note(
-        f"{seen.texts:,} texts, {len(seen.names):,} names, {len(seen.alerts):,} alerts"
-        + (f"; {failed:,} texts without an answer (empty, or no `text`)." if failed else ".")
-    )
+    counts = (seen.texts, "text"), (len(seen.names), "name"), (len(seen.alerts), "alert")
+    told = ", ".join(_counted(count, what) for count, what in counts)
+    wrong = f"; {_counted(failed, 'text')} without an answer (empty, or no `text`)"
+    note(f"{told}{wrong if failed else ''}.")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _lines(input: str) -> Iterator[str]:

@@ -53,15 +53,17 @@ def choose(
 
 def _only(predictor: Predictor, said: str | None, option: str, gives: type, does: str) -> str:
     found = [name for name, task in predictor.tasks.items() if issubclass(task.gives, gives)]
-    if said is not None:
+    if said is not None and found:
         if said not in found:
             raise ConfigError(one_of(option, said, found))
         return said
     if len(found) == 1:
         return found[0]
-    have = f"{len(found)} of them ({', '.join(found)})" if found else "none"
-    expected = f"to name a task that {does}, where the model has not just one"
-    raise ConfigError(Problem(option, expected, f"got a model with {have}"))
+    if not found:
+        have = f"this model has no task that {does}; its tasks are {', '.join(predictor.tasks)}"
+        raise ConfigError(Problem(option, f"to name a task that {does}", have))
+    expected = f"to name a task that {does}, where the model has several"
+    raise ConfigError(Problem(option, expected, f"it is not set; choose of {', '.join(found)}"))
 
 
 def _labels(predictor: Predictor, task: str) -> list[str]:

@@ -58,7 +58,7 @@ def test_a_rise_is_an_alert_and_a_page(
     alerts, page = tmp_path / "alerts.jsonl", tmp_path / "watch.html"
     code, out, err = mtl("watch", trained, "--input", stream, "--output", alerts, "--page", page)
     assert (code, out) == (0, "")
-    assert "45 texts, 1 names, 1 alerts; 1 texts without an answer" in err
+    assert "45 texts, 1 name, 1 alert; 1 text without an answer" in err
     [alert] = [json.loads(line) for line in alerts.read_text("utf-8").splitlines()]
     assert alert["name"] == "Norvik"
     assert alert["before"] == 0
@@ -90,6 +90,16 @@ def test_the_model_says_who_is_spoken_of(trained: Path) -> None:
     names, seen = mention(result, reading, 1, None)
     assert names == [entity.text for entity in result["ner"].entities]
     assert seen.bad == (result["sentiment"].label == "negative")
+
+
+def test_a_model_without_entities_says_its_tasks(trained: Path) -> None:
+    from mtl.errors import ConfigError
+    from mtl.inference.watch.stream import choose
+
+    predictor = load(trained, "cpu")
+    del predictor.tasks["ner"]
+    with pytest.raises(ConfigError, match=r"no task that marks spans; its tasks are .*sentiment"):
+        choose(predictor, None, None, "negative", [])
 
 
 @pytest.mark.parametrize(
