@@ -1,4 +1,4 @@
-"""Pictures of a run for the docs: its report, its closing tables, TensorBoard, W&B in the terminal.
+"""Pictures of a run for the docs: its report, its closing tables, its loggers, its page.
 
 ``python scripts/screenshots.py RUN docs/images [--section '#task-1'] [--only report ...]``
 
@@ -33,6 +33,10 @@ REPORT = {
 """Width, height and color scheme of each picture of a report."""
 SHOWN = "train/.*/loss|val/.*/(f1|acc)"
 """Metrics of viewers that show a few at a time."""
+TEXT = (
+    "Ines Talbot left Brackwater for Lisbon on Monday, and nobody at Halden Steel was sorry: the "
+    "new office is a lovely place, and the soup is warm."
+)
 PAGE = """<meta charset="utf-8"><style>{stylesheet}
 body {{ background: {background}; color: {foreground}; margin: 12px; }}
 pre {{ display: inline-block; margin: 0; padding: 8px; }}
@@ -59,7 +63,7 @@ def terminal(browser: Browser, asked: argparse.Namespace) -> None:
         own = [text for text in typed if not text.startswith("logger")]
         again = ["train.py", *own, f"hydra.run.dir={folder}/run", "logger=none"]
         with screen(shlex.join([sys.executable, *again]), 80, 52) as shown:
-            picture(browser, shown("validation "), asked.folder / "terminal-training.png")
+            picture(browser, shown("best"), asked.folder / "terminal-training.png")
             picture(browser, shown("Then:"), asked.folder / "terminal.png")
 
 
@@ -119,7 +123,7 @@ def picture(browser: Browser, text: str, file: Path) -> None:
 def tensorboard(browser: Browser, asked: argparse.Namespace) -> None:
     """Take TensorBoard's page of a run."""
     size = {"width": 1100, "height": 720}
-    with serving(asked.run) as address:
+    with serving("tensorboard.main", "--logdir", str(asked.run)) as address:
         page = browser.new_context(viewport=size).new_page()
         page.goto(f"{address}/#timeseries")
         page.get_by_text("Settings").first.click()
@@ -129,16 +133,28 @@ def tensorboard(browser: Browser, asked: argparse.Namespace) -> None:
         page.screenshot(path=asked.folder / "tensorboard.png")
 
 
+def served(browser: Browser, asked: argparse.Namespace) -> None:
+    """Take the page of `mtl serve`, with a text that is answered."""
+    size = {"width": 860, "height": 720}
+    with serving("mtl.cli", "serve", str(asked.run)) as address:
+        page = browser.new_context(viewport=size).new_page()
+        page.goto(address)
+        page.locator("textarea").first.fill(asked.text)
+        page.get_by_role("button", name="Answer").click()
+        page.get_by_text("Done.").wait_for()
+        page.screenshot(path=asked.folder / "serve.png", full_page=True)
+
+
 @contextmanager
-def serving(run: Path) -> Iterator[str]:
-    """Serve a run with TensorBoard; yields its address."""
+def serving(*words: str) -> Iterator[str]:
+    """Run a Python module that serves pages, and is told the port; yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    words = [sys.executable, "-m", "tensorboard.main", "--logdir", str(run), "--port", str(port)]
+    command = [sys.executable, "-m", *words, "--port", str(port)]
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(words, stdout=said, stderr=said)
+        process = subprocess.Popen(command, stdout=said, stderr=said)
         try:
             for _ in range(120):
                 time.sleep(0.5)
@@ -158,6 +174,7 @@ PICTURES: dict[str, Callable[[Browser, argparse.Namespace], None]] = {
     "terminal": terminal,
     "leet": leet,
     "tensorboard": tensorboard,
+    "serve": served,
 }
 
 
@@ -166,6 +183,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="a run's folder")
     parser.add_argument("folder", type=Path, help="where the pictures go")
     parser.add_argument("--section", default="", help="what of the report, such as #task-1")
+    parser.add_argument("--text", default=TEXT, help="what the page of mtl serve is asked")
     parser.add_argument("--only", nargs="*", choices=list(PICTURES), default=list(PICTURES))
     asked = parser.parse_args()
     from playwright.sync_api import sync_playwright
