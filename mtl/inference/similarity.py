@@ -59,7 +59,9 @@ def read_knowledge(path: Path) -> list[Entry]:
             continue
         entry = _entry(line, f"{path}:{number}")
         if entry.id in found:
-            raise DataError(Problem(f"{path}:{number}", "to have an id of its own", entry.id))
+            raise DataError(
+                Problem(f"{path}:{number}", "to have an id of its own", f"got '{entry.id}' again")
+            )
         found[entry.id] = entry
     if not found:
         raise DataError(Problem(str(path), "to have an entry", "got none"))

@@ -63,7 +63,7 @@ def match(
             Problem("--text", "or `--input` to be given, one of the two", f"got {found}")
         )
     with importing("mtl.inference.similarity"):
-        from mtl.inference.similarity import Encoder, matches, read_knowledge
+        from mtl.inference.similarity import Encoder, matches, ranks, read_knowledge
     from mtl.inference.output import atomic, plain
     from mtl.inference.predictor import pick_device, prepare
     from mtl.reporting.console import note
@@ -89,7 +89,7 @@ def match(
     if model.cut:
         note(f"{model.cut:,} texts are longer than {model.longest} tokens: only these were read.")
     if right:
-        _say_scores(texts, known, right)
+        _say_scores(ranks(texts, known, right))
 
 
 def _rows(path: Path) -> list[Values]:
@@ -139,11 +139,10 @@ def _right(rows: list[Values], gold: str, entries: list[Entry], path: Path | Non
     return found
 
 
-def _say_scores(texts: object, known: object, right: list[int]) -> None:
-    from mtl.inference.similarity import ranks
+def _say_scores(found: list[int]) -> None:
+    """Say how well texts found their entries, by the places at which the right ones stand."""
     from mtl.reporting.console import note
 
-    found = ranks(texts, known, right)  # type: ignore[arg-type]
     first = sum(rank == 1 for rank in found) / len(found)
     mrr = sum(1 / rank for rank in found) / len(found)
     note(f"{len(found):,} rows: the right entry is the first of {first:.1%}, MRR {mrr:.4f}.")
