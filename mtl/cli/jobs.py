@@ -203,10 +203,11 @@ class Job:
         outcome.monitor, *others = objectives_of(config)
         outcome.objectives = [outcome.monitor, *others] if others else []
         outcome.higher = higher_is_better(config, outcome.monitor)
-        outcome.lower = [n for n in outcome.objectives if not higher_is_better(config, n)]
         outcome.metrics = {k: float(v) for k, v in self.train(config, folder).items()}
         outcome.score = outcome.metrics.get(outcome.monitor)
         outcome.primary = primary_metrics(config, outcome.metrics)
+        named = [*outcome.objectives, *(f"val/{t}/{m}" for t, m in outcome.primary.items())]
+        outcome.lower = [n for n in dict.fromkeys(named) if not higher_is_better(config, n)]
         outcome.status = "done"
         if config.search.trial is not None:
             said = said_of(config.search)

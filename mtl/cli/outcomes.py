@@ -32,7 +32,7 @@ class Outcome:
     objectives: list[str] = field(default_factory=list)
     """What a search is to make best, where that is several metrics."""
     lower: list[str] = field(default_factory=list)
-    """Those of them that are best when low."""
+    """Those of them, and of the tasks' primary metrics in validations, that are best when low."""
     seconds: float = 0.0
     steps: int | None = None
     """Taken by a trial of a search, of so many planned."""

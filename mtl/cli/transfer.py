@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mtl.cli.outcomes import Outcome, read_outcomes
 from mtl.errors import ConfigError, Problem
+from mtl.metrics.gains import gain
 from mtl.metrics.intervals import mean_and_margin
 from mtl.reporting.report.files import SWEEP
 from mtl.reporting.transfer import Cell, Table
@@ -129,15 +130,19 @@ def compare(plan: Plan, folder: Path) -> Table:
         if metric is None:
             missing.append(f"{task} has no score alone")
             continue
+        higher = not any(f"val/{task}/{o.primary[task]}" in o.lower for o in single.values())
         alone[metric] = mean_and_margin([o.metrics[metric] for o in single.values()])[0]
         for chosen in plan.sets:
             if len(chosen) == 1 or task not in chosen:
                 continue
             others = tuple(name for name in chosen if name != task)
-            both = [s for s in single if metric in _of(jobs[chosen], s)]
-            found = {s: _of(jobs[chosen], s)[metric] - single[s].metrics[metric] for s in both}
+            found = {
+                s: gain(beside[metric], one.metrics[metric], higher_is_better=higher)
+                for s, one in single.items()
+                if metric in (beside := _of(jobs[chosen], s))
+            }
             if found:
-                cells.append(Cell(task, others, metric, {s: 100 * v for s, v in found.items()}))
+                cells.append(Cell(task, others, metric, found, higher))
             if len(found) < len(single):
                 lost = len(single) - len(found)
                 missing.append(f"{task} with {' and '.join(others)} lacks {lost} of its seeds")

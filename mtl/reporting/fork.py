@@ -9,11 +9,12 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from mtl.metrics.gains import gain
 from mtl.reporting.pages.charts import lines
 
 CAPTION = (
-    "what the run has over its fork, in points of each task's metric: above 0, the tasks that were "
-    "taken out help"
+    "what the run has over its fork, in points of each task's metric, in percent of one that is "
+    "best when low: above 0, the tasks that were taken out help"
 )
 ONE_PAIR = (
     "these are one pair of runs; before a difference of a few tenths counts, fork runs with other "
@@ -44,7 +45,7 @@ class Difference:
 
     @property
     def points(self) -> float | None:
-        """How much better the run is, in hundredths."""
+        """How much better the run is, in hundredths, or in percent of what is best when low."""
         return None if self.scores is None else self._points(*self.scores)
 
     @property
@@ -53,7 +54,7 @@ class Difference:
         return None if self.at_step is None else self._points(*self.at_step[1:])
 
     def _points(self, ours: float, theirs: float) -> float:
-        return 100 * (ours - theirs) * (1 if self.higher_is_better else -1)
+        return gain(ours, theirs, higher_is_better=self.higher_is_better)
 
     def as_dict(self) -> dict[str, object]:
         """Return it as plain data."""
@@ -114,7 +115,8 @@ def sentences(found: Sequence[Difference], without: Sequence[str]) -> list[str]:
             said.append(f"{one.task} is the same without {gone}")
         else:
             verb = "helps" if points > 0 else "costs"
-            said.append(f"{gone} {verb} {one.task}: {points:+.2f} points of {one.metric}")
+            unit = "points" if one.higher_is_better else "percent"
+            said.append(f"{gone} {verb} {one.task}: {points:+.2f} {unit} of {one.metric}")
     return said
 
 

@@ -13,26 +13,34 @@ from rich.text import Text
 from mtl.metrics.intervals import mean_and_margin
 
 CAPTION = (
-    "points of the row's own metric that training with the column's task brings; "
+    "points of the row's own metric that training with the column's task brings, "
+    "or percent of a metric that is best when low; "
     "± is the 95% interval of the differences by seed"
 )
 
 
 @dataclass(frozen=True)
 class Cell:
-    """How much better a task is beside others than alone, in points of its primary metric.
+    """How much better a task is beside others than alone, by its primary metric.
 
     Args:
         task: Which is measured.
         others: Beside which it was trained.
         metric: Its full name.
-        differences: In points (hundredths), by seed.
+        differences: By seed, in points (hundredths), or in percent of what is best when low.
+        higher_is_better: The metric's direction; a difference above zero is a gain in any case.
     """
 
     task: str
     others: tuple[str, ...]
     metric: str
     differences: Mapping[str, float]
+    higher_is_better: bool = True
+
+    @property
+    def unit(self) -> str:
+        """What stands behind a difference: nothing for points."""
+        return "" if self.higher_is_better else "%"
 
     @property
     def mean(self) -> float:
@@ -71,7 +79,8 @@ class Table:
                 "task": cell.task,
                 "with": list(cell.others),
                 "metric": cell.metric,
-                "points": cell.mean,
+                "unit": "points" if cell.higher_is_better else "percent",
+                "gain": cell.mean,
                 "margin": cell.margin,
                 "by_seed": dict(cell.differences),
             }
@@ -89,9 +98,15 @@ def shown(tasks: Sequence[str], table: Table) -> Rows:
         rows.add_column(name, justify="right", overflow="fold")
     for task in tasks:
         cells = [_text(_cell(table, task, name, tasks)) for name in _columns(tasks)]
-        score = next((v for n, v in table.alone.items() if n.split("/")[1] == task), None)
-        rows.add_row(task, "-" if score is None else f"{100 * score:.1f}", *cells)
+        rows.add_row(task, _alone(table, task), *cells)
     return rows
+
+
+def _alone(table: Table, task: str) -> str:
+    """Return a task's score alone: on 0 to 100 where its metric is best when high."""
+    found = [v for name, v in table.alone.items() if name.split("/")[1] == task]
+    lower = any(c.task == task and not c.higher_is_better for c in table.cells)
+    return f"{found[0] * (1 if lower else 100):.1f}" if found else "-"
 
 
 def _columns(tasks: Sequence[str]) -> list[str]:
@@ -123,7 +138,7 @@ def unsure(table: Table) -> str:
 def words(cell: Cell) -> str:
     """Return a difference and its interval."""
     margin = "" if cell.margin is None else f" ± {cell.margin:.1f}"
-    return f"{cell.mean:+.1f}{margin}"
+    return f"{cell.mean:+.1f}{margin}{cell.unit}"
 
 
 def page(tasks: Sequence[str], table: Table, command: str) -> str:

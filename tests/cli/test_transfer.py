@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from scipy import stats
 
 import mtl.cli.train
 from mtl.cli.app import main
+from mtl.cli.outcomes import Outcome, write_outcome
 from mtl.cli.transfer import Plan, compare, read_plan
 from mtl.config.schema import Config
 from mtl.errors import ConfigError, Interrupted
+from mtl.reporting.transfer import shown
 
 TASKS = ("ner", "sentiment", "qa")
 ALONE = {"ner": 0.5, "sentiment": 0.7, "qa": 0.3}
@@ -69,11 +72,11 @@ def test_who_helps_whom(training: Training, capsys: pytest.CaptureFixture[str]) 
     found = json.loads(Path("out/transfer.json").read_text())
     cells = {(c["task"], *c["with"]): c for c in found["cells"]}
     assert len(cells) == 2 * 3 + 3
-    assert cells["sentiment", "ner"]["points"] == pytest.approx(2.0)
-    assert cells["ner", "sentiment"]["points"] == pytest.approx(-2.0)
+    assert cells["sentiment", "ner"]["gain"] == pytest.approx(2.0)
+    assert cells["ner", "sentiment"]["gain"] == pytest.approx(-2.0)
     half = stats.t.ppf(0.975, 2) * stats.sem([-1.0, -2.0, -3.0])
     assert cells["ner", "sentiment"]["margin"] == pytest.approx(half, abs=1e-3)
-    assert cells["qa", "ner", "sentiment"]["points"] == pytest.approx(0.0)
+    assert cells["qa", "ner", "sentiment"]["gain"] == pytest.approx(0.0)
     assert found["alone"]["test/ner/f1"] == pytest.approx(0.502)
     streams = capsys.readouterr()
     assert len(streams.err.splitlines()) < 15  # One line for each of seven sets.
@@ -160,3 +163,25 @@ def test_what_was_never_trained_is_said(tmp_path: Path) -> None:
     table = compare(read_plan(["task=a,b"]), tmp_path)
     assert table.missing == ["a has no score alone", "b has no score alone"]
     assert table.cells == []
+
+
+def test_a_metric_that_is_best_when_low_gains_by_falling(tmp_path: Path) -> None:
+    scores = {("a",): 50.0, ("b",): 0.5, ("a", "b"): 40.0}
+    for chosen, value in scores.items():
+        folder = tmp_path / "+".join(chosen) / "job-0"
+        (folder / ".hydra").mkdir(parents=True)
+        primary = {"a": "perplexity", "b": "f1"}
+        metrics = {"test/a/perplexity": value, "test/b/f1": 0.6 if len(chosen) > 1 else value}
+        outcome = Outcome(0, str(folder), ["seed=1"], "done", metrics=metrics)
+        outcome.primary = {name: primary[name] for name in chosen}
+        outcome.lower = ["val/a/perplexity"]
+        write_outcome(outcome)
+    table = compare(read_plan(["task=a,b", "seed=1"]), tmp_path)
+    found = {cell.task: (round(cell.mean, 6), cell.unit) for cell in table.cells}
+    assert found == {"a": (20.0, "%"), "b": (10.0, "")}
+    console = Console(width=80, record=True)
+    console.print(shown(("a", "b"), table))
+    text = console.export_text()
+    assert "50.0" in text  # Not a hundred times as much.
+    assert "+20.0%" in text
+    assert [one["unit"] for one in table.as_dict()["cells"]] == ["percent", "points"]
