@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,19 +31,15 @@ class Options(argparse.ArgumentParser):
         description: The script's own.
         name: Of its folder below ``outputs/``.
         data: The folders that `MTL_DATA` has to have.
-        at_once: Whether runs may share the machine.
     """
 
-    def __init__(
-        self, description: str | None, name: str, data: Sequence[str], *, at_once: bool = True
-    ) -> None:
+    def __init__(self, description: str | None, name: str, data: Sequence[str]) -> None:
         layout = argparse.RawTextHelpFormatter
         super().__init__(description=description, formatter_class=layout)
         self.data = data
         self.add_argument("--trunk", required=True, help="a model's folder")
         self.add_argument("--seeds", type=int, default=3)
-        if at_once:
-            self.add_argument("--jobs", type=int, default=2, help="runs at a time, a thread each")
+        self.add_argument("--jobs", type=int, default=2, help="runs at a time, a thread each")
         self.add_argument("--out", type=Path, default=ROOT / "outputs" / name)
         more = "more settings of train.py"
         self.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help=more)
@@ -76,22 +72,25 @@ def carry_out(name: str, line: Sequence[str], out: Path, look: Look | None = Non
         return
     shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, str(ROOT / "train.py"), *line, f"hydra.run.dir={folder}"]
-    began = time.perf_counter()
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    code, said, seconds = run(command)
+    if code:
+        raise RuntimeError(f"{' '.join(command)}\n{said[-4000:]}")
     found: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    found["seconds"] = time.perf_counter() - began
+    found["cpu_seconds"] = seconds
     found |= look(folder) if look else {}
     kept.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder)
+
+
+def run(command: Sequence[str]) -> tuple[int, str, float]:
+    """Run a command on one thread; return its exit code, what it said, and its seconds of CPU."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        child = subprocess.Popen(command, cwd=ROOT, env=env, stdout=said, stderr=said)
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        return child.returncode, said.read(), used.ru_utime + used.ru_stime
 
 
 def carry_out_all(

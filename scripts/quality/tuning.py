@@ -1,10 +1,10 @@
 """What each tuning method is worth, and what it costs.
 
-MTL_DATA=FOLDER python scripts/quality/tuning.py --trunk MODEL --seeds 3
+MTL_DATA=FOLDER python scripts/quality/tuning.py --trunk MODEL --seeds 3 --jobs 2
 
 Entities of CoNLL-2003 and the sentiment of SST-2, together: test scores, how many weights of the
-trunk learn, the most memory, and seconds of the run. One run at a time, because time and memory
-are measured. Each run's figures are kept in a JSON file, so a stopped study goes on where it was.
+trunk learn, the most memory, and the seconds of CPU of a run on one thread. Each run's figures are
+kept in a JSON file, so a stopped study goes on where it was.
 `ranks.svg` shows what AdaLoRA's first seed gave to each layer.
 """
 
@@ -76,7 +76,7 @@ def look(run: Path) -> dict[str, Any]:
 def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Return a Markdown table: a line a method."""
     lines = [
-        "| method | entity F1 | accuracy | weights that learn | GB | s |",
+        "| method | entity F1 | accuracy | weights that learn | GB | CPU s |",
         "|---|" + "---:|" * 5,
     ]
     for method, each in found.items():
@@ -86,7 +86,7 @@ def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
             if (values := [100 * one[name] for one in each])
         ]
         costs = [f"{each[0]['learning']:,}", f"{max(one['memory_gb'] for one in each):.2f}"]
-        costs.append(f"{mean(one['seconds'] for one in each):.0f}")
+        costs.append(f"{mean(one['cpu_seconds'] for one in each):.0f}")
         lines.append(f"| {' | '.join([method, *scores, *costs])} |")
     return "\n".join(lines)
 
@@ -139,7 +139,7 @@ def picture(ranks: Mapping[str, int], most: int) -> str:
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the command line's options."""
-    parser = Options(__doc__, "tuning", ["conll2003", "sst2"], at_once=False)
+    parser = Options(__doc__, "tuning", ["conll2003", "sst2"])
     parser.add_argument("--rows", type=int, default=4000, help="of training, for each task")
     parser.add_argument("--steps", type=int, default=750)
     return parser.read(given)
@@ -149,7 +149,7 @@ def main() -> None:
     """Run what is missing; print all, and draw the ranks."""
     options = arguments()
     todo = list(runs(options, Path(os.environ["MTL_DATA"])))
-    carry_out_all(todo, options.out, 1, look)
+    carry_out_all(todo, options.out, options.jobs, look)
     found = scores_of(todo, options.out)
     print(table(found))
     first = found["adalora"][0]

@@ -16,7 +16,7 @@ def test_ranks_as_a_picture() -> None:
 
 def test_a_line_for_each_method() -> None:
     one = {"test/ner/f1": 0.5, "test/sentiment/accuracy": 0.75, "learning": 1234}
-    found = table({"lora": [{**one, "memory_gb": 1.0, "seconds": 9.6}] * 2})
+    found = table({"lora": [{**one, "memory_gb": 1.0, "cpu_seconds": 9.6}] * 2})
     assert found.splitlines()[-1] == (
         "| lora | 50.00 (50.0, 50.0) | 75.00 (75.0, 75.0) | 1,234 | 1.00 | 10 |"
     )
