@@ -29,7 +29,7 @@ from scripts.quality.study import carry_out_all  # noqa: E402
 ALL = 1000
 """More questions than any paragraph has."""
 TASKS = ("qa", "qa_generative")
-COLUMNS = ("seconds", "loss", "f1", "em")
+COLUMNS = ("cpu_seconds", "loss", "f1", "em")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def runs(options: argparse.Namespace, data: Path) -> Iterator[Run]:
 def scores(task: str, found: Mapping[str, float]) -> dict[str, float]:
     """Return a run's figures: percentages, and the loss per token of a task that writes."""
     row = {
-        "seconds": found["seconds"],
+        "cpu_seconds": found["cpu_seconds"],
         "f1": 100 * found[f"val/{task}/f1"],
         "em": 100 * found[f"val/{task}/em"],
     }

@@ -47,7 +47,7 @@ def test_runs_differ_in_seed_and_limit_alone(tmp_path: Path) -> None:
 
 def test_table_has_means_over_seeds() -> None:
     rows = [
-        grouping.scores("qa", {"seconds": s, "val/qa/f1": f, "val/qa/em": 0.1})
+        grouping.scores("qa", {"cpu_seconds": s, "val/qa/f1": f, "val/qa/em": 0.1})
         for s, f in ((10.0, 0.2), (14.0, 0.4))
     ]
     text = grouping.table({("qa", 1): rows, ("qa", grouping.ALL): rows[:1]})
