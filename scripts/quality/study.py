@@ -31,13 +31,17 @@ class Options(argparse.ArgumentParser):
         description: The script's own.
         name: Of its folder below ``outputs/``.
         data: The folders that `MTL_DATA` has to have.
+        trunk: What is trained without ``--trunk``; None where it has to be given.
     """
 
-    def __init__(self, description: str | None, name: str, data: Sequence[str]) -> None:
+    def __init__(
+        self, description: str | None, name: str, data: Sequence[str], *, trunk: str | None = None
+    ) -> None:
         layout = argparse.RawTextHelpFormatter
         super().__init__(description=description, formatter_class=layout)
         self.data = data
-        self.add_argument("--trunk", required=True, help="a model's folder")
+        default = f"; without it {trunk}" if trunk else ""
+        self.add_argument("--trunk", required=not trunk, help=f"a model's folder{default}")
         self.add_argument("--seeds", type=int, default=3)
         self.add_argument("--jobs", type=int, default=2, help="runs at a time, a thread each")
         self.add_argument("--out", type=Path, default=ROOT / "outputs" / name)
@@ -109,21 +113,24 @@ def scores_of(runs: Sequence[tuple[str, list[str]]], out: Path) -> dict[str, lis
     found: dict[str, list[dict[str, Any]]] = {}
     for name, _ in runs:
         scores = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
-        found.setdefault(name.partition(".")[0], []).append(scores)
+        found.setdefault(name.rpartition(".")[0], []).append(scores)
     return found
 
 
-def table(found: Mapping[str, Sequence[Mapping[str, float]]], metrics: Sequence[str]) -> str:
+def table(
+    found: Mapping[str, Sequence[Mapping[str, float]]], metrics: Sequence[str], scale: float = 100
+) -> str:
     """Return a Markdown table: a line a choice and metric, with all seeds, mean and deviation.
 
     Args:
-        found: By choice, the scores of each seed, on 0 to 1.
+        found: By choice, the scores of each seed.
         metrics: Full names.
+        scale: What a score of 1 is shown as.
     """
     lines = ["| choice | metric | seeds | mean | sd |", "|---|---|---|---|---|"]
     for choice, scores in found.items():
         for metric in metrics:
-            values = [100 * score[metric] for score in scores]
+            values = [scale * score[metric] for score in scores]
             each = ", ".join(f"{v:.2f}" for v in values)
             spread = f"{stdev(values):.2f}" if len(values) > 1 else ""
             lines.append(f"| {choice} | {metric} | {each} | {mean(values):.2f} | {spread} |")
