@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ def build() -> typer.Typer:
     app = typer.Typer(
         name="mtl",
         no_args_is_help=True,
-        rich_markup_mode="markdown",
+        rich_markup_mode=None,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
@@ -41,28 +42,50 @@ def build() -> typer.Typer:
         )
     for name in VERBS:
         VERBS.get(name)(app)
-    _plain_flags(app)
+    _set_up(app)
     return app
 
 
 class _Command(TyperCommand):
-    """A command whose help gives flags no type: they take no value."""
+    """A command whose help has its options by title, as wide as the terminal has room for.
+
+    Typer's boxes have five columns, which leave descriptions 24 of 80 cells.
+    """
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the command's parameters, ``--help`` among them."""
+        """Return the command's parameters, ``--help`` among them; a flag takes no value."""
         params = super().get_params(ctx)
         for param in params:
             if getattr(param, "is_flag", False):
                 param.metavar = ""
         return params
 
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments, then options under the titles of their ``rich_help_panel``."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for param in self.get_params(ctx):
+            name, text = param.get_help_record(ctx)
+            if param.param_type_name == "argument":
+                sections["Arguments"].append((param.metavar or param.name, text))
+            else:
+                title = getattr(param, "rich_help_panel", None) or "Options"
+                sections.setdefault(title, []).append((name, text))
+        for title, rows in sections.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
-def _plain_flags(app: typer.Typer) -> None:
+
+def _set_up(app: typer.Typer) -> None:
+    """Give each command of an application our class, and its first sentence where it is listed."""
     for command in app.registered_commands:
         command.cls = _Command
+        about = inspect.getdoc(command.callback) or ""
+        command.short_help = about.partition("\n\n")[0].replace("\n", " ")
     for group in app.registered_groups:
         if group.typer_instance is not None:
-            _plain_flags(group.typer_instance)
+            group.short_help = group.typer_instance.info.help
+            _set_up(group.typer_instance)
 
 
 def _version(wanted: bool) -> None:
@@ -94,6 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MtlError as problem:
         _fail(mask(printable(problem)))
     except UsageError as problem:
+        if type(problem).__name__ == "NoArgsIsHelpError":
+            sys.stdout.write(f"{problem}\n")
+            sys.exit(EXIT_CODE)
         _fail(usage_sentence(problem))
     except typer.Abort:
         sys.exit(1)
@@ -101,15 +127,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def usage_sentence(problem: Any) -> str:
-    """Return what is wrong with a command line in one sentence; empty if its help was shown."""
-    if type(problem).__name__ == "NoArgsIsHelpError":
-        return ""
+    """Return what is wrong with a command line in one sentence."""
     command = problem.ctx.command_path if problem.ctx else "mtl"
     text = problem.format_message().strip().rstrip(".")
     return f"{text}{' See' if text.endswith('?') else '; see'} `{command} --help`."
 
 
 def _fail(sentence: str) -> NoReturn:
-    if sentence:
-        sys.stderr.write(f"error: {sentence}\n")
+    sys.stderr.write(f"error: {sentence}\n")
     sys.exit(EXIT_CODE)

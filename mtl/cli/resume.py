@@ -16,6 +16,7 @@ from mtl.config.saved import HYDRA, saved_cfg, saved_config, saved_file
 from mtl.config.schema import Config
 from mtl.config.section import Values
 from mtl.errors import CheckpointError, ConfigError, Problem
+from mtl.files import meant_folder
 
 AUTO = "auto"
 """Continue the run in `hydra.run.dir`, or begin it: one command line for a job that is repeated."""
@@ -73,11 +74,12 @@ def load_run(run: str, overrides: Sequence[str]) -> tuple[Config, Path]:
 
 def _check_run(folder: Path, run: str) -> None:
     """Refuse a folder that holds no run."""
-    found = f"{run} does not exist"
+    if saved_file(folder).is_file():
+        return
+    found, near = f"{run} does not exist", meant_folder(Path(run)).strip()
     if folder.is_dir():
-        found = f"{run} has no {HYDRA}/config.yaml"
-    if not saved_file(folder).is_file():
-        raise CheckpointError(Problem("resume", "to be a run's folder", found))
+        found, near = f"{run} has no {HYDRA}/config.yaml", ""
+    raise CheckpointError(Problem("resume", "to be a run's folder", found, near))
 
 
 def load_same(folder: Path, asked: Config, overrides: Sequence[str]) -> Config:

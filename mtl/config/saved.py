@@ -11,6 +11,7 @@ from mtl.config.compose import checked
 from mtl.config.hydra_errors import yaml_problem
 from mtl.config.schema import Config
 from mtl.errors import CheckpointError, ConfigError, Place, Problem
+from mtl.files import meant_folder
 
 HYDRA = ".hydra"
 """Folder of a run that holds its configuration."""
@@ -28,7 +29,9 @@ def saved_cfg(folder: Path) -> DictConfig:
         CheckpointError: If the file cannot be read.
     """
     if not folder.is_dir():
-        raise CheckpointError(f"Expected '{folder}' to be a run, but there is no such folder.")
+        raise CheckpointError(
+            f"Expected '{folder}' to be a run, but there is no such folder.{meant_folder(folder)}"
+        )
     file = saved_file(folder)
     try:
         cfg = OmegaConf.load(file)

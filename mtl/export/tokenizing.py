@@ -13,7 +13,9 @@ GIVEN = ["input_ids", "attention_mask"]
 KEPT = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
-def our_tokenizer(loaded: LoadedModel, pair: str | None = None) -> Any:
+def our_tokenizer(
+    loaded: LoadedModel, pair: str | None = None, before: IntArray | None = None
+) -> Any:
     """Return a tokenizer for an export.
 
     It puts the space before a text that our encoder puts there, the special tokens around one text
@@ -22,6 +24,7 @@ def our_tokenizer(loaded: LoadedModel, pair: str | None = None) -> Any:
     Args:
         loaded: The model.
         pair: The task whose two texts it joins; it is for one text when None.
+        before: Tokens that stand before each text.
     """
     from tokenizers import Tokenizer, normalizers
     from transformers import PreTrainedTokenizerFast
@@ -32,12 +35,13 @@ def our_tokenizer(loaded: LoadedModel, pair: str | None = None) -> Any:
     backend.no_truncation()
     backend.no_padding()
     if encoder.prefix_space:
-        before = [normalizers.Prepend(" ")]
-        after = [] if backend.normalizer is None else [backend.normalizer]
-        backend.normalizer = normalizers.Sequence([*before, *after])
+        own = [] if backend.normalizer is None else [backend.normalizer]
+        backend.normalizer = normalizers.Sequence([normalizers.Prepend(" "), *own])
     if pair is not None:
         causal = loaded.attention(pair) == "causal"
         backend.post_processor = _joined(encoder, causal=causal)
+    elif before is not None and len(before):
+        backend.post_processor = _led(encoder, before)
     special = {key: str(value) for key in KEPT if (value := getattr(theirs, key, None)) is not None}
     special["pad_token"] = _pad(encoder)
     return PreTrainedTokenizerFast(
@@ -60,6 +64,21 @@ def _pad(encoder: TextEncoder) -> str:
         if token is not None and tokenizer.convert_tokens_to_ids(token) not in around:
             return str(token)
     return str(tokenizer.convert_ids_to_tokens(0))
+
+
+def _led(encoder: TextEncoder, before: IntArray) -> Any:
+    """Return what puts tokens before each text, inside the special tokens around it."""
+    from tokenizers.processors import TemplateProcessing
+
+    parts = {"begin": encoder.prefix, "before": before, "end": encoder.suffix}
+    known = {name: ids.tolist() for name, ids in parts.items() if len(ids)}
+    return TemplateProcessing(
+        single=[name for name in ("begin", "before", "$A", "end") if name in known or "$" in name],
+        special_tokens=[
+            {"id": name, "ids": ids, "tokens": encoder.tokenizer.convert_ids_to_tokens(ids)}
+            for name, ids in known.items()
+        ],
+    )
 
 
 def _joined(encoder: TextEncoder, *, causal: bool) -> Any:

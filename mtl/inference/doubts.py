@@ -22,6 +22,7 @@ import numpy as np
 from mtl.config.saved import HYDRA
 from mtl.data.holdout import NONE, text_keys
 from mtl.errors import CheckpointError, ConfigError, Problem
+from mtl.files import meant_folder
 from mtl.inference.candidates import form_of
 from mtl.inference.evaluator import Track, run_config, started_in
 from mtl.inference.judgments import Doubt, Labelled, labels_of
@@ -53,8 +54,10 @@ def runs_in(folder: Path) -> list[Path]:
         return [folder]
     if not runs:
         expected = "to be the folder of a run that has ended, or of a sweep of some"
-        got = f"'{folder}' holds none" if folder.is_dir() else f"there is no folder '{folder}'"
-        raise CheckpointError(Problem("--model", expected, got))
+        got, near = f"'{folder}' holds none", ""
+        if not folder.is_dir():
+            got, near = f"there is no folder '{folder}'", meant_folder(folder).strip()
+        raise CheckpointError(Problem("--model", expected, got, near))
     return runs
 
 

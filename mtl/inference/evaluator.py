@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mtl.config.saved import HYDRA, saved_config
+from mtl.config.saved import HYDRA, saved_config, saved_file
 from mtl.config.schema import Config
 from mtl.config.section import Values
 from mtl.data.holdout import text_keys
@@ -202,14 +202,11 @@ def run_config(folder: Path) -> Config:
     Raises:
         CheckpointError: If it is missing or cannot be read.
     """
-    file = folder / HYDRA / "config.yaml"
-    if folder.is_dir() and not file.is_file():
+    if folder.is_dir() and not saved_file(folder).is_file():
         raise CheckpointError(
             f"Expected '{folder}' to be a run with {HYDRA}/config.yaml, which names its data, but "
             "it has none; give `--task NAME --data FILE`."
         )
-    if not folder.is_dir():
-        raise CheckpointError(f"Expected '{folder}' to be a run, but there is no such folder.")
     return saved_config(folder)
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from mtl.errors import CheckpointError, MtlError, Problem
+from mtl.files import meant_folder
 from mtl.inference.predictor import RowPredictor
 from mtl.inference.texts import Predictor
 from mtl.training.description import DESCRIPTION
@@ -70,7 +71,8 @@ def found(name: str) -> Path:
 
 def _not_there(name: str, reason: str) -> MtlError:
     expected = "to be the folder of a run or a model, or a model of the Hub that mtl wrote"
-    advice = "Check the name; a private model needs a login: hf auth login."
+    near = meant_folder(Path(name)).strip() or "Check the name;"
+    advice = f"{near} A private model needs a login: hf auth login."
     found = f"there is no such folder, and of the Hub: {reason}"
     return CheckpointError(Problem(name, expected, found, advice))
 

@@ -19,6 +19,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from mtl.config.section import Values
 from mtl.errors import CheckpointError, DataError, Problem
+from mtl.files import meant_folder
 from mtl.training.description import model_folder
 from mtl.trunk.load import quiet
 
@@ -112,8 +113,9 @@ class Encoder:
         except (OSError, ValueError) as error:
             expected = "to name a model that transformers opens"
             reason = str(error).partition("\n")[0].rstrip(".")
+            near = "" if Path(opened).is_dir() else meant_folder(Path(path)).strip()
             raise CheckpointError(
-                Problem("--encoder", expected, f"got '{path}' ({reason})")
+                Problem("--encoder", expected, f"got '{path}' ({reason})", near)
             ) from error
         self.model = model.to(device).eval()
         self.device = device

@@ -13,6 +13,7 @@ from mtl.config.rules import NAME, is_name
 from mtl.config.schema import Attention, FileConfig, LabelConfig
 from mtl.config.section import Field, Flag, Number, Section, Text, Whole, check
 from mtl.errors import CheckpointError, ConfigError, MtlError, Problem
+from mtl.files import meant_folder
 from mtl.tasks import Task
 from mtl.tasks.base import restore
 from mtl.training.model import MultiTaskModel, build_task
@@ -178,7 +179,7 @@ def _unusable(tasks: Mapping[str, TaskDescription]) -> list[Problem | str]:
 def _no_model(folder: Path) -> str:
     expected = f"Expected '{folder}' to be a run or a model folder of mtl, but"
     if not folder.is_dir():
-        return f"{expected} there is no such folder."
+        return f"{expected} there is no such folder.{meant_folder(folder)}"
     if (folder / "checkpoints").is_dir():
         return f"{expected} it ended early and has checkpoints only; continue it with resume=RUN."
     return f"{expected} it has no {DESCRIPTION}; train.py writes one at the end of a run."

@@ -106,7 +106,12 @@ def generate(
         arguments, start = prepare(trunk, prompts, decoding, read)
         found = model.generate(
             **arguments,
-            generation_config=_configuration(trunk, decoding),
+            generation_config=configuration(
+                trunk,
+                decoding,
+                return_dict_in_generate=True,
+                output_scores=decoding.num_beams > 1,  # With beams' come those of every step.
+            ),
             logits_processor=_processors(decoding, start),
             streamer=PieceStreamer(trunk.tokenizer, pieces) if pieces and single else None,
         )
@@ -117,7 +122,14 @@ def generate(
     return [flat[at : at + each] for at in range(0, len(flat), each)]
 
 
-def _configuration(trunk: Trunk, decoding: Decoding) -> GenerationConfig:
+def configuration(trunk: Trunk, decoding: Decoding, **more: object) -> GenerationConfig:
+    """Return what transformers' `generate` is told of how a trunk writes.
+
+    Args:
+        trunk: With its tokens of start, end and padding.
+        decoding: Search, sampling and limits, but repeated n-grams: see :func:`_processors`.
+        **more: Other arguments of the configuration.
+    """
     from transformers import GenerationConfig
 
     asked = {k: v for k, v in decoding.model_dump().items() if v is not None}
@@ -132,8 +144,7 @@ def _configuration(trunk: Trunk, decoding: Decoding) -> GenerationConfig:
         eos_token_id=end_id(trunk.tokenizer),
         pad_token_id=pad_id(trunk.tokenizer),
         decoder_start_token_id=trunk.start,
-        return_dict_in_generate=True,
-        output_scores=decoding.num_beams > 1,  # Those of beams come with those of every step.
+        **more,
     )
 
 

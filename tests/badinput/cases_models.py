@@ -36,7 +36,7 @@ def described(name: str, change: Callable[[Any], object], *says: str) -> Case:
 
 
 EVALUATE = [
-    Case("evaluate nothing", mtl("evaluate", "rnu"), ("'rnu'", "no such folder")),
+    Case("evaluate nothing", mtl("evaluate", "rnu"), ("'rnu'", "no such folder", "mean 'run'?")),
     Case("evaluate no run", mtl("evaluate", "data"), ("'data'", "give `--task NAME --data FILE`")),
     Case(
         "evaluate a run that ended early",

@@ -16,7 +16,7 @@ def resume(*more: str) -> tuple[str, ...]:
 
 RESUME = [
     Case("resume of nothing", ("train", "resume="), ("`resume`", "a run's folder")),
-    Case("resume of no folder", ("train", "resume=rnu"), ("`resume`", "rnu does not exist")),
+    Case("resume of no folder", ("train", "resume=rnu"), ("`resume`", "not exist", "mean 'run'?")),
     Case("resume of no run", ("train", "resume=data"), ("`resume`", "no .hydra/config.yaml")),
     Case("resume as a sweep", resume("-m"), ("resume=RUN without -m",)),
     Case(

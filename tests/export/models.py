@@ -36,11 +36,21 @@ def gpt2_config() -> Any:
     return GPT2Config(vocab_size=400, n_embd=16, n_layer=2, n_head=2, n_positions=64)
 
 
+def t5_config() -> Any:
+    from transformers import T5Config
+
+    return T5Config(vocab_size=150, d_model=16, d_kv=8, d_ff=24, num_layers=2, num_heads=2)
+
+
 KINDS = {
     "llama": (helpers.llama_config, "bpe"),
     "gpt2": (gpt2_config, "bpe"),
     "bert": (bert_config, "wordpiece"),
+    "t5": (t5_config, "metaspace"),
 }
+
+
+USUAL: dict[str, Any] = {"layout": "joint", "options": {}, "tied": False}
 
 
 def untrained(folder: Path, kind: str = "llama", **head: Any) -> Path:
@@ -49,13 +59,14 @@ def untrained(folder: Path, kind: str = "llama", **head: Any) -> Path:
     Args:
         folder: Where it goes, and its trunk.
         kind: A name of :data:`KINDS`.
-        **head: Options of the head of `sentiment`, or of `ner` as ``ner_decoding``.
+        **head: Options of the head of `sentiment`, or of `ner` as ``ner_decoding``; of `gist`, its
+            ``options`` and whether it is ``tied``.
     """
     config, tokenizer = KINDS[kind]
     path = helpers.save_tiny(folder / "trunk", config(), helpers.TOKENIZERS[tokenizer]())
     writes = kind != "bert"
     trunk = load_trunk(TrunkConfig(name="hf", path=str(path)), writes=writes)
-    layout = head.pop("layout", "joint")
+    layout, own, tied = (head.pop(k, v) for k, v in USUAL.items())
     tagging = {"decoding": head.pop("ner_decoding", "plain")}
     labels = ["O", "B-PER", "I-PER"]
     specs: dict[str, Any] = {
@@ -70,8 +81,8 @@ def untrained(folder: Path, kind: str = "llama", **head: Any) -> Path:
     }
     if writes:
         sizes = {"max_target_tokens": 8, "max_new_tokens": 8}
-        options = {"prompt": "\nGist:", **sizes}
-        specs["gist"] = ("generation", options, {"tied": False}, {})
+        options = {"prompt": "\nGist:", **sizes, **own}
+        specs["gist"] = ("generation", options, {"tied": tied}, {})
     tasks = []
     for name, (type, options, its_head, state) in specs.items():
         task = make_task(name, type, options=options, head=its_head)

@@ -135,6 +135,64 @@ def test_a_writer_writes_what_it_writes_here(tmp_path: Path) -> None:
     assert alone(WRITE, folder) == answer["gist"]["text"]
 
 
+SUMMARIZE = """
+import torch
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+found = []
+for text in texts:
+    ids = model.generate(**tokenizer(text, return_tensors="pt"))[0]
+    found.append(tokenizer.decode(ids, skip_special_tokens=True).strip())
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_an_encoder_decoder_writes_what_it_writes_here(tmp_path: Path) -> None:
+    """Its beams, limits and prompt are in the folder, and no argument is needed."""
+    from mtl.inference.predictor import RowPredictor
+
+    options = {"prompt": "Gist:", "num_beams": 2, "min_new_tokens": 4}
+    model = untrained(tmp_path / "m", "t5", options=options)
+    rows: Any = [{"text": text} for text in TEXTS]
+    wanted = [a["gist"]["text"] for a in RowPredictor(opened(model), "cpu").predict(rows, ["gist"])]
+    folder = written(model, tmp_path / "out", "gist")
+    assert alone(SUMMARIZE, folder) == wanted
+    assert all(wanted)
+    assert read_manifest(folder)["class"] == "AutoModelForSeq2SeqLM"
+
+
+@pytest.mark.parametrize("tied", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_an_encoder_decoder_has_our_logits(tied: bool, tmp_path: Path) -> None:
+    """Behind the tokens of a summary, against our pass over text and summary."""
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    from mtl.inference.predictor import RowPredictor
+
+    model = untrained(tmp_path / "m", "t5", tied=tied)
+    folder = written(model, tmp_path / "out", "gist")
+    loaded = opened(model)
+    row: Any = {"text": TEXTS[0], "target": ["Rain."]}
+    predictor = RowPredictor(loaded, "cpu")
+    _, store = predictor.encode(loaded.model.tasks["gist"], [row], None, targets=True)
+    answered = next(iter(predictor.outputs([store], decode=lambda n, logits, examples: [logits])))
+    ids = torch.from_numpy(answered.examples.encoded[0].branches[0].ids).long()[None]
+    given = AutoTokenizer.from_pretrained(folder)(TEXTS[0], return_tensors="pt")
+    theirs = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        found = theirs(**given, decoder_input_ids=ids).logits[0]
+    torch.testing.assert_close(found, answered.outputs[0], rtol=1e-4, atol=1e-5)
+    assert ids.shape[1] > 1
+
+
+@pytest.mark.slow
+def test_a_prompt_that_asks_is_refused(tmp_path: Path) -> None:
+    model = untrained(tmp_path / "m", "t5", options={"prompt": "{question}"})
+    with pytest.raises(ConfigError, match="each text's question"):
+        written(model, tmp_path / "out", "gist")
+
+
 @pytest.mark.parametrize(
     ("task", "says"),
     [

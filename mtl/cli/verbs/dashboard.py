@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from mtl.cli.options import Runs
 from mtl.errors import CheckpointError, Problem
 
 
@@ -18,9 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def dashboard(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN|SWEEP…", help="Folders of runs or of sweeps.")
-    ],
+    runs: Runs,
     output: Annotated[
         Path | None,
         typer.Option(

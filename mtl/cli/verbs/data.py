@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from mtl.cli.options import AsJson, ConfigDir, Device, Overwrite, split_names
 from mtl.errors import ConfigError, Problem
 
 PAGES = (".html", ".htm")
@@ -26,11 +27,11 @@ def register(app: typer.Typer) -> None:
 def data(
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(help="What train.py would be given: task=ner,sentiment ..."),
+        typer.Argument(
+            metavar="OVERRIDE…", help="What train.py would be given: task=ner,sentiment …"
+        ),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object instead of text.")
-    ] = False,
+    as_json: AsJson = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="End with exit code 1 on an error or a warning.")
     ] = False,
@@ -67,13 +68,9 @@ def data(
     output_format: Annotated[
         str, typer.Option(metavar="NAME", help="As for mtl predict: jsonl, csv, or a tool's.")
     ] = "jsonl",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an output that is there.")
-    ] = False,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
-    config_dir: Annotated[
-        list[Path] | None, typer.Option("--config-dir", help="A folder with more YAML files.")
-    ] = None,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    config_dir: ConfigDir = None,
 ) -> None:
     """Look at the data of a run as training would read it: sizes, labels, lengths, oddities.
 
@@ -82,7 +79,6 @@ def data(
     if model is not None or not overrides:
         _check_model(model, overrides, html)
         from mtl.cli.labeling import Asked, label
-        from mtl.cli.verbs.predict import split_names
 
         assert model is not None
         names = split_names(task)

@@ -10,16 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mtl.cli.file_options import (
+from mtl.cli.options import (
+    AsJson,
     Comment,
     Delimiter,
+    Device,
     Encoding,
     Format,
     Header,
     Quoting,
+    Run,
+    Tasks,
+    Tokens,
+    TrustRemoteCode,
+    split_names,
     written,
 )
-from mtl.cli.verbs.predict import split_names
 from mtl.errors import ConfigError
 from mtl.inference.output import atomic, plain
 from mtl.launch.importing import importing
@@ -36,10 +42,8 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
-    task: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME", help="Only these tasks; all when unset.")
-    ] = None,
+    run: Run,
+    task: Tasks = None,
     data: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Labelled rows for one task, in any format of training."),
@@ -47,28 +51,16 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(metavar="NAME", help="test (when unset) or validation.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object instead of tables.")
-    ] = False,
+    as_json: AsJson = False,
     format: Format = None,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     quoting: Quoting = None,
     comment: Comment = None,
     header: Header = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
-    tokens: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Most tokens in one pass of the trunk; as in training when unset.",
-        ),
-    ] = None,
-    trust_remote_code: Annotated[
-        bool,
-        typer.Option("--trust-remote-code", help="Run Python code that the run's trunk brings."),
-    ] = False,
+    device: Device = "auto",
+    tokens: Tokens = None,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Score a run on its test splits, or one task of it on a file.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mtl.cli.options import Overwrite, Run, Tasks, TrustRemoteCode, split_names
 from mtl.errors import ConfigError, Problem
 from mtl.launch.importing import importing
 
@@ -17,14 +18,12 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run or a model.")],
+    run: Run,
     to: Annotated[Path, typer.Argument(metavar="DEST", help="A new folder.")],
     format: Annotated[
         str, typer.Option(metavar="NAME", help="hub, adapter, transformers or onnx.")
     ] = "hub",
-    task: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME", help="Only these tasks; all when unset.")
-    ] = None,
+    task: Tasks = None,
     head: Annotated[
         str | None,
         typer.Option(
@@ -41,26 +40,19 @@ def export(
     licence: Annotated[
         str, typer.Option("--license", metavar="ID", help="Of the model, for its card.")
     ] = "unknown",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an export that is there.")
-    ] = False,
+    overwrite: Overwrite = False,
     push_to_hub: Annotated[
         str | None, typer.Option(metavar="OWNER/NAME", help="Upload it to the Hugging Face Hub.")
     ] = None,
     private: Annotated[
         bool, typer.Option("--private", help="With --push-to-hub: for you alone.")
     ] = False,
-    trust_remote_code: Annotated[
-        bool,
-        typer.Option("--trust-remote-code", help="Run Python code that the run's trunk brings."),
-    ] = False,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Write a trained model into a folder with a model card.
 
     Example: mtl export outputs/RUN ner --format transformers --task ner
     """
-    from mtl.cli.verbs.predict import split_names
-
     with importing("mtl.export"):
         import mtl.export  # noqa: F401
     from mtl.export import base as formats

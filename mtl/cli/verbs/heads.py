@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mtl.cli.options import Run, split_names
 from mtl.errors import ConfigError, Problem
 from mtl.files import whole_folder
 
@@ -18,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def heads(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run or a model.")],
+    run: Run,
     remove: Annotated[
         str | None, typer.Option(metavar="NAME,NAME", help="Leave these tasks out.")
     ] = None,
@@ -42,7 +43,6 @@ def heads(
 
     Example: mtl heads outputs/RUN --remove qa --rename sentiment=mood --output smaller
     """
-    from mtl.cli.verbs.predict import split_names
     from mtl.inference import surgery
     from mtl.reporting.console import note
     from mtl.training.description import model_folder, read_description
@@ -57,7 +57,7 @@ def heads(
     to = _place(output)
     folder = model_folder(run)
     known = list(read_description(folder).tasks)
-    kept = _kept(known, split_names(remove), split_names(only))
+    kept = _kept(known, split_names(remove, "--remove"), split_names(only, "--only"))
     renamed = [_pair(text, "=", "--rename", "OLD=NEW") for text in rename or []]
     added = [_pair(text, ":", "--add", "RUN:NAME") for text in add or []]
     with whole_folder(to) as beside:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtl.cli.options import Overwrite
 from mtl.errors import DataError, Place, Problem
 from mtl.shipped import program
 
@@ -29,9 +30,7 @@ def init(
     output: Annotated[
         Path, typer.Option(metavar="FOLDER", help="The config folder to write into.")
     ] = Path("my_conf"),
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace task files that are there.")
-    ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Look at files, write a YAML for each task that they hold, and print how to train on them.
 

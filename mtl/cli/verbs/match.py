@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtl.cli.options import Device
 from mtl.errors import ConfigError, DataError, Problem, one_of
 from mtl.launch.importing import importing
 
@@ -51,7 +52,7 @@ def match(
         str | None,
         typer.Option(metavar="COLUMN", help="Holds the id of the right entry; scores are printed."),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Add to each row the entries of a knowledge file that are nearest to its text.
 

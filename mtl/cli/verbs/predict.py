@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtl.cli.file_options import (
+from mtl.cli.options import (
     Comment,
     Delimiter,
+    Device,
     Encoding,
     Format,
     Header,
+    Overwrite,
     Quoting,
+    Run,
+    Tasks,
+    Tokens,
+    TrustRemoteCode,
+    split_names,
     written,
 )
 from mtl.errors import ConfigError, Problem
@@ -32,7 +39,7 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    run: Run,
     text: Annotated[
         list[str] | None, typer.Option("--text", metavar="TEXT", help="May be repeated.")
     ] = None,
@@ -74,9 +81,7 @@ def predict(
             "by the output's ending when unset.",
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an output that is there.")
-    ] = False,
+    overwrite: Overwrite = False,
     on_bad_row: Annotated[
         str,
         typer.Option(
@@ -89,24 +94,15 @@ def predict(
         bool,
         typer.Option("--all-probabilities", help="Of all labels, not of the 5 likeliest."),
     ] = False,
-    task: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME", help="Only these tasks; all when unset.")
-    ] = None,
+    task: Tasks = None,
     format: Format = None,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     quoting: Quoting = None,
     comment: Comment = None,
     header: Header = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
-    tokens: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Most tokens in one pass of the trunk; training's, at most 4096, when unset.",
-        ),
-    ] = None,
+    device: Device = "auto",
+    tokens: Tokens = None,
     max_characters: Annotated[
         int,
         typer.Option(
@@ -116,10 +112,7 @@ def predict(
             "90 MB.",
         ),
     ] = 10_000_000,
-    trust_remote_code: Annotated[
-        bool,
-        typer.Option("--trust-remote-code", help="Run Python code that the run's trunk brings."),
-    ] = False,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Answer texts with all heads of a run at once, as JSON.
 
@@ -202,17 +195,3 @@ def _check(
     if input is not None:
         check_not_input(output, input, "--output", "--input")
     check_place(output, of_ending(output, format), overwrite=overwrite)
-
-
-def split_names(task: str | None) -> list[str] | None:
-    """Return the tasks that ``--task`` names; None for all.
-
-    Raises:
-        ConfigError: If it is empty.
-    """
-    if task is None:
-        return None
-    names = [name.strip() for name in task.split(",") if name.strip()]
-    if not names:
-        raise ConfigError(Problem("--task", "to name a task", "got nothing"))
-    return names

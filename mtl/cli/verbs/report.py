@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mtl.cli.options import Runs
 from mtl.errors import ConfigError, Problem
 
 
@@ -16,9 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN|SWEEP…", help="Folders of runs or of sweeps.")
-    ],
+    runs: Runs,
     output: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="The page; report.html in the first folder when unset."),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mtl.cli.options import AsJson
+
 if TYPE_CHECKING:
     from mtl.config.section import Values
 
@@ -20,7 +22,6 @@ Language = Annotated[
         "name of a tokenizer, such as ja-mecab.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 
 def register(app: typer.Typer) -> None:

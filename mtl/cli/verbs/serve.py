@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtl.cli.options import Device, Tokens, TrustRemoteCode
 from mtl.errors import ConfigError, Problem
 from mtl.launch.importing import importing
 
 if TYPE_CHECKING:
     from mtl.inference.predictor import RowPredictor
+
+LIMITS = "Limits"
 
 
 def register(app: typer.Typer) -> None:
@@ -27,27 +30,47 @@ def serve(
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where it listens; 0.0.0.0 is everywhere.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any that is free.")] = 8000,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
-    tokens: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Most tokens in one pass of the trunk."),
-    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="0 is any that is free.")
+    ] = 8000,
+    device: Device = "auto",
+    tokens: Tokens = None,
     latency_ms: Annotated[
         int,
         typer.Option(min=1, metavar="MS", help="What one batch of requests may take."),
     ] = 500,
     max_body: Annotated[
-        int, typer.Option(min=1, metavar="BYTES", help="Of a request; more is answered with 413.")
+        int,
+        typer.Option(
+            min=1,
+            metavar="BYTES",
+            help="Of a request; more is answered with 413.",
+            rich_help_panel=LIMITS,
+        ),
     ] = 1_000_000,
     max_characters: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Of a text; more is answered with 422.")
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Of a text; more is answered with 422.", rich_help_panel=LIMITS
+        ),
     ] = 50_000,
     max_texts: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Of a request; more is answered with 422.")
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Of a request; more is answered with 422.",
+            rich_help_panel=LIMITS,
+        ),
     ] = 64,
     max_queue: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Texts that wait; more is answered with 429.")
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Texts that wait; more is answered with 429.",
+            rich_help_panel=LIMITS,
+        ),
     ] = 512,
     drain_seconds: Annotated[
         float,
@@ -61,10 +84,7 @@ def serve(
         Path | None,
         typer.Option(metavar="FOLDER", help="Keep corrections made on the page here, to train on."),
     ] = None,
-    trust_remote_code: Annotated[
-        bool,
-        typer.Option("--trust-remote-code", help="Run Python code that the runs' trunks bring."),
-    ] = False,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Answer texts over HTTP with all heads of one run, or of several by name.
 

@@ -6,10 +6,11 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from mtl.cli.options import AsJson
 from mtl.shipped import CONF, program
 
 if TYPE_CHECKING:
@@ -26,9 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def tasks(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object instead of text.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List task types with what they read, their metrics and options, and the tasks at hand."""
     from mtl.inference.registered import shipped_tasks, task_types

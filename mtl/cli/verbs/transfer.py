@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from mtl.cli.options import ConfigDir
+
 NAME = "transfer"
 SIGNALS = 128
 """Exit codes above it are those of signals."""
@@ -27,9 +29,7 @@ def transfer(
     output: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Where the sweeps and the table go.")
     ] = Path("outputs") / NAME,
-    config_dir: Annotated[
-        list[Path] | None, typer.Option(metavar="DIR", help="Further YAML files, as for train.py.")
-    ] = None,
+    config_dir: ConfigDir = None,
 ) -> None:
     """Train each task alone, each pair, and all, with every seed, and compare.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from mtl.cli.options import Device, Run
 from mtl.errors import ConfigError, DataError, Problem
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def watch(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    run: Run,
     input: Annotated[
         str,
         typer.Option(
@@ -59,12 +60,16 @@ def watch(
         int, typer.Option(min=1, metavar="N", help="Mentions on both sides before any alert.")
     ] = 5,
     rise: Annotated[
-        float, typer.Option(min=0, max=1, help="By how much the share has to have risen.")
+        float,
+        typer.Option(
+            min=0, max=1, metavar="SHARE", help="By how much the share has to have risen."
+        ),
     ] = 0.2,
     chance: Annotated[
-        float, typer.Option(min=0, max=1, help="Below which probability that is by chance.")
+        float,
+        typer.Option(min=0, max=1, metavar="P", help="Below which probability that is by chance."),
     ] = 0.001,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Say when one name's share of bad mentions rises, over a stream of texts.
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from mtl.export.base import FORMATS, Made, Request, Source
+from mtl.tasks import Task
 from mtl.training.model_io import TRAINED_ON, load_model
 from mtl.trunk.tuning.saving import FOLDER as ADAPTER
 
@@ -33,7 +34,8 @@ def hub(source: Source, request: Request, folder: Path) -> Made:
         ConfigError: If only some of its tasks are asked for.
         CheckpointError: If it cannot be opened.
     """
-    tasks = [task.name for task in source.choose(request.tasks)]
+    chosen = source.choose(request.tasks)
+    tasks = [task.name for task in chosen]
     merged = not source.description.trunk.adapters
     for file in sorted(source.folder.iterdir()):
         if file.name == TRAINED_ON or (file.name == ADAPTER and merged):
@@ -47,12 +49,11 @@ def hub(source: Source, request: Request, folder: Path) -> Made:
 
         keep_only(folder, tasks)
     load_model(folder, trust_remote_code=source.trust_remote_code)
-    return Made("mtl", USAGE, tasks, _pipeline(source, tasks))
+    return Made("mtl", USAGE, tasks, _pipeline(source, chosen))
 
 
-def _pipeline(source: Source, tasks: list[str]) -> str | None:
+def _pipeline(source: Source, tasks: list[Task]) -> str | None:
     from mtl.export.heads import HEADS
 
-    kinds = [source.description.tasks[name].type for name in tasks]
-    known = {HEADS.get(kind).pipeline for kind in kinds if kind in HEADS}
+    known = {HEADS.get(t.type)(source, t).pipeline for t in tasks if t.type in HEADS}
     return known.pop() if len(known) == 1 else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,7 +41,7 @@ class HeadClass(ABC):
 
     auto: ClassVar[str]
     """transformers' class that opens it."""
-    pipeline: ClassVar[str | None]
+    pipeline: str | None
     """The Hub's name of what it does."""
     usage: ClassVar[str]
 
@@ -199,14 +199,18 @@ class HeadClass(ABC):
                 ids = given["input_ids"][place][given["attention_mask"][place].bool()].tolist()
                 if ids != one.ids.tolist():
                     raise self.refuse("its tokenizer cannot be told to read texts as ours does")
-                self._compare(self.at(found[place], one), one)
+                self.near(self.at(found[place], one), one.logits, one.row["text"])
 
-    def _compare(self, found: Tensor, one: Sample) -> None:
-        far = float((found - one.logits).abs().max()) if found.shape == one.logits.shape else None
-        scale = max(1.0, float(one.logits.abs().max()))
-        if far is None or far > TOLERANCE * scale:
+    def near(self, found: Tensor, wanted: Tensor, text: object) -> None:
+        """Refuse logits that are not ours.
+
+        Raises:
+            ConfigError: If they are further apart than :data:`TOLERANCE`.
+        """
+        far = float((found - wanted).abs().max()) if found.shape == wanted.shape else None
+        if far is None or far > TOLERANCE * max(1.0, float(wanted.abs().max())):
             shown = "of another shape" if far is None else f"{far:.2g} apart"
-            raise self.refuse(f"of '{one.row['text']}' its logits are {shown}")
+            raise self.refuse(f"of '{text}' its logits are {shown}")
 
     def inputs(self, tokenizer: Any, rows: Sequence[Any]) -> Any:
         """Return what the model is given for some rows, as its users make it."""
@@ -228,5 +232,5 @@ class HeadClass(ABC):
         """
 
 
-HEADS: Registry[type[HeadClass]] = Registry("--as", "mtl.export_heads")
-"""By the type of task whose head it is."""
+HEADS: Registry[Callable[[Source, Task], HeadClass]] = Registry("--as", "mtl.export_heads")
+"""By the type of task whose head it is: a class, or a function that chooses one."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mtl.export.heads.base import HEADS, HeadClass
 from mtl.export.samples import Sample, states_of
+from mtl.trunk.generate import Decoding, configuration
 
 USAGE = """\
 ```python
@@ -20,19 +21,18 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained("{name}")
 model = AutoModelForCausalLM.from_pretrained("{name}").eval()
 given = tokenizer("The council met.{prompt}", return_tensors="pt")
-print(tokenizer.decode(model.generate(**given, max_new_tokens=40)[0]))
+print(tokenizer.decode(model.generate(**given)[0]))
 ```
 
 What stands between a text and what is written is `{shown}`."""
 
 
-@HEADS.register("generation")
 @HEADS.register("language_modeling")
 class LanguageModel(HeadClass):
     """For decoders that read from left to right."""
 
     auto = "AutoModelForCausalLM"
-    pipeline = "text-generation"
+    pipeline: str | None = "text-generation"
 
     @property
     def usage(self) -> str:  # type: ignore[override]
@@ -71,6 +71,8 @@ class LanguageModel(HeadClass):
                 raise self.refuse("the class adds a bias to the scores of tokens")
             model.config.tie_word_embeddings = False
             model.set_output_embeddings(copy.deepcopy(own))
+        if isinstance(self.task.options, Decoding):
+            model.generation_config = configuration(self.trunk, self.task.options)
         return model
 
     def compare(self, folder: Path, asked: Sequence[Sample]) -> None:
@@ -94,9 +96,7 @@ class LanguageModel(HeadClass):
                 found = model(**given).logits[0]
                 assert self.trunk.output is not None
                 wanted = self.trunk.output(states_of(self.trunk, ids), self.head.linear)  # type: ignore[arg-type]
-            far, most = float((found - wanted).abs().max()), float(wanted.abs().max())
-            if far > 1e-5 * max(1.0, most):
-                raise self.refuse(f"of '{text}' its logits are {far:.2g} apart")
+            self.near(found, wanted, text)
 
     def at(self, logits: Tensor, one: Sample) -> Tensor:
         """Return them as they are."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.errors import CheckpointError, Problem
+from mtl.files import meant_folder
 from mtl.reporting.report.curves import Curve, read_curves
 from mtl.reporting.report.files import FOLDER, RUN, TEST, TUNING, VALIDATION
 from mtl.shipped import program
@@ -81,7 +82,9 @@ def runs_of(folder: Path, command: str) -> list[Path]:
     if not found:
         expected = "the folder of a run or of a sweep"
         got = "holds none" if folder.is_dir() else "is not there"
-        raise CheckpointError(Problem(command, f"to be given {expected}", f"'{folder}' {got}"))
+        near = meant_folder(folder).strip() if not folder.is_dir() else ""
+        found_none = f"'{folder}' {got}"
+        raise CheckpointError(Problem(command, f"to be given {expected}", found_none, near))
     return found
 
 
