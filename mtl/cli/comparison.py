@@ -11,6 +11,7 @@ from mtl.metrics.intervals import mean_and_margin
 _REPEATS = re.compile(r"^[+]*(seed|tasks\.[^.]+\.data\.fold)=")
 """Overrides that repeat an experiment."""
 _TASKS = re.compile(r"^[+]*task=")
+_WEIGHT = re.compile(r"^[+]*tasks\.[^.]+\.weight=")
 
 Pair = tuple[Outcome, Outcome]
 """A job that trained a task with others, and one that trained it alone."""
@@ -34,6 +35,19 @@ def mean_lines(outcomes: Sequence[Outcome]) -> list[str]:
             lead = f"{varied}: " if varied else ""
             lines.append(f"{lead}mean of {len(scores)} jobs {_interval(scores)}")
     return lines
+
+
+def weight_lines(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return a line where jobs are ranked by a mean that weighs tasks by what the jobs vary."""
+    done = [outcome for outcome in outcomes if outcome.status == "done"]
+    varied = {tuple(filter(_WEIGHT.match, outcome.overrides)) for outcome in done}
+    if len(varied) < 2 or any(outcome.monitor != "val/score" for outcome in done):
+        return []
+    names = [f"val/{task}/{metric}" for task, metric in done[0].primary.items()]
+    return [
+        "val/score weighs tasks by the weights that these jobs vary, so it does not rank them: "
+        f"look at each task's metric, or search with search.objectives=[{','.join(names)}]"
+    ]
 
 
 def joint_lines(outcomes: Sequence[Outcome]) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtl.cli.comparison import joint_lines, mean_lines
+from mtl.cli.comparison import joint_lines, mean_lines, weight_lines
 from mtl.cli.outcomes import Outcome
 from mtl.files import write_whole
 from mtl.reporting.console import note
@@ -42,6 +42,7 @@ def print_summary(outcomes: Sequence[Outcome], sweep_dir: Path) -> None:
     for line in wrong_lines(outcomes):
         console.print(line, markup=False, soft_wrap=True)
     lines = [*mean_lines(outcomes), *joint_lines(outcomes), *saved_lines(outcomes)]
+    lines += weight_lines(outcomes)
     best = front(outcomes)
     if outcomes and outcomes[0].objectives and best:
         lines.append(f"no job is better in all than: {', '.join(f'job {o.job}' for o in best)}")

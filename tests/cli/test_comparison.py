@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mtl.cli.comparison import joint_lines, mean_lines
+from mtl.cli.comparison import joint_lines, mean_lines, weight_lines
 from mtl.cli.outcomes import Outcome
 
 
@@ -87,3 +87,18 @@ def test_validation_is_compared_where_a_job_has_no_test() -> None:
     joint = trained(0, "ner,qa", 1, test_ner_f1=0.5, val_ner_f1=0.7)
     alone = trained(1, "ner", 1, val_ner_f1=0.6)
     assert joint_lines([joint, alone]) == ["val/ner/f1 with qa against alone: +0.1000, 1 pair"]
+
+
+def weighed(*weights: float, monitor: str = "val/score") -> list[Outcome]:
+    primary = {"ner": "f1", "sentiment": "accuracy"}
+    return [
+        Outcome(number, "", [f"tasks.ner.weight={w}"], "done", monitor=monitor, primary=primary)
+        for number, w in enumerate(weights)
+    ]
+
+
+def test_a_score_does_not_rank_the_weights_that_it_has() -> None:
+    (line,) = weight_lines(weighed(1, 5))
+    assert line.endswith("search.objectives=[val/ner/f1,val/sentiment/accuracy]")
+    assert weight_lines(weighed(5, 5)) == []
+    assert weight_lines(weighed(1, 5, monitor="val/ner/f1")) == []

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mtl.training.balancing import BALANCINGS
 from scripts.benchmarks.ours import Training
 from scripts.benchmarks.runner import ROOT, Case, Check, Prepared, Ratio, Settings
 
 TASKS = ("ner", "sentiment", "summarization", "qa")
 CORPUS = ROOT / "mtl" / "data" / "bundled" / "newsroom" / "train.jsonl"
-METHODS = (
-    "random", "uncertainty", "dwa", "famo", "equal_norms", "gradnorm", "upgrad", "pcgrad", "cagrad",
-    "mgda", "nash_mtl", "imtl_g", "aligned_mtl",
-)  # fmt: skip
+METHODS = tuple(name for name in BALANCINGS if name != "sum")
 FEW = ("uncertainty", "famo", "equal_norms", "gradnorm", "upgrad", "cagrad")
-"""Of the short form."""
+"""Of the short form, and on a whole trunk."""
 TARGET = 1.6
 """On adapters, in steps of the sum."""
 
@@ -49,10 +47,10 @@ def prepare(settings: Settings) -> Prepared:
         ]
         return Training(line, settings.threads)
 
-    tunings = ("lora",) if settings.short else ("lora", "full")
-    methods = ("sum", *(FEW if settings.short else METHODS))
-    runs = {f"{m}, {t}": run_of(m, t) for t in tunings for m in methods}
-    steps = settings.pick(12, 4)
+    methods = {"lora": FEW} if settings.short else {"lora": METHODS, "full": FEW}
+    chosen = [(m, tuning) for tuning, own in methods.items() for m in ("sum", *own)]
+    runs = {f"{m}, {tuning}": run_of(m, tuning) for m, tuning in chosen}
+    steps = settings.pick(10, 4)
 
     def side(run: Training) -> Callable[[], float]:
         def seconds() -> float:
@@ -69,8 +67,8 @@ def prepare(settings: Settings) -> Prepared:
             TARGET if t == "lora" else None,
             False,
         )
-        for t in tunings
-        for m in methods[1:]
+        for m, t in chosen
+        if m != "sum"
     ]
     first = runs["sum, lora"].loss()
     checks = [
