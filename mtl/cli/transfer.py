@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def has_ended(folder: Path, chosen: Sequence[str]) -> bool:
 
 @contextlib.contextmanager
 def quietly(log: Path) -> Iterator[None]:
-    """Let what is printed go to the end of a file.
+    """Let what this process and those that it starts print go to the end of a file.
 
     Raises:
         ConfigError: If the file cannot be written.
@@ -99,7 +100,15 @@ def quietly(log: Path) -> Iterator[None]:
         expected, found = "to be a folder that can be written", f"got '{log.parent}' ({error})"
         raise ConfigError(Problem("--output", expected, found, "Name another.")) from error
     with file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-        yield
+        kept = {number: os.dup(number) for number in (1, 2)}
+        for number in kept:
+            os.dup2(file.fileno(), number)
+        try:
+            yield
+        finally:
+            for number, before in kept.items():
+                os.dup2(before, number)
+                os.close(before)
 
 
 def ended(folder: Path, chosen: Sequence[str]) -> Iterator[str]:

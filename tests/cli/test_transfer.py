@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from scipy import stats
 import mtl.cli.train
 from mtl.cli.app import main
 from mtl.cli.outcomes import Outcome, write_outcome
-from mtl.cli.transfer import Plan, compare, read_plan
+from mtl.cli.transfer import Plan, compare, quietly, read_plan
 from mtl.config.schema import Config
 from mtl.errors import ConfigError, Interrupted
 from mtl.reporting.transfer import shown
@@ -146,6 +147,18 @@ def test_a_misspelt_task_is_found_before_any_training(
     assert "Did you mean 'sentiment'?" in capsys.readouterr().err
     assert training.runs == []
     assert not Path("out").exists()
+
+
+def test_what_other_processes_print_goes_to_the_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with quietly(tmp_path / "out" / "log"):
+        os.write(1, b"from a worker\n")
+        print("from here", flush=True)
+    print("afterwards", flush=True)
+    assert capfd.readouterr().out == "afterwards\n"
+    said = (tmp_path / "out" / "log").read_text()
+    assert sorted(said.splitlines()) == ["from a worker", "from here"]
 
 
 def test_a_signal_ends_it(training: Training, capsys: pytest.CaptureFixture[str]) -> None:
