@@ -18,7 +18,8 @@ from mtl.training.run import train
 from mtl.training.setup import prepare
 from tests.data.tables import planner as planner_of
 from tests.data.tables import table
-from tests.training.processes import arguments, train_py
+from tests.training.forked import two_ranks
+from tests.training.processes import arguments
 from tests.training.site import Site, last_weights
 from tests.training.test_resume import SAVE, STEP, VALIDATION, Killed, check_equal, kill_at, resumed
 from train import main
@@ -175,7 +176,7 @@ def test_two_processes_decide_as_one_does(site: Site, tmp_path: Path) -> None:
     line = arguments(site, tmp_path / "conf", *mixture, "trainer.test=false")
     assert main([*line, f"hydra.run.dir={tmp_path / 'one'}"]) == 0
     two = [*line, "trainer=ddp", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'two'}"]
-    ended = train_py(*two)
+    ended = two_ranks(*two)
     assert ended.returncode == 0, ended.stderr
     found = []
     for name in ("one", "two"):

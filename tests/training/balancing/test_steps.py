@@ -18,7 +18,8 @@ from mtl.training.balancing import build_balancing
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
 from tests.training.balancing.test_scalarizers import METHODS
-from tests.training.processes import arguments, logged, train_py
+from tests.training.forked import two_ranks
+from tests.training.processes import arguments, logged
 from tests.training.site import Site, fit, last_weights, module_of, prepared, weights
 from tests.training.test_gradients import Gradients, quiet
 from tests.training.test_resume import Killed, check_equal, kill_at, resumed, run_config
@@ -211,7 +212,8 @@ def test_two_processes_equal_one(site: Site, tmp_path: Path, name: str) -> None:
     more += ["trainer.max_epochs=1"]
     line = arguments(site, tmp_path / "conf", *more)
     assert main([*line, f"hydra.run.dir={tmp_path / 'one'}"]) == 0
-    ended = train_py(*line, "trainer=ddp", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'two'}")
+    both = ["trainer=ddp", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'two'}"]
+    ended = two_ranks(*line, *both)
     assert ended.returncode == 0, ended.stderr
     one, two = logged(tmp_path / "one"), logged(tmp_path / "two")
     assert len(one) == len(two)
