@@ -51,13 +51,20 @@ class TaskTypes(Registry[TaskType]):
         """
         task_type = super().get(name, where)
         task_type.type = name
+        place = where or self.key
+        if hasattr(task_type, "lower_is_better"):
+            expected = "to be a type whose `traits` say which metrics are better low"
+            found = f"'{name}' has `lower_is_better` beside them"
+            raise ConfigError(
+                Problem(place, expected, found, "write `traits = Traits(lower_is_better=...)`")
+            )
         missing = sorted(task_type.__abstractmethods__)
         if not hasattr(task_type, "metric_names"):
             missing.append("metric_names")
         if missing:
             expected = "to be a type with all that a type must have"
             raise ConfigError(
-                Problem(where or self.key, expected, f"'{name}' lacks {', '.join(missing)}")
+                Problem(place, expected, f"'{name}' lacks {', '.join(missing)}")
             )
         return task_type
 
@@ -132,7 +139,7 @@ class Learned(Section):
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """How a type reads, where it is not as most do."""
+    """How a type reads and is scored, where it is not as most do."""
 
     writes: bool = False
     """Its head scores the trunk's vocabulary, so that the trunk needs its output layer."""
@@ -144,6 +151,8 @@ class Traits:
     """A document that a split holds twice is read twice, not once for both."""
     unread: bool = False
     """An example of which nothing is read, having no word with a token, has an answer too."""
+    lower_is_better: frozenset[str] = frozenset()
+    """Its metrics of which a lower value is the better one."""
 
 
 class Writer(Protocol):
@@ -215,7 +224,6 @@ class Task(ABC):
     traits: ClassVar[Traits] = Traits()
     metric_names: tuple[str, ...]
     """What its metrics compute; the first is the primary one. An instance may have fewer."""
-    lower_is_better: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,
