@@ -63,9 +63,7 @@ class TaskTypes(Registry[TaskType]):
             missing.append("metric_names")
         if missing:
             expected = "to be a type with all that a type must have"
-            raise ConfigError(
-                Problem(place, expected, f"'{name}' lacks {', '.join(missing)}")
-            )
+            raise ConfigError(Problem(place, expected, f"'{name}' lacks {', '.join(missing)}"))
         return task_type
 
 
