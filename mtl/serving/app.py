@@ -40,7 +40,7 @@ from mtl.serving.schemas import (
 )
 from mtl.serving.settings import Settings
 from mtl.tasks import Task
-from mtl.tasks.base import asks
+from mtl.tasks.base import answer_labels, asks
 
 CORRECTIONS = "/v1/corrections"
 JSON = "application/json"
@@ -231,14 +231,11 @@ def _info(name: str, model: RowPredictor) -> ModelInfo:
 
 
 def _task_info(task: Task) -> TaskInfo:
-    labels = getattr(task.learned, "labels", None) or []
-    kinds = dict.fromkeys(label.removeprefix("B-").removeprefix("I-") for label in labels)
-    named = [label for label in kinds if label != "O"]
     return TaskInfo(
         name=task.name,
         type=task.type,
         reads=asks(task),
-        labels=named,
+        labels=answer_labels(task),
         writes=task.writer() is not None,
     )
 

@@ -26,6 +26,8 @@ from mtl.data.rows import Role, told, where
 from mtl.data.words import join_words
 from mtl.errors import ConfigError, DataError, Problem, did_you_mean, few, one_of
 from mtl.heads.base import Head
+from mtl.labels import NONE
+from mtl.metrics.entities import entity_types
 from mtl.registry import Registry
 from mtl.tasks.results import Prediction, Result
 from mtl.trunk.recall import Recalled
@@ -402,6 +404,13 @@ def asks(task: Task) -> list[str]:
     given = (role for role in task.roles(task.options) if not role.target)
     roles = (role for role in given if role.required or role.name in must)
     return [role.name for role in roles if role.name not in ("text", "tokens")]
+
+
+def answer_labels(task: Task) -> list[str]:
+    """Return the labels that a task's answers may have: types, where words were labeled B-PER."""
+    labels = list(getattr(task.learned, "labels", None) or [])
+    marks = getattr(task.learned, "scheme", NONE) != NONE
+    return entity_types(labels) if marks else labels
 
 
 def document(row: Row) -> str:
