@@ -22,8 +22,8 @@ from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
 from mtl.training.step_gradients import StepGradients
 from tests.training.forked import fork
+from tests.training.resuming import check_equal, resumed
 from tests.training.site import Site, differing, fit, last_weights, module_of, prepared, weights
-from tests.training.test_resume import check_equal, resumed
 
 BAD = {"nan": math.nan, "inf": math.inf}
 

@@ -20,8 +20,15 @@ from tests.data.tables import planner as planner_of
 from tests.data.tables import table
 from tests.training.forked import two_ranks
 from tests.training.processes import arguments
+from tests.training.resuming import (
+    SAVE,
+    STEP,
+    VALIDATION,
+    check_equal,
+    killed,
+    resumed,
+)
 from tests.training.site import Site, last_weights
-from tests.training.test_resume import SAVE, STEP, VALIDATION, Killed, check_equal, kill_at, resumed
 from train import main
 
 MIXTURES: dict[str, dict[str, Any]] = {
@@ -66,18 +73,14 @@ QUICK = ("patience",)
 @pytest.mark.parametrize(
     "mixture", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in MIXTURES]
 )
-def test_resumed_as_if_never_stopped(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mixture: str
-) -> None:
+def test_resumed_as_if_never_stopped(site: Site, tmp_path: Path, mixture: str) -> None:
     """Killed in a step after a validation, in a validation, and while a checkpoint is written."""
     first = config(site, **MIXTURES[mixture])
     train(first, tmp_path / "whole")
     cfg, run = first, tmp_path / "killed"
     for point in ((*STEP, 4), (*VALIDATION, 2), (*SAVE, 2)):
-        with monkeypatch.context() as patch:
-            kill_at(patch, *point)
-            with pytest.raises(Killed):
-                train(cfg, run)
+        with killed(*point):
+            train(cfg, run)
         cfg = resumed(first, run)
     train(cfg, run)
     check_equal(run, tmp_path / "whole")

@@ -26,6 +26,7 @@ from mtl.trunk.recall import Recall, Recalled
 from tests import helpers
 from tests.training.corpus import rows, write_rows
 from tests.training.forked import two_ranks
+from tests.training.resuming import check_equal, killed, resumed
 from tests.training.site import (
     Site,
     change,
@@ -37,7 +38,6 @@ from tests.training.site import (
     prepared,
     weights,
 )
-from tests.training.test_resume import Killed, check_equal, kill_at, resumed
 from tests.trunk.families import FAMILIES
 from tests.trunk.writers import save_writer
 from train import main
@@ -101,7 +101,6 @@ def test_killed_and_resumed(
     site: Site,
     trunks: dict[str, Path],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     kind: str,
     head: dict[str, Any],
     changes: dict[str, Any],
@@ -113,10 +112,8 @@ def test_killed_and_resumed(
     assert {"val/gist/rougeL", "val/gist/perplexity", "test/gist/rougeL"} <= found.keys()
     for number, (owner, name, call) in enumerate(POINTS.values()):
         run = tmp_path / str(number)
-        with monkeypatch.context() as patch:
-            kill_at(patch, owner, name, call)
-            with pytest.raises(Killed):
-                train(cfg, run)
+        with killed(owner, name, call):
+            train(cfg, run)
         train(resumed(cfg, run), run)
         check_equal(run, tmp_path / "whole")
 
