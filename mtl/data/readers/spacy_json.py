@@ -102,7 +102,7 @@ def _paragraph(paragraph: Values, name: object) -> Cells:
     return {**given, "tokens": words, "spans": spans} if words else {**given, "spans": []}
 
 
-def is_spacy(source: Source, record: Any) -> bool:
+def is_spacy(source: Source, record: object) -> bool:
     """Whether a record is of spaCy, and more than a text that any task reads."""
     if isinstance(record, list):
         return len(record) == 2 and isinstance(record[0], str) and isinstance(record[1], dict)
