@@ -150,7 +150,7 @@ def columns_of(
     return dict(columns)
 
 
-def _may_have(names: Sequence[str], column: object) -> bool:
+def _may_have(names: Sequence[str], column: Any) -> bool:
     """Whether a file has a column, as far as its names tell; of numbers, whether it is as wide."""
     if isinstance(column, int):
         return not names or -len(names) <= column < len(names)

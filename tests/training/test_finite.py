@@ -295,7 +295,7 @@ def train_with_one_bad_loss(site: Site, folder: Path, mode: str) -> None:
         alone = next(calls) == 2 and module.global_rank == 1
         return loss(*arguments) + (math.inf if alone else 0.0)
 
-    head.loss = broken  # type: ignore[method-assign]
+    head.loss = broken  # type: ignore[assignment]
     try:
         fit(module, ready.data, steps=4, strategy="ddp", devices=2)
     finally:

@@ -42,9 +42,9 @@ def to_cells(source: Source, line: int, record: Any) -> Cells:
 
 def is_cluener(source: Source, record: object) -> bool:
     """Whether a line has spans as CLUENER has them, and they are asked for."""
-    if not any(role.name == "spans" for role in source.roles):
+    if not isinstance(record, dict) or not any(role.name == "spans" for role in source.roles):
         return False
-    label = record.get("label") if isinstance(record, dict) else None
+    label = record.get("label")
     if not isinstance(label, dict) or not isinstance(record.get("text"), str):
         return False
     return bool(label) and all(

@@ -34,9 +34,6 @@ from mtl.data.words import find_words, join_words
 from mtl.errors import Mismatch
 from mtl.labels import spans_of
 
-_OTHER = ("cats", "links", "heads", "deps", "tags")
-"""What an example may also tell, and this does not read."""
-
 
 def read(source: Source) -> Iterator[tuple[int, Cells]]:
     """Yield a row for each example, document, or paragraph of one."""
