@@ -37,24 +37,29 @@ $(STAMP): pyproject.toml constraints.txt
 train: setup
 	$(BIN)/python train.py task=ner,sentiment $(ARGS)
 
-# One thread a worker: more than that and the workers of pytest-xdist fight for the cores.
+# One thread a worker: more than that and the workers of pytest-xdist fight for the cores. Each
+# begins with a half of its own, in order, so that what tests of a file share is made once; who has
+# nothing left takes over from the other. Python keeps what it compiles, for all processes that
+# tests start, whatever the environment says.
 test test-all test-slow fuzz: export OMP_NUM_THREADS = 1
 test test-all test-slow fuzz: export TOKENIZERS_PARALLELISM = false
+test test-all test-slow fuzz: export PYTHONDONTWRITEBYTECODE =
+test test-all test-slow fuzz: PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 test: setup
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-all: setup
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-slow: setup
-	$(BIN)/python -m pytest -n $(JOBS) -m slow $(ARGS)
+	$(PYTEST) -m slow $(ARGS)
 
 # A failure prints the example, and the line that repeats it alone.
 fuzz: export MTL_FUZZ = $(FACTOR)
 fuzz: seed := $(SEED)
 fuzz: setup
 	@echo "To draw the same examples again: make fuzz SEED=$(seed) FACTOR=$(FACTOR)"
-	@$(BIN)/python -m pytest -n $(JOBS) -m hypothesis --hypothesis-seed=$(seed) $(ARGS) || \
+	@$(PYTEST) -m hypothesis --hypothesis-seed=$(seed) $(ARGS) || \
 	  { echo "To draw the same examples again: make fuzz SEED=$(seed) FACTOR=$(FACTOR)"; exit 1; }
 
 lint: setup

@@ -59,7 +59,7 @@ Options
   --cfg job              show the whole configuration and stop
   -h, --help             show this and stop
 
-Every key, its type, default and meaning: mtl/config/schema.py
+Every key, its type, default and meaning: mtl/config/schema/
 """
 
 

@@ -23,7 +23,7 @@ def higher_is_better(config: Config, name: str) -> bool:
         return True
     task_type = TASK_TYPES.get(config.tasks[task].type)
     if metric in task_type.metric_names:
-        return metric not in task_type.lower_is_better
+        return metric not in task_type.traits.lower_is_better
     added = METRICS.get(metric) if metric in METRICS else None
     return getattr(added, "higher_is_better", None) is not False
 

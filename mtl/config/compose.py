@@ -25,11 +25,12 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from mtl.config.code import called
 from mtl.config.groups import Groups
 from mtl.config.hydra_errors import as_config_error
+from mtl.config.keys import dotted_keys
 from mtl.config.options import option_keys
 from mtl.config.overrides import OPEN, Overrides, first_job, opened, read_overrides, unchosen
 from mtl.config.plain import to_plain
 from mtl.config.rules import broken_rules
-from mtl.config.schema import Config, TaskConfig, dotted_keys
+from mtl.config.schema import Config, TaskConfig
 from mtl.config.section import check
 from mtl.errors import ConfigError, Place, Problem
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mtl.config.schema import dotted_keys
+from mtl.config.keys import dotted_keys
 
 if TYPE_CHECKING:
     from mtl.registry import Registry

@@ -17,8 +17,9 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from mtl.config.groups import Groups
+from mtl.config.keys import dotted_keys
 from mtl.config.names import suggest_key, unknown_key
-from mtl.config.schema import Config, dotted_keys
+from mtl.config.schema import Config
 from mtl.errors import ConfigError, Problem, did_you_mean, one_of
 from mtl.secrets import SECRET_KEY, SECRET_VARIABLE
 

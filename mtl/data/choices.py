@@ -12,8 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from mtl.config.section import Values
 from mtl.data.value_types import VALUE_TYPES, ValueType, show, to_label, to_text
 from mtl.errors import Mismatch, Place, Problem
 from mtl.types import Row
@@ -78,7 +79,7 @@ def _written(cell: str) -> object:
     return cell.split("|")
 
 
-def _pairs(cell: dict[str, Any]) -> object:
+def _pairs(cell: Values) -> object:
     texts, names = cell.get("text"), cell.get("label")
     if not isinstance(texts, list | tuple):
         return [{"text": text, "label": name} for name, text in cell.items()]

@@ -22,7 +22,6 @@ from mtl.errors import ConfigError, Problem
 OPSET = 18
 LARGE = 1_500_000_000
 """Bytes of weights that do not stand in one file; ONNX allows two billion."""
-Arrays = dict[str, npt.NDArray[Any]]
 
 
 def check_installed() -> None:

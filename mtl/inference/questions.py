@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from mtl.config.section import Values
 from mtl.errors import ConfigError, Problem
@@ -15,6 +15,8 @@ from mtl.tasks.base import asks
 from mtl.training.description import DESCRIPTION, model_folder, read_description, restore_tasks
 from mtl.training.model_io import check_head_names
 from mtl.types import Row
+
+T = TypeVar("T")
 
 TEXT = "text"
 QUESTION = "question"
@@ -172,7 +174,7 @@ def merged(answers: Iterable[Values], size: int, names: Sequence[str]) -> Iterat
         yield {name: v[0] if len(v) == 1 else v for name, v in lists.items() if v}
 
 
-def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Yield lists of `size` items each."""
     rest = iter(items)
     while part := list(islice(rest, size)):

@@ -35,7 +35,7 @@ def describe(name: str, kind: type[Task]) -> Values:
         "inputs": [_role(role) for role in roles if not role.target],
         "targets": [_role(role) for role in roles if role.target],
         "metrics": list(kind.metric_names),
-        "lower_is_better": sorted(kind.lower_is_better),
+        "lower_is_better": sorted(kind.traits.lower_is_better),
         "problems": {p: list(PROBLEMS.get(p).metric_names) for p in problems},
         "head": options(kind.HeadOptions),
         "options": options(kind.Options),

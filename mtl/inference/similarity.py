@@ -50,7 +50,7 @@ def read_knowledge(path: Path) -> list[Entry]:
         DataError: If there is no such file, a line is not like that, or an id stands there twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         expected = "to be a file of JSON lines in UTF-8"
         raise DataError(Problem(str(path), expected, unreadable(error))) from error

@@ -37,12 +37,11 @@ def metric_name(stage: str, task: str | None, metric: str) -> str:
     return "/".join(parts)
 
 
-def parse_metric_name(name: str, where: str = "monitor") -> MetricName:
+def parse_metric_name(name: str) -> MetricName:
     """Return the parts of a name made by `metric_name`.
 
     Args:
-        name: A metric's name.
-        where: The config key that holds the name, for the message.
+        name: A metric's name, of the key `monitor`.
 
     Raises:
         ConfigError: If `name` has not two or three non-empty parts, or an unknown stage.
@@ -54,11 +53,11 @@ def parse_metric_name(name: str, where: str = "monitor") -> MetricName:
     parts = name.split("/")
     if len(parts) not in (2, 3) or not all(parts):
         raise ConfigError(
-            f"Expected `{where}` to be a metric's name such as '{SCORE}' or 'val/ner/f1', "
+            f"Expected `monitor` to be a metric's name such as '{SCORE}' or 'val/ner/f1', "
             f"but got '{name}'."
         )
     if parts[0] not in STAGES:
-        raise ConfigError(one_of(f"the stage in {where}", parts[0], STAGES))
+        raise ConfigError(one_of("the stage in monitor", parts[0], STAGES))
     return MetricName(parts[0], parts[1] if len(parts) == 3 else None, parts[-1])
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich import box
 from rich.table import Table as Rows
 from rich.text import Text
 
+from mtl.config.section import Values
 from mtl.metrics.intervals import mean_and_margin
 
 CAPTION = (
@@ -153,7 +153,7 @@ def page(tasks: Sequence[str], table: Table, command: str) -> str:
 
     most = max((abs(cell.mean) for cell in table.cells), default=1.0) or 1.0
 
-    def square(cell: Cell | None) -> dict[str, Any] | None:
+    def square(cell: Cell | None) -> Values | None:
         if cell is None:
             return None
         seeds = ", ".join(f"seed {s}: {v:+.2f}" for s, v in cell.differences.items())

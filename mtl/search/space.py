@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
+from mtl.config.section import Values
 from mtl.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Space:
         """Return the overrides of the trial with these values."""
         return [*self.fixed, *(f"{key}={_written(params[key])}" for key in self.varied)]
 
-    def propose(self, trial: Trial) -> dict[str, Any]:
+    def propose(self, trial: Trial) -> Values:
         """Return a trial's values, those that it has already and new ones."""
         return {key: _propose(trial, key, one) for key, one in self.varied.items()}
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mtl.config.schema import SearchConfig
+from mtl.config.section import Values
 from mtl.errors import ConfigError, Place, Problem, few
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ class Reports:
         return prune
 
 
-def said_of(settings: SearchConfig) -> dict[str, Any]:
+def said_of(settings: SearchConfig) -> Values:
     """Return what the job of a trial has said: its steps, and whether it was pruned."""
     study = Reports(settings).study
     return dict(trials_of(study)[settings.trial or 0].user_attrs)

@@ -29,7 +29,7 @@ def submit(asked: Asked, batcher: Batcher, *, stream: bool) -> tuple[Job, asynci
     """
     loop, told = asyncio.get_running_loop(), asyncio.Queue[Told]()
 
-    def tell(kind: str, what: Any) -> None:
+    def tell(kind: str, what: object) -> None:
         loop.call_soon_threadsafe(told.put_nowait, (kind, what))
 
     job = Job(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, params
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response, StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -40,8 +40,9 @@ from mtl.serving.schemas import (
 )
 from mtl.serving.settings import Settings
 from mtl.tasks import Task
-from mtl.tasks.base import asks
+from mtl.tasks.base import answer_labels, asks
 
+Guards = list[params.Depends]
 CORRECTIONS = "/v1/corrections"
 JSON = "application/json"
 STREAM = "text/event-stream"
@@ -123,7 +124,7 @@ def _add_page(app: FastAPI) -> None:
         return Response(page().html, media_type="text/html; charset=utf-8", headers=headers)
 
 
-def _add_corrections(app: FastAPI, serving: Serving, folder: Path, guarded: list[Any]) -> None:
+def _add_corrections(app: FastAPI, serving: Serving, folder: Path, guarded: Guards) -> None:
     kept = Corrections(folder)
 
     @app.post(
@@ -145,7 +146,7 @@ def _add_corrections(app: FastAPI, serving: Serving, folder: Path, guarded: list
         return CorrectionAnswer(file=str(file.relative_to(folder)))
 
 
-def _guard(key: str | None) -> Any:
+def _guard(key: str | None) -> Callable[..., object]:
     """Return what lets requests in that bring a key; all of them where there is none."""
     if key is None:
         return lambda: None
@@ -182,7 +183,7 @@ def _add_states(app: FastAPI, serving: Serving) -> None:
         return Response(serving.meters.page(), media_type="text/plain; version=0.0.4")
 
 
-def _add_predict(app: FastAPI, serving: Serving, guarded: list[Any]) -> None:
+def _add_predict(app: FastAPI, serving: Serving, guarded: Guards) -> None:
     models, limits = serving.models, serving.settings.limits
 
     @app.get(
@@ -231,14 +232,11 @@ def _info(name: str, model: RowPredictor) -> ModelInfo:
 
 
 def _task_info(task: Task) -> TaskInfo:
-    labels = getattr(task.learned, "labels", None) or []
-    kinds = dict.fromkeys(label.removeprefix("B-").removeprefix("I-") for label in labels)
-    named = [label for label in kinds if label != "O"]
     return TaskInfo(
         name=task.name,
         type=task.type,
         reads=asks(task),
-        labels=named,
+        labels=answer_labels(task),
         writes=task.writer() is not None,
     )
 

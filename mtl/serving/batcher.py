@@ -159,34 +159,36 @@ class Batcher:
         counted here, without holding up those who bring jobs.
         """
         with self._changed:
-            while (first := self._pop(None)) is None:
+            while (first := self._oldest(None)) is None:
                 if self._closing:
                     return []
                 self._changed.wait()
+            self._take(first)
         jobs, room = [first], self.room(first.model) - self._counted(first)
         while room > 0:
             with self._changed:
-                job = self._pop(first.model)
+                job = self._oldest(first.model)
             if job is None:
                 break
             room -= self._counted(job)
-            if room < 0:
+            if room >= 0:
                 with self._changed:
-                    self._waiting.appendleft(job)
-                    self._count(len(job.rows))
-                break
-            jobs.append(job)
+                    self._take(job)
+                jobs.append(job)
         return jobs
 
-    def _pop(self, model: str | None) -> Job | None:
-        """Take the oldest job, of one model or of any, that somebody waits for."""
+    def _oldest(self, model: str | None) -> Job | None:
+        """Return the oldest job, of one model or of any; forget those that nobody waits for."""
         for job in list(self._waiting):
-            if model in (None, job.model):
-                self._waiting.remove(job)
-                self._count(-len(job.rows))
-                if not job.dropped:
-                    return job
+            if job.dropped:
+                self._take(job)
+            elif model in (None, job.model):
+                return job
         return None
+
+    def _take(self, job: Job) -> None:
+        self._waiting.remove(job)
+        self._count(-len(job.rows))
 
     def _counted(self, job: Job) -> int:
         """Return a job's tokens; of one that cannot be counted, 1: its answer says why."""

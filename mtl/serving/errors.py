@@ -8,6 +8,7 @@ from typing import Any
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from mtl.config.section import Values
 from mtl.errors import MtlError, printable
 from mtl.serving.output import to_json
 from mtl.serving.schemas import ErrorAnswer
@@ -38,7 +39,7 @@ class Refused(HTTPException):
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status, message, headers)
 
-    def body(self) -> dict[str, Any]:
+    def body(self) -> Values:
         """Return the answer's JSON values."""
         return {"error": {"status": self.status_code, "message": self.detail}}
 
@@ -52,7 +53,7 @@ def refused(error: MtlError) -> Refused:
     return Refused(422, printable(error))
 
 
-def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def described(*statuses: int) -> dict[int | str, Values]:
     """Return the errors of an endpoint, for its OpenAPI page."""
     found: dict[int | str, dict[str, Any]] = {
         status: {"model": ErrorAnswer, "description": STATUSES[status]} for status in statuses

@@ -81,7 +81,7 @@ def _shown(name: str) -> str:
     return printable(name if len(name) <= LONGEST else f"{name[:LONGEST]}…")
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     """Return what a JSON value is, in words."""
     if isinstance(value, list):
         if not value:

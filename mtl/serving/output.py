@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 
-def to_json(values: Any) -> bytes:
+def to_json(values: object) -> bytes:
     """Return strict JSON; numbers that it cannot hold are null, half characters are escapes."""
     try:
         text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -26,6 +26,6 @@ def _finite(value: Any) -> Any:
     return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def event(name: str, values: Any) -> bytes:
+def event(name: str, values: object) -> bytes:
     """Return one server-sent event."""
     return b"event: " + name.encode() + b"\ndata: " + to_json(values) + b"\n\n"

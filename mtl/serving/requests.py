@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mtl.config.section import Values
 from mtl.errors import MtlError, Problem, one_of, printable
@@ -15,6 +14,7 @@ from mtl.inference.texts import ANSWERS, ARGUMENTS, numbered
 from mtl.serving.errors import Refused, refused
 from mtl.serving.schemas import PredictRequest
 from mtl.serving.settings import Limits
+from mtl.tasks import Task
 from mtl.tasks.base import asks
 from mtl.tasks.results import FAILED
 from mtl.types import Row
@@ -45,7 +45,7 @@ class Asked:
         return {"model": self.model, "results": list(joined(pairs, self.shape, self.tasks))}
 
     @property
-    def tasks(self) -> Any:
+    def tasks(self) -> dict[str, Task]:
         """The model's tasks."""
         return self.predictor.tasks
 

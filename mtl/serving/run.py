@@ -7,7 +7,6 @@ import socket
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
 
 import uvicorn
 
@@ -78,7 +77,7 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def serve(serving: Serving, bound: socket.socket, ready: Callable[[str], Any]) -> None:
+def serve(serving: Serving, bound: socket.socket, ready: Callable[[str], object]) -> None:
     """Answer requests until a signal comes.
 
     Args:

@@ -26,6 +26,8 @@ from mtl.data.rows import Role, told, where
 from mtl.data.words import join_words
 from mtl.errors import ConfigError, DataError, Problem, did_you_mean, few, one_of
 from mtl.heads.base import Head
+from mtl.labels import NONE
+from mtl.metrics.entities import entity_types
 from mtl.registry import Registry
 from mtl.tasks.results import Prediction, Result
 from mtl.trunk.recall import Recalled
@@ -51,14 +53,19 @@ class TaskTypes(Registry[TaskType]):
         """
         task_type = super().get(name, where)
         task_type.type = name
+        place = where or self.key
+        if hasattr(task_type, "lower_is_better"):
+            expected = "to be a type whose `traits` say which metrics are better low"
+            found = f"'{name}' has `lower_is_better` beside them"
+            raise ConfigError(
+                Problem(place, expected, found, "write `traits = Traits(lower_is_better=...)`")
+            )
         missing = sorted(task_type.__abstractmethods__)
         if not hasattr(task_type, "metric_names"):
             missing.append("metric_names")
         if missing:
             expected = "to be a type with all that a type must have"
-            raise ConfigError(
-                Problem(where or self.key, expected, f"'{name}' lacks {', '.join(missing)}")
-            )
+            raise ConfigError(Problem(place, expected, f"'{name}' lacks {', '.join(missing)}"))
         return task_type
 
 
@@ -132,7 +139,7 @@ class Learned(Section):
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """How a type reads, where it is not as most do."""
+    """How a type reads and is scored, where it is not as most do."""
 
     writes: bool = False
     """Its head scores the trunk's vocabulary, so that the trunk needs its output layer."""
@@ -144,6 +151,8 @@ class Traits:
     """A document that a split holds twice is read twice, not once for both."""
     unread: bool = False
     """An example of which nothing is read, having no word with a token, has an answer too."""
+    lower_is_better: frozenset[str] = frozenset()
+    """Its metrics of which a lower value is the better one."""
 
 
 class Writer(Protocol):
@@ -215,7 +224,6 @@ class Task(ABC):
     traits: ClassVar[Traits] = Traits()
     metric_names: tuple[str, ...]
     """What its metrics compute; the first is the primary one. An instance may have fewer."""
-    lower_is_better: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,
@@ -396,6 +404,13 @@ def asks(task: Task) -> list[str]:
     given = (role for role in task.roles(task.options) if not role.target)
     roles = (role for role in given if role.required or role.name in must)
     return [role.name for role in roles if role.name not in ("text", "tokens")]
+
+
+def answer_labels(task: Task) -> list[str]:
+    """Return the labels that a task's answers may have: types, where words were labeled B-PER."""
+    labels = list(getattr(task.learned, "labels", None) or [])
+    marks = getattr(task.learned, "scheme", NONE) != NONE
+    return entity_types(labels) if marks else labels
 
 
 def document(row: Row) -> str:

@@ -113,7 +113,7 @@ class Generation(Task):
 
     Options = GenerationOptions
     HeadOptions = LanguageHeadOptions
-    traits = Traits(writes=True)
+    traits = Traits(writes=True, lower_is_better=frozenset({"perplexity"}))
     metric_names: tuple[str, ...] = (
         "rougeL",
         "rouge1",
@@ -125,7 +125,6 @@ class Generation(Task):
         "chrf",
         "perplexity",
     )
-    lower_is_better = frozenset({"perplexity"})
     options: GenerationOptions
     head_options: LanguageHeadOptions
 

@@ -58,8 +58,13 @@ class LanguageModeling(Task):
 
     HeadOptions = LanguageHeadOptions
     metric_names = ("accuracy", "perplexity", "loss", "bits_per_byte")
-    lower_is_better = frozenset({"perplexity", "loss", "bits_per_byte"})
-    traits = Traits(writes=True, attentions=("causal",), by_window=True, repeats=True)
+    traits = Traits(
+        writes=True,
+        attentions=("causal",),
+        by_window=True,
+        repeats=True,
+        lower_is_better=frozenset({"perplexity", "loss", "bits_per_byte"}),
+    )
     head_options: LanguageHeadOptions
     vocabulary = 0
 

@@ -34,7 +34,7 @@ from mtl.tasks._pairs import (
 from mtl.tasks._ranking import QUERY, least_relevant, ranked, to_rank
 from mtl.tasks._text_problems import PROBLEMS, TextLearned
 from mtl.tasks._weights import WeightOptions
-from mtl.tasks.base import TASK_TYPES, Guess, Learned, ResultClass, Task
+from mtl.tasks.base import TASK_TYPES, Guess, Learned, ResultClass, Task, Traits
 from mtl.trunk.text import TextEncoder, Tokens
 from mtl.trunk.trunk import Trunk
 from mtl.types import Encoded, Examples, Row
@@ -93,7 +93,7 @@ class TextClassification(Task):
         "rmse",
         *RANKED,
     )
-    lower_is_better = frozenset({"ece", "rmse"})
+    traits = Traits(lower_is_better=frozenset({"ece", "rmse"}))
     options: TextOptions
     learned: TextLearned
     head_options: TextHeadOptions

@@ -119,7 +119,7 @@ def higher_is_better(task: Task, metric: str | None = None) -> bool:
     """Return the direction of a task's metric; of its primary one when None."""
     name = metric or task.primary_metric
     if name in task.metric_names:
-        return name not in task.lower_is_better
+        return name not in task.traits.lower_is_better
     return name not in scores_of(task) or scores_of(task)[name].higher_is_better is not False
 
 

@@ -14,6 +14,7 @@ import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
 
 from mtl.config.schema import MixingConfig
+from mtl.config.section import Values
 from mtl.data.mixing import Changing, Mixer
 from mtl.data.plan import Planner
 from mtl.data.rounds import Decision, Rounds
@@ -153,7 +154,7 @@ class FollowValidations(L.Callback):
             f"been better than {best} for {times}{then} (mixing.patience={self.patience})."
         )
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Values:
         """Return what was decided so far."""
         return {
             "history": self.planner.rounds.state(),
@@ -163,7 +164,7 @@ class FollowValidations(L.Callback):
             "all_left": len(self.left) == len(self.tasks),
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: Values) -> None:
         """Take back what was decided."""
         self.planner.rounds.load_state(state_dict["history"])
         self.best, self.waited = dict(state_dict["best"]), dict(state_dict["waited"])

@@ -8,6 +8,7 @@ import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
 
 from mtl.config.schema import Config
+from mtl.config.section import Values
 from mtl.reporting.console import is_rank_zero, note
 from mtl.search.study import Reports
 
@@ -28,11 +29,11 @@ class PruneTrial(L.Callback):
         self.validations = 0
         self.pruned = False
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Values:
         """Return how many validations there were, for a run that goes on."""
         return {"validations": self.validations}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: Values) -> None:
         """Take back how many validations there were."""
         self.validations = int(state_dict["validations"])
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
+
+from mtl.config.section import Values
 
 
 class TuningSchedule:
@@ -40,13 +40,13 @@ class TuningSchedule:
         """Return what training logs of it, by name."""
         return {}
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Values:
         """Return what is known of it at the end, as JSON values."""
         return {}
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Values:
         """Return what it keeps between steps, as tensors and plain data."""
         return {}
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: Values) -> None:
         """Take back what :meth:`state` returned."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mtl.cli.app import build
 from mtl.cli.train import CONF, parse_arguments
 from mtl.config.groups import Groups
-from mtl.config.schema import dotted_keys
+from mtl.config.keys import dotted_keys
 from mtl.shipped import program
 
 QUOTED = re.compile(r"`([^`]+)`")

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from mtl.cli.help import KEYS, WIDTH, help_text
 from mtl.cli.train import parse_arguments
 from mtl.config.groups import Groups
-from mtl.config.schema import dotted_keys
+from mtl.config.keys import dotted_keys
 from mtl.tasks import TASK_TYPES
 from tests.config.conftest import CONF, compose
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from mtl.cli.train import CONF, parse_arguments
 from mtl.config.compose import compose_checked
 from mtl.config.groups import Groups
+from mtl.config.keys import dotted_keys
 from mtl.config.overrides import join_tasks
-from mtl.config.schema import Config, dotted_keys
+from mtl.config.schema import Config
 from mtl.errors import MtlError
 from tests.properties import max_examples
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
 from mtl.config.compose import check_composed, compose_checked
-from mtl.config.schema import dotted_keys
+from mtl.config.keys import dotted_keys
 from mtl.errors import ConfigError
 from tests.config.conftest import CONF, compose
 from tests.config.fakes import TASK_TYPES

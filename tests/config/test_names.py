@@ -2,8 +2,8 @@
 
 import pytest
 
+from mtl.config.keys import dotted_keys
 from mtl.config.names import suggest_key, unknown_key
-from mtl.config.schema import dotted_keys
 
 KEYS = dotted_keys(names=("ner",))
 

@@ -5,7 +5,8 @@ from typing import Any, get_args
 import pytest
 from omegaconf import OmegaConf
 
-from mtl.config.schema import Config, TrunkConfig, dotted_keys
+from mtl.config.keys import dotted_keys
+from mtl.config.schema import Config, TrunkConfig
 from mtl.config.section import check, read
 from mtl.errors import ConfigError
 

@@ -9,6 +9,7 @@ import pytest
 
 from mtl.errors import ConfigError
 from mtl.export.base import Request, Source, export
+from mtl.export.formats.onnx import _close
 from mtl.export.manifest import read_manifest
 from mtl.export.onnx_graph import HeadGraph
 from tests.export.models import TEXTS, alone, logits_of, opened, untrained
@@ -33,6 +34,15 @@ batch = tokenizer(texts, padding=True, return_tensors="np")
 both = {h: answer(h, batch).tolist() for h in alone}
 print(json.dumps([alone, both]))
 """
+
+
+def test_logits_that_are_no_numbers_are_not_close() -> None:
+    """A comparison with NaN is false, whichever way it is asked."""
+    wanted = np.array([[1.0, 2.0]])
+    _close(wanted + 1e-6, wanted, "ner")
+    for found in (wanted + 1e-3, np.array([[1.0, np.nan]])):
+        with pytest.raises(ConfigError, match=r"those of task 'ner' are .* apart"):
+            _close(found, wanted, "ner")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,55 +33,73 @@ CLASSES = {
 }
 LOOK = """
 import torch, transformers
-from transformers import AutoTokenizer
-tokenizer = AutoTokenizer.from_pretrained(folder)
-model = getattr(transformers, "{name}").from_pretrained(folder).eval()
-found = []
-for text in texts:
-    given = tokenizer(*{given}, return_tensors="pt")
-    with torch.inference_mode():
-        out = model(**given)
-    logits = {logits}
-    found.append(logits.tolist())
-print(json.dumps(found))
+
+def logits(folder, name, pair):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = getattr(transformers, name).from_pretrained(folder).eval()
+    for text in texts:
+        given = tokenizer(*((question, text) if pair else (text,)), return_tensors="pt")
+        with torch.inference_mode():
+            out = model(**given)
+        found = torch.stack([out.start_logits, out.end_logits], -1) if pair else out.logits
+        yield found[0].tolist()
+
+print(json.dumps([list(logits(*export)) for export in {exports}]))
 """
+HELD = [
+    *(("llama", task) for task in ("sentiment", "qa")),
+    *(("gpt2", task) for task in ("ner", "sentiment")),
+    *(("bert", task) for task in ("ner", "qa")),
+]
+OF_TOKENS = ("llama, mean", "sentiment")
+"""A head for texts that is exported as one for tokens."""
 
 
-def look(folder: Path, task: str, name: str | None = None) -> list[torch.Tensor]:
-    pair = task == "qa"
-    code = LOOK.format(
-        name=name or CLASSES[task],
-        given="(question, text)" if pair else "(text,)",
-        logits="torch.stack([out.start_logits, out.end_logits], -1)[0]"
-        if pair
-        else "out.logits[0]",
-    )
-    return [torch.tensor(values) for values in alone(code, folder)]
+@dataclass
+class Looked:
+    """A model, and what one of its heads says as a class of transformers'."""
+
+    model: Path
+    logits: list[torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def looked(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Looked]:
+    """Exports of all kinds, all opened in one process that cannot import mtl."""
+    base = tmp_path_factory.mktemp("looked")
+    heads = {"bert": {"pooling": "first"}}
+    last = {"pooling": "last", "bias": False}
+    models = {kind: untrained(base / kind, kind, **heads.get(kind, last)) for kind, _ in HELD}
+    exports = [
+        (str(written(models[kind], base / f"{kind}-{task}", task)), CLASSES[task], task == "qa")
+        for kind, task in HELD
+    ]
+    tokens = written(llama, base / "tokens", "sentiment", "token_classification")
+    exports.append((str(tokens), CLASSES["ner"], False))
+    found = alone(LOOK.format(exports=exports), base)
+    return {
+        (kind, task): Looked(models.get(kind, llama), [torch.tensor(values) for values in logits])
+        for (kind, task), logits in zip([*HELD, OF_TOKENS], found, strict=True)
+    }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "task"),
-    [
-        *(("llama", task) for task in ("sentiment", "qa")),
-        *(("gpt2", task) for task in ("ner", "sentiment")),
-        *(("bert", task) for task in ("ner", "sentiment", "qa")),
-    ],
-)
-def test_logits_in_a_process_without_mtl_are_ours(kind: str, task: str, tmp_path: Path) -> None:
-    """BERT's class for texts has a pooler between trunk and labels; all others hold ours."""
-    head = {"pooling": "last", "bias": False} if kind != "bert" else {"pooling": "first"}
-    model = untrained(tmp_path / "m", kind, **head)
-    if (kind, task) == ("bert", "sentiment"):
-        with pytest.raises(ConfigError, match="pooler"):
-            written(model, tmp_path / "out", task)
-        return
-    found = look(written(model, tmp_path / "out", task), task)
-    loaded = opened(model)
-    for text, logits in zip(TEXTS, found, strict=True):
+@pytest.mark.parametrize(("kind", "task"), HELD)
+def test_logits_in_a_process_without_mtl_are_ours(
+    kind: str, task: str, looked: dict[tuple[str, str], Looked]
+) -> None:
+    loaded = opened(looked[kind, task].model)
+    for text, logits in zip(TEXTS, looked[kind, task].logits, strict=True):
         wanted, places = logits_of(loaded, task, text)
         own = logits[None] if task == "sentiment" else logits[torch.from_numpy(places).long()]
         torch.testing.assert_close(own, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_class_with_a_pooler_is_refused(tmp_path: Path) -> None:
+    """BERT's class for texts has one between trunk and labels; all others hold ours."""
+    model = untrained(tmp_path / "m", "bert", pooling="first")
+    with pytest.raises(ConfigError, match="pooler"):
+        written(model, tmp_path / "out", "sentiment")
 
 
 def test_a_tagger_opens_with_its_labels_and_equal_logits(llama: Path, tmp_path: Path) -> None:
@@ -103,10 +122,11 @@ def test_a_tagger_opens_with_its_labels_and_equal_logits(llama: Path, tmp_path: 
 
 
 @pytest.mark.slow
-def test_the_mean_of_token_logits_is_the_logit_of_the_mean(llama: Path, tmp_path: Path) -> None:
-    folder = written(llama, tmp_path / "out", "sentiment", "token_classification")
-    loaded = opened(llama)
-    for text, logits in zip(TEXTS, look(folder, "ner"), strict=True):
+def test_the_mean_of_token_logits_is_the_logit_of_the_mean(
+    looked: dict[tuple[str, str], Looked],
+) -> None:
+    loaded = opened(looked[OF_TOKENS].model)
+    for text, logits in zip(TEXTS, looked[OF_TOKENS].logits, strict=True):
         wanted, _ = logits_of(loaded, "sentiment", text)
         torch.testing.assert_close(logits.mean(0)[None], wanted, rtol=1e-4, atol=1e-5)
 

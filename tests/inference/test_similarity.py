@@ -45,6 +45,13 @@ def test_states_are_means_of_each_text_alone(folder: Path) -> None:
         torch.testing.assert_close(state, mean / mean.norm(), atol=1e-5, rtol=1e-4)
 
 
+def test_a_line_of_knowledge_ends_where_json_lines_do(tmp_path: Path) -> None:
+    path = tmp_path / "knowledge.jsonl"
+    text = "one\u2028two\x85three"
+    path.write_text(json.dumps({"id": 1, "text": text}, ensure_ascii=False) + "\r\n", "utf-8")
+    assert [(entry.id, entry.text) for entry in read_knowledge(path)] == [("1", text)]
+
+
 def test_nearest_entries_come_first_and_equal_ones_in_their_order(knowledge: Path) -> None:
     entries = read_knowledge(knowledge)
     known = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -60,13 +67,14 @@ def test_rows_keep_what_they_have(mtl: Run, folder: Path, knowledge: Path, tmp_p
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     rows = [
         {"text": "my money", "mood": "bad", "right": "refund"},
-        {"text": "x", "right": "delivery"},
+        {"text": "x\u2028y", "right": "delivery"},  # A line of JSON ends with \n alone.
     ]
-    source.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    source.write_text("\n".join(lines), encoding="utf-8")
     given = ("--encoder", folder, "--input", source, "--output", target, "--gold", "right")
     code, out, err = mtl("match", knowledge, *given, "--device", "cpu")
     assert (code, out) == (0, "")
-    found = [json.loads(line) for line in target.read_text("utf-8").splitlines()]
+    found = [json.loads(line) for line in target.read_text("utf-8").strip().split("\n")]
     assert [{k: v for k, v in row.items() if k != "matches"} for row in found] == rows
     assert all({one["id"] for one in row["matches"]} == {"refund", "delivery"} for row in found)
     right = sum(row["matches"][0]["id"] == row["right"] for row in found)

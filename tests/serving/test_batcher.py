@@ -178,6 +178,28 @@ def test_models_take_turns_by_age() -> None:
         assert models["two"].batches == [["x"]]
 
 
+def test_a_busy_model_does_not_keep_another_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a batch has no room for the next request of its model, that one is no older for it."""
+    monkeypatch.setattr(Batcher, "room", lambda self, model: 10)
+    seen: list[str] = []
+    clients = [Client("a" * 9), Client("b" * 9), Client("x", model="two"), Client("c" * 9)]
+    with running(names=("one", "two")) as (batcher, models):
+        models["two"].let.set()
+        for name, model in models.items():
+            answer = model.answer
+
+            def noted(
+                rows: Any, watch: Any, name: str = name, answer: Callable[..., Any] = answer
+            ) -> Any:
+                seen.append(name)
+                return answer(rows, watch)
+
+            model.answer = noted
+        behind(batcher, models["one"], *clients)
+        assert [len(client.texts) for client in clients] == [1, 1, 1, 1]
+    assert seen == ["one", "one", "one", "two", "one"]
+
+
 def test_closing_answers_what_was_taken() -> None:
     clients = [Client("a"), Client("b")]
     with running() as (batcher, models):

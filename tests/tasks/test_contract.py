@@ -51,7 +51,7 @@ def test_roles_and_metrics_are_declared(name: str) -> None:
     assert any(not role.target and role.required for role in roles)
     assert all(role.help for role in roles)
     assert len(set(kind.metric_names)) == len(kind.metric_names)
-    assert kind.lower_is_better <= set(kind.metric_names)
+    assert kind.traits.lower_is_better <= set(kind.metric_names)
     assert kind.__doc__
 
 
@@ -242,7 +242,7 @@ def test_what_is_learned_by_heart_scores_best(sample: Sample) -> None:
     assert set(found) == set(own_metrics(task))
     assert task.primary_metric in found
     for name, value in found.items():
-        best = BEST.get(name, 0.0 if name in task.lower_is_better else 1.0)
+        best = BEST.get(name, 0.0 if name in task.traits.lower_is_better else 1.0)
         assert value == pytest.approx(best, abs=0.02), name
 
 

@@ -88,6 +88,15 @@ def test_a_missing_method_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         make_task("mood", "half", options={}, head={})
 
 
+def test_directions_of_metrics_stand_in_the_traits(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Old(TextClassification):
+        lower_is_better = frozenset({"rmse"})
+
+    monkeypatch.setitem(TASK_TYPES._entries, "old", Old)
+    with pytest.raises(ConfigError, match=r"`tasks\.mood\.type`.*traits = Traits\(lower_is_bett"):
+        make_task("mood", "old", options={}, head={})
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "wrong", "says"),
     [

@@ -20,9 +20,9 @@ from mtl.training.checkpoint import AtomicCheckpointIO, RunCheckpoint, read_chec
 from mtl.training.sharding import InParts, make_whole
 from mtl.training.stopping import StopOnSignal
 from tests.ports import reserved_port
+from tests.training.resuming import STEP
 from tests.training.site import Site, module_of, prepared, weights
 from tests.training.test_finite import spoil_steps
-from tests.training.test_resume import STEP
 from tests.training.test_stopping import during
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

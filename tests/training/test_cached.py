@@ -13,8 +13,8 @@ from mtl.data.readers.table import make_rows
 from mtl.training import setup
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
+from tests.training.resuming import check_equal, killed, resumed, run_config
 from tests.training.site import Site, metrics
-from tests.training.test_resume import Killed, check_equal, kill_at, resumed, run_config
 
 
 def test_same_files_and_scores(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,10 +42,8 @@ def test_a_run_over_files_is_killed_and_resumed_exactly(
     monkeypatch.setattr(split, "make_rows", partial(make_rows, limit=0))
     cfg = run_config(site)
     train(cfg, tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        kill_at(patch, MultiTaskModule, "training_step", stop)
-        with pytest.raises(Killed):
-            train(cfg, tmp_path / "stopped")
+    with killed(MultiTaskModule, "training_step", stop):
+        train(cfg, tmp_path / "stopped")
     train(resumed(cfg, tmp_path / "stopped"), tmp_path / "stopped")
     check_equal(tmp_path / "stopped", tmp_path / "whole")
 

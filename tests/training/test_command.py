@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.training.resuming import STEP, kill_at, killed
 from tests.training.site import Site, differing, last_weights, metrics
-from tests.training.test_resume import STEP, Killed, kill_at
 from train import main
 
 
@@ -91,17 +91,15 @@ def test_a_failing_job_leaves_the_rest_of_a_sweep(
 
 
 def test_one_command_line_begins_a_run_and_goes_on(
-    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As a scheduler repeats it: before anything is saved, after that, and when all is done."""
     run = tmp_path / "run"
     line = ["task=ner,sentiment", *arguments(site, f"hydra.run.dir={run}", "resume=auto")]
     every = "callbacks.checkpoint.every_n_train_steps=1"
     for call in (1, 2):
-        with monkeypatch.context() as patch:
-            kill_at(patch, *STEP, call)
-            with pytest.raises(Killed):
-                main([*line, every])
+        with killed(*STEP, call):
+            main([*line, every])
         if call == 1:  # As if killed in the writing of the first.
             for name in ("last.ckpt.part", "best-step=0000001.ckpt"):
                 (run / "checkpoints").mkdir(exist_ok=True)

@@ -17,17 +17,17 @@ import mtl.training.run as training
 from mtl.errors import CheckpointError
 from mtl.training.checkpoint import AtomicCheckpointIO, read_checkpoint
 from mtl.training.run import train
-from tests.training.site import Site
-from tests.training.test_resume import (
+from tests.training.resuming import (
     SAVE,
     STEP,
-    Killed,
     check_equal,
     kill_at,
+    killed,
     names,
     resumed,
     run_config,
 )
+from tests.training.site import Site
 
 SMALL, LARGE = ({"state_dict": {"w": torch.arange(float(n))}} for n in (5, 200_000))
 
@@ -127,14 +127,10 @@ def test_other_errors_stay_what_they_are(
         train(site.config("ner", trainer__max_steps=1), tmp_path)
 
 
-def test_a_resumed_run_removes_it(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resumed_run_removes_it(site: Site, tmp_path: Path) -> None:
     cfg = site.config("ner", callbacks__checkpoint__every_n_train_steps=1)
-    with monkeypatch.context() as patch:
-        kill_at(patch, *STEP, 3)
-        with pytest.raises(Killed):
-            train(cfg, tmp_path)
+    with killed(*STEP, 3):
+        train(cfg, tmp_path)
     (tmp_path / "checkpoints" / "last.ckpt.part").write_bytes(b"half")
     train(resumed(cfg, tmp_path), tmp_path)
     assert not list(tmp_path.rglob("*.part"))

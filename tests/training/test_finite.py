@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
-import subprocess
-import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from mtl.errors import TrainingError
 from mtl.reporting.loggers.csv_file import read_rows
@@ -23,10 +21,10 @@ from mtl.training.model import MultiTaskModel
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
 from mtl.training.step_gradients import StepGradients
+from tests.training.forked import fork
+from tests.training.resuming import check_equal, resumed
 from tests.training.site import Site, differing, fit, last_weights, module_of, prepared, weights
-from tests.training.test_resume import check_equal, resumed
 
-ROOT = Path(__file__).parents[2]
 BAD = {"nan": math.nan, "inf": math.inf}
 
 
@@ -284,45 +282,32 @@ def test_a_run_that_only_skips_ends(
     assert "non_finite=skip" not in said
 
 
-SCRIPT = """
-import math, sys
-from pathlib import Path
-import torch
-from tests.training.site import Site, fit, module_of, prepared
-
-if __name__ == "__main__":
-    trunk, data, folder, mode = sys.argv[1:]
-    site = Site(Path(trunk), Path(data))
+def train_with_one_bad_loss(site: Site, folder: Path, mode: str) -> None:
+    """Be one of two processes, of which the second alone sees a loss that is infinite."""
     cfg = site.config("ner", "sentiment", batching__tokens=400)
-    ready = prepared(cfg, Path(folder))
+    ready = prepared(cfg, folder)
     module = module_of(cfg, ready)
     module.non_finite.skips = mode == "skip"
     head = ready.model.head("ner")
-    loss, calls = head.loss, [0]
+    loss, calls = head.loss, itertools.count(1)
 
-    def broken(*arguments):
-        calls[0] += 1
-        alone = module.global_rank == 1 and calls[0] == 2
+    def broken(*arguments: Any) -> Tensor:
+        alone = next(calls) == 2 and module.global_rank == 1
         return loss(*arguments) + (math.inf if alone else 0.0)
 
-    head.loss = broken
+    head.loss = broken  # type: ignore[assignment]
     try:
         fit(module, ready.data, steps=4, strategy="ddp", devices=2)
     finally:
         state = {"skipped": module.non_finite.skipped, "weights": ready.model.state_dict()}
-        torch.save(state, Path(folder) / f"rank{module.global_rank}.pt")
-"""
+        torch.save(state, folder / f"rank{module.global_rank}.pt")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["stop", "skip"])
 def test_ranks_agree(site: Site, tmp_path: Path, mode: str) -> None:
     """A loss that only one of two processes sees ends, or leaves out, the step of both."""
-    file = tmp_path / "script.py"
-    file.write_text(SCRIPT)
-    command = [sys.executable, str(file), str(site.trunk), str(site.data), str(tmp_path), mode]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    ended = fork(train_with_one_bad_loss, site, tmp_path, mode)
     assert (ended.returncode == 0) == (mode == "skip"), ended.stderr
     found = [torch.load(tmp_path / f"rank{n}.pt", weights_only=True) for n in (0, 1)]
     assert differing(found[0]["weights"], found[1]["weights"]) == []

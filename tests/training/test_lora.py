@@ -19,6 +19,7 @@ from mtl.training.model_io import load_model, start_from
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
 from tests import helpers
+from tests.training.resuming import check_equal, killed, resumed, run_config
 from tests.training.site import (
     Site,
     differing,
@@ -30,8 +31,6 @@ from tests.training.site import (
     saved,
     weights,
 )
-from tests.training.test_resume import Killed as End
-from tests.training.test_resume import check_equal, kill_at, resumed, run_config
 
 LORA: dict[str, Any] = {"tuning__name": "lora", "tuning__rank": 2, "tuning__dropout": 0.1}
 
@@ -108,29 +107,21 @@ def test_a_checkpoint_holds_what_learns(run: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [3, 6])
-def test_killed_and_resumed(
-    site: Site, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
+def test_killed_and_resumed(site: Site, run: Path, tmp_path: Path, step: int) -> None:
     cfg = run_config(site, **LORA)
-    with monkeypatch.context() as patch:
-        kill_at(patch, MultiTaskModule, "training_step", step)
-        with pytest.raises(End):
-            train(cfg, tmp_path)
+    with killed(MultiTaskModule, "training_step", step):
+        train(cfg, tmp_path)
     train(resumed(cfg, tmp_path), tmp_path)
     check_equal(tmp_path, run)
 
 
-def test_another_trunk_than_the_run_began_with(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_trunk_than_the_run_began_with(site: Site, tmp_path: Path) -> None:
     """Of the same shape, so that its digest alone tells."""
     config = helpers.llama_config(num_hidden_layers=1, hidden_size=8)
     trunk = helpers.save_tiny(tmp_path / "trunk", config, helpers.bpe_tokenizer())
     cfg = run_config(site, trunk__path=str(trunk), **LORA)
-    with monkeypatch.context() as patch:
-        kill_at(patch, MultiTaskModule, "training_step", 5)
-        with pytest.raises(End):
-            train(cfg, tmp_path / "run")
+    with killed(MultiTaskModule, "training_step", 5):
+        train(cfg, tmp_path / "run")
     helpers.save_tiny(trunk, config, helpers.bpe_tokenizer(), seed=1)
     with pytest.raises(CheckpointError, match=r"last\.ckpt.*do not learn.*the trunk.*changed"):
         train(resumed(cfg, tmp_path / "run"), tmp_path / "run")

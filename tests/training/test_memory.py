@@ -25,6 +25,7 @@ from mtl.training.memory import _container, _left_in, free_memory, is_out_of_mem
 from mtl.training.model import MultiTaskModel
 from mtl.training.run import train
 from mtl.types import Step
+from tests.training.resuming import STEP, check_equal, killed, resumed
 from tests.training.site import (
     Site,
     differing,
@@ -33,7 +34,6 @@ from tests.training.site import (
     prepared,
     weights,
 )
-from tests.training.test_resume import STEP, Killed, check_equal, kill_at, resumed
 
 ERRORS = {
     "cuda": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has"),
@@ -139,10 +139,8 @@ def test_a_budget_that_fits_is_found(
     train(by_hand, tmp_path / "by-hand")
     check_equal(tmp_path / "scaled", tmp_path / "by-hand")
 
-    with monkeypatch.context() as patch:
-        kill_at(patch, *STEP, 4)
-        with pytest.raises(Killed):
-            train(cfg, tmp_path / "killed")
+    with killed(*STEP, 4):
+        train(cfg, tmp_path / "killed")
     with monkeypatch.context() as patch:
         patch.setattr(trainers, "scale_tokens", None)  # a resumed run does not look again
         train(resumed(cfg, tmp_path / "killed"), tmp_path / "killed")

@@ -18,9 +18,17 @@ from mtl.training.run import train
 from mtl.training.setup import prepare
 from tests.data.tables import planner as planner_of
 from tests.data.tables import table
-from tests.training.processes import arguments, train_py
+from tests.training.forked import two_ranks
+from tests.training.processes import arguments
+from tests.training.resuming import (
+    SAVE,
+    STEP,
+    VALIDATION,
+    check_equal,
+    killed,
+    resumed,
+)
 from tests.training.site import Site, last_weights
-from tests.training.test_resume import SAVE, STEP, VALIDATION, Killed, check_equal, kill_at, resumed
 from train import main
 
 MIXTURES: dict[str, dict[str, Any]] = {
@@ -65,18 +73,14 @@ QUICK = ("patience",)
 @pytest.mark.parametrize(
     "mixture", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in MIXTURES]
 )
-def test_resumed_as_if_never_stopped(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mixture: str
-) -> None:
+def test_resumed_as_if_never_stopped(site: Site, tmp_path: Path, mixture: str) -> None:
     """Killed in a step after a validation, in a validation, and while a checkpoint is written."""
     first = config(site, **MIXTURES[mixture])
     train(first, tmp_path / "whole")
     cfg, run = first, tmp_path / "killed"
     for point in ((*STEP, 4), (*VALIDATION, 2), (*SAVE, 2)):
-        with monkeypatch.context() as patch:
-            kill_at(patch, *point)
-            with pytest.raises(Killed):
-                train(cfg, run)
+        with killed(*point):
+            train(cfg, run)
         cfg = resumed(first, run)
     train(cfg, run)
     check_equal(run, tmp_path / "whole")
@@ -175,7 +179,7 @@ def test_two_processes_decide_as_one_does(site: Site, tmp_path: Path) -> None:
     line = arguments(site, tmp_path / "conf", *mixture, "trainer.test=false")
     assert main([*line, f"hydra.run.dir={tmp_path / 'one'}"]) == 0
     two = [*line, "trainer=ddp", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'two'}"]
-    ended = train_py(*two)
+    ended = two_ranks(*two)
     assert ended.returncode == 0, ended.stderr
     found = []
     for name in ("one", "two"):

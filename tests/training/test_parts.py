@@ -24,8 +24,10 @@ from mtl.trunk import Trunk
 from mtl.types import CachedStates, Step, TrunkBatch
 from tests import helpers
 from tests.training.corpus import EXTRA, SENTENCES, write_rows
-from tests.training.processes import arguments, train_py
+from tests.training.forked import two_ranks
+from tests.training.processes import arguments
 from tests.training.site import Site, fit, last_weights, module_of, prepared
+from train import main
 
 COLUMNS: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
     "ner": ("token_classification", {"text": "text", "tokens": "tokens", "labels": "labels"}, {}),
@@ -284,19 +286,19 @@ def test_a_head_that_needs_all_states_gets_them(build: Callable[..., Any]) -> No
 
 
 @pytest.mark.slow
-def test_ranks_that_run_parts_take_the_steps_of_one(site: Site, tmp_path: Path) -> None:
+def test_ranks_that_run_parts_take_the_steps_of_one(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Gradients come to a weight more than once in a pass, and are still reduced once."""
-    runs = []
-    for number, (processes, tokens) in enumerate(((1, 4096), (2, 8))):
-        more = [f"batching.tokens={tokens}", "trunk.max_length=8", "trunk.stride=1"]
-        if processes > 1:
-            more += ["trainer=ddp", f"trainer.devices={processes}"]
-        line = arguments(site, tmp_path / "conf", *more)
-        line = [word for word in line if not any(n in word for n in ("gist", "rating", "task="))]
-        runs.append(tmp_path / f"run-{number}")
-        ended = train_py("task=x_ner,x_sentiment", *line, f"hydra.run.dir={runs[-1]}")
-        assert ended.returncode == 0, ended.stderr
-        assert ("longer than a pass" in ended.stderr) == (processes > 1)
-    one, two = (last_weights(run) for run in runs)
+    line = arguments(site, tmp_path / "conf", "trunk.max_length=8", "trunk.stride=1")
+    line = [word for word in line if not any(n in word for n in ("gist", "rating", "task="))]
+    line.append("task=x_ner,x_sentiment")
+    assert main([*line, "batching.tokens=4096", f"hydra.run.dir={tmp_path / 'one'}"]) == 0
+    assert "longer than a pass" not in capsys.readouterr().err
+    both = ["trainer=ddp", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'two'}"]
+    ended = two_ranks(*line, "batching.tokens=8", *both)
+    assert ended.returncode == 0, ended.stderr
+    assert "longer than a pass" in ended.stderr
+    one, two = (last_weights(tmp_path / name) for name in ("one", "two"))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-6, msg=name)

@@ -62,16 +62,16 @@ def test_a_trial_that_is_as_good_goes_on_to_its_end(site: Site, tmp_path: Path) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "more",
+    ("trials", "more"),
     [
-        ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "search.workers=2"],
-        ["trainer=ddp", "trainer.devices=2"],
+        (3, ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "search.workers=2"]),
+        (2, ["trainer=ddp", "trainer.devices=2"]),
     ],
     ids=["two at once", "two processes each"],
 )
-def test_a_search_trains(site: Site, tmp_path: Path, more: list[str]) -> None:
+def test_a_search_trains(site: Site, tmp_path: Path, trials: int, more: list[str]) -> None:
     ended = train_py(
-        "-m", "sweep=optuna", "task=[sentiment]", "search.trials=3", "search.startup=1",
+        "-m", "sweep=optuna", "task=[sentiment]", f"search.trials={trials}", "search.startup=1",
         "search.warmup=0", f"tasks.sentiment.data.source={site.data}", "trunk=hf",
         "trunk.lr=tag(log, interval(1e-9, 1e-1))", f"trunk.path={site.trunk}", *LINE,
         "trainer.accelerator=cpu", "trainer.threads=1", "trainer.progress=false", "logger=none",
@@ -79,7 +79,7 @@ def test_a_search_trains(site: Site, tmp_path: Path, more: list[str]) -> None:
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     report = json.loads((tmp_path / "s" / "sweep.json").read_text())
-    assert sorted(job["job"] for job in report["jobs"]) == [0, 1, 2]
+    assert sorted(job["job"] for job in report["jobs"]) == list(range(trials))
     assert {job["status"] for job in report["jobs"]} <= {"done", "pruned"}
     assert all(job["planned"] == 8 for job in report["jobs"])
     assert report["command"] in ended.stdout

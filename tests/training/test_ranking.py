@@ -13,8 +13,9 @@ from mtl.cli import main
 from mtl.config.schema import DataConfig, TaskConfig
 from mtl.training.run import train
 from tests.training.corpus import write_rows
-from tests.training.processes import train_py
+from tests.training.forked import two_ranks
 from tests.training.site import Site, metrics
+from train import main as train_py
 
 THINGS = ["soup", "mill", "pump", "rain", "harbour"]
 
@@ -82,18 +83,17 @@ def test_two_processes_rank_and_choose_as_one(site: Site, tmp_path: Path) -> Non
     }.items():
         text = f"# @package tasks.{name}\n{text}\nhead: {{dropout: 0}}\n"
         (tmp_path / "conf" / "task" / f"x_{name}.yaml").write_text(text, encoding="utf-8")
-    found = []
-    for processes in (1, 2):
-        run = tmp_path / f"run-{processes}"
-        more = ["trainer=ddp", f"trainer.devices={processes}"] if processes > 1 else []
-        ended = train_py(
-            f"--config-dir={tmp_path / 'conf'}", "task=x_rank,x_pick", "trunk=hf",
-            *(f"tasks.{name}.data.source={data}" for name in ("rank", "pick")),
-            f"trunk.path={site.trunk}", "trunk.dropout=0", "trainer.accelerator=cpu",
-            "trainer.max_epochs=2", "trainer.threads=1", "trainer.progress=false", "logger=none",
-            "batching.examples=5", "batching.tokens=48", *more, f"hydra.run.dir={run}",
-        )  # fmt: skip
-        assert ended.returncode == 0, ended.stderr
-        found.append(metrics(run))
+    line = [
+        f"--config-dir={tmp_path / 'conf'}", "task=x_rank,x_pick", "trunk=hf",
+        *(f"tasks.{name}.data.source={data}" for name in ("rank", "pick")),
+        f"trunk.path={site.trunk}", "trunk.dropout=0", "trainer.accelerator=cpu",
+        "trainer.max_epochs=2", "trainer.threads=1", "trainer.progress=false", "logger=none",
+        "batching.examples=5", "batching.tokens=48",
+    ]  # fmt: skip
+    assert train_py([*line, f"hydra.run.dir={tmp_path / 'one'}"]) == 0
+    both = ["trainer=ddp", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'two'}"]
+    ended = two_ranks(*line, *both)
+    assert ended.returncode == 0, ended.stderr
+    found = [metrics(tmp_path / name) for name in ("one", "two")]
     assert found[1] == pytest.approx(found[0], abs=1e-4)
     assert {"test/rank/mrr", "test/pick/accuracy"} <= found[0].keys()

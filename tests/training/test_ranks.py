@@ -19,6 +19,7 @@ from mtl.cli import main as mtl
 from mtl.training.checkpoint import read_checkpoint
 from mtl.training.sharding import is_sharded, layers, make_whole
 from tests import helpers
+from tests.training.forked import two_ranks
 from tests.training.processes import NAMES, arguments, logged, train_py, tree
 from tests.training.site import (
     Site,
@@ -129,7 +130,7 @@ def test_it_resumes(pair: Pair, tmp_path: Path) -> None:
     for run in (pair.one, pair.two):
         shutil.copytree(run, tmp_path / run.parent.name)
     ours, theirs = (tmp_path / run.parent.name for run in (pair.one, pair.two))
-    more = train_py(f"resume={theirs}", "trainer.max_epochs=3")
+    more = two_ranks(f"resume={theirs}", "trainer.max_epochs=3")
     assert more.returncode == 0, more.stderr
     assert main([f"resume={ours}", "trainer.max_epochs=3"]) == 0
     one, two = last_weights(ours), last_weights(theirs)
@@ -144,7 +145,7 @@ def test_parts_resume_after_one_step(site: Site, tmp_path: Path, tuning: str) ->
     line = arguments(site, tmp_path / "conf", f"tuning={tuning}", "trainer.max_steps=1")
     one, two = tmp_path / "one", tmp_path / "two"
     assert main([*line, f"hydra.run.dir={one}"]) == 0
-    ended = train_py(*line, "trainer=fsdp", "trainer.devices=2", f"hydra.run.dir={two}")
+    ended = two_ranks(*line, "trainer=fsdp", "trainer.devices=2", f"hydra.run.dir={two}")
     assert ended.returncode == 0, ended.stderr
     ours, theirs = moments(one), moments(two)
     assert [group["params"] for group in ours["param_groups"]] == [
@@ -152,7 +153,7 @@ def test_parts_resume_after_one_step(site: Site, tmp_path: Path, tuning: str) ->
     ]
     torch.testing.assert_close(theirs["state"], ours["state"], **CLOSE)
     assert main([f"resume={one}", "trainer.max_steps=4"]) == 0
-    more = train_py(f"resume={two}", "trainer.max_steps=4")
+    more = two_ranks(f"resume={two}", "trainer.max_steps=4")
     assert more.returncode == 0, more.stderr
     found, wanted = last_weights(two), last_weights(one)
     assert wanted.keys() <= found.keys()
@@ -248,7 +249,7 @@ def test_methods_on_two_ranks(site: Site, tmp_path: Path, method: str, strategy:
     one, two = tmp_path / "one", tmp_path / "two"
     assert main([*line, f"hydra.run.dir={one}"]) == 0
     more = [f"trainer={strategy}", "trainer.devices=2", f"hydra.run.dir={two}"]
-    ended = train_py(*line, *more)
+    ended = two_ranks(*line, *more)
     assert ended.returncode == 0, ended.stderr
     ours, theirs = logged(one), logged(two)
     for mine, other in zip(ours, theirs, strict=True):

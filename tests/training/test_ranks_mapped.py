@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from tests.training.corpus import rows, write_rows
-from tests.training.processes import arguments, logged, train_py
+from tests.training.forked import two_ranks
+from tests.training.processes import arguments, logged
 from tests.training.site import Site, last_weights, metrics
 from train import main
 
@@ -37,11 +38,11 @@ def test_two_processes_resume_in_the_middle_of_an_epoch(site: Site, tmp_path: Pa
     alone = ["cache.examples=false", "trainer.max_steps=8", f"hydra.run.dir={one}"]
     assert main([*line, *alone]) == 0
     both = ["trainer=ddp", "trainer.devices=2", f"cache.dir={cache}", f"hydra.run.dir={two}"]
-    ended = train_py(*line, *both, "trainer.max_steps=3")
+    ended = two_ranks(*line, *both, "trainer.max_steps=3")
     assert ended.returncode == 0, ended.stderr
     kept = {path: path.stat().st_mtime_ns for path in cache.rglob("ids.bin")}
     assert len(kept) == 1
-    more = train_py(f"resume={two}", "trainer.max_steps=8")
+    more = two_ranks(f"resume={two}", "trainer.max_steps=8")
     assert more.returncode == 0, more.stderr
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("ids.bin")} == kept
     check_losses(one, two)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,91 +11,21 @@ import pytest
 from lightning.pytorch.strategies import Strategy
 
 import mtl.training.run as training
-from mtl.config.schema import Config
 from mtl.errors import CheckpointError
-from mtl.reporting.loggers.csv_file import read_rows
-from mtl.training.checkpoint import AtomicCheckpointIO
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
-from tests.training.site import Site, change, differing, last_weights, metrics, saved
-
-
-class Killed(BaseException):
-    """Stands for the end of the process: nothing catches it."""
-
-
-def die() -> None:
-    raise Killed
-
-
-def kill_at(
-    patch: pytest.MonkeyPatch,
-    owner: Any,
-    name: str,
-    call: int,
-    *,
-    after: bool = False,
-    end: Callable[[], None] = die,
-) -> None:
-    """End the process before (or after) the given call of a function, counted from 1."""
-    original = getattr(owner, name)
-    calls = 0
-
-    def counting(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == call and not after:
-            end()
-        result = original(*args, **kwargs)
-        if calls == call:
-            end()
-        return result
-
-    patch.setattr(owner, name, counting)
-
-
-def run_config(site: Site, **changes: Any) -> Config:
-    """Seven steps; checkpoints after 2 and 4 and at the validations after 3, 6 (the best) and 7."""
-    options = {
-        "seed": 7,
-        "head__lr": 0.1,
-        "monitor": "val/rating/rmse",
-        "batching__tokens": 24,
-        "trainer__max_steps": 7,
-        "trainer__val_check_interval": 3,
-        "callbacks__checkpoint__every_n_train_steps": 2,
-        "callbacks__early_stopping__patience": 5,
-        "logger__names": ["csv"],
-        "trainer__log_every_n_steps": 5,
-    }
-    return site.config("ner", "rating", **{**options, **changes})
-
-
-def resumed(cfg: Config, run: Path) -> Config:
-    return cfg.model_copy(update={"resume": str(run)})
-
-
-def check_equal(run: Path, other: Path) -> None:
-    """Same weights, metrics, checkpoints and logged steps."""
-    assert differing(saved(run), saved(other)) == []
-    assert differing(last_weights(run), last_weights(other)) == []
-    assert metrics(run) == metrics(other)
-    assert names(run) == names(other)
-    assert logged(run) == logged(other)
-
-
-def logged(run: Path) -> list[dict[str, str]]:
-    """Every value of every logged step, but for how fast it went."""
-    rows = read_rows(run / "metrics.csv")
-    assert rows
-    return [
-        {k: v for k, v in row.items() if not k.endswith(("_per_second", "memory_gb"))}
-        for row in rows
-    ]
-
-
-def names(run: Path) -> list[str]:
-    return sorted(p.name for p in (run / "checkpoints").iterdir())
+from tests.training.resuming import (
+    SAVE,
+    STEP,
+    VALIDATION,
+    check_equal,
+    kill_at,
+    killed,
+    names,
+    resumed,
+    run_config,
+)
+from tests.training.site import Site, change, differing, last_weights, metrics
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +47,6 @@ def test_the_run_is_worth_resuming(site: Site, whole: Path, tmp_path: Path) -> N
     assert differing(last_weights(whole), last_weights(tmp_path))
 
 
-STEP = (MultiTaskModule, "training_step")
-VALIDATION = (MultiTaskModule, "validation_step")
-SAVE = (AtomicCheckpointIO, "save_checkpoint")
 POINTS = {
     "the first step after a checkpoint": (*STEP, 3),
     "the first step after a validation": (*STEP, 4),
@@ -141,29 +67,21 @@ POINTS = {
 
 
 @pytest.mark.parametrize("where", POINTS)
-def test_killed_and_resumed(
-    site: Site, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
+def test_killed_and_resumed(site: Site, whole: Path, tmp_path: Path, where: str) -> None:
     cfg = run_config(site)
     owner, name, call = POINTS[where]
-    with monkeypatch.context() as patch:
-        kill_at(patch, owner, name, call)
-        with pytest.raises(Killed):
-            train(cfg, tmp_path)
+    with killed(owner, name, call):
+        train(cfg, tmp_path)
     assert not (tmp_path / "metrics.json").exists()
     train(resumed(cfg, tmp_path), tmp_path)
     check_equal(tmp_path, whole)
 
 
-def test_killed_again_and_again(
-    site: Site, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_again_and_again(site: Site, whole: Path, tmp_path: Path) -> None:
     cfg = run_config(site)
     for call in (4, 2, 2, 1):
-        with monkeypatch.context() as patch:
-            kill_at(patch, *STEP, call)
-            with pytest.raises(Killed):
-                train(cfg, tmp_path)
+        with killed(*STEP, call):
+            train(cfg, tmp_path)
         cfg = resumed(cfg, tmp_path)
     train(cfg, tmp_path)
     check_equal(tmp_path, whole)
@@ -181,18 +99,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_settings(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
-) -> None:
+def test_settings(site: Site, tmp_path: Path, setting: str) -> None:
     """Killed in a step between two logs, at a validation, and while a checkpoint is written."""
     first = run_config(site, **SETTINGS[setting])
     train(first, tmp_path / "whole")
     cfg, run = first, tmp_path / "killed"
     for point in ((*STEP, 6), (*VALIDATION, 1), (*SAVE, 2)):
-        with monkeypatch.context() as patch:
-            kill_at(patch, *point)
-            with pytest.raises(Killed):
-                train(cfg, run)
+        with killed(*point):
+            train(cfg, run)
         cfg = resumed(first, run)
     train(cfg, run)
     check_equal(run, tmp_path / "whole")
@@ -233,25 +147,19 @@ STOPS_EARLY = {"callbacks__early_stopping__patience": 1, "trainer__max_steps": 1
 def test_early_stopping_stops_at_the_same_step(
     site: Site,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     point: tuple[Any, str, int],
 ) -> None:
     cfg = run_config(site, **STOPS_EARLY)
     train(cfg, tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        kill_at(patch, *point)
-        with pytest.raises(Killed):
-            train(cfg, tmp_path / "killed")
+    with killed(*point):
+        train(cfg, tmp_path / "killed")
     train(resumed(cfg, tmp_path / "killed"), tmp_path / "killed")
     check_equal(tmp_path / "killed", tmp_path / "whole")
 
 
-def test_nothing_to_resume_from(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_to_resume_from(site: Site, tmp_path: Path) -> None:
     cfg = run_config(site)
-    kill_at(monkeypatch, *STEP, 2)
-    with pytest.raises(Killed):
+    with killed(*STEP, 2):
         train(cfg, tmp_path)
     with pytest.raises(CheckpointError, match=r"last\.ckpt"):
         train(resumed(cfg, tmp_path), tmp_path)

@@ -16,8 +16,8 @@ from mtl.training.run import train
 from tests.reporting.loggers.conftest import isolate
 from tests.reporting.loggers.test_wandb_run import STEP as AXIS
 from tests.reporting.loggers.test_wandb_run import records, runs, values
+from tests.training.resuming import STEP, Killed, die, kill_at, resumed, run_config
 from tests.training.site import Site
-from tests.training.test_resume import STEP, Killed, die, kill_at, resumed, run_config
 
 Row = dict[str, float]
 

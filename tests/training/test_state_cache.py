@@ -26,9 +26,8 @@ from mtl.training.run import train
 from mtl.trunk.trunk import Trunk
 from mtl.types import CachedStates, MicroBatch, Step
 from tests import helpers
+from tests.training.resuming import check_equal, killed, resumed, run_config
 from tests.training.site import Site, fit, metrics, module_of, prepared
-from tests.training.test_resume import Killed as End
-from tests.training.test_resume import check_equal, kill_at, resumed, run_config
 from tests.training.test_spans import config as span_config
 from tests.training.test_spans import corpus
 from tests.trunk.families import save_family
@@ -359,19 +358,15 @@ def test_a_disk_that_fills_up(
 
 
 @pytest.mark.parametrize("where", ["filling", "training"])
-def test_killed_and_resumed(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
+def test_killed_and_resumed(site: Site, tmp_path: Path, where: str) -> None:
     cfg = run_config(site, **FROZEN)
     train(cfg, tmp_path / "whole")
     owner, name = {
         "filling": (StateWriter, "write"),
         "training": (MultiTaskModule, "training_step"),
     }[where]
-    with monkeypatch.context() as patch:
-        kill_at(patch, owner, name, 3)
-        with pytest.raises(End):
-            train(cfg, tmp_path / "run")
+    with killed(owner, name, 3):
+        train(cfg, tmp_path / "run")
     if where == "training":
         train(resumed(cfg, tmp_path / "run"), tmp_path / "run")
     else:

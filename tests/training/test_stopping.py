@@ -15,9 +15,7 @@ from mtl.errors import Interrupted
 from mtl.training.checkpoint import read_checkpoint
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
-from tests.training.site import Site, metrics
-from tests.training.test_command import arguments
-from tests.training.test_resume import (
+from tests.training.resuming import (
     STEP,
     VALIDATION,
     check_equal,
@@ -25,6 +23,8 @@ from tests.training.test_resume import (
     resumed,
     run_config,
 )
+from tests.training.site import Site, metrics
+from tests.training.test_command import arguments
 from train import main
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals")

@@ -17,8 +17,8 @@ from mtl.trunk.tuning import adapters
 from mtl.trunk.tuning.adalora import RankSchedule
 from mtl.trunk.tuning.gradual import Unfreezing
 from tests import helpers
+from tests.training.resuming import check_equal, killed, resumed, run_config
 from tests.training.site import Site, differing, fit, module_of, prepared, weights
-from tests.training.test_resume import Killed, check_equal, kill_at, resumed, run_config
 
 ADALORA: dict[str, Any] = {
     "tuning__name": "adalora",
@@ -75,14 +75,11 @@ def test_killed_and_resumed(
     site: Site,
     whole: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     step: int,
 ) -> None:
     cfg = run_config(site, **kind)
-    with monkeypatch.context() as patch:
-        kill_at(patch, MultiTaskModule, "training_step", step)
-        with pytest.raises(Killed):
-            train(cfg, tmp_path)
+    with killed(MultiTaskModule, "training_step", step):
+        train(cfg, tmp_path)
     train(resumed(cfg, tmp_path), tmp_path)
     check_equal(tmp_path, whole)
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +25,8 @@ from mtl.training.setup import Prepared
 from mtl.trunk.recall import Recall, Recalled
 from tests import helpers
 from tests.training.corpus import rows, write_rows
+from tests.training.forked import two_ranks
+from tests.training.resuming import check_equal, killed, resumed
 from tests.training.site import (
     Site,
     change,
@@ -39,12 +38,10 @@ from tests.training.site import (
     prepared,
     weights,
 )
-from tests.training.test_resume import Killed, check_equal, kill_at, resumed
 from tests.trunk.families import FAMILIES
 from tests.trunk.writers import save_writer
 from train import main
 
-ROOT = Path(__file__).parents[2]
 KINDS = ["tied", "untied", "t5", "t5-untied"]
 
 
@@ -104,7 +101,6 @@ def test_killed_and_resumed(
     site: Site,
     trunks: dict[str, Path],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     kind: str,
     head: dict[str, Any],
     changes: dict[str, Any],
@@ -116,10 +112,8 @@ def test_killed_and_resumed(
     assert {"val/gist/rougeL", "val/gist/perplexity", "test/gist/rougeL"} <= found.keys()
     for number, (owner, name, call) in enumerate(POINTS.values()):
         run = tmp_path / str(number)
-        with monkeypatch.context() as patch:
-            kill_at(patch, owner, name, call)
-            with pytest.raises(Killed):
-                train(cfg, run)
+        with killed(owner, name, call):
+            train(cfg, run)
         train(resumed(cfg, run), run)
         check_equal(run, tmp_path / "whole")
 
@@ -155,9 +149,7 @@ def test_two_processes_equal_one(site: Site, trunks: dict[str, Path], tmp_path: 
     ]
     assert main([*line, f"hydra.run.dir={tmp_path / 'one'}"]) == 0
     two = [*line, "trainer=ddp", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'two'}"]
-    command = [sys.executable, str(ROOT / "train.py"), *two]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    ended = two_ranks(*two)
     assert ended.returncode == 0, ended.stderr
     one, other = last_weights(tmp_path / "one"), last_weights(tmp_path / "two")
     for name, value in one.items():

@@ -103,7 +103,7 @@ def _rows(path: Path) -> list[Values]:
 
     expected = "to be a JSON object with `text`"
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         found = f"got '{path}': {unreadable(error)}"
         raise ConfigError(Problem("--input", "to be JSON lines in UTF-8", found)) from error

@@ -89,7 +89,7 @@ def unlike(problem: Exception, record: object) -> Mismatch:
     return as_mismatch(problem, "a record as its tool exports it", f"got {show(record)}")
 
 
-def claims(is_record: Callable[[Source, Any], bool]) -> Callable[[Source], bool]:
+def claims(is_record: Callable[[Source, object], bool]) -> Callable[[Source], bool]:
     """Return whether the first records of a file are a tool's: one is, and all could be."""
 
     def claimed(source: Source) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mtl.config.section import Values
 from mtl.data.readers.annotated import (
     Fields,
     an_object,
@@ -39,11 +40,11 @@ def to_cells(source: Source, line: int, record: Any) -> Cells:
     return cells
 
 
-def is_cluener(source: Source, record: Any) -> bool:
+def is_cluener(source: Source, record: object) -> bool:
     """Whether a line has spans as CLUENER has them, and they are asked for."""
-    if not any(role.name == "spans" for role in source.roles):
+    if not isinstance(record, dict) or not any(role.name == "spans" for role in source.roles):
         return False
-    label = record.get("label") if isinstance(record, dict) else None
+    label = record.get("label")
     if not isinstance(label, dict) or not isinstance(record.get("text"), str):
         return False
     return bool(label) and all(
@@ -51,7 +52,7 @@ def is_cluener(source: Source, record: Any) -> bool:
     )
 
 
-def _placed(texts: dict[str, Any]) -> bool:
+def _placed(texts: Values) -> bool:
     return bool(texts) and all(
         isinstance(places, list)
         and all(

@@ -51,7 +51,7 @@ def to_cells(source: Source, line: int, record: Any) -> Cells:
     return cells
 
 
-def is_doccano(source: Source, record: Any) -> bool:
+def is_doccano(source: Source, record: object) -> bool:
     """Whether a line has spans as doccano writes them, and they are asked for."""
     if not isinstance(record, dict) or not isinstance(record.get("text"), str):
         return False

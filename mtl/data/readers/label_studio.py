@@ -133,7 +133,7 @@ def _is_region(item: object) -> bool:
     return isinstance(item, dict) and {"start", "end"} <= item.keys() and _labels(item) is not None
 
 
-def is_label_studio(source: Source, record: Any) -> bool:
+def is_label_studio(source: Source, record: object) -> bool:
     """Whether a record is a task of Label Studio."""
     if not isinstance(record, dict):
         return False

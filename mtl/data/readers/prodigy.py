@@ -55,7 +55,7 @@ def to_cells(source: Source, line: int, record: Any) -> Cells | None:
     return {**cells, "tokens": tokens} if tokens else cells
 
 
-def is_prodigy(source: Source, record: Any) -> bool:
+def is_prodigy(source: Source, record: object) -> bool:
     """Whether a line has spans as Prodigy writes them, and they are asked for."""
     wanted = any(role.name == "spans" for role in source.roles)
     if not wanted or not isinstance(record, dict) or not isinstance(record.get("text"), str):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mtl.config.section import Values
 from mtl.data.readers.base import Cells, Column, Columns, Source
 from mtl.data.rows import Role
 from mtl.errors import ConfigError, Problem
@@ -28,7 +29,7 @@ def _texts(cells: Mapping[Column, Any]) -> list[Any] | None:
     return [cell for cell in filled if not isinstance(cell, str) or cell.strip()] or None
 
 
-def _switches(cells: Mapping[Column, Any]) -> dict[str, Any] | None:
+def _switches(cells: Mapping[Column, Any]) -> Values | None:
     return {str(column): cell for column, cell in cells.items() if cell is not None} or None
 
 

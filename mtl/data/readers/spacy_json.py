@@ -34,9 +34,6 @@ from mtl.data.words import find_words, join_words
 from mtl.errors import Mismatch
 from mtl.labels import spans_of
 
-_OTHER = ("cats", "links", "heads", "deps", "tags")
-"""What an example may also tell, and this does not read."""
-
 
 def read(source: Source) -> Iterator[tuple[int, Cells]]:
     """Yield a row for each example, document, or paragraph of one."""
@@ -102,7 +99,7 @@ def _paragraph(paragraph: Values, name: object) -> Cells:
     return {**given, "tokens": words, "spans": spans} if words else {**given, "spans": []}
 
 
-def is_spacy(source: Source, record: Any) -> bool:
+def is_spacy(source: Source, record: object) -> bool:
     """Whether a record is of spaCy, and more than a text that any task reads."""
     if isinstance(record, list):
         return len(record) == 2 and isinstance(record[0], str) and isinstance(record[1], dict)

@@ -10,6 +10,7 @@ from itertools import islice
 from mtl.errors import ConfigError, Problem, one_of
 from mtl.inference.texts import Predictor, TextResult
 from mtl.inference.watch.shares import Mention
+from mtl.tasks.base import answer_labels
 from mtl.tasks.results import Entities, Label
 
 
@@ -40,10 +41,10 @@ def choose(
     """
     marking = _only(predictor, names, "--names", Entities, "marks spans")
     judging = _only(predictor, mood, "--mood", Label, "gives a text one label")
-    labels = _labels(predictor, judging)
+    labels = answer_labels(predictor.tasks[judging])
     if bad not in labels:
         raise ConfigError(one_of("--bad", bad, labels))
-    known = _kinds(_labels(predictor, marking))
+    known = answer_labels(predictor.tasks[marking])
     wanted = list(kinds)
     for kind in wanted:
         if kind not in known:
@@ -64,18 +65,6 @@ def _only(predictor: Predictor, said: str | None, option: str, gives: type, does
         raise ConfigError(Problem(option, f"to name a task that {does}", have))
     expected = f"to name a task that {does}, where the model has several"
     raise ConfigError(Problem(option, expected, f"it is not set; choose of {', '.join(found)}"))
-
-
-def _labels(predictor: Predictor, task: str) -> list[str]:
-    """Return the labels that a task has learned."""
-    found: list[str] = getattr(predictor.tasks[task].learned, "labels", [])
-    return found
-
-
-def _kinds(labels: Iterable[str]) -> list[str]:
-    """Return the labels of spans behind those of words: ``PER`` of ``B-PER``."""
-    plain = (label.partition("-")[2] or label for label in labels if label != "O")
-    return list(dict.fromkeys(plain))
 
 
 def batches(lines: Iterable[str], size: int) -> Iterator[list[tuple[str, str | None]]]:

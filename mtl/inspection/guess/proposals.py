@@ -197,7 +197,7 @@ def _spans(columns: _Columns) -> Iterator[Proposal]:
         yield Proposal(kind, {"text": text, "spans": column}, why, _about(column))
 
 
-def _overlap(cell: Any) -> bool:
+def _overlap(cell: object) -> bool:
     spans = sorted((span["start"], span["end"]) for span in to_spans(cell))
     return any(before[1] > after[0] for before, after in pairwise(spans))
 

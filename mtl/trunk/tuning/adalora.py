@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.config.schema import TuningConfig
+from mtl.config.section import Values
 from mtl.errors import ConfigError, Problem
 from mtl.trunk.schedule import TuningSchedule
 from mtl.trunk.trunk import Trunk
@@ -140,17 +141,17 @@ class RankSchedule(TuningSchedule):
         ranks = list(self.ranks().values())
         return {"rank": sum(ranks) / len(ranks), "orthogonality": float(self._orthogonality)}
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Values:
         """Return the rank of each layer's adapter."""
         return {"initial_rank": self.options.initial_rank, "ranks": self.ranks()}
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Values:
         """Return the importance of each weight, and which singular values are kept."""
         allocator: Any = self.tuner.rankallocator
         found = {name: dict(getattr(allocator, name)) for name in KEPT}
         return {**found, "rank_pattern": self.config.rank_pattern, **self._loaded}
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: Values) -> None:
         """Take back what :meth:`state` returned, once the model is where it trains."""
         self._loaded = dict(state)
 

@@ -18,10 +18,11 @@ from mtl.training.balancing import build_balancing
 from mtl.training.module import MultiTaskModule
 from mtl.training.run import train
 from tests.training.balancing.test_scalarizers import METHODS
-from tests.training.processes import arguments, logged, train_py
+from tests.training.forked import two_ranks
+from tests.training.processes import arguments, logged
+from tests.training.resuming import check_equal, killed, resumed, run_config
 from tests.training.site import Site, fit, last_weights, module_of, prepared, weights
 from tests.training.test_gradients import Gradients, quiet
-from tests.training.test_resume import Killed, check_equal, kill_at, resumed, run_config
 from train import main
 
 WEIGHTS = {"ner": 0.7, "sentiment": 2.0}
@@ -195,10 +196,8 @@ def test_resumes_bit_for_bit(site: Site, tmp_path: Path, name: str, more: list[s
         changes[key.replace(".", "__")] = value == "true" or value
     cfg = run_config(site, **changes)
     train(cfg, tmp_path / "whole")
-    with pytest.MonkeyPatch.context() as patch:
-        kill_at(patch, MultiTaskModule, "training_step", 6)
-        with pytest.raises(Killed):
-            train(cfg, tmp_path / "run")
+    with killed(MultiTaskModule, "training_step", 6):
+        train(cfg, tmp_path / "run")
     train(resumed(cfg, tmp_path / "run"), tmp_path / "run")
     check_equal(tmp_path / "run", tmp_path / "whole")
 
@@ -211,7 +210,8 @@ def test_two_processes_equal_one(site: Site, tmp_path: Path, name: str) -> None:
     more += ["trainer.max_epochs=1"]
     line = arguments(site, tmp_path / "conf", *more)
     assert main([*line, f"hydra.run.dir={tmp_path / 'one'}"]) == 0
-    ended = train_py(*line, "trainer=ddp", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'two'}")
+    both = ["trainer=ddp", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'two'}"]
+    ended = two_ranks(*line, *both)
     assert ended.returncode == 0, ended.stderr
     one, two = logged(tmp_path / "one"), logged(tmp_path / "two")
     assert len(one) == len(two)
