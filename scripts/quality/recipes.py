@@ -6,8 +6,10 @@ MTL_DATA=FOLDER python scripts/quality/recipes.py --trunk MODEL --ratings FOLDER
 `hutto_ICWSM_2014.tar.gz` in the source distribution of vaderSentiment 3.3.2 (MIT): sentences of
 editorials of the New York Times and of product reviews, each with the mean of 20 people's ratings
 from -4 to 4. At least 0.5 from 0 they are positive or negative here, else neutral; all sentences of
-an article or a review are in one split. ``--intents`` holds `train.csv` and `test.csv` with the columns `text` and `category`, as
-Banking77's authors publish it (Casanueva et al. 2020). Entities are those of CoNLL-2003.
+an article or a review are in one split.
+
+``--intents`` holds `train.csv` and `test.csv` with the columns `text` and `category`, as Banking77
+is published (Casanueva et al. 2020). Entities are those of CoNLL-2003.
 
 - news: `experiment=news_watch`, entities beside the editorials' sentiment; and that sentiment alone
 - support: `experiment=helpdesk`, the mood of product reviews, beside intents where they are given
