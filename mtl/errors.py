@@ -11,11 +11,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 EXIT_CODE = 2
 MANY = 20
 """Of more names than these, a message has the five that are most like what was found."""
+FOLDERS = 2_000
+"""Of more folders beside a missing one, only so many are compared with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,27 @@ def did_you_mean(name: object, known: Iterable[object]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known name, or an empty string."""
     near = nearest(name, known, cutoff=0.5)
     return f" Did you mean '{near}'?" if near is not None else ""
+
+
+def meant_folder(path: Path) -> str:
+    """Return ``" Did you mean 'x'?"`` for the folder most like a missing one, or an empty string.
+
+    Each missing part of the path is compared with the folders that stand in its place.
+    """
+    found = Path(path.anchor)
+    for part in path.parts[1:] if path.anchor else path.parts:
+        try:
+            if (found / part).is_dir():
+                found /= part
+                continue
+            beside = [f.name for f in islice(found.iterdir(), FOLDERS) if f.is_dir()]
+        except OSError:
+            return ""
+        near = nearest(part, beside)
+        if near is None:
+            return ""
+        found /= near
+    return f" Did you mean '{found}'?"
 
 
 def one_of(where: str | Place, name: object, known: Iterable[object]) -> Problem:

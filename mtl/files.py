@@ -11,18 +11,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal, TextIO, overload
-
-from mtl.errors import nearest
 
 PART = ".part"
 """What the name of a file or folder ends with until it is whole."""
 OLD = f".old{PART}"
 """What the name of a folder ends with that is being replaced."""
-MANY = 2_000
-"""Of more folders beside a missing one, only so many are compared with it."""
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -106,24 +101,3 @@ def remove_parts(*folders: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-
-
-def meant_folder(path: Path) -> str:
-    """Return ``" Did you mean 'x'?"`` for the folder most like a missing one, or an empty string.
-
-    Each missing part of the path is compared with the folders that stand in its place.
-    """
-    found = Path(path.anchor)
-    for part in path.parts[1:] if path.anchor else path.parts:
-        try:
-            if (found / part).is_dir():
-                found /= part
-                continue
-            beside = [f.name for f in islice(found.iterdir(), MANY) if f.is_dir()]
-        except OSError:
-            return ""
-        near = nearest(part, beside)
-        if near is None:
-            return ""
-        found /= near
-    return f" Did you mean '{found}'?"

@@ -4,9 +4,11 @@
 
 Without a RUN, a tiny one is trained first.
 
-Three kinds of requests, by turns: what schemathesis makes of the OpenAPI page, right by its schema
-and wrong; bodies that were broken by hand and at random; and right requests whose answers another
-process has given. An answer is right, or a 4xx with a reason; there is no 5xx.
+Kinds of requests, by turns: what schemathesis makes of the OpenAPI page, right by its schema and
+wrong; bodies that were broken by hand and at random; right requests whose answers another process
+has given; and the same as streams, of which half are broken off in the middle. An answer is right,
+or a 4xx with a reason; there is no 5xx. At last the server is killed under a load of streams: what
+ends with `done` is whole and right.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ JSON = {"content-type": "application/json"}
 CLIENTS = 8
 WARM = 0.25
 """Share of the requests before memory is looked at."""
+HALF = "\ufffd"
+"""What stands at a text's end for bytes that are no whole character; no piece has it."""
 GROWTH = 1.05
 """How much more memory than then the server may have at the end."""
 WORDS = [
@@ -119,6 +123,87 @@ def memory_of(process: subprocess.Popen[bytes]) -> int:
     """Return how much memory a process has, in KiB."""
     status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+# ----------------------------------------------------------------------------- streams
+
+Event = tuple[str, dict[str, Any]]
+
+
+def stream(client: httpx.Client, body: dict[str, Any], most: int | None = None) -> list[Event]:
+    """Return the events of a request that is answered as a stream.
+
+    Args:
+        client: Of the server.
+        body: The request.
+        most: After so many the connection is closed; what was seen is returned, as it is where the
+            server goes away.
+    """
+    found: list[Event] = []
+    kind = ""
+    try:
+        with client.stream("POST", PREDICT, json={**body, "stream": True}) as response:
+            if response.status_code != 200:
+                return [(str(response.status_code), json.loads(response.read()))]
+            for line in response.iter_lines():
+                name, _, value = line.partition(": ")
+                if name == "event":
+                    kind = value
+                elif name == "data":
+                    found.append((kind, json.loads(value)))
+                    if len(found) == most:
+                        break
+    except httpx.TransportError:
+        pass
+    return found
+
+
+def wrong_stream(events: list[Event], expected: list[Any], *, whole: bool) -> str | None:
+    """Return what is wrong with the stream of a right request; None if nothing is.
+
+    Args:
+        events: What was seen of it.
+        expected: What the answer decides.
+        whole: Whether it has to have ended.
+    """
+    kinds = [kind for kind, _ in events]
+    if set(kinds) - {"answer", "piece", "done"} or "done" in kinds[:-1]:
+        return f"events {kinds}"
+    if "done" not in kinds:
+        return f"no `done` among {kinds}" if whole else None
+    results = events[-1][1]["results"]
+    if summary(results) != expected:
+        return f"another answer than alone: {results}"
+    pieces: dict[tuple[int, str], str] = {}
+    for kind, told in events[:-1]:
+        own = results[told["text"]][told["task"]]
+        if kind == "answer" and _decided(told["answer"]) != _decided(own):
+            return f"an event says {told}, and `done` {own}"
+        if kind == "piece":
+            key = told["text"], told["task"]
+            pieces[key] = pieces.get(key, "") + told["piece"]
+    for (text, task), written in pieces.items():
+        rest = results[text][task]["text"].removeprefix(written)
+        if rest.replace(HALF, "").strip():
+            return f"pieces {written!r} of {results[text][task]}"
+    return None
+
+
+Known = tuple[dict[str, Any], list[Any]]
+
+
+def killed(process: subprocess.Popen[bytes], address: str, known: list[Known]) -> list[str]:
+    """Kill a server while it streams; returns what is wrong with what its clients have seen."""
+    with httpx.Client(base_url=address, timeout=120) as client, ThreadPoolExecutor(CLIENTS) as pool:
+        seen = [(pool.submit(stream, client, body), expected) for body, expected in known]
+        while not any(job.done() for job, _ in seen):
+            time.sleep(0.01)
+        process.kill()
+        ends = [(job.result(), expected) for job, expected in seen]
+    faults = [wrong_stream(events, expected, whole=False) for events, expected in ends if events]
+    cut = sum(not events or events[-1][0] != "done" for events, _ in ends)
+    none = [] if cut else ["every stream ended before the server was killed"]
+    return [f"killed: {fault}" for fault in [*faults, *none] if fault is not None]
 
 
 # ----------------------------------------------------------------------------- kinds of requests
@@ -236,7 +321,7 @@ def fuzz(run: Path, requests: int, seed: int) -> Found:
     able = [name for name, task in reference.tasks.items() if not asks(task)]
     quick = [name for name in able if reference.tasks[name].writer() is None]
     count = requests // 3
-    known: list[tuple[dict[str, Any], Any]] = []
+    known: list[Known] = []
     for number in range(min(count, 300)):
         body = {**right(draw), "tasks": able if number % 5 == 0 else quick}
         alone = [reference.predict(text, body["tasks"]) for text in as_list(body["texts"])]
@@ -248,22 +333,36 @@ def fuzz(run: Path, requests: int, seed: int) -> Found:
         httpx.Client(base_url=at, timeout=120) as client,
         ThreadPoolExecutor(CLIENTS) as pool,
     ):
+        writing = known[::5]
 
-        def send(number: int, sent: tuple[bytes, dict[str, str]]) -> None:
+        def send(number: int, sent: tuple[bytes, dict[str, str]], most: int) -> None:
             body, expected = known[number % len(known)]
-            found.look("right", client.post(PREDICT, json=body), expected)
+            if number % 4:
+                found.look("right", client.post(PREDICT, json=body), expected)
+            else:
+                body, expected = writing[number // 4 % len(writing)]
+                leaves = number % 8 == 0
+                events = stream(client, body, most if leaves else None)
+                found.statuses["stream, left" if leaves else "stream"] += 1
+                fault = wrong_stream(events, expected, whole=not leaves)
+                found.faults += [f"stream: {fault}"] if fault else []
             content, headers = sent
             found.look("broken", client.post(PREDICT, content=content, headers=headers))
             if number % 25 == 0:
                 found.memory.append(memory_of(process))
 
-        for job in [pool.submit(send, number, broken(draw)) for number in range(count)]:
+        sent = [(number, broken(draw), draw.randint(1, 12)) for number in range(count)]
+        for job in [pool.submit(send, *one) for one in sent]:
             job.result()
         left = requests - 2 * count
         found.faults += by_schema(at, left, seed, lambda answer: found.look("schema", answer))
         found.memory.append(memory_of(process))
         if client.get("/ready").status_code != 200:
             found.faults.append("the server is not ready at the end")
+        still = re.search(r"^mtl_open_requests (\S+)", client.get("/metrics").text, re.MULTILINE)
+        if still is None or float(still[1]) > 1:  # This one is open itself.
+            found.faults.append(f"requests are open at the end: {still and still[1]}")
+        found.faults += killed(process, at, writing)
     return found
 
 

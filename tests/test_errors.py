@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mtl.errors import (
@@ -12,6 +14,7 @@ from mtl.errors import (
     MtlError,
     TrainingError,
     did_you_mean,
+    meant_folder,
     one_of,
 )
 
@@ -66,3 +69,26 @@ def test_of_many_names_the_nearest_are_told() -> None:
 def test_several_problems_are_told_at_once() -> None:
     assert str(MtlError("one is wrong.")) == "one is wrong."
     assert str(MtlError("a.", "b.")) == "2 problems:\n  - a.\n  - b."
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("outputs/topci", "outputs/topic"),
+        ("output/topic", "outputs/topic"),
+        ("ouputs/topci/model", "outputs/topic/model"),
+        ("outputs/quite another", None),
+        ("outputs/fil.txt", None),
+        ("outputs/topic/x/y", None),
+        ("x" * 300, None),
+    ],
+)
+def test_the_folder_that_was_meant(
+    path: str, meant: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outputs" / "topic" / "model").mkdir(parents=True)
+    (tmp_path / "outputs" / "file.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    assert meant_folder(Path(path)) == (f" Did you mean '{meant}'?" if meant else "")
+    absolute = f" Did you mean '{tmp_path / meant}'?" if meant else ""
+    assert meant_folder(tmp_path / path) == absolute

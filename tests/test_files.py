@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mtl.files import meant_folder, open_whole, remove_parts, whole_folder, write_whole
+from mtl.files import open_whole, remove_parts, whole_folder, write_whole
 
 
 def full(*_: Any) -> None:
@@ -74,26 +74,3 @@ def test_what_a_kill_left_half_written_goes(tmp_path: Path) -> None:
     remove_parts(tmp_path, tmp_path / "checkpoints")
     assert sorted(os.listdir(tmp_path)) == ["checkpoints", "notes.txt"]
     assert os.listdir(tmp_path / "checkpoints") == ["last.ckpt"]
-
-
-@pytest.mark.parametrize(
-    ("path", "meant"),
-    [
-        ("outputs/topci", "outputs/topic"),
-        ("output/topic", "outputs/topic"),
-        ("ouputs/topci/model", "outputs/topic/model"),
-        ("outputs/quite another", None),
-        ("outputs/fil.txt", None),
-        ("outputs/topic/x/y", None),
-        ("x" * 300, None),
-    ],
-)
-def test_the_folder_that_was_meant(
-    path: str, meant: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "outputs" / "topic" / "model").mkdir(parents=True)
-    (tmp_path / "outputs" / "file.txt").touch()
-    monkeypatch.chdir(tmp_path)
-    assert meant_folder(Path(path)) == (f" Did you mean '{meant}'?" if meant else "")
-    absolute = f" Did you mean '{tmp_path / meant}'?" if meant else ""
-    assert meant_folder(tmp_path / path) == absolute

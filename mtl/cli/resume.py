@@ -15,8 +15,7 @@ from mtl.config.compose import checked
 from mtl.config.saved import HYDRA, saved_cfg, saved_config, saved_file
 from mtl.config.schema import Config
 from mtl.config.section import Values
-from mtl.errors import CheckpointError, ConfigError, Problem
-from mtl.files import meant_folder
+from mtl.errors import CheckpointError, ConfigError, Problem, meant_folder
 
 AUTO = "auto"
 """Continue the run in `hydra.run.dir`, or begin it: one command line for a job that is repeated."""

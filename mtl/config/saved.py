@@ -10,8 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from mtl.config.compose import checked
 from mtl.config.hydra_errors import yaml_problem
 from mtl.config.schema import Config
-from mtl.errors import CheckpointError, ConfigError, Place, Problem
-from mtl.files import meant_folder
+from mtl.errors import CheckpointError, ConfigError, Place, Problem, meant_folder
 
 HYDRA = ".hydra"
 """Folder of a run that holds its configuration."""

@@ -104,6 +104,7 @@ def _measured(source: Source, rows: Mapping[str, Rows], label: str, file: Path |
         else:
             mask = (batch.unit >= 0).long()
             given = {"input_ids": batch.input_ids, "attention_mask": mask}
+            given["token_type_ids"] = batch.segment
             answer = session(**{name: tensor.numpy() for name, tensor in given.items()})
             states = torch.from_numpy(answer).flatten(0, 1)
         found.seconds += time.perf_counter() - began

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +24,7 @@ TEXTS = (
     "It was lovely 😀 naïve",
 )
 BESIDE = "Who left?"
+CHOICES = (BESIDE, "Nobody, I think.")
 TARGETS: Values = {"target": ["Ines left."]}
 
 
@@ -41,6 +43,44 @@ class Sample:
         return self.example.documents[0]
 
 
+@dataclass
+class Line:
+    """What is read at once: a document, with one branch behind it where it has some."""
+
+    ids: IntArray
+    """(T,)."""
+    beside: IntArray
+    """(T,) 1 for the tokens of the branch, else 0."""
+    places: IntArray
+    """Of the tokens whose states are read."""
+    logits: Tensor
+    """(G, C) of what is read here."""
+
+
+def lines(one: Sample) -> list[Line]:
+    """Return a row's documents, or its branches, each behind its document."""
+    example, count = one.example, len(one.example.documents)
+    parts = [(part, part) for part in range(count)]
+    if example.branches:
+        parts = [(b.document, count + number) for number, b in enumerate(example.branches)]
+    found = []
+    for document, part in parts:
+        first = example.documents[document]
+        rest = example.branches[part - count].ids if part >= count else first[:0]
+        inside = (example.part == document) | (example.part == part)
+        shift = np.where(example.part[inside] == document, 0, len(first))
+        groups = None if example.group is None else np.unique(example.group[inside])
+        found.append(
+            Line(
+                np.concatenate([first, rest]),
+                np.repeat(np.asarray([0, 1], dtype=np.int32), [len(first), len(rest)]),
+                example.offset[inside] + shift,
+                one.logits if groups is None else one.logits[torch.from_numpy(groups).long()],
+            )
+        )
+    return found
+
+
 def samples(loaded: LoadedModel, task: Task) -> list[Sample]:
     """Return made-up rows with the logits that a task's head has for them, in passes of one row.
 
@@ -51,7 +91,7 @@ def samples(loaded: LoadedModel, task: Task) -> list[Sample]:
     for text in TEXTS:
         row = prepare(_row(task, text), 1)
         kept, store = predictor.encode(task, [row], {})
-        if not kept or len(store.select([0]).encoded[0].documents) != 1:
+        if not kept or store.select([0]).encoded[0].windows != 1:
             continue
 
         def keep(name: str, logits: Tensor, examples: Examples) -> list[Tensor]:
@@ -68,6 +108,8 @@ def _row(task: Task, text: str) -> Row:
     for role in task.roles(task.options):
         if role.name == "tokens":
             row["tokens"] = text.split()
+        elif role.name == "choices":
+            row["choices"] = list(CHOICES)
         elif role.name not in ("text", "spans") and not role.target:
             row[role.name] = BESIDE
     return row

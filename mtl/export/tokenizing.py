@@ -14,7 +14,11 @@ KEPT = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_to
 
 
 def our_tokenizer(
-    loaded: LoadedModel, pair: str | None = None, before: IntArray | None = None
+    loaded: LoadedModel,
+    pair: str | None = None,
+    before: IntArray | None = None,
+    *,
+    beside: bool = False,
 ) -> Any:
     """Return a tokenizer for an export.
 
@@ -25,6 +29,7 @@ def our_tokenizer(
         loaded: The model.
         pair: The task whose two texts it joins; it is for one text when None.
         before: Tokens that stand before each text.
+        beside: Whether a second text stands behind the first as its branch, told by token types.
     """
     from tokenizers import Tokenizer, normalizers
     from transformers import PreTrainedTokenizerFast
@@ -40,14 +45,17 @@ def our_tokenizer(
     if pair is not None:
         causal = loaded.attention(pair) == "causal"
         backend.post_processor = _joined(encoder, causal=causal)
+    elif beside:
+        between = encoder.suffix[:0] if len(encoder.suffix) else newline_tokens(theirs)
+        backend.post_processor = _template(encoder, "between", between)
     elif before is not None and len(before):
-        backend.post_processor = _led(encoder, before)
+        backend.post_processor = _template(encoder, "before", before)
     special = {key: str(value) for key in KEPT if (value := getattr(theirs, key, None)) is not None}
     special["pad_token"] = _pad(encoder)
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         model_max_length=encoder.max_length,
-        model_input_names=GIVEN,
+        model_input_names=[*GIVEN, *(["token_type_ids"] if beside else [])],
         padding_side="right",
         split_special_tokens=True,
         clean_up_tokenization_spaces=False,
@@ -66,17 +74,22 @@ def _pad(encoder: TextEncoder) -> str:
     return str(tokenizer.convert_ids_to_tokens(0))
 
 
-def _led(encoder: TextEncoder, before: IntArray) -> Any:
-    """Return what puts tokens before each text, inside the special tokens around it."""
+def _template(encoder: TextEncoder, name: str, ids: IntArray) -> Any:
+    """Return what puts tokens ``before`` each text, or ``between`` it and a branch behind it."""
     from tokenizers.processors import TemplateProcessing
 
-    parts = {"begin": encoder.prefix, "before": before, "end": encoder.suffix}
-    known = {name: ids.tolist() for name, ids in parts.items() if len(ids)}
+    parts = {"begin": encoder.prefix, name: ids, "end": encoder.suffix}
+    known = {part: own.tolist() for part, own in parts.items() if len(own)}
+
+    def present(*names: str) -> list[str]:
+        return [part for part in names if part.partition(":")[0] in known or "$" in part]
+
     return TemplateProcessing(
-        single=[name for name in ("begin", "before", "$A", "end") if name in known or "$" in name],
+        single=present("begin", "before", "$A", "end"),
+        pair=present("begin", "before", "$A", "end", "between:1", "$B:1", "end:1"),
         special_tokens=[
-            {"id": name, "ids": ids, "tokens": encoder.tokenizer.convert_ids_to_tokens(ids)}
-            for name, ids in known.items()
+            {"id": part, "ids": own, "tokens": encoder.tokenizer.convert_ids_to_tokens(own)}
+            for part, own in known.items()
         ],
     )
 

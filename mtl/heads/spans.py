@@ -95,13 +95,16 @@ class PointerSpanHead(SpanHead):
             return self.null(states)
         states = self.dropout(states)
         places = by_window(states, sizes, 0.0)  # (W, L, D)
-        question = places[:, 0]
-        queries = self.query(question).unflatten(1, (2, -1))  # (W, 2, D)
-        pointed = places @ queries.transpose(1, 2) / math.sqrt(states.shape[1])
-        null = self.null(question)[:, None].to(pointed.dtype)
-        logits = torch.cat([null, pointed[:, 1:]], dim=1)  # (W, L, 2)
+        pointed, null = self.point(places, places[:, 0])
+        logits = torch.cat([null[:, None], pointed[:, 1:]], dim=1)  # (W, L, 2)
         real = torch.arange(logits.shape[1], device=sizes.device) < sizes[:, None]
         return logits[real]
+
+    def point(self, places: Tensor, question: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (W, L, 2) logits of places (W, L, D), and (W, 2) of none, for questions (W, D)."""
+        queries = self.query(question).unflatten(1, (2, -1))  # (W, 2, D)
+        pointed = places @ queries.transpose(1, 2) / math.sqrt(places.shape[2])
+        return pointed, self.null(question).to(pointed.dtype)
 
 
 def by_window(values: Tensor, sizes: Tensor, fill: float) -> Tensor:

@@ -21,8 +21,7 @@ import numpy as np
 
 from mtl.config.saved import HYDRA
 from mtl.data.holdout import NONE, text_keys
-from mtl.errors import CheckpointError, ConfigError, Problem
-from mtl.files import meant_folder
+from mtl.errors import CheckpointError, ConfigError, Problem, meant_folder
 from mtl.inference.candidates import form_of
 from mtl.inference.evaluator import Track, run_config, started_in
 from mtl.inference.judgments import Doubt, Labelled, labels_of

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mtl.errors import CheckpointError, MtlError, Problem
-from mtl.files import meant_folder
+from mtl.errors import CheckpointError, MtlError, Problem, meant_folder
 from mtl.inference.predictor import RowPredictor
 from mtl.inference.texts import Predictor
 from mtl.training.description import DESCRIPTION

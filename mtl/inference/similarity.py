@@ -18,8 +18,7 @@ from torch.nn import functional as F
 from transformers import AutoModel, AutoTokenizer
 
 from mtl.config.section import Values
-from mtl.errors import CheckpointError, DataError, Problem
-from mtl.files import meant_folder
+from mtl.errors import CheckpointError, DataError, Problem, meant_folder
 from mtl.training.description import model_folder
 from mtl.trunk.load import quiet
 

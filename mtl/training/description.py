@@ -12,8 +12,7 @@ from pydantic import model_validator
 from mtl.config.rules import NAME, is_name
 from mtl.config.schema import Attention, FileConfig, LabelConfig
 from mtl.config.section import Field, Flag, Number, Section, Text, Whole, check
-from mtl.errors import CheckpointError, ConfigError, MtlError, Problem
-from mtl.files import meant_folder
+from mtl.errors import CheckpointError, ConfigError, MtlError, Problem, meant_folder
 from mtl.tasks import Task
 from mtl.tasks.base import restore
 from mtl.training.model import MultiTaskModel, build_task

@@ -22,6 +22,7 @@ TEXTS = [
     "She asked whether the museum would open, and nobody knew; the pump ran on.",
 ]
 QUESTION = "Who sold it?"
+CHOICES: Any = {"choices": ["It was dry.", "Nobody, I think."]}
 
 
 def bert_config() -> Any:
@@ -79,6 +80,14 @@ def untrained(folder: Path, kind: str = "llama", **head: Any) -> Path:
             {"impossible": False, "layout": layout, "positions": 64},
         ),
     }
+    if beside := head.pop("beside", ""):
+        specs["pick"] = ("multiple_choice", {"layout": beside}, {}, {"form": "1", "question": True})
+        specs["same"] = (
+            "text_classification",
+            {"layout": beside},
+            {"pooling": "mean"},
+            {"labels": ["no", "yes"], "pair": True},
+        )
     if writes:
         sizes = {"max_target_tokens": 8, "max_new_tokens": 8}
         options = {"prompt": "\nGist:", **sizes, **own}
@@ -101,7 +110,7 @@ def logits_of(loaded: LoadedModel, name: str, text: str) -> tuple[Any, Any]:
     """Return a task's logits (G, C) of a text, and the places of its tokens that are read."""
     predictor = RowPredictor(loaded, "cpu", pack=False)
     task = loaded.model.tasks[name]
-    row = prepare({"text": text, "tokens": text.split(), "question": QUESTION}, 1)
+    row = prepare({"text": text, "tokens": text.split(), "question": QUESTION, **CHOICES}, 1)
     _, store = predictor.encode(task, [row], None)
     (answered,) = predictor.outputs([store], decode=lambda n, logits, examples: [logits])
     return answered.outputs[0], answered.examples.encoded[0].offset

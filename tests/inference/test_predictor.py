@@ -9,10 +9,11 @@ import torch
 
 from mtl.errors import ConfigError, DataError
 from mtl.inference import predictor as module
-from mtl.inference.predictor import RowPredictor
+from mtl.inference.predictor import RowPredictor, prepare
 from mtl.layout import Unit, build_rows
 from mtl.training.description import describe
 from mtl.training.model_io import load_model
+from mtl.types import Examples
 from tests.inference.conftest import SENTENCES, rows
 
 TEXTS = [
@@ -57,6 +58,37 @@ def assert_alike(one: dict[str, Any], other: dict[str, Any]) -> None:
         assert a["probabilities"] == pytest.approx(b["probabilities"], abs=2e-4)
     if "rating" in one:
         assert one["rating"]["value"] == pytest.approx(other["rating"]["value"], abs=1e-4)
+
+
+def logits_of(model: RowPredictor, tokens: int | None, texts: list[str]) -> dict[Any, torch.Tensor]:
+    """Return every logit, unrounded, by task and text, of texts that are answered together."""
+    asked = RowPredictor(model.loaded, "cpu", tokens)
+    rows: list[Any] = [prepare({"text": text}, n) for n, text in enumerate(texts, start=1)]
+    stores = [asked.encode(task, list(rows), None)[1] for task in asked.tasks.values()]
+
+    def keep(name: str, logits: torch.Tensor, examples: Examples) -> list[torch.Tensor]:
+        del name
+        return [part.clone() for part in logits.split(examples.sizes)]
+
+    return {
+        (answered.task, texts[number]): output
+        for answered in asked.outputs(stores, asked.tokens, keep)
+        for number, output in zip(answered.numbers, answered.outputs, strict=True)
+    }
+
+
+@pytest.mark.parametrize(("tokens", "apart"), [(None, 1e-5), (1, 0.0)])
+def test_logits_do_not_depend_on_what_else_is_answered(
+    predictor: RowPredictor, tokens: int | None, apart: float
+) -> None:
+    """Rounding of float32 alone differs, because a product of more rows is added up otherwise."""
+    texts = [*TEXTS, LONG]
+    together = logits_of(predictor, tokens, texts)
+    assert len(together) == len(texts) * len(predictor.tasks)
+    for text in texts:
+        for key, alone in logits_of(predictor, tokens, [text]).items():
+            far = (together[key] - alone).abs().max() / alone.abs().max()
+            assert float(far) <= apart
 
 
 def test_all_heads_in_one_pass_equal_each_head_alone(predictor: RowPredictor) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.fuzz_server import JSON, broken, fuzz, right, summary, wrong
+from scripts.fuzz_server import JSON, broken, fuzz, right, summary, wrong, wrong_stream
 from tests.serving.runs import train_tiny
 
 
@@ -34,9 +34,28 @@ def test_requests_follow_from_the_seed_and_are_of_every_kind() -> None:
     assert right(one)["texts"]
 
 
+def test_what_is_wrong_with_a_stream() -> None:
+    answer = {"label": "good", "probabilities": {"good": 0.5}}
+    place = {"text": 0, "number": 0}
+    result = {"text": "a", "mood": answer, "gist": {"text": "Ines left. \ufffd"}}
+    expected = summary([result])
+    told = ("answer", {**place, "task": "mood", "answer": answer})
+    pieces = [("piece", {**place, "task": "gist", "piece": p}) for p in ("Ines", " left.")]
+    done = ("done", {"results": [result]})
+    assert wrong_stream([told, *pieces, done], expected, whole=True) is None
+    assert wrong_stream([told, pieces[0]], expected, whole=False) is None
+    assert wrong_stream([told, *pieces], expected, whole=True) is not None
+    assert wrong_stream([told, pieces[0], done], expected, whole=False) is not None
+    assert wrong_stream([*pieces, done], [{"text": "b"}], whole=True) is not None
+    assert wrong_stream([("422", {})], expected, whole=True) is not None
+    other = ("answer", {**place, "task": "mood", "answer": {"label": "bad"}})
+    assert wrong_stream([other, done], expected, whole=True) is not None
+
+
 @pytest.mark.slow
 def test_a_few_hundred_requests(tmp_path: Path) -> None:
     found = fuzz(train_tiny(tmp_path), 240, seed=1)
     assert found.faults == []
     assert sum(found.statuses.values()) > 150
-    assert found.statuses["right 200"] == 80
+    counts = [found.statuses[kind] for kind in ("right 200", "stream", "stream, left")]
+    assert counts == [60, 10, 10]

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from mtl.cli.options import Device, Run
-from mtl.errors import ConfigError, DataError, Problem
+from mtl.errors import ConfigError, DataError, Problem, one_of
 
 if TYPE_CHECKING:
     from mtl.inference.watch.shares import Alert, Watch
 
 LIVE, AT_ONCE = 1, 64
 """Texts that are answered together, of standard input and of a file."""
+
+PARTS = ("text", "sentence")
 
 
 def register(app: typer.Typer) -> None:
@@ -53,6 +55,13 @@ def watch(
         str | None, typer.Option(metavar="TASK", help="Which judges texts; the only one if unset.")
     ] = None,
     bad: Annotated[str, typer.Option(metavar="LABEL", help="Its label of bad texts.")] = "negative",
+    judge: Annotated[
+        str,
+        typer.Option(
+            metavar="PART",
+            help="What is judged for a name: the text that names it, or its sentence there.",
+        ),
+    ] = "text",
     recent: Annotated[
         int, typer.Option(min=1, metavar="N", help="A name's last mentions, compared with earlier.")
     ] = 20,
@@ -77,8 +86,8 @@ def watch(
     at after every mention, so among many names some alerts are by chance all the same.
     """
     from mtl.inference.opening import load
-    from mtl.inference.watch.shares import Mention, Rule, Watch
-    from mtl.inference.watch.stream import batches, choose, mention
+    from mtl.inference.watch.shares import Rule, Watch
+    from mtl.inference.watch.stream import batches, choose, labels_of, mentions
     from mtl.reporting.console import note
 
     live = input == "-"
@@ -86,25 +95,24 @@ def watch(
         raise ConfigError(Problem("--page", "to end in .html", f"got '{page}'"))
     if least > recent:
         raise ConfigError(Problem("--least", f"to be at most --recent ({recent})", f"got {least}"))
+    if judge not in PARTS:
+        raise ConfigError(one_of("--judge", judge, PARTS))
     lines = _lines(input)
     predictor = load(run, device)
     wanted = [kind.strip() for kind in kinds.split(",") if kind.strip()]
-    reading = choose(predictor, names, mood, bad, wanted)
+    reading = choose(predictor, names, mood, bad, wanted, judge)
     seen = Watch(Rule(recent, least, rise, chance))
     source = "standard input" if live else Path(input).name
     out = _Alerts(output)
     failed = 0
     for batch in batches(lines, LIVE if live else AT_ONCE):
-        found = predictor.predict_iter(
-            [text for text, _ in batch], [reading.names, reading.mood], on_bad_row="mark"
-        )
+        both = [reading.names, reading.mood]
+        found = predictor.predict([text for text, _ in batch], both, on_bad_row="mark")
+        labels = labels_of(predictor, found, reading)
+        failed += sum(result.error is not None for result in found)
         new: list[Alert] = []
         for (_, own), result in zip(batch, found, strict=True):
-            if result.error is not None:
-                failed += 1
-                seen.see([], Mention(seen.texts + 1, result.text or "", False))
-                continue
-            new += seen.see(*mention(result, reading, seen.texts + 1, own))
+            new += seen.see(mentions(result, reading, labels, seen.texts + 1, own))
         out.write(new)
         if new and page is not None:
             _write_page(page, seen, source)

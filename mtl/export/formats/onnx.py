@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ from mtl.export.base import FORMATS, Made, Request, Source, refused, whole_trunk
 from mtl.export.int8 import measure, test_rows
 from mtl.export.onnx_files import Session, check_installed, quantize, write_graph
 from mtl.export.onnx_graph import HeadGraph, Reads, TrunkGraph, reads_of
-from mtl.export.samples import Sample, samples, states_of
+from mtl.export.samples import Sample, lines, samples, states_of
 from mtl.export.tokenizing import our_tokenizer
 from mtl.heads.base import Head
 from mtl.tasks import Task
+from mtl.tasks.span_extraction import SpanOptions
 from mtl.types import IntArray
 
 Array = npt.NDArray[Any]
 TRUNK, INT8 = "trunk.onnx", "trunk.int8.onnx"
+INPUTS: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids")
 TOLERANCE = 1e-4
 WHERE = "--format onnx"
 ADVICE = "Use `--format hub`, which mtl.load opens."
@@ -46,6 +49,15 @@ taken = {{i.name: named[i.name] for i in run["head-{task}"].get_inputs()}}
 
 The trunk runs once for all heads. A head whose `reads` in the manifest is `tokens` has logits for
 each token, (texts, tokens, labels), the others for each text, (texts, labels). Pad on the right."""
+
+
+BESIDE = """
+
+Two texts, such as a text and a question, are given as
+`tokenizer(texts, questions, padding=True, return_tensors="np")`; `token_type_ids` goes into the
+trunk, too, and says where the second begins. A question, or a choice, has a row of its own. Where a
+head `reads` `question`, its logits at the question's last token are those of "the answer is not
+here". Choices are compared by the softmax of their logits."""
 
 
 @FORMATS.register("onnx")
@@ -78,23 +90,25 @@ def onnx(source: Source, request: Request, folder: Path) -> Made:
     if not made.tasks:
         expected = "to have a task whose head is a function of a text's states"
         raise refused(WHERE, expected, "the model has none", ADVICE)
-    tokenizer = our_tokenizer(loaded)
+    beside, tokenizer = has_branches(asked), tokenizer_of(source, asked)
+    for name, found in asked.items():
+        if not reads_alike(tokenizer, loaded.model.tasks[name], found):
+            expected = "to be for tasks whose two texts stand alike"
+            other = f"those of '{name}' stand otherwise than another task's"
+            raise refused(WHERE, expected, other, f"Export it alone: --task {name}.")
     tokenizer.save_pretrained(folder)
-    ids, mask = _example(source)
-    write_graph(
-        TrunkGraph(trunk), (ids, mask), ("input_ids", "attention_mask", "states"), folder / TRUNK
-    )
-    states = torch.zeros(*ids.shape, trunk.width)
+    given = dict(zip(INPUTS, _example(source), strict=True))
+    names = INPUTS if beside else INPUTS[:2]
+    write_graph(TrunkGraph(trunk), [given[n] for n in names], (*names, "states"), folder / TRUNK)
+    given["states"] = torch.zeros(*given["input_ids"].shape, trunk.width)
     for name in made.tasks:
+        names = ("states", *INPUTS[1 : 3 if reads[name] == "beside" else 2])
         graph = HeadGraph(loaded.model.head(name), reads[name])
-        write_graph(
-            graph,
-            (states, mask),
-            ("states", "attention_mask", "logits"),
-            folder / f"head-{name}.onnx",
-        )
+        file = folder / f"head-{name}.onnx"
+        write_graph(graph, [given[n] for n in names], (*names, "logits"), file)
     compare(source, folder, asked, reads)
     made.usage = USAGE.format(name="{name}", folder="{folder}", task=made.tasks[0])
+    made.usage += BESIDE if beside else ""
     made.facts = {"reads": reads, "files": [TRUNK, *(f"head-{n}.onnx" for n in made.tasks)]}
     if request.int8:
         quantize(folder / TRUNK, folder / INT8)
@@ -103,7 +117,41 @@ def onnx(source: Source, request: Request, folder: Path) -> Made:
     return made
 
 
-def why_not(source: Source, task: Task, found: list[Sample]) -> str | None:
+def tokenizer_of(source: Source, asked: Mapping[str, Sequence[Sample]]) -> Any:
+    """Return a tokenizer for texts, and for two as the first task reads them that reads two."""
+    tasks = source.loaded.model.tasks
+    two = [name for name, found in asked.items() if any(pairs_of(tasks[name], o) for o in found)]
+    beside = has_branches(asked)
+    return our_tokenizer(source.loaded, two[0] if two and not beside else None, beside=beside)
+
+
+def has_branches(asked: Mapping[str, Sequence[Sample]]) -> bool:
+    """Return whether any of the tasks reads a second text as a branch of the first."""
+    return any(one.example.branches for found in asked.values() for one in found)
+
+
+def reads_alike(tokenizer: Any, task: Task, asked: Sequence[Sample]) -> bool:
+    """Return whether a tokenizer gives a task's two texts as they are read; true for one text."""
+    return all(
+        tokenizer(*texts)["input_ids"] == line.ids.tolist()
+        for one in asked
+        for line, texts in zip(lines(one), pairs_of(task, one), strict=False)
+    )
+
+
+def pairs_of(task: Task, one: Sample) -> list[tuple[str, str]]:
+    """Return the two texts of each line of a row, in the order in which they are read."""
+    row, learned = one.row, task.learned
+    if "choices" in row:
+        lead = f"{row['question']} " if "question" in learned.wants else ""
+        return [(row["text"], lead + choice) for choice in row["choices"]]
+    if isinstance(task.options, SpanOptions):
+        both = (row["text"], row["question"])
+        return [both if one.example.branches else both[::-1]]
+    return [(row["text"], row["second"])] if "second" in learned.wants else []
+
+
+def why_not(source: Source, task: Task, found: Sequence[Sample]) -> str | None:
     """Return why a head is no function of states of one text, after "because"; None if it is."""
     head, trunk = source.loaded.model.head(task.name), source.loaded.model.trunk
     if type(head).settled is not Head.settled:
@@ -115,19 +163,22 @@ def why_not(source: Source, task: Task, found: list[Sample]) -> str | None:
             return "it writes with the decoder of an encoder-decoder"
         return None
     if reads_of(found) is None:
-        return "it reads a second text as a branch, or several texts for an answer"
+        return "it reads a text otherwise than by one or all of its states"
+    if not reads_alike(tokenizer_of(source, {task.name: found}), task, found):
+        return "its two texts are joined otherwise than a tokenizer does it"
     return None
 
 
-def _example(source: Source) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return token ids and which are real, of two texts of different lengths."""
+def _example(source: Source) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return token ids, which are real, and their types, of two texts of different lengths."""
     encoder = source.loaded.encoder
     (tokens,) = encoder.tokenize(["Ines Talbot left Brackwater before the rain."])
     ids = encoder.document(tokens, (0, min(len(tokens), encoder.room)))
     both = torch.from_numpy(np.stack([ids, ids])).long()
-    mask = torch.ones_like(both)
+    mask, types = torch.ones_like(both), torch.zeros_like(both)
     mask[1, -1] = 0
-    return both, mask
+    types[:, -3:] = 1
+    return both, mask, types
 
 
 def compare(
@@ -139,26 +190,27 @@ def compare(
         ConfigError: If they differ by more than :data:`TOLERANCE`.
     """
     trunk = Session(folder / TRUNK)
-    for name, rows in asked.items():
+    for name, found in asked.items():
         head = Session(folder / f"head-{name}.onnx")
-        if not rows:
+        if not found:
             _compare_writing(source, trunk, head, name)
             continue
-        for batch in [[one] for one in rows] + [rows]:
-            ids, mask = padded([one.ids for one in batch])
-            found = head(states=trunk(input_ids=ids, attention_mask=mask), attention_mask=mask)
-            for place, one in enumerate(batch):
-                own = (
-                    found[place][one.example.offset]
-                    if reads[name] == "tokens"
-                    else found[place : place + 1]
-                )
-                _close(own, one.logits.numpy(), name)
+        rows = [line for one in found for line in lines(one)]
+        for batch in [[line] for line in rows] + [rows]:
+            ids, mask = padded([line.ids for line in batch])
+            types, _ = padded([line.beside for line in batch])
+            more = {"attention_mask": mask, "token_type_ids": types}
+            logits = head(states=trunk(input_ids=ids, **more), **more)
+            for place, line in enumerate(batch):
+                each = reads[name] in ("tokens", "question")
+                own = logits[place][line.places] if each else logits[place : place + 1]
+                _close(own, line.logits.numpy(), name)
 
 
 def _compare_writing(source: Source, trunk: Session, head: Session, name: str) -> None:
-    ids, mask = (tensor.numpy() for tensor in _example(source))
-    states = trunk(input_ids=ids[:1], attention_mask=mask[:1])
+    ids, mask, _ = (tensor.numpy() for tensor in _example(source))
+    types = np.zeros_like(ids[:1])
+    states = trunk(input_ids=ids[:1], attention_mask=mask[:1], token_type_ids=types)
     found = head(states=states, attention_mask=mask[:1])
     model = source.loaded.model
     with torch.inference_mode():

@@ -8,6 +8,7 @@ hypergeometric distribution's tail, Fisher's exact test in one direction (Fisher
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from math import comb
 
@@ -37,8 +38,8 @@ class Mention:
 
     Args:
         number: Of the text in its stream, counted from 1.
-        text: The text.
-        bad: Whether the text says something bad.
+        text: The text, or its sentence with the name.
+        bad: Whether it says something bad.
         id: The text's own, where it has one.
     """
 
@@ -139,11 +140,19 @@ class Watch:
         self.alerts: list[Alert] = []
         self.texts = 0
 
-    def see(self, names: list[str], mention: Mention) -> list[Alert]:
-        """Count a text's names, each once, and return the alerts that they raise."""
+    def see(self, mentions: Sequence[tuple[str, Mention]]) -> list[Alert]:
+        """Count a text's names, each once, and return the alerts that they raise.
+
+        Args:
+            mentions: Of one text; a name with several is bad where any of them is.
+        """
         self.texts += 1
+        found: dict[str, tuple[str, Mention]] = {}
+        for name, mention in mentions:
+            if mention.bad or not (plain(name) in found and found[plain(name)][1].bad):
+                found[plain(name)] = name, mention
         new = []
-        for key, name in {plain(name): name for name in names}.items():
+        for key, (name, mention) in found.items():
             tally = self.names.setdefault(key, Tally(name))
             alert = tally.see(mention, self.rule)
             new += [alert] if alert else []

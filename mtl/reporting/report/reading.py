@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtl.errors import CheckpointError, Problem
-from mtl.files import meant_folder
+from mtl.errors import CheckpointError, Problem, meant_folder
 from mtl.reporting.report.curves import Curve, read_curves
 from mtl.reporting.report.files import FOLDER, RUN, TEST, TUNING, VALIDATION
 from mtl.shipped import program

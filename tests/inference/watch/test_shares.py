@@ -24,7 +24,7 @@ def test_chance_is_that_of_fishers_exact_test(
 def seen(moods: str, rule: Rule, name: str = "Norvik") -> list[Alert]:
     watch = Watch(rule)
     for number, mood in enumerate(moods, start=1):
-        watch.see([name], Mention(number, f"text {number}", mood == "-"))
+        watch.see([(name, Mention(number, f"text {number}", mood == "-"))])
     return watch.alerts
 
 
@@ -50,11 +50,20 @@ def test_what_is_as_it_was_raises_nothing(moods: str) -> None:
 
 def test_names_are_counted_apart_and_once_a_text() -> None:
     watch = Watch(Rule())
-    watch.see(["Norvik", "norvik's", "Castor  Air"], Mention(1, "text", True))
+    mention = Mention(1, "text", True)
+    watch.see([(name, mention) for name in ("Norvik", "norvik's", "Castor  Air")])
     assert {tally.name: tally.mentions for tally in watch.names.values()} == {
         "norvik's": 1,
         "Castor  Air": 1,
     }
+
+
+@pytest.mark.parametrize("moods", ["+-", "-+"])
+def test_a_name_is_bad_in_a_text_if_one_of_its_sentences_is(moods: str) -> None:
+    watch = Watch(Rule())
+    watch.see([("Norvik", Mention(1, mood, mood == "-")) for mood in moods])
+    (tally,) = watch.names.values()
+    assert [mention.text for mention in tally.last] == ["-"]
 
 
 def test_spellings_of_one_name_are_one() -> None:

@@ -82,14 +82,46 @@ def test_standard_input_is_read_as_it_comes(
 
 
 def test_the_model_says_who_is_spoken_of(trained: Path) -> None:
-    from mtl.inference.watch.stream import choose, mention
+    from mtl.inference.watch.stream import choose, labels_of, mentions
 
     predictor = load(trained, "cpu")
     reading = choose(predictor, None, None, "negative", [])
     result = predictor.predict("Ines Talbot left Brackwater.")
-    names, seen = mention(result, reading, 1, None)
-    assert names == [entity.text for entity in result["ner"].entities]
-    assert seen.bad == (result["sentiment"].label == "negative")
+    found = mentions(result, reading, labels_of(predictor, [result], reading), 1)
+    assert [name for name, _ in found] == [entity.text for entity in result["ner"].entities]
+    assert {seen.bad for _, seen in found} <= {result["sentiment"].label == "negative"}
+
+
+@pytest.mark.parametrize(
+    ("part", "bad"),
+    [("text", {"Norvik": False, "Castor": False}), ("sentence", {"Norvik": False, "Castor": True})],
+)
+def test_each_name_has_the_mood_of_its_own_sentence(
+    part: str, bad: dict[str, bool], trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that knows names, and that a sentence with `fell` is negative and a text is not."""
+    from mtl.inference.watch.stream import choose, labels_of, mentions
+
+    text = "Norvik Inc. rose by a tenth. Shares of Castor fell."
+    predictor = load(trained, "cpu")
+    reading = choose(predictor, None, None, "negative", [], part)
+    asked: list[str] = []
+
+    def answer(one: str) -> TextResult:
+        asked.append(one)
+        label = "negative" if "fell" in one and one != text else "positive"
+        spans = [(n, one.find(n), one.find(n) + len(n)) for n in ("Norvik", "Castor") if n in one]
+        names = tuple(Entity(n, "ORG", start, end, 0.9) for n, start, end in spans)
+        mood = Label(label=label, probabilities={label: 1.0})
+        return TextResult(one, {"ner": Entities(entities=names), "sentiment": mood})
+
+    monkeypatch.setattr(predictor, "predict_iter", lambda texts, *_, **__: map(answer, texts))
+    result = answer(text)
+    found = mentions(result, reading, labels_of(predictor, [result], reading), 1)
+    assert {name: mention.bad for name, mention in found} == bad
+    split = ["Norvik Inc. rose by a tenth.", "Shares of Castor fell."]
+    assert asked == [text, *(split if part == "sentence" else [])]
+    assert [mention.text for _, mention in found] == (split if part == "sentence" else [text] * 2)
 
 
 def test_a_model_without_entities_says_its_tasks(trained: Path) -> None:
@@ -108,6 +140,7 @@ def test_a_model_without_entities_says_its_tasks(trained: Path) -> None:
         (["--input", "nowhere.txt"], "`--input`"),
         (["--page", "page.txt"], ".html"),
         (["--least", "30"], "--recent"),
+        (["--judge", "clause"], "sentence"),
         (["--bad", "awful", "--input", "STREAM"], "negative"),
         (["--kinds", "CAR", "--input", "STREAM"], "PER"),
         (["--names", "sentiment", "--input", "STREAM"], "ner"),
