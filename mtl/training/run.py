@@ -234,7 +234,10 @@ def _check_monitor(monitor: str, tasks: list[Task]) -> None:
 
 
 def _baselines(prepared: Prepared, *, test: bool, without: Collection[str]) -> dict[str, float]:
-    """Score each task's constant guess on the split that the closing table shows."""
+    """Score each task's constant guess on the split that the closing table shows.
+
+    A guess has not every metric, such as perplexity, and no mean where a primary one is missing.
+    """
     data = prepared.data
     train = {store.task: store for store in data.train}
     shown = {store.task: store for store in (*data.validation, *(data.test if test else ()))}
@@ -245,7 +248,8 @@ def _baselines(prepared: Prepared, *, test: bool, without: Collection[str]) -> d
         for task, values in scores.items()
         for metric, value in values.items()
     }
-    found[metric_name("baseline", None, "score")] = evaluation.score(scores, without)
+    if all(task.primary_metric in scores[task.name] for task in prepared.tasks):
+        found[metric_name("baseline", None, "score")] = evaluation.score(scores, without)
     return found
 
 

@@ -327,3 +327,16 @@ def test_start_from_a_run_that_does_not_write(
     assert output is not None
     embeddings = ready.model.trunk.model.get_input_embeddings().weight
     assert (output.projection.weight is embeddings) == ("untied" not in kind)
+
+
+@pytest.mark.slow
+def test_a_primary_metric_that_no_guess_has(
+    site: Site, trunks: dict[str, Path], tmp_path: Path
+) -> None:
+    scores = train(
+        run_config(site, trunks["tied"], tasks__gist__metric="perplexity"), tmp_path / "run"
+    )
+    assert "baseline/gist/rougeL" in scores
+    assert "baseline/score" not in scores
+    shares = [scores["val/ner/f1"], 1 / (1 + scores["val/gist/perplexity"])]
+    assert scores["val/score"] == pytest.approx(sum(shares) / 2)

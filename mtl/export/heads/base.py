@@ -208,7 +208,8 @@ class HeadClass(ABC):
             ConfigError: If they are further apart than :data:`TOLERANCE`.
         """
         far = float((found - wanted).abs().max()) if found.shape == wanted.shape else None
-        if far is None or far > TOLERANCE * max(1.0, float(wanted.abs().max())):
+        # Numbers that are none are not near to anything.
+        if far is None or not far <= TOLERANCE * max(1.0, float(wanted.abs().max())):
             shown = "of another shape" if far is None else f"{far:.2g} apart"
             raise self.refuse(f"of '{text}' its logits are {shown}")
 
