@@ -476,7 +476,7 @@ def _no_text(text: object) -> str | None:
         found = "an empty one" if isinstance(text, str) else f"{text!r}"
         return f"Expected a text, but got {found}"
     try:
-        text.encode("utf-8")
+        _ = text.isascii() or text.encode("utf-8")
     except UnicodeEncodeError:
         return "Expected Unicode text, but half a character"
     return None

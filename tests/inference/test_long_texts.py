@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,3 +177,40 @@ def test_probabilities_are_equal_to_six_digits(
     next(predictor.predict([{"text": ENGLISH}], ["sentiment"]))
     at_once, in_passages = found
     assert torch.allclose(at_once, in_passages, atol=1e-6, rtol=0)
+
+
+MEASURED = """
+import json, resource, sys
+
+from mtl.inference.predictor import RowPredictor
+
+folder, millions = sys.argv[1], int(sys.argv[2])
+text = "Tea, bread, and a letter from Okonkwo & Sons were waiting. " * (millions * 1_000_000 // 59)
+(answer,) = RowPredictor(folder, "cpu").predict([{"text": text}], ["sentiment", "ner"])
+assert "label" in answer["sentiment"]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, len(answer["ner"]["entities"]))
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_follow_the_length_of_a_text(
+    predictor: RowPredictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read at once, a million characters take some 90 MB, and here twenty at most.
+
+    Two of them are the text's copies; its head finds no entity.
+    """
+    bias = predictor.model.heads["ner"].linear.bias
+    monkeypatch.setattr(bias, "data", bias.data + torch.eye(len(bias))[0] * 100)
+    names = {name: {} for name in predictor.tasks}
+    encoder = predictor.loaded.model.trunk.text_encoder(256, 64)
+    save_model(tmp_path / "model", predictor.model, encoder, names)
+    peaks = []
+    for millions in (2, 8):
+        command = [sys.executable, "-c", MEASURED, str(tmp_path / "model"), str(millions)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        peak, entities = map(int, done.stdout.split())
+        assert entities == 0
+        peaks.append(peak)
+    assert (peaks[1] - peaks[0]) / 6 < 20
