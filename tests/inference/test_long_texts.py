@@ -184,8 +184,8 @@ import json, resource, sys
 
 from mtl.inference.predictor import RowPredictor
 
-folder, millions = sys.argv[1], int(sys.argv[2])
-text = "Tea, bread, and a letter from Okonkwo & Sons were waiting. " * (millions * 1_000_000 // 59)
+folder, characters = sys.argv[1], int(sys.argv[2])
+text = "Tea, bread, and a letter from Okonkwo & Sons were waiting. " * (characters // 59)
 (answer,) = RowPredictor(folder, "cpu").predict([{"text": text}], ["sentiment", "ner"])
 assert "label" in answer["sentiment"]
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, len(answer["ner"]["entities"]))
@@ -200,17 +200,19 @@ def test_memory_does_not_follow_the_length_of_a_text(
 
     Two of them are the text's copies; its head finds no entity.
     """
-    bias = predictor.model.heads["ner"].linear.bias
+    if "gist" not in predictor.tasks:
+        pytest.skip("a decoder will do")
+    bias = predictor.model.head("ner").get_parameter("linear.bias")
     monkeypatch.setattr(bias, "data", bias.data + torch.eye(len(bias))[0] * 100)
-    names = {name: {} for name in predictor.tasks}
-    encoder = predictor.loaded.model.trunk.text_encoder(256, 64)
+    names: dict[str, dict[str, Any]] = {name: {} for name in predictor.tasks}
+    encoder = predictor.loaded.model.trunk.text_encoder(256, 64, prefix_space=True)
     save_model(tmp_path / "model", predictor.model, encoder, names)
     peaks = []
-    for millions in (2, 8):
-        command = [sys.executable, "-c", MEASURED, str(tmp_path / "model"), str(millions)]
+    for characters in (1_500_000, 4_500_000):
+        command = [sys.executable, "-c", MEASURED, str(tmp_path / "model"), str(characters)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         peak, entities = map(int, done.stdout.split())
         assert entities == 0
         peaks.append(peak)
-    assert (peaks[1] - peaks[0]) / 6 < 20
+    assert (peaks[1] - peaks[0]) / 3 < 20
