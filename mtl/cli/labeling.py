@@ -156,7 +156,8 @@ def _more(count: int) -> str:
 def _change(part: Values) -> str:
     if "label" in part:
         verb = "add" if part["suggested"] else "drop"
-        return f"{verb} {part['label']}"
+        where = f"{part['text']}: " if "text" in part else ""
+        return f"{where}{verb} {part['label']}"
     where = f"{part['text']}: " if "text" in part else ""
     return f"{where}{part['given']} -> {part['suggested']}"
 

@@ -258,10 +258,16 @@ class Rows(Sequence["Row"]):
             at = np.arange(start, stop) if self._indices is None else self._indices[start:stop]
             first, last = int(at.min()), int(at.max())
             if last - first < 4 * size:
-                part = self.table.slice(first, last - first + 1).take(at - first)
-                yield [self._row(values) for values in part.to_pylist()]
+                yield self._between(first, last, at - first)
             else:  # Taking from all of a table in a file would read all of it.
                 yield [self[i] for i in range(start, stop)]
+
+    def _between(self, first: int, last: int, at: npt.NDArray[np.int64]) -> list[Row]:
+        """Return some of the rows from `first` to `last`; what they are made of goes at once."""
+        part = self.table.slice(first, last - first + 1)
+        if not np.array_equal(at, np.arange(part.num_rows)):
+            part = part.take(at)
+        return [self._row(values) for values in part.to_pylist()]
 
     def digest(self) -> str:
         """Return a hash of what the rows hold, wherever they were read from.

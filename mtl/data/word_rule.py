@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mtl.types import IntArray
 
 CHUNK = re.compile(r"\S+")
+BLANK = re.compile(r"\s")
 LONGEST = 16
 """Characters of the longest word that is looked for in a script without spaces."""
 _TRIM = 3
@@ -44,7 +45,14 @@ _BESIDE = 64
 _REMEMBERED = 30
 """Longer chunks are hardly met twice."""
 
+STRETCH = 50_000
+"""Words of a long text that are found at a time."""
+LENGTH = 250_000
+"""Characters of one in which they are found at a time, where words stand between blanks."""
+
 Cuts = tuple[int, ...]
+Words: TypeAlias = "tuple[IntArray, IntArray]"
+"""Starts and ends (W,) of words, in characters."""
 
 
 class WordRule(Section):
@@ -66,24 +74,43 @@ class WordRule(Section):
     vocabulary: list[str] = Field(default_factory=list)
     """Longer words of scripts without spaces; the longest that fits is taken, else a character."""
 
-    def split(self, text: str) -> tuple[IntArray, IntArray]:
+    def split(self, text: str) -> Words:
         """Return the starts and ends (W,) of the words of a text, in characters."""
+        starts, ends = zip(*self.stretches(text), strict=True)
+        return np.concatenate(starts), np.concatenate(ends)
+
+    def stretches(self, text: str) -> Iterator[Words]:
+        """Yield the words of a text in their order, some at a time, since it may have no end."""
         if self._is_plain and not (self.scripts and has_spaceless(text)):
-            return split_words(text)
+            for first, end in _parts(text):
+                inside = split_words(text[first:end])
+                yield inside[0] + np.int32(first), inside[1] + np.int32(first)
+            return
         starts, ends = array("i"), array("i")
         for chunk in CHUNK.finditer(text):
             at, end = chunk.span()
-            inside = array("i", (at + cut for cut in self.cuts(chunk[0])))
             starts.append(at)
-            starts.extend(inside)
-            ends.extend(inside)
+            for cuts in self._cuts(text, at, end):
+                starts.extend(cuts)
+                ends.extend(cuts)
+                if len(ends) >= STRETCH:
+                    yield _words(starts[:-1], ends)
+                    starts, ends = starts[-1:], array("i")
             ends.append(end)
-        return np.asarray(starts, dtype=np.int32), np.asarray(ends, dtype=np.int32)
+            if len(ends) >= STRETCH:
+                yield _words(starts, ends)
+                starts, ends = array("i"), array("i")
+        yield _words(starts, ends)
 
-    def cuts(self, chunk: str) -> Iterable[int]:
-        """Return where words begin inside a chunk of text without white space, ascending."""
-        if len(chunk) > BLOCK:
-            return self._by_blocks(chunk)
+    def _cuts(self, text: str, at: int, end: int) -> Iterator[array[int]]:
+        """Yield where words begin inside a chunk of text without white space, some at a time."""
+        if end - at > BLOCK:
+            yield from self._by_blocks(text, at, end)
+        else:
+            yield array("i", (at + cut for cut in self.cuts(text[at:end])))
+
+    def cuts(self, chunk: str) -> Cuts:
+        """Return where words begin inside a short chunk without white space, ascending."""
         if len(chunk) > _REMEMBERED:
             return self._find(chunk)
         known = self._known.get(chunk)
@@ -93,13 +120,13 @@ class WordRule(Section):
             known = self._known[chunk] = self._find(chunk)
         return known
 
-    def _by_blocks(self, chunk: str) -> Iterator[int]:
-        """Yield the cuts of a chunk without end, a part of it at a time."""
-        for start in range(0, len(chunk), BLOCK):
-            before = max(0, start - _BESIDE)
-            part = chunk[before : start + BLOCK + _BESIDE]
-            inside = (before + cut for cut in self.by_contexts(part))
-            yield from (cut for cut in inside if max(start, 1) <= cut < start + BLOCK)
+    def _by_blocks(self, text: str, at: int, end: int) -> Iterator[array[int]]:
+        """Yield the cuts of a chunk without end, a block at a time."""
+        for start in range(at, end, BLOCK):
+            before, beyond = max(at, start - _BESIDE), min(end, start + BLOCK + _BESIDE)
+            inside = (before + cut for cut in self.by_contexts(text[before:beyond]))
+            least, most = max(start, at + 1), start + BLOCK
+            yield array("i", (cut for cut in inside if least <= cut < most))
 
     @cached_property
     def _known(self) -> dict[str, Cuts]:
@@ -180,6 +207,19 @@ class WordRule(Section):
             while at < size and seen[at] == "m":
                 at += 1
         return found
+
+
+def _words(starts: array[int], ends: array[int]) -> Words:
+    return np.asarray(starts, dtype=np.int32), np.asarray(ends, dtype=np.int32)
+
+
+def _parts(text: str) -> Iterator[tuple[int, int]]:
+    """Yield parts [first, end) of a text that are cut before white space."""
+    first = 0
+    while len(text) - first > LENGTH and (blank := BLANK.search(text, first + LENGTH)):
+        yield first, blank.start()
+        first = blank.start()
+    yield first, len(text)
 
 
 def classes(chunk: str) -> list[str]:

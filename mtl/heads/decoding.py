@@ -45,8 +45,7 @@ def viterbi_packed(
     Returns:
         Label ids, shape (N,), int64, on the device of `scores`.
     """
-    values = scores.detach().to("cpu", torch.float64, copy=True).numpy()
-    np.nan_to_num(values, copy=False, nan=0.0, posinf=_LIMIT, neginf=-_LIMIT)
+    values = finite(scores.detach().to("cpu", torch.float64, copy=True).numpy())
     sizes = np.asarray(lengths, dtype=np.int64)
     assert sizes.sum() == len(values), (int(sizes.sum()), len(values))
     # Nothing where a mask is true, and minus infinity elsewhere.
@@ -60,6 +59,11 @@ def viterbi_packed(
         part = order[first : first + block]
         _decode_block(values, offsets[part], sizes[part], masks, best)
     return torch.from_numpy(best).to(scores.device)
+
+
+def finite(scores: Floats) -> Floats:
+    """Return scores of which infinite ones are large ones and NaN is 0; they may be changed."""
+    return np.nan_to_num(scores, copy=False, nan=0.0, posinf=_LIMIT, neginf=-_LIMIT)
 
 
 def _decode_block(

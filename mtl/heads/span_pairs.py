@@ -73,6 +73,10 @@ class SpanPairHead(Head):
             scores.append(logits.masked_fill(~inside[:, width, None], NEVER))
         return torch.stack(scores, dim=1).flatten(1)
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probability of each span from each word, (G, W * L)."""
+        return logits.sigmoid()
+
     def loss_sum(self, logits: Tensor, targets: dict[str, Tensor]) -> Tensor:
         """Return the summed loss of all spans that end inside of their example."""
         shifts = torch.arange(self.width, device=logits.device)

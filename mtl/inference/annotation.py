@@ -18,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtl.config.section import Values
-from mtl.inference.judgments import labels_of
-from mtl.inference.label_scores import Floats, LabelScores, choosing, label_scores
+from mtl.inference.label_scores import Floats, LabelScores, choosing, label_scores, labels_of
 from mtl.inference.predictor import RowPredictor, chunks, prepare
 from mtl.inference.questions import ERROR, lacking
 from mtl.types import Row

@@ -18,7 +18,7 @@ Place = tuple[int, int]
 def doubtful(
     targets: Sequence[Ints],
     probabilities: Sequence[Floats],
-    chooses: Literal["one", "any", "candidates"],
+    chooses: Literal["one", "any", "candidates", "several"],
 ) -> list[Place]:
     """Return the places whose label is doubted, the most doubtful first.
 
@@ -27,10 +27,10 @@ def doubtful(
             (K,) of 0 and 1 of candidates.
         probabilities: By example: (G, C), or (K,).
         chooses: Whether one label holds for each place, or any number of them; or whether one of
-            an example's own candidates does.
+            an example's own candidates does, or several may.
     """
-    if chooses == "candidates":
-        return _of_candidates(targets, probabilities)
+    if chooses in ("candidates", "several"):
+        return _of_candidates(targets, probabilities, several=chooses == "several")
     if chooses == "any":
         return _of_any(np.concatenate(targets), np.concatenate(probabilities).astype(np.float64))
     given, likely = np.concatenate(targets), np.concatenate(probabilities).astype(np.float64)
@@ -43,15 +43,23 @@ def doubtful(
     return [(int(owner[at]), int(at - first[owner[at]])) for at in issues]
 
 
-def _of_candidates(targets: Sequence[Ints], chances: Sequence[Floats]) -> list[Place]:
-    """Return given candidates that are doubted: each is a question of its own, with two answers."""
+def _of_candidates(
+    targets: Sequence[Ints], chances: Sequence[Floats], *, several: bool
+) -> list[Place]:
+    """Return candidates that are doubted: each is a question of its own, with two answers.
+
+    Where one alone holds, it is the given one that is doubted, and another has to be likelier.
+    """
     given, likely = np.concatenate(targets), np.concatenate(chances).astype(np.float64)
     if len(np.unique(given)) < 2:
         return []
     owner = np.repeat(np.arange(len(targets)), [len(own) for own in targets])
     first = np.cumsum([0, *(len(own) for own in targets[:-1])])
-    issues = [at for at in _issues(given, np.column_stack([1 - likely, likely])) if given[at]]
+    issues = _issues(given, np.column_stack([1 - likely, likely]))
+    issues = [at for at in issues if given[at] or several]
     places = [(int(owner[at]), int(at - first[owner[at]])) for at in issues]
+    if several:
+        return places
     return [(own, at) for own, at in places if int(chances[own].argmax()) != at]
 
 

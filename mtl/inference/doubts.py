@@ -24,8 +24,8 @@ from mtl.data.holdout import NONE, text_keys
 from mtl.errors import CheckpointError, ConfigError, Problem, meant_folder
 from mtl.inference.candidates import form_of
 from mtl.inference.evaluator import Track, run_config, started_in
-from mtl.inference.judgments import Doubt, Labelled, labels_of
-from mtl.inference.label_scores import choosing, label_scores
+from mtl.inference.judgments import Doubt, Labelled
+from mtl.inference.label_scores import choosing, label_scores, labels_of
 from mtl.inference.predictor import RowPredictor
 from mtl.training.description import DESCRIPTION
 from mtl.training.model_io import load_model, trained_on
@@ -70,7 +70,7 @@ def find_doubts(
 
     Args:
         runs: A run, or those of a sweep over folds of the same data.
-        names: The tasks to look at; all that choose labels, choices or answers when None.
+        names: The tasks to look at; all that choose labels, choices, answers or spans when None.
         device: As for :class:`RowPredictor`.
         track: Shows progress.
 
@@ -110,7 +110,7 @@ def _read(
     labelling = choosing(predictor, wanted)
     chosen = [n for n in wanted if n in labelling or form_of(predictor.tasks[n]) is not None]
     if not chosen:
-        expected = "to have a task that chooses labels, choices or answers"
+        expected = "to have a task that chooses labels, choices, answers or spans"
         raise ConfigError(Problem("--model", expected, f"its tasks are {', '.join(wanted)}"))
     notes += [f"{name} chooses no labels and is left out." for name in set(wanted) - set(chosen)]
     cfg = run_config(run)

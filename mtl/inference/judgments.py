@@ -13,9 +13,9 @@ import numpy as np
 from mtl.config.section import Values
 from mtl.data.holdout import Keys
 from mtl.data.rows import where
-from mtl.inference.candidates import FORMS, form_of
+from mtl.inference.candidates import FORMS, Candidates, form_of
 from mtl.inference.confident import Floats, Ints, doubtful
-from mtl.inference.label_scores import LabelScores
+from mtl.inference.label_scores import LabelScores, labels_of
 from mtl.inspection.corpus import show_target
 from mtl.shipped import program
 from mtl.tasks import Task
@@ -31,7 +31,8 @@ class Doubt:
     answer: Values
     """What the model says, as ``mtl predict`` shows it."""
     parts: list[Values]
-    """What is doubted: ``given`` and ``suggested`` labels, and of words their ``text``."""
+    """What is doubted: ``given`` and ``suggested`` labels, and of words their ``text``; of labels
+    of which any number holds, and of spans, whether each is there."""
     doubt: float
     """One less the probability of the label that was given; of several words, the highest."""
     held_out: bool
@@ -40,6 +41,10 @@ class Doubt:
     @property
     def given(self) -> str:
         """The labels that the row has."""
+        if "spans" in self.row:
+            spans = [(span["start"], span["end"], span["label"]) for span in self.row["spans"]]
+            words = self.row["tokens"]
+            return ", ".join(f"{' '.join(words[s:e])} ({label})" for s, e, label in spans)
         answers = [answer["text"] for answer in self.row.get("answers", [])]
         return show_target(self.row.get("labels", self.row.get("label", answers)))
 
@@ -68,8 +73,8 @@ class _Judged:
     words: Ints | None
     """Which words of the row its places are; None where it has one place."""
     held_out: bool
-    names: list[str] | None = None
-    """What its candidates are called, where it has some of its own."""
+    candidates: Candidates | None = None
+    """Those that the row has of its own."""
 
 
 @dataclass
@@ -98,8 +103,9 @@ class Labelled:
         if self.chooses == "candidates":
             form = form_of(task)
             assert form is not None
-            names, given, likely = FORMS.get(form)(present(), task.expected(row), row)
-            self.judged[number] = _Judged(likely, given, present, None, held_out, names)
+            own_ones = FORMS.get(form)(task, row, found)
+            likely, given = own_ones.likely, own_ones.given
+            self.judged[number] = _Judged(likely, given, present, None, held_out, own_ones)
             return
         own = labels_of(task)
         order = np.asarray([self.labels.index(name) if name in self.labels else -1 for name in own])
@@ -130,7 +136,9 @@ class Labelled:
             judged = [self.judged[n] for n in numbers]
             places: dict[int, list[int]] = defaultdict(list)
             targets, likely = [j.targets for j in judged], [j.probabilities for j in judged]
-            for example, place in doubtful(targets, likely, self.chooses) if judged else ():
+            several = any(j.candidates is not None and j.candidates.places for j in judged)
+            chooses = "several" if several else self.chooses
+            for example, place in doubtful(targets, likely, chooses) if judged else ():
                 places[example].append(place)
             found += [self._doubt(numbers[at], own) for at, own in places.items()]
         return sorted(found, key=lambda doubt: -doubt.doubt)
@@ -149,8 +157,12 @@ class Labelled:
             holds, chance = bool(judged.targets[0, at]), float(judged.probabilities[0, at])
             part = {"label": self.labels[at], "given": holds, "suggested": not holds}
             return part, 1 - chance if holds else chance
-        if judged.names is not None:
-            labels, given, likely = judged.names, at, judged.probabilities
+        if judged.candidates is not None and judged.candidates.places is not None:
+            holds, chance = bool(judged.targets[at]), float(judged.probabilities[at])
+            part = {**judged.candidates.places[at], "given": holds, "suggested": not holds}
+            return part, 1 - chance if holds else chance
+        if judged.candidates is not None:
+            labels, given, likely = judged.candidates.names, at, judged.probabilities
         else:
             labels, given, likely = self.labels, int(judged.targets[at]), judged.probabilities[at]
         best = int(likely.argmax())
@@ -175,8 +187,3 @@ class Labelled:
             count = len(self.failed)
             lines.append(f"{name}: {count:,} rows cannot be judged, the first because: {first}")
         return lines
-
-
-def labels_of(task: Task) -> list[str]:
-    """Return the labels of a task, in the order of its head's outputs."""
-    return list(getattr(task.learned, "labels", []))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mtl.data.store import ExampleStore
 from mtl.inference.predictor import RowPredictor
+from mtl.tasks import Task
 from mtl.types import Encoded, Examples
 
 Floats = npt.NDArray[np.float32]
@@ -62,3 +63,8 @@ def label_scores(
         if advance is not None:
             advance(len(answered.outputs))
     return {name: [own[number] for number in sorted(own)] for name, own in scores.items()}
+
+
+def labels_of(task: Task) -> list[str]:
+    """Return the labels of a task, in the order of its head's outputs."""
+    return list(getattr(task.learned, "labels", []))

@@ -26,6 +26,7 @@ from mtl.data.rows import where
 from mtl.data.store import ExampleStore, build_store
 from mtl.data.words import join_words
 from mtl.errors import ConfigError, DataError, Problem, one_of
+from mtl.inference.long_texts import Asked, answer_passages, long_text
 from mtl.inference.questions import ERROR, TASKS, lacking
 from mtl.tasks import Task
 from mtl.tasks.base import document
@@ -42,9 +43,9 @@ CHUNK = 2000
 CHARACTERS = 2_000_000
 """Of texts, after which a chunk has no further row."""
 LONGEST = 10_000_000
-"""Characters of one text beyond which it is refused, because memory follows them."""
+"""Characters of one text beyond which it is refused by tasks that have to read it at once."""
 PER_MILLION = 90
-"""Megabytes that a million characters of one text take beside the model."""
+"""Megabytes that a million characters of a text read at once take beside the model."""
 USUAL = 4096
 """Tokens in one trunk pass that most devices have room for."""
 IN_CACHE = 1024
@@ -64,7 +65,8 @@ class RowPredictor:
             most `USUAL`.
         pack: Whether several short documents may stand in one row.
         precision: As `trainer.precision`; half precision only where the device has it.
-        max_characters: Of one text; a longer one is no row that can be answered.
+        max_characters: Of one text, for tasks that have to read it at once; they do not answer a
+            longer one.
 
     Raises:
         CheckpointError: If the folder holds no model.
@@ -146,8 +148,7 @@ class RowPredictor:
     def _predict(
         self, rows: Iterable[Row], names: list[str], advance: Advance, mark: bool
     ) -> Iterator[Values]:
-        most = self.max_characters
-        numbered = (prepare(r, n, mark=mark, most=most) for n, r in enumerate(rows, start=1))
+        numbered = (prepare(row, n, mark=mark) for n, row in enumerate(rows, start=1))
         for chunk in chunks(numbered):
             yield from self._answer(chunk, names, advance, mark, Watch())
 
@@ -174,38 +175,103 @@ class RowPredictor:
             {FAILED: row[ERROR]} if ERROR in row else dict.fromkeys(took)
             for row, took in zip(rows, takers, strict=True)
         ]
-        chosen: dict[str, list[int]] = {}
-        stores: dict[str, ExampleStore] = {}
+
+        def give(number: int, name: str, answer: Values) -> None:
+            self.failed += FAILED in answer
+            found[number][name] = answer
+            watch.answer(number, name, answer)
+
+        def fail(number: int, name: str, reason: str) -> None:
+            if not mark:
+                raise DataError(reason)
+            give(number, name, {FAILED: reason})
+
+        long = [
+            one
+            for number, row in enumerate(rows)
+            for one in self._in_passages(number, row, takers[number], fail)
+        ]
+        apart = {(one.number, one.task) for one in long}
+        at_once = {
+            name: [n for n, own in enumerate(found) if name in own and own[name] is None]
+            for name in names
+        }
+        at_once = {name: [n for n in at if (n, name) not in apart] for name, at in at_once.items()}
+        meter = Meter(advance, len(rows) - len({number for number, _ in apart}))
+        meter.answered(sum(None not in answer.values() for answer in found))
+
+        def answered(number: int, name: str, answer: Values) -> None:
+            give(number, name, answer)
+            if None not in found[number].values():
+                meter.answered(1)
+
+        self._answer_at_once(rows, at_once, meter, answered, watch, mark=mark)
+        told = watch.piece if watch.pieces else None
+        for one, answer in answer_passages(self, long, advance, told):
+            give(one.number, one.task, answer)
+        for one in long:
+            if one.failed is not None:
+                fail(one.number, one.task, one.failed)
+        return found
+
+    def _in_passages(
+        self, number: int, row: Row, names: list[str], fail: Callable[[int, str, str], None]
+    ) -> list[Asked]:
+        """Return the tasks that answer a row passage by passage, where its text is a long one.
+
+        Those that have to read it at once fail if it is too long for that.
+        """
+        if not names or len(row["text"]) <= min(self.max_characters, long_text()):
+            return []
+        found = []
         for name in names:
-            at = [i for i, took in enumerate(takers) if name in took]
+            task = self.tasks[name]
+            join = task.joins(without_targets(task, row))
+            if join is not None:
+                found.append(Asked(number, name, join))
+            elif len(row["text"]) > self.max_characters:
+                fail(number, name, f"{where(row)}: {_too_long(row['text'], self.max_characters)}")
+        return found
+
+    def _answer_at_once(
+        self,
+        rows: list[Row],
+        numbers: dict[str, list[int]],
+        meter: Meter,
+        give: Callable[[int, str, Values], None],
+        watch: Watch,
+        *,
+        mark: bool,
+    ) -> None:
+        """Answer rows, by task those of some `numbers`, each of which is read as a whole."""
+        chosen: dict[str, list[int]] = {}
+        stores: list[ExampleStore] = []
+        for name, at in numbers.items():
             failed: dict[int, str] | None = {} if mark else None
-            kept, store = self.encode(self.tasks[name], [rows[i] for i in at], failed)
+            kept, store = self.encode(self.tasks[name], [rows[n] for n in at], failed)
             for number, reason in (failed or {}).items():
-                found[at[number]][name] = {FAILED: reason}
-                self.failed += 1
-                watch.answer(at[number], name, {FAILED: reason})
+                give(at[number], name, {FAILED: reason})
             chosen[name] = [at[number] for number in kept]
             if len(store):
-                stores[name] = store
-        meter = Meter(advance, len(rows))
-        meter.answered(sum(None not in answer.values() for answer in found))
-        most = self.tokens
-        if self.device.type == "cpu":
-            most = min(most, IN_CACHE * torch.get_num_threads())
+                stores.append(store)
 
         def wrote(name: str, number: int, piece: str) -> None:
             watch.piece(chosen[name][number], name, piece)
 
         pieces = wrote if watch.pieces else None
-        for answered in self.outputs(list(stores.values()), most, meter=meter, pieces=pieces):
+        for answered in self.outputs(stores, self.at_once, meter=meter, pieces=pieces):
             name, at = answered.task, [chosen[answered.task][n] for n in answered.numbers]
             for row, output, given in zip(
                 at, answered.outputs, answered.examples.rows, strict=True
             ):
-                own = found[row][name] = self.tasks[name].present(output, given)
-                watch.answer(row, name, own)
-            meter.answered(sum(None not in found[row].values() for row in at))
-        return found
+                give(row, name, self.tasks[name].present(output, given))
+
+    @property
+    def at_once(self) -> int:
+        """The most tokens of a pass of texts; on a CPU no more than make use of it."""
+        if self.device.type != "cpu":
+            return self.tokens
+        return min(self.tokens, IN_CACHE * torch.get_num_threads())
 
     def _takers(self, row: Row, names: list[str], mark: bool) -> list[str]:
         """Return the tasks that answer a row: those it is for and has everything for.
@@ -243,8 +309,7 @@ class RowPredictor:
                 is an error when None.
             targets: Whether what the task predicts is encoded, too.
         """
-        left_out = {role.name for role in task.roles(task.options) if role.target and not targets}
-        inputs = [{k: v for k, v in row.items() if k not in left_out} for row in rows]
+        inputs = list(rows) if targets else [without_targets(task, row) for row in rows]
         tokens = self.loaded.encoder.tokenize([document(row) for row in inputs])
         attention = self.loaded.attention(task.name)
         examples: list[Encoded] = []
@@ -377,25 +442,27 @@ def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield chunk
 
 
-def prepare(row: Row, number: int, *, mark: bool = False, most: int | None = None) -> Row:
+def without_targets(task: Task, row: Row) -> Row:
+    """Return a row without what a task predicts."""
+    targets = {role.name for role in task.roles(task.options) if role.target}
+    return {name: value for name, value in row.items() if name not in targets}
+
+
+def prepare(row: Row, number: int, *, mark: bool = False) -> Row:
     """Return a row with its place and a text.
 
     Args:
         row: As the user gives it.
         number: Its number, counted from 1, for messages where the row has no place of its own.
         mark: Whether a row without a text is marked with the reason.
-        most: Characters of a text; any number when None.
 
     Raises:
-        DataError: If it has neither text nor words, or they are empty or too many, and it is not
-            marked.
+        DataError: If it has neither text nor words, or they are empty, and it is not marked.
     """
     whole = {"_file": "row", "_line": number, **row}
     if "text" not in row and row.get("tokens"):
         whole["text"] = join_words(row["tokens"])
     wrong = None if ERROR in whole else _no_text(whole.get("text"))
-    if wrong is None and most is not None and ERROR not in whole:
-        wrong = _too_long(whole["text"], most)
     if wrong is not None:
         if not mark:
             raise DataError(f"{where(whole)}: {wrong}.")
@@ -409,20 +476,19 @@ def _no_text(text: object) -> str | None:
         found = "an empty one" if isinstance(text, str) else f"{text!r}"
         return f"Expected a text, but got {found}"
     try:
-        text.encode("utf-8")
+        _ = text.isascii() or text.encode("utf-8")
     except UnicodeEncodeError:
         return "Expected Unicode text, but half a character"
     return None
 
 
-def _too_long(text: str, most: int) -> str | None:
-    """Return what is wrong with the length of a text, in a sentence without its full stop."""
-    if len(text) <= most:
-        return None
+def _too_long(text: str, most: int) -> str:
+    """Return what is wrong with the length of a text, in a sentence."""
     memory = len(text) / 1_000_000 * PER_MILLION / 1000
     return (
-        f"Expected a text of at most {most:,} characters, but got {len(text):,}, which would take "
-        f"about {memory:,.1f} GB; split it, or raise `--max-characters`"
+        f"Expected a text of at most {most:,} characters, because this task has to read it at "
+        f"once, but got {len(text):,}, which would take about {memory:,.1f} GB; split it, or "
+        "raise `--max-characters`."
     )
 
 

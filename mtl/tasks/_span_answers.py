@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,15 +68,20 @@ def choose(
         threshold: No answer is given where "no answer" scores better by more than this; None where
             every question has one.
     """
-    found = sorted(
-        (span for window in windows for span in best_spans(text, window, longest, count)),
-        key=lambda span: (-span.score, span.start, span.end),
-    )
+    found = (span for window in windows for span in best_spans(text, window, longest, count))
+    null = min(float(window.logits[0].sum()) for window in windows)
+    return decide(text, found, null, count=count, threshold=threshold)
+
+
+def decide(
+    text: str, spans: Iterable[Candidate], null: float, *, count: int, threshold: float | None
+) -> Answer:
+    """Return the answer of all spans that were found; see :func:`choose`."""
+    found = sorted(spans, key=lambda span: (-span.score, span.start, span.end))
     unique: dict[tuple[int, int], Candidate] = {}
     for span in found:
         unique.setdefault((span.start, span.end), span)
     best = tuple(unique.values())[:count]
-    null = min(float(window.logits[0].sum()) for window in windows)
     if not best or (threshold is not None and null - best[0].score > threshold):
         return Answer("", None, null, best)
     return Answer(text[best[0].start : best[0].end], best[0], null, best)

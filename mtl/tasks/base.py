@@ -29,6 +29,7 @@ from mtl.heads.base import Head
 from mtl.labels import NONE
 from mtl.metrics.entities import entity_types
 from mtl.registry import Registry
+from mtl.tasks._passages import Join
 from mtl.tasks.results import Prediction, Result
 from mtl.trunk.recall import Recalled
 from mtl.trunk.streaming import Pieces
@@ -323,6 +324,14 @@ class Task(ABC):
 
     def writer(self) -> Writer | None:
         """Return what writes the task's texts; None where the heads' logits are the answer."""
+        return None
+
+    def joins(self, row: Row) -> Join | None:
+        """Return what puts the answer to a long text together, passage by passage.
+
+        Here it is None: the text has to be read at once, and memory follows its length.
+        """
+        del row
         return None
 
     def present(self, output: Any, row: Row) -> Values:

@@ -34,6 +34,7 @@ from mtl.metrics.segments import AUTO, by_character
 from mtl.metrics.texts import SCORINGS
 from mtl.metrics.tokenizers import check_installed, check_language
 from mtl.tasks._language_head import LanguageHeadOptions
+from mtl.tasks._passages import Beginning, Join
 from mtl.tasks.base import TASK_TYPES, Guess, ResultClass, Task, Traits
 from mtl.tasks.results import EXACT, Result
 from mtl.trunk.generate import Decoding, Prompt, generate
@@ -248,6 +249,10 @@ class Generation(Task):
     def writer(self) -> Writing:
         """Return what writes texts as the options say."""
         return Writing(self.options)
+
+    def joins(self, row: Row) -> Join:
+        """Return what is written after the beginning, where documents are cut."""
+        return Beginning(self, row)
 
     def metrics(self) -> MetricCollection:
         """Return the scoring's scores, and perplexity, which only targets that were read have."""

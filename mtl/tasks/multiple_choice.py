@@ -25,6 +25,7 @@ from mtl.heads.base import Head
 from mtl.heads.choice import ChoiceHead, shares
 from mtl.metrics.choices import ChoiceScores
 from mtl.tasks._pairs import check_layout, encode_beside, given, has, layout_of, pooled_by
+from mtl.tasks._passages import Averaged, Join
 from mtl.tasks.base import TASK_TYPES, Guess, HeadOptions, Learned, ResultClass, Task
 from mtl.tasks.results import Result
 from mtl.trunk.text import TextEncoder, Tokens
@@ -153,6 +154,10 @@ class MultipleChoice(Task):
         """Return the probabilities of each example's choices, (choices,)."""
         found = shares(logits.detach().float().cpu(), examples.sizes)
         return [part.numpy() for part in found]
+
+    def joins(self, row: Row) -> Join:
+        """Return what averages over windows, choice by choice."""
+        return Averaged(self, row)
 
     def metrics(self) -> MetricCollection:
         """Return the accuracy."""

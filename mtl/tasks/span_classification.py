@@ -30,7 +30,9 @@ from mtl.heads.base import Head
 from mtl.heads.span_pairs import SpanPairHead
 from mtl.labels import OUTSIDE, spans_of
 from mtl.metrics.nested import NestedScores
+from mtl.tasks._passages import Join
 from mtl.tasks._weights import FocalOptions, gamma_of
+from mtl.tasks._word_passages import SpanJoin
 from mtl.tasks._words import SPANS, TEXT, TOKENS, given_words, words_of
 from mtl.tasks.base import (
     TASK_TYPES,
@@ -235,6 +237,10 @@ class SpanClassification(Task):
             spans = np.stack([words[at], words[ends], label[start:end]], axis=1)
             found.append(Found(spans, likely[start:end]))
         return found
+
+    def joins(self, row: Row) -> Join:
+        """Return what gathers spans, each of which may end in the passage after its own."""
+        return SpanJoin(self, row, self.learned.words, self.options.max_width - 1)
 
     def metrics(self) -> MetricCollection:
         """Return precision, recall and F1 of spans that are right in label, first and last word."""

@@ -26,6 +26,7 @@ from mtl.metrics.segments import AUTO as AUTO_LANGUAGE
 from mtl.metrics.segments import by_character
 from mtl.metrics.spans import ANSWERED, NAMES, SpanScores
 from mtl.metrics.tokenizers import check_installed, check_language
+from mtl.tasks._passages import Join
 from mtl.tasks._span_answers import (
     Answer,
     Window,
@@ -36,6 +37,7 @@ from mtl.tasks._span_answers import (
     with_starts,
 )
 from mtl.tasks._span_layouts import LAYOUTS
+from mtl.tasks._span_passages import BestSpans
 from mtl.tasks._span_rules import best_rule
 from mtl.tasks.base import TASK_TYPES, Guess, Learned, ResultClass, Task
 from mtl.tasks.results import EXACT, Result
@@ -270,6 +272,15 @@ class SpanExtraction(Task):
         """Return the layout's head."""
         return LAYOUTS.get(self.learned.layout).build_head(hidden_size, self.head_options.dropout)
 
+    @property
+    def threshold(self) -> float | None:
+        """How much better "no answer" must score than the best span; None where it never is."""
+        return self.learned.threshold if self.learned.impossible else None
+
+    def joins(self, row: Row) -> Join:
+        """Return what keeps the best spans of all windows so far."""
+        return BestSpans(self, row)
+
     def decode(self, logits: Tensor, examples: Examples) -> list[Any]:
         """Return an :class:`Answer` for every example, the best over all of its windows."""
         values = torch.split(logits.detach().double().cpu(), examples.sizes)
@@ -279,7 +290,7 @@ class SpanExtraction(Task):
                 _windows(value.numpy(), example),
                 longest=self.options.max_answer_tokens,
                 count=self.options.n_best,
-                threshold=self.learned.threshold if self.learned.impossible else None,
+                threshold=self.threshold,
             )
             for row, value, example in zip(examples.rows, values, examples.encoded, strict=True)
         ]

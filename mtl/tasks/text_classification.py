@@ -31,6 +31,7 @@ from mtl.tasks._pairs import (
     layout_of,
     pooled_by,
 )
+from mtl.tasks._passages import Averaged, Join
 from mtl.tasks._ranking import QUERY, least_relevant, ranked, to_rank
 from mtl.tasks._text_problems import PROBLEMS, TextLearned
 from mtl.tasks._weights import WeightOptions
@@ -159,6 +160,10 @@ class TextClassification(Task):
         """Return one array an example: probabilities (C,), or the number (1,)."""
         del examples
         return list(self.problem.activate(logits.detach().float()).cpu().numpy())
+
+    def joins(self, row: Row) -> Join:
+        """Return what averages over windows."""
+        return Averaged(self, row)
 
     def metrics(self) -> MetricCollection:
         """Return the problem's scores, and those of rankings where rows belong to queries."""

@@ -32,6 +32,8 @@ from mtl.heads.crf import BEGINS, ENDS, FOLLOWS, CRFHead
 from mtl.heads.decoding import viterbi_packed
 from mtl.labels import NONE, OUTSIDE, detect_scheme, spans_of, to_iob2, transitions
 from mtl.metrics.scores import EntityScores, TokenScores
+from mtl.tasks._passages import Join
+from mtl.tasks._tag_passages import TagJoin
 from mtl.tasks._weights import Counts, WeightOptions, count, label_weights, loss_of, refuse_weights
 from mtl.tasks._words import SPANS, TEXT, TOKENS, given_words, words_of
 from mtl.tasks.base import (
@@ -47,7 +49,7 @@ from mtl.tasks.base import (
 )
 from mtl.tasks.results import EXACT, Entities, Result
 from mtl.trunk.text import TextEncoder, Tokens
-from mtl.types import Encoded, Examples, Row
+from mtl.types import Encoded, Examples, IntArray, Row
 
 ENTITY_METRICS = ("f1", "precision", "recall")
 NEVER = -1e9
@@ -303,15 +305,8 @@ class TokenClassification(Task):
 
     def decode(self, logits: Tensor, examples: Examples) -> list[Any]:
         """Return :class:`Tags` for every example; words without a token are O, or label 0."""
-        if not len(logits):
-            logits = logits.new_zeros(0, len(self.learned.labels))
         counts = [len(e.extra["gold"]) for e in examples.encoded]
-        firsts = np.cumsum([0, *counts[:-1]])
-        words = [f + e.extra["words"] for f, e in zip(firsts, examples.encoded, strict=True)]
-        place = torch.from_numpy(np.concatenate(words)).to(logits.device)
-        full = logits.new_full((sum(counts), logits.shape[1]), NEVER, dtype=torch.float32)
-        full[:, 0] = 0.0
-        full[place] = logits.detach().float()
+        full, place = self.spread(logits, examples.encoded)
         if self.head_options.decoding == "plain" or self.learned.scheme == NONE:
             best = full.argmax(-1)
         else:
@@ -326,6 +321,23 @@ class TokenClassification(Task):
                 best.cpu().split(counts), scores.cpu().split(counts), strict=True
             )
         ]
+
+    def spread(self, logits: Tensor, encoded: Sequence[Encoded]) -> tuple[Tensor, Tensor]:
+        """Return logits (W, C) of all words, those without a token O, and which were read."""
+        if not len(logits):
+            logits = logits.new_zeros(0, len(self.learned.labels))
+        counts = [len(e.extra["gold"]) for e in encoded]
+        firsts = np.cumsum([0, *counts[:-1]])
+        words = [f + e.extra["words"] for f, e in zip(firsts, encoded, strict=True)]
+        place = torch.from_numpy(np.concatenate(words)).to(logits.device)
+        full = logits.new_full((sum(counts), logits.shape[1]), NEVER, dtype=torch.float32)
+        full[:, 0] = 0.0
+        full[place] = logits.detach().float()
+        return full, place
+
+    def joins(self, row: Row) -> Join | None:
+        """Return what gathers entities; labels of a CRF, and of each word, need the whole text."""
+        return None if self._chained or self.learned.scheme == NONE else TagJoin(self, row)
 
     def metrics(self) -> MetricCollection:
         """Return entity scores as conlleval has them, and the token-level table."""
@@ -368,24 +380,39 @@ class TokenClassification(Task):
 
     def present(self, output: Tags, row: Row) -> Values:
         """Return entities with character spans, or each word's label where none are marked."""
-        text = document(row)
-        starts, ends = (side.tolist() for side in words_of(row, self.learned.words, self.name))
+        text, found = document(row), words_of(row, self.learned.words, self.name)
+        if self.learned.scheme != NONE:
+            return {"entities": self.entities(output.labels, output.scores, text, found)}
         labels = [self.learned.labels[i] for i in output.labels]
-        if self.learned.scheme == NONE:
-            words = [text[s:e] for s, e in zip(starts, ends, strict=True)]
-            return {"words": [{"text": w, "label": n} for w, n in zip(words, labels, strict=True)]}
-        return {
-            "entities": [
-                {
-                    "text": text[starts[first] : ends[last - 1]],
-                    "label": label,
-                    "start": starts[first],
-                    "end": ends[last - 1],
-                    "score": round(float(output.scores[first:last].mean()), 4),
-                }
-                for label, first, last in spans_of(labels)
-            ]
-        }
+        words = [text[s:e] for s, e in zip(*(side.tolist() for side in found), strict=True)]
+        return {"words": [{"text": w, "label": n} for w, n in zip(words, labels, strict=True)]}
+
+    def entities(
+        self,
+        numbers: npt.NDArray[np.int64],
+        scores: npt.NDArray[np.float32],
+        text: str,
+        words: tuple[IntArray, IntArray],
+    ) -> list[Values]:
+        """Return what words are labeled as, by the numbers of their labels and their scores (W,).
+
+        Args:
+            numbers: Of labels.
+            scores: Of these labels.
+            text: The text.
+            words: Starts and ends (W,) of the words in it.
+        """
+        starts, ends = words
+        return [
+            {
+                "text": text[starts[first] : ends[last - 1]],
+                "label": label,
+                "start": int(starts[first]),
+                "end": int(ends[last - 1]),
+                "score": round(float(scores[first:last].mean()), 4),
+            }
+            for label, first, last in spans_of([self.learned.labels[i] for i in numbers])
+        ]
 
     @property
     def gives(self) -> ResultClass:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mtl.errors import ConfigError, Problem
 from mtl.trunk.pieces import SIZE, pieces
+from mtl.trunk.windows import Windows, nearest
 from mtl.types import IntArray
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ class Tokens:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def moved(self, by: int) -> Tokens:
+        """Return the same tokens so many characters further on."""
+        return Tokens(self.ids, self.starts + np.int32(by), self.ends + np.int32(by))
 
     def last_of(self, starts: IntArray, ends: IntArray) -> IntArray:
         """Return the last token of each character span [start, end), -1 where there is none.
@@ -51,6 +57,12 @@ class Tokens:
         index = real[np.clip(found, None, len(real) - 1)]
         inside = (found < len(real)) & (self.starts[index] < ends)
         return np.where(inside, index, -1).astype(np.int32)
+
+
+def joined(parts: Iterable[Tokens]) -> Tokens:
+    """Return the tokens of parts of a text, one after another."""
+    ids, starts, ends = zip(*((p.ids, p.starts, p.ends) for p in parts), strict=True)
+    return Tokens(np.concatenate(ids), np.concatenate(starts), np.concatenate(ends))
 
 
 REMEMBERED = 1_000_000
@@ -150,14 +162,20 @@ class TextEncoder:
         return [next(found) if len(t) <= 2 * SIZE else self._in_pieces(t) for t in texts]
 
     def _in_pieces(self, text: str) -> Tokens:
-        parts: list[Tokens] = []
-        at = 0
-        for piece in pieces(text, self.plain):
-            (part,) = self._together([piece], first=not at)
-            parts.append(Tokens(part.ids, part.starts + np.int32(at), part.ends + np.int32(at)))
-            at += len(piece)
-        ids, starts, ends = zip(*((p.ids, p.starts, p.ends) for p in parts), strict=True)
-        return Tokens(np.concatenate(ids), np.concatenate(starts), np.concatenate(ends))
+        cuts = self.cuts(text)
+        return joined(self.between(text, first, end) for first, end in pairwise(cuts))
+
+    def cuts(self, text: str) -> list[int]:
+        """Return where a long text may be cut so that its tokens are those of its pieces.
+
+        The first is 0, the last the text's length.
+        """
+        return [0, *accumulate(map(len, pieces(text, self.plain)))]
+
+    def between(self, text: str, first: int, end: int) -> Tokens:
+        """Return the tokens of a text between two of its :meth:`cuts`."""
+        (part,) = self._together([text[first:end]], first=not first)
+        return part.moved(first)
 
     def _together(self, texts: Sequence[str], *, first: bool = True) -> list[Tokens]:
         """Tokenize texts at once; only a text's `first` piece is shown a space before it."""
@@ -228,20 +246,13 @@ class TextEncoder:
     def windows(self, length: int, room: int | None = None) -> list[tuple[int, int]]:
         """Cut `length` tokens into overlapping windows of at most `room`; returns [start, end).
 
-        A text that fits is one window. Windows are equally long but for rounding, so that none
-        is a short rest.
+        A text that fits is one window; see :class:`mtl.trunk.windows.Windows`.
 
         Args:
             length: The text's tokens.
             room: The most tokens of a window, 1 or more; :attr:`room` when None.
         """
-        room = self.room if room is None else room
-        if length <= room:
-            return [(0, length)]
-        step = room - min(self.stride, room // 2)
-        count = -(-(length - room) // step) + 1
-        starts = [round(i * (length - room) / (count - 1)) for i in range(count)]
-        return [(s, s + room) for s in starts]
+        return list(Windows(length, self.room if room is None else room, self.stride))
 
     def document(self, tokens: Tokens, window: tuple[int, int]) -> IntArray:
         """Return the ids of one window with its special tokens."""
@@ -257,19 +268,15 @@ class TextEncoder:
             index: (N,) token numbers in the whole text.
             windows: What :meth:`windows` returned.
         """
-        edges = np.asarray(windows, dtype=np.int32)
-        # The text's own two ends are no edges: nothing is cut off there.
-        left = np.where(edges[:, 0] == 0, -(10**9), edges[:, 0])
-        right = np.where(edges[:, 1] == edges[-1, 1], 10**9, edges[:, 1])
-        part = np.searchsorted(edges[:, 1], index, side="right")  # The first that has the token.
-        last = np.searchsorted(edges[:, 0], index, side="right") - 1
-        first, most = part.copy(), np.full(len(index), -1)
-        for further in range(int((last - first).max(initial=0)) + 1):
-            window = np.minimum(first + further, last)
-            room = np.minimum(index - left[window], right[window] - 1 - index)
-            part, most = np.where(room > most, window, part), np.maximum(room, most)
-        chosen: IntArray = part.astype(np.int32)
-        return chosen, (index - edges[chosen, 0] + len(self.prefix)).astype(np.int32)
+        return self._placed(index, windows, 0, windows[-1][1])
+
+    def _placed(
+        self, index: IntArray, windows: Sequence[tuple[int, int]], start: int, end: int
+    ) -> tuple[IntArray, IntArray]:
+        """Return the same of some windows of a text from token `start` to `end`."""
+        chosen = nearest(index, windows, start, end)
+        firsts = np.asarray(windows, dtype=np.int32)[chosen, 0]
+        return chosen, (index - firsts + len(self.prefix)).astype(np.int32)
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerFast) -> tuple[IntArray, IntArray]:

@@ -179,3 +179,26 @@ def test_text_without_blanks_is_split_a_block_at_a_time() -> None:
              for at in range(size, 998 * size, size)}  # fmt: skip
     assert len(inner) == 1
     assert its_ends[-1] == 20 * size
+
+
+@pytest.mark.parametrize("taught", [True, False])
+def test_words_found_some_at_a_time_are_those_of_the_whole(
+    taught: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many at a time, and where blanks stand only here and there."""
+    rule = from_words("东 京 @rosa_q well-known 5kg") if taught else WordRule()
+    texts = {
+        "东京a-b,5kg@x_y" * 700: 4,
+        "Didn't @rosa_q pay 1,204.50 at e\u0301te\u0301?  It's 5kg.\n" * 30: 30,
+        "x" * 9_000 + " 1,2 '" + "." * 9_000: 2,
+        " \n ": 0,
+    }
+    wanted = {text: [side.tolist() for side in rule.split(text)] for text in texts}
+    monkeypatch.setattr("mtl.data.word_rule.STRETCH", 11)
+    monkeypatch.setattr("mtl.data.word_rule.LENGTH", 25)
+    for text, least in texts.items():
+        found = list(rule.stretches(text))
+        assert [[int(n) for part in side for n in part] for side in zip(*found, strict=True)] == (
+            wanted[text]
+        )
+        assert len(found) >= least

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.trunk.text import TextEncoder, Tokens
+from mtl.trunk.windows import Windows
 from tests.properties import max_examples
 
 SIZES = st.tuples(st.integers(3, 40), st.integers(0, 60), st.integers(0, 300))
@@ -93,3 +94,17 @@ def test_a_window_with_its_special_tokens(tokenizers: dict[str, Any]) -> None:
 @pytest.mark.parametrize("length", [0, 1])
 def test_short_texts_are_one_window(tokenizers: dict[str, Any], length: int) -> None:
     assert encoder(tokenizers, 3, 64).windows(length) == [(0, length)]
+
+
+@given(SIZES)
+@max_examples(15)
+def test_the_window_of_a_token_is_found_without_all_of_them(
+    tokenizers: dict[str, Any], sizes: tuple[int, int, int]
+) -> None:
+    max_length, stride, length = sizes
+    it = encoder(tokenizers, max_length, stride)
+    every = Windows(length, it.room, it.stride)
+    assert list(every) == it.windows(length)
+    tokens = np.arange(length, dtype=np.int32)
+    parts, _ = it.places(tokens, it.windows(length))
+    assert [every.of(token) for token in tokens.tolist()] == parts.tolist()

@@ -108,8 +108,8 @@ def predict(
         typer.Option(
             min=1,
             metavar="N",
-            help="Of one text; a longer one is a row that cannot be answered. A million take about "
-            "90 MB.",
+            help="Of one text, for tasks that have to read it at once (a CRF, a label for each "
+            "word, language modeling), in about 90 MB a million; they refuse a longer one.",
         ),
     ] = 10_000_000,
     trust_remote_code: TrustRemoteCode = False,

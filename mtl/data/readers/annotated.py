@@ -204,7 +204,21 @@ def write_lines(path: Path, items: Iterable[object]) -> None:
 
     with open_whole(path) as out:
         for item in items:
-            out.write(json.dumps(item, ensure_ascii=False) + "\n")
+            out.writelines(_in_parts(item))
+            out.write("\n")
+
+
+def _in_parts(item: object) -> Iterator[str]:
+    """Yield what :func:`json.dumps` returns, so that a long text and its answers are not copied."""
+    if not isinstance(item, dict) or not item:
+        yield json.dumps(item, ensure_ascii=False)
+        return
+    lead = "{"
+    for name, value in item.items():
+        yield f"{lead}{json.dumps(name, ensure_ascii=False)}: "
+        yield json.dumps(value, ensure_ascii=False)
+        lead = ", "
+    yield "}"
 
 
 def write_list(path: Path, items: Iterable[object]) -> None:
