@@ -1,7 +1,8 @@
 """Every option of a run, typed, with its default and what it means.
 
 The one schema: Hydra composes over its defaults, pydantic checks the result against it, and the
-code that uses a section is handed that section. A default stands here and nowhere else.
+code that uses a section is handed that section. A default stands here and nowhere else. Sections
+stand in a file for each part of a run; who uses one imports it from here.
 """
 
 from __future__ import annotations
@@ -36,41 +37,8 @@ from mtl.config.schema.step import (
     ScheduleConfig,
     StageConfig,
 )
-from mtl.config.schema.task import (
-    DataConfig,
-    FileConfig,
-    LabelConfig,
-    TaskConfig,
-)
+from mtl.config.schema.task import DataConfig, FileConfig, LabelConfig, TaskConfig
 from mtl.config.section import Field, Lower, Section, Text, Whole
-
-__all__ = [
-    "Attention",
-    "BalancingConfig",
-    "BatchingConfig",
-    "CacheConfig",
-    "CallbacksConfig",
-    "CheckpointConfig",
-    "Config",
-    "DataConfig",
-    "EarlyStoppingConfig",
-    "FileConfig",
-    "ForkConfig",
-    "HeadConfig",
-    "InitConfig",
-    "LabelConfig",
-    "LoggerConfig",
-    "MixingConfig",
-    "OptimizerConfig",
-    "ScheduleConfig",
-    "SearchConfig",
-    "StageConfig",
-    "TaskConfig",
-    "TrainerConfig",
-    "TrunkConfig",
-    "TuningConfig",
-    "WandbConfig",
-]
 
 
 class Config(Section):
