@@ -91,7 +91,8 @@ def of_spans(task: Task, row: Row, found: LabelScores) -> Candidates:
     Those that the head has no output for, because they are too long, are left out.
     """
     labels, words = labels_of(task), found.example.extra["words"]
-    likely = found.probabilities.reshape(len(words), -1, max(len(labels), 1))
+    count = max(len(labels), 1)
+    likely = found.probabilities.reshape(len(words), found.probabilities.shape[1] // count, count)
     place = {int(word): number for number, word in enumerate(words)}
     cells = []
     for first, last, label in found.example.extra["spans"].tolist():
@@ -114,4 +115,4 @@ def of_spans(task: Task, row: Row, found: LabelScores) -> Candidates:
         of_text = {"text": text[start:end], "start": start, "end": end}
         places.append({**of_text, "label": labels[label]})
     chances = np.asarray([likely[cell] for cell in cells], dtype=np.float32)
-    return Candidates([one["text"] for one in places], np.asarray(given), chances, places)
+    return Candidates([one["text"] for one in places], np.asarray(given, np.int64), chances, places)

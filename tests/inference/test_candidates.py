@@ -188,3 +188,14 @@ def test_candidates_among_spans_are_those_of_a_slow_search() -> None:
         assert found.places is not None
         shown = [(one["text"], one["label"]) for one in found.places]
         assert shown == [(" ".join(words[f : e + 1]), "ABC"[c]) for f, e, c in wanted]
+
+
+def test_a_row_of_which_nothing_is_read_has_no_candidates() -> None:
+    task = task_of("span_classification", labels=["A", "B"])
+    extra = {"words": np.zeros(0, np.int32), "spans": np.asarray([[0, 0, 1]])}
+    example = Encoded([], np.zeros(0, np.int32), np.zeros(0, np.int32), {}, 0.0, extra=extra)
+    nothing = Found(np.zeros((0, 3), np.int64), np.zeros(0, np.float32))
+    for columns in (0, 6):
+        seen = LabelScores(np.zeros((0, columns), np.float32), nothing, example)
+        found = of_spans(task, {"tokens": ["\u200b"], "spans": []}, seen)
+        assert (found.names, len(found.given), found.places) == ([], 0, [])
