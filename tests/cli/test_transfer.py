@@ -197,4 +197,5 @@ def test_a_metric_that_is_best_when_low_gains_by_falling(tmp_path: Path) -> None
     text = console.export_text()
     assert "50.0" in text  # Not a hundred times as much.
     assert "+20.0%" in text
-    assert [one["unit"] for one in table.as_dict()["cells"]] == ["percent", "points"]
+    found_again = json.loads(json.dumps(table.as_dict()))
+    assert [one["unit"] for one in found_again["cells"]] == ["percent", "points"]
