@@ -54,6 +54,13 @@ def report(browser: Browser, asked: argparse.Namespace) -> None:
         page.screenshot(path=asked.folder / f"report-{name}.png")
 
 
+def transfer(browser: Browser, asked: argparse.Namespace) -> None:
+    """Take the heat map of a transfer table."""
+    page = browser.new_context(viewport={"width": 860, "height": 400}).new_page()
+    page.goto((asked.run / "transfer.html").resolve().as_uri())
+    page.screenshot(path=asked.folder / "transfer.png")
+
+
 def terminal(browser: Browser, asked: argparse.Namespace) -> None:
     """Take the run again in a terminal, under way and at its end."""
     import yaml
@@ -175,7 +182,10 @@ PICTURES: dict[str, Callable[[Browser, argparse.Namespace], None]] = {
     "leet": leet,
     "tensorboard": tensorboard,
     "serve": served,
+    "transfer": transfer,
 }
+OF_A_RUN = [name for name in PICTURES if name != "transfer"]
+"""What is taken unless it is said; the table is in the folder of ``mtl transfer``."""
 
 
 def main() -> None:
@@ -184,7 +194,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the pictures go")
     parser.add_argument("--section", default="", help="what of the report, such as #task-1")
     parser.add_argument("--text", default=TEXT, help="what the page of mtl serve is asked")
-    parser.add_argument("--only", nargs="*", choices=list(PICTURES), default=list(PICTURES))
+    parser.add_argument("--only", nargs="*", choices=list(PICTURES), default=OF_A_RUN)
     asked = parser.parse_args()
     from playwright.sync_api import sync_playwright
 

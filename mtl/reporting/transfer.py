@@ -95,7 +95,7 @@ def shown(tasks: Sequence[str], table: Table) -> Rows:
     rows.add_column("task", overflow="fold")
     rows.add_column("alone", justify="right")
     for name in _columns(tasks):
-        rows.add_column(name, justify="right", overflow="fold")
+        rows.add_column(name.replace("+ ", "+\n"), justify="right", overflow="fold")
     for task in tasks:
         cells = [_text(_cell(table, task, name, tasks)) for name in _columns(tasks)]
         rows.add_row(task, _alone(table, task), *cells)
@@ -123,7 +123,7 @@ def _text(cell: Cell | None) -> Text:
     if cell is None:
         return Text("")
     style = ("green" if cell.mean > 0 else "red") if cell.sure else ""
-    return Text(words(cell), style=style)
+    return Text(words(cell).replace(" ±", "\n±"), style=style)
 
 
 def unsure(table: Table) -> str:
@@ -138,7 +138,7 @@ def unsure(table: Table) -> str:
 def words(cell: Cell) -> str:
     """Return a difference and its interval."""
     margin = "" if cell.margin is None else f" ± {cell.margin:.1f}"
-    return f"{cell.mean:+.1f}{margin}{cell.unit}"
+    return f"{cell.mean:+.1f}{cell.unit}{margin}"
 
 
 def page(tasks: Sequence[str], table: Table, command: str) -> str:
