@@ -1,6 +1,7 @@
 """Task types without torch, for checks of configurations."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from mtl.config.section import Number, Section, Whole
@@ -32,6 +33,7 @@ class Tokens:
     Options: ClassVar[Any] = Options
     HeadOptions: ClassVar[Any] = HeadOptions
     metric_names: ClassVar[tuple[str, ...]] = ("f1", "accuracy")
+    traits: ClassVar[Any] = SimpleNamespace(lower_is_better=frozenset())
 
     @classmethod
     def roles(cls) -> list[Role]:

@@ -64,7 +64,8 @@ def running(model: RowPredictor, **settings: Any) -> Iterator[str]:
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
+        bound.close()
         serving.close()
         serving.batcher.join(10)
 
