@@ -14,6 +14,7 @@ from mtl.tasks.base import restore
 from mtl.training.model import MultiTaskModel, build_heads, make_task
 from mtl.training.model_io import LoadedModel, load_model, save_model
 from mtl.trunk.load import load_trunk
+from mtl.trunk.trunk import Trunk
 from tests import helpers
 
 TEXTS = [
@@ -92,6 +93,21 @@ def untrained(folder: Path, kind: str = "llama", **head: Any) -> Path:
         sizes = {"max_target_tokens": 8, "max_new_tokens": 8}
         options = {"prompt": "\nGist:", **sizes, **own}
         specs["gist"] = ("generation", options, {"tied": tied}, {})
+    return save_untrained(folder / "model", trunk, specs, 60, prefix_space=tokenizer == "bpe")
+
+
+def save_untrained(
+    folder: Path, trunk: Trunk, specs: dict[str, Any], window: int, *, prefix_space: bool
+) -> Path:
+    """Write a model that was not trained, with heads that speak up; returns its folder.
+
+    Args:
+        folder: Where it goes.
+        trunk: Its trunk.
+        specs: By name a task's type, options, head, and what it learned.
+        window: The longest window in tokens; windows share 8.
+        prefix_space: Whether the tokenizer sees a space before a text.
+    """
     tasks = []
     for name, (type, options, its_head, state) in specs.items():
         task = make_task(name, type, options=options, head=its_head)
@@ -101,9 +117,9 @@ def untrained(folder: Path, kind: str = "llama", **head: Any) -> Path:
     heads = build_heads(tasks, trunk.hidden_size, 0, trunk.output)
     helpers.loud(heads)
     model = MultiTaskModel(trunk, tasks, heads).eval()
-    encoder = trunk.text_encoder(60, 8, prefix_space=tokenizer == "bpe")
-    save_model(folder / "model", model, encoder, {name: {} for name in specs})
-    return folder / "model"
+    encoder = trunk.text_encoder(window, 8, prefix_space=prefix_space)
+    save_model(folder, model, encoder, {name: {} for name in specs})
+    return folder
 
 
 def logits_of(loaded: LoadedModel, name: str, text: str) -> tuple[Any, Any]:

@@ -14,12 +14,10 @@ import torch
 from mtl.config.schema import TrunkConfig
 from mtl.data.word_learning import learn_words
 from mtl.inference.predictor import RowPredictor
-from mtl.tasks.base import restore
-from mtl.training.model import MultiTaskModel, build_heads, make_task
 from mtl.training.model_io import load_model, save_model
 from mtl.trunk.load import load_trunk
 from tests import helpers
-from tests.export.models import KINDS
+from tests.export.models import KINDS, save_untrained
 
 ENGLISH = " ".join(helpers.CORPUS)
 TEXTS = {
@@ -77,18 +75,8 @@ def predictor(
     config, tokenizer = KINDS[kind]
     path = helpers.save_tiny(base / "trunk", config(), helpers.TOKENIZERS[tokenizer]())
     trunk = load_trunk(TrunkConfig(name="hf", path=str(path)), writes=kind != "bert")
-    tasks = []
-    known = specs(layout, kind != "bert")
-    for name, (type, options, head, state) in known.items():
-        task = make_task(name, type, options=options, head=head)
-        restore(task, {**task.learned.model_dump(), **state})
-        task.fits(trunk)
-        tasks.append(task)
-    heads = build_heads(tasks, trunk.hidden_size, 0, trunk.output)
-    helpers.loud(heads)
-    model = MultiTaskModel(trunk, tasks, heads).eval()
-    encoder = trunk.text_encoder(32, 8, prefix_space=tokenizer == "bpe")
-    save_model(base / "model", model, encoder, {name: {} for name in known})
+    space = tokenizer == "bpe"
+    save_untrained(base / "model", trunk, specs(layout, kind != "bert"), 32, prefix_space=space)
     return RowPredictor(load_model(base / "model"), "cpu")
 
 
