@@ -106,15 +106,16 @@ def serve(
     key = read_key(api_key_file)
     limits = Limits(max_body, max_characters, max_texts, max_queue)
     settings = Settings(limits, latency_ms / 1000, drain_seconds, key, corrections)
-    bound = listen(host, port)
-    models: dict[str, RowPredictor] = {}
-    for name, run in named.items():
-        loaded = load_model(found(run), trust_remote_code=trust_remote_code)
-        models[name] = RowPredictor(loaded, device, tokens)
-    if (warning := unsafe(host, key)) is not None:
-        note(warning)
-    told = "; ".join(f"{name} ({', '.join(model.tasks)})" for name, model in models.items())
-    answer(Serving(models, settings), bound, lambda address: note(f"{address} answers: {told}"))
+    with listen(host, port) as bound:
+        models: dict[str, RowPredictor] = {}
+        for name, run in named.items():
+            loaded = load_model(found(run), trust_remote_code=trust_remote_code)
+            models[name] = RowPredictor(loaded, device, tokens)
+        if (warning := unsafe(host, key)) is not None:
+            note(warning)
+        told = "; ".join(f"{name} ({', '.join(model.tasks)})" for name, model in models.items())
+        serving = Serving(models, settings)
+        answer(serving, bound, lambda address: note(f"{address} answers: {told}"))
 
 
 def by_name(runs: list[str]) -> dict[str, str]:
