@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
+from mtl.cli.app import main
 from mtl.cli.verbs.serve import by_name, check_installed
 from mtl.errors import ConfigError
 from mtl.serving.output import event, to_json
@@ -76,3 +78,19 @@ def test_json_is_strict() -> None:
     assert json.loads(to_json({"a": [math.inf, 1.5, "日本"]})) == {"a": [None, 1.5, "日本"]}
     assert json.loads(to_json("\ud800")) == "\ud800"
     assert event("piece", {"a": "b\nc"}) == b'event: piece\ndata: {"a":"b\\nc"}\n\n'
+
+
+def test_a_port_is_given_back_where_no_model_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[socket.socket] = []
+
+    def kept(host: str, port: int) -> socket.socket:
+        given.append(listen(host, port))
+        return given[-1]
+
+    monkeypatch.setattr("mtl.serving.run.listen", kept)
+    with pytest.raises(SystemExit):
+        main(["serve", str(tmp_path), "--port", "0"])
+    (bound,) = given
+    assert bound.fileno() == -1
