@@ -18,6 +18,9 @@ SHORT = re.compile(
     re.IGNORECASE,
 )
 
+LOOK = 16
+"""Characters before a stop that tell of an abbreviation; all of those above are shorter."""
+
 
 def sentences(text: str, names: Iterable[tuple[int, int]] = ()) -> list[tuple[int, int]]:
     """Return where the sentences of a text begin and end, in characters.
@@ -32,7 +35,8 @@ def sentences(text: str, names: Iterable[tuple[int, int]] = ()) -> list[tuple[in
         at = found.end()
         if any(start < at and found.start() < end - 1 for start, end in held):
             continue
-        if _ends(text[: found.end()], found[0], text[at : at + 1]):
+        stop = found.start()
+        if _ends(text[max(0, stop - LOOK) : stop + 1], found[0], text[at : at + 1]):
             cuts.append(at)
     parts = zip(cuts, [*cuts[1:], len(text)], strict=True)
     return [(start, end) for start, end in parts if text[start:end].strip()]
