@@ -80,7 +80,7 @@ def to_annotate(predictor: RowPredictor, asked: Asked) -> list[Values]:
     """Return the answers of the texts that are worth annotating first, the most worth it first."""
     from mtl.inference.annotation import rank
     from mtl.inference.inputs import File, read_inputs
-    from mtl.inference.predictor import prepare
+    from mtl.inference.rows import prepare
     from mtl.inference.writing import likeliest
     from mtl.reporting.console import note
     from mtl.reporting.tracking import track

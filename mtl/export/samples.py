@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from mtl.config.section import Values
-from mtl.inference.predictor import RowPredictor, prepare
+from mtl.inference.predictor import RowPredictor
+from mtl.inference.rows import prepare
 from mtl.layout import Unit, build_rows
 from mtl.tasks import Task
 from mtl.training.model_io import LoadedModel

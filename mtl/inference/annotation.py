@@ -1,8 +1,9 @@
 """Texts without labels that are worth annotating first.
 
-A text is worth it where a head is unsure (its two likeliest labels are close), or where two heads
-that know the same labels disagree. Heads are unsure to different degrees, so a text's place among
-all texts counts, and not the number itself. As written::
+A text is worth it where a head is unsure (its two likeliest labels, choices or answers are close,
+or a span is as likely as not), or where two heads that know the same labels disagree. Heads are
+unsure to different degrees, so a text's place among all texts counts, and not the number itself.
+As written::
 
     {"text": "The soup was fine, I suppose.", "sentiment": {"label": "neutral", …},
      "uncertainty": {"sentiment": 0.93}, "disagreement": {}, "worth": 0.99}
@@ -18,14 +19,21 @@ import numpy as np
 import numpy.typing as npt
 
 from mtl.config.section import Values
+from mtl.inference.candidates import form_of, likely_answers
 from mtl.inference.label_scores import Floats, LabelScores, choosing, label_scores, labels_of
-from mtl.inference.predictor import RowPredictor, chunks, prepare
+from mtl.inference.predictor import RowPredictor
 from mtl.inference.questions import ERROR, lacking
+from mtl.inference.rows import chunks, prepare
+from mtl.registry import Registry
+from mtl.tasks import Task
 from mtl.types import Row
 
 Scores = dict[str, npt.NDArray[np.float64]]
 """By task, or by two tasks: a number for each row, not a number for rows without an answer."""
 BETWEEN = " and "
+UNSURE: Registry[Callable[[Task, Row, LabelScores], float]] = Registry("type of target")
+"""By the type of a target's role, as in :mod:`mtl.inference.candidates`: how unsure a model is of a
+row whose candidates are its own, from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +71,18 @@ def rank(
     Args:
         predictor: The model.
         rows: Without labels.
-        names: The tasks to annotate for; all that choose labels when None.
+        names: The tasks to annotate for; all when None. Those that write texts or say numbers are
+            left out.
         advance: Called with how many more rows are ranked, for a progress bar.
     """
-    chosen = choosing(predictor, predictor.choose(names))
+    wanted = predictor.choose(names)
+    labelling = choosing(predictor, wanted)
+    forms = {name: form_of(predictor.tasks[name]) for name in wanted if name not in labelling}
+    chosen = [name for name in wanted if forms.get(name, "") is not None]
     unsure: Scores = {name: np.full(len(rows), np.nan) for name in chosen}
     apart: Scores = {
         BETWEEN.join(pair): np.full(len(rows), np.nan)
-        for pair in combinations(chosen, 2)
+        for pair in combinations(labelling, 2)
         if len(_common(predictor, *pair)) > 1
     }
     numbered = (prepare(row, number, mark=True) for number, row in enumerate(rows, start=1))
@@ -78,9 +90,14 @@ def rank(
     for chunk in chunks(numbered):
         found = dict(_scores(predictor, chunk, chosen))
         for name, own in found.items():
+            task, form = predictor.tasks[name], forms.get(name)
+            alone = predictor.model.head(name).chooses == "one"
             for number, scores in own.items():
-                alone = predictor.model.head(name).chooses == "one"
-                unsure[name][start + number] = uncertainty(scores.probabilities, one=alone)
+                unsure[name][start + number] = (
+                    uncertainty(scores.probabilities, one=alone)
+                    if form is None
+                    else UNSURE.get(form)(task, chunk[number], scores)
+                )
         for key, values in apart.items():
             one, other = key.split(BETWEEN)
             for number in found.get(one, {}).keys() & found.get(other, {}).keys():
@@ -125,6 +142,30 @@ def uncertainty(probabilities: Floats, *, one: bool) -> float:
         return float(1 - np.abs(2 * probabilities - 1).mean())
     best = np.sort(probabilities, axis=1)
     return float(1 - (best[:, -1] - best[:, -2]).mean())
+
+
+@UNSURE.register("choice")
+def of_choices(task: Task, row: Row, found: LabelScores) -> float:
+    """Return how close the two likeliest choices are."""
+    shares = task.present(found.answer, row)["probabilities"]
+    return uncertainty(np.asarray([shares], np.float32), one=True) if len(shares) > 1 else 0.0
+
+
+@UNSURE.register("answers")
+def of_answers(task: Task, row: Row, found: LabelScores) -> float:
+    """Return how close the likeliest answer is to the next one that shares no word with it."""
+    answer = task.present(found.answer, row)
+    chances = likely_answers(answer, {"answers": [{"text": answer["answer"]}]}).likely
+    return float(1 - (chances[0] - chances[1:].max(initial=0.0)))
+
+
+@UNSURE.register("spans")
+def of_spans(task: Task, row: Row, found: LabelScores) -> float:
+    """Return how near the most undecided span is to a half; not a number without words."""
+    del task, row
+    if not found.probabilities.size:
+        return float("nan")
+    return float(1 - np.abs(2 * found.probabilities - 1).min())
 
 
 def disagreement(one: Floats, other: Floats) -> float:

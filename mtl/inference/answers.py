@@ -14,8 +14,10 @@ from pathlib import Path
 from mtl.config.section import Values
 from mtl.errors import ConfigError, one_of
 from mtl.inference.inputs import File, read_inputs
-from mtl.inference.predictor import Advance, RowPredictor, prepare
+from mtl.inference.meter import Advance
+from mtl.inference.predictor import RowPredictor
 from mtl.inference.questions import merged
+from mtl.inference.rows import prepare
 from mtl.inference.writing import likeliest, of_ending, spans_task, write_answers
 from mtl.tasks import Task
 from mtl.tasks.base import asks, remarks

@@ -18,6 +18,7 @@ from mtl.config.section import Values
 from mtl.data.rows import where
 from mtl.data.store import build_store
 from mtl.errors import DataError
+from mtl.inference.meter import Advance
 from mtl.tasks._passages import Join
 from mtl.tasks.base import document
 from mtl.trunk import passages
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 LEAST = 4
 """Passages of a text that is answered so; a shorter one is answered at once, with others."""
 
-Advance = Callable[[float], None]
 Written = Callable[[int, str, str], None]
 """Takes the number of a row, a task, and what is new of the text that it writes."""
 

@@ -13,21 +13,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from mtl.config.section import Values
 from mtl.data.collate import Collator, Sharing
 from mtl.data.loaders import EvalLoader, Writes
 from mtl.data.rows import where
 from mtl.data.store import ExampleStore, build_store
-from mtl.data.words import join_words
 from mtl.errors import ConfigError, DataError, Problem, one_of
 from mtl.inference.long_texts import Asked, answer_passages, long_text
+from mtl.inference.meter import Advance, Meter, Watch
 from mtl.inference.questions import ERROR, TASKS, lacking
+from mtl.inference.rows import chunks, prepare, without_targets
 from mtl.tasks import Task
 from mtl.tasks.base import document
 from mtl.tasks.results import FAILED
@@ -36,12 +36,8 @@ from mtl.training.model import Answered, Decode, Written, answers
 from mtl.training.model_io import LoadedModel, check_head_names, load_model
 from mtl.trunk.recall import Recall
 from mtl.trunk.text import pad_id
-from mtl.types import Encoded, Row, TrunkBatch
+from mtl.types import Encoded, Row
 
-CHUNK = 2000
-"""Rows that are encoded, sorted by length and answered together."""
-CHARACTERS = 2_000_000
-"""Of texts, after which a chunk has no further row."""
 LONGEST = 10_000_000
 """Characters of one text beyond which it is refused by tasks that have to read it at once."""
 PER_MILLION = 90
@@ -51,7 +47,6 @@ USUAL = 4096
 IN_CACHE = 1024
 """Tokens of a pass for each thread of a CPU: the states of so many stay in its cache."""
 
-Advance = Callable[[float], None]
 HALVES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
@@ -372,114 +367,6 @@ class RowPredictor:
                 moved = batch.to(self.device)
                 found = list(answers(self.model, moved, by_task, recall, decode, pieces))
             yield from found
-
-
-class Watch:
-    """Told of each answer as soon as it is there; this one does nothing with it."""
-
-    pieces = False
-    """Whether it wants the pieces of texts."""
-
-    def answer(self, row: int, task: str, answer: Values) -> None:
-        """Take a task's answer of a row, by its place among the rows."""
-
-    def piece(self, row: int, task: str, piece: str) -> None:
-        """Take what is new of the text that a task writes for a row."""
-
-
-class Meter:
-    """How many of some rows are answered, in fractions of a row while a long text is read.
-
-    Args:
-        advance: Called with how many more.
-        rows: How many there are.
-    """
-
-    def __init__(self, advance: Advance, rows: int) -> None:
-        self.advance = advance
-        self.rows = rows
-        self._shown = 0.0
-        self._answered = 0
-        self._read = 0
-
-    def answered(self, more: int) -> None:
-        """Count answered rows."""
-        self._answered += more
-        self._show(self._answered)
-
-    @contextmanager
-    def reading(self, trunk: nn.Module, tokens: int) -> Iterator[None]:
-        """Count what a trunk reads, of so many tokens of all rows."""
-
-        def count(module: nn.Module, given: tuple[TrunkBatch, ...], states: object) -> None:
-            del module, states
-            self._read += given[0].tokens
-            self._show(self.rows * min(1.0, self._read / max(1, tokens)))
-
-        hook = trunk.register_forward_hook(count)
-        try:
-            yield
-        finally:
-            hook.remove()
-
-    def _show(self, rows: float) -> None:
-        if rows > self._shown:
-            self.advance(rows - self._shown)
-            self._shown = rows
-
-
-def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Yield rows that are answered together."""
-    chunk: list[Row] = []
-    characters = 0
-    for row in rows:
-        chunk.append(row)
-        characters += len(row.get("text") or "")
-        if len(chunk) >= CHUNK or characters >= CHARACTERS:
-            yield chunk
-            chunk, characters = [], 0
-    if chunk:
-        yield chunk
-
-
-def without_targets(task: Task, row: Row) -> Row:
-    """Return a row without what a task predicts."""
-    targets = {role.name for role in task.roles(task.options) if role.target}
-    return {name: value for name, value in row.items() if name not in targets}
-
-
-def prepare(row: Row, number: int, *, mark: bool = False) -> Row:
-    """Return a row with its place and a text.
-
-    Args:
-        row: As the user gives it.
-        number: Its number, counted from 1, for messages where the row has no place of its own.
-        mark: Whether a row without a text is marked with the reason.
-
-    Raises:
-        DataError: If it has neither text nor words, or they are empty, and it is not marked.
-    """
-    whole = {"_file": "row", "_line": number, **row}
-    if "text" not in row and row.get("tokens"):
-        whole["text"] = join_words(row["tokens"])
-    wrong = None if ERROR in whole else _no_text(whole.get("text"))
-    if wrong is not None:
-        if not mark:
-            raise DataError(f"{where(whole)}: {wrong}.")
-        whole[ERROR] = wrong
-    return whole
-
-
-def _no_text(text: object) -> str | None:
-    """Return what is wrong with a text, in a sentence without its full stop; None if nothing is."""
-    if not isinstance(text, str) or not text.strip():
-        found = "an empty one" if isinstance(text, str) else f"{text!r}"
-        return f"Expected a text, but got {found}"
-    try:
-        _ = text.isascii() or text.encode("utf-8")
-    except UnicodeEncodeError:
-        return "Expected Unicode text, but half a character"
-    return None
 
 
 def _too_long(text: str, most: int) -> str:

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 
 from mtl.config.section import Values
 from mtl.errors import MtlError
-from mtl.inference.predictor import RowPredictor, Watch
+from mtl.inference.meter import Watch
+from mtl.inference.predictor import RowPredictor
 from mtl.serving.errors import Refused, refused
 from mtl.serving.meters import Meters
 from mtl.serving.settings import Settings

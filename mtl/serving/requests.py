@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from mtl.config.section import Values
 from mtl.errors import MtlError, Problem, one_of, printable
 from mtl.inference.answers import Shape, joined
-from mtl.inference.predictor import RowPredictor, prepare
+from mtl.inference.predictor import RowPredictor
 from mtl.inference.questions import TASKS, Beside, rows_of
+from mtl.inference.rows import prepare
 from mtl.inference.texts import ANSWERS, ARGUMENTS, numbered
 from mtl.serving.errors import Refused, refused
 from mtl.serving.schemas import PredictRequest

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mtl.config.schema import TrunkConfig
-from mtl.inference.predictor import RowPredictor, prepare
+from mtl.inference.predictor import RowPredictor
+from mtl.inference.rows import prepare
 from mtl.tasks.base import restore
 from mtl.training.model import MultiTaskModel, build_heads, make_task
 from mtl.training.model_io import LoadedModel, load_model, save_model

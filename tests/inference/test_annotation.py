@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,20 @@ import numpy as np
 import pytest
 import torch
 
+from mtl.config.schema import TrunkConfig
 from mtl.data.readers import read_split
-from mtl.inference.annotation import disagreement, rank, uncertainty
+from mtl.inference.annotation import UNSURE, disagreement, rank, uncertainty
+from mtl.inference.candidates import FORMS as CANDIDATES
+from mtl.inference.label_scores import LabelScores
 from mtl.inference.predictor import RowPredictor
+from mtl.tasks._span_answers import Answer, Candidate
 from mtl.tasks.token_classification import TokenClassification
+from mtl.training.model import make_task
+from mtl.training.model_io import load_model
+from mtl.trunk.load import load_trunk
+from mtl.types import Encoded
+from tests import helpers
+from tests.export.models import KINDS, save_untrained
 from tests.inference.conftest import Run, check_error, write_jsonl
 
 pytest.importorskip("cleanlab")
@@ -77,6 +88,67 @@ def test_heads_that_know_the_same_labels_may_disagree(trained: Path) -> None:
         next(predictor.model.heads["mood"].parameters()).neg_()
     other = rank(predictor, rows, ["mood", "sentiment"])
     assert (other.disagreement["mood and sentiment"] > 0.01).all()
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> RowPredictor:
+    """A model with random weights, whose candidates are those of each row."""
+    torch.manual_seed(0)
+    base = tmp_path_factory.mktemp("untrained")
+    config, tokenizer = KINDS["llama"]
+    path = helpers.save_tiny(base / "trunk", config(), helpers.TOKENIZERS[tokenizer]())
+    trunk = load_trunk(TrunkConfig(name="hf", path=str(path)), writes=True)
+    sizes = {"max_target_tokens": 6, "max_new_tokens": 6}
+    specs = {
+        "nested": ("span_classification", {"max_width": 4}, {}, {"labels": ["A", "B"]}),
+        "choice": ("multiple_choice", {}, {}, {}),
+        "qa": ("span_extraction", {}, {}, {"impossible": True}),
+        "gist": ("generation", {"prompt": "\nGist:", **sizes}, {"tied": False}, {}),
+    }
+    save_untrained(base / "model", trunk, specs, 32, prefix_space=True)
+    return RowPredictor(load_model(base / "model"), "cpu")
+
+
+def test_rows_with_candidates_of_their_own_are_ranked(untrained: RowPredictor) -> None:
+    """Each number is that of the answer; rows that lack what a task reads have none of it."""
+    asked = {"question": "Who left?", "choices": ["rain", "no", "the long river"]}
+    rows = [{"text": text, **(asked if n % 2 else {})} for n, text in enumerate(TEXTS)]
+    ranked = rank(untrained, rows)
+    assert set(ranked.uncertainty) == {"nested", "choice", "qa"}
+    for number, answer in enumerate(untrained.predict(rows)):
+        found = {name: own[number] for name, own in ranked.uncertainty.items()}
+        assert 0 < found["nested"] <= 1
+        assert np.isnan([found["choice"], found["qa"]]).all() == (number % 2 == 0)
+        if number % 2:
+            first, second, _ = sorted(answer["choice"]["probabilities"], reverse=True)
+            assert found["choice"] == pytest.approx(1 - (first - second), abs=2e-4)
+            assert 0 <= found["qa"] <= 1
+    assert sorted(ranked.order) == [0, 1, 2, 3]
+    assert rank(untrained, rows, ["choice"]).order == sorted(
+        (1, 3), key=lambda n: -ranked.uncertainty["choice"][n]
+    )
+
+
+def test_what_makes_a_row_with_candidates_uncertain() -> None:
+    assert set(UNSURE) == set(CANDIDATES)
+    choice, asked, spans = (UNSURE.get(name) for name in ("choice", "answers", "spans"))
+    row = {"text": "Aach and Brig.", "choices": ["Aach", "Brig", "Chur"]}
+    task = make_task("x", "multiple_choice", options={}, head={})
+    assert choice(task, row, seen(array([0.2, 0.5, 0.3])[0])) == pytest.approx(0.8)
+    task = make_task("x", "span_extraction", options={}, head={})
+    task.learned = task.learned.model_copy(update={"impossible": True})
+    chances = {(0, 4): 0.5, (0, 8): 0.1, (9, 13): 0.3}
+    best = tuple(Candidate(*span, math.log(p)) for span, p in chances.items())
+    found = asked(task, row, seen(Answer("Aach", best[0], math.log(0.1), best)))
+    assert found == pytest.approx(1 - (0.6 - 0.3))  # "Aach" and "Aach and" are one.
+    task = make_task("x", "span_classification", options={}, head={})
+    assert spans(task, row, seen(None, array([0.0, 0.9], [0.4, 1.0]))) == pytest.approx(0.8)
+    assert np.isnan(spans(task, row, seen(None)))
+
+
+def seen(answer: Any, likely: Any = None) -> LabelScores:
+    example = Encoded([], np.zeros(0, np.int32), np.zeros(0, np.int32), {}, 0.0)
+    return LabelScores(np.zeros((0, 1), np.float32) if likely is None else likely, answer, example)
 
 
 @pytest.fixture

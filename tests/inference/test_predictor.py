@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mtl.errors import ConfigError, DataError
-from mtl.inference import predictor as module
-from mtl.inference.predictor import RowPredictor, prepare
+from mtl.inference.predictor import RowPredictor
+from mtl.inference.rows import prepare
 from mtl.layout import Unit, build_rows
 from mtl.training.description import describe
 from mtl.training.model_io import load_model
@@ -185,7 +185,7 @@ def test_rows_come_in_their_order_across_chunks(
 ) -> None:
     texts = [text * (1 + number % 3) for number, text in enumerate(TEXTS * 3)]
     whole = list(predictor.predict(given(texts)))
-    monkeypatch.setattr(module, "CHUNK", 4)
+    monkeypatch.setattr("mtl.inference.rows.CHUNK", 4)
     done: list[float] = []
     chunked = list(predictor.predict(given(texts), advance=done.append))
     for one, other in zip(whole, chunked, strict=True):
@@ -204,7 +204,7 @@ def test_a_long_text_advances_as_it_is_read(predictor: RowPredictor) -> None:
 def test_an_endless_input_is_read_as_it_is_needed(
     predictor: RowPredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CHUNK", 3)
+    monkeypatch.setattr("mtl.inference.rows.CHUNK", 3)
     read = 0
 
     def endless() -> Iterator[dict[str, Any]]:

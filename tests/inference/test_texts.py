@@ -75,7 +75,7 @@ def test_one_text_is_one_result(predictor: Predictor) -> None:
 def test_texts_are_taken_as_they_are_needed(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mtl.inference.predictor.CHUNK", 3)
+    monkeypatch.setattr("mtl.inference.rows.CHUNK", 3)
     taken = 0
 
     def endless() -> Iterator[str]:

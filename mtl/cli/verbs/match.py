@@ -66,7 +66,8 @@ def match(
     with importing("mtl.inference.similarity"):
         from mtl.inference.similarity import Encoder, matches, ranks, read_knowledge
     from mtl.inference.output import atomic, plain
-    from mtl.inference.predictor import pick_device, prepare
+    from mtl.inference.predictor import pick_device
+    from mtl.inference.rows import prepare
     from mtl.reporting.console import note
     from mtl.reporting.tracking import track
 

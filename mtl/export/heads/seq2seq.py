@@ -15,7 +15,7 @@ from mtl.export.heads.base import HEADS, HeadClass
 from mtl.export.heads.language import LanguageModel
 from mtl.export.samples import TARGETS, TEXTS, Sample
 from mtl.export.tokenizing import our_tokenizer
-from mtl.inference.predictor import prepare
+from mtl.inference.rows import prepare
 from mtl.layout import Unit, build_rows
 from mtl.tasks import Task
 from mtl.tasks.generation import GenerationOptions
