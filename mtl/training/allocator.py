@@ -6,7 +6,8 @@ mapped afresh each time, and every page of them is a fault: 10 to 20% of a step.
 it, whatever lies under one that still lives stays with the process although it is free: with rows
 of unlike length resident memory grows for hours, several times over, and no tensor is to blame.
 
-Here freed memory is kept for the next step, and now and then given back as a whole.
+Here freed memory is kept for the next step, and now and then given back as a whole. In steps with a
+document that is run in parts, memory goes first: there freed tensors are given back at once.
 """
 
 from __future__ import annotations
@@ -14,15 +15,21 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import lightning as L
 from lightning.pytorch.callbacks import LambdaCallback
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # <malloc.h>
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # <malloc.h>
 KEPT = 1 << 30
 """Bytes that may lie free at the end of the heap before they are given back at once."""
 EVERY = 100
 """Steps after which free memory is given back. Each time costs the faults of a step: below 1%."""
+LARGE = 2 << 20
+"""Bytes of a tensor whose memory can go back at once."""
+MAPPINGS = 65536
+"""How many such tensors may live at a time; what glibc allows out of the box."""
 
 
 def keep_freed_memory() -> bool:
@@ -36,7 +43,31 @@ def keep_freed_memory() -> bool:
     asked = any(name.startswith("MALLOC_") and name.endswith("_") for name in os.environ)
     if libc is None or asked or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return False
-    return bool(libc.mallopt(M_MMAP_MAX, 0) and libc.mallopt(M_TRIM_THRESHOLD, KEPT))
+    global _keeps
+    _keeps = bool(libc.mallopt(M_MMAP_MAX, 0) and libc.mallopt(M_TRIM_THRESHOLD, KEPT))
+    return _keeps
+
+
+_keeps = False
+"""Whether freed memory is kept."""
+
+
+@contextmanager
+def giving_back_at_once() -> Iterator[None]:
+    """Let large tensors that are made within give their memory back when they are freed.
+
+    Memory is then that of the tensors that live: what is kept for the next step has holes, into
+    which a larger tensor does not fit, so that the heap grows. Each such tensor costs its faults.
+    """
+    libc = _glibc() if _keeps else None
+    if libc is not None:
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE)
+        libc.mallopt(M_MMAP_MAX, MAPPINGS)
+    try:
+        yield
+    finally:
+        if libc is not None:
+            libc.mallopt(M_MMAP_MAX, 0)
 
 
 def give_back() -> None:

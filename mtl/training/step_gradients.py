@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mtl.config.schema import Config
 from mtl.metrics.names import metric_name
+from mtl.training.allocator import giving_back_at_once
 from mtl.training.balancing import Losses, Moment, build_balancing
 from mtl.training.balancing.gradients import TaskGradients, combined, shared_parameters
 from mtl.training.finite import spoil
@@ -65,7 +66,9 @@ class StepGradients:
             step: The step.
             logged: Whether training is logged after it.
         """
-        return self._add_up_by_task(step, logged) if step.by_task else self._add_up(step)
+        in_parts = any(micro_batch.rows is not None for micro_batch in step.micro_batches)
+        with giving_back_at_once() if in_parts else contextlib.nullcontext():
+            return self._add_up_by_task(step, logged) if step.by_task else self._add_up(step)
 
     def logs(self) -> dict[str, float]:
         """Return what training logs of the latest step, by full name; all ranks must ask."""
