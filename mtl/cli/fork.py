@@ -77,13 +77,10 @@ def check(fork: Fork, config: Config) -> None:
 def _tied(config: Config, without: Sequence[str]) -> str:
     """Return why a task cannot be taken out of a run alone; empty where it can."""
     from mtl.data.mixing import MIXERS
-    from mtl.training.balancing import BALANCINGS
 
     balancing, mixing = config.balancing, config.mixing
-    by_task = getattr(BALANCINGS.get(balancing.name, "balancing.name"), "by_task", False)
-    if by_task or balancing.conflict:
-        kept = "balancing.conflict=true" if balancing.conflict else f"balancing={balancing.name}"
-        return f"{kept}, which keeps the tasks' gradients apart"
+    if balancing.conflict:
+        return "balancing.conflict=true, which compares the tasks' gradients"
     changing = getattr(MIXERS.get(mixing.name, "mixing.name"), "follows_scores", False)
     if changing or mixing.patience is not None:
         key = "mixing.patience" if mixing.patience is not None else f"mixing={mixing.name}"

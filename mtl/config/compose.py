@@ -227,6 +227,14 @@ def _left_for_jobs(problem: Problem, read: Overrides, config: Config) -> bool:
     return key in read.varied and (key in known or key.rpartition(".")[0].endswith(OPEN))
 
 
+def _choose(config: Config, skip: set[str]) -> None:
+    """Put what it stands for in the place of what is left to be chosen."""
+    from mtl.training.balancing.checks import AUTO, automatic
+
+    if config.balancing.name == AUTO and "balancing" not in skip:
+        config.balancing.name = automatic(config)
+
+
 def check_composed(
     cfg: DictConfig,
     task_types: Registry[TaskType] | None = None,
@@ -259,6 +267,7 @@ def check_composed(
     config, wrong = check(Config, values, known=known)
     for task in config.tasks.values():
         task.columns = {role: column for role, column in task.columns.items() if column is not None}
+    _choose(config, skip or set())
     problems = []
     for why, (key, *more) in unresolved.items():
         advice = f"So it is with {len(more)} more keys." if more else ""

@@ -21,6 +21,7 @@ def option_keys(values: Mapping[str, Any], task_types: Registry[TaskType]) -> It
     """
     from mtl.data.mixing import MIXERS
     from mtl.training.balancing import BALANCINGS
+    from mtl.training.balancing.checks import AUTO, BALANCED
     from mtl.trunk.tuning import TUNINGS
 
     tasks = values.get("tasks")
@@ -38,6 +39,8 @@ def option_keys(values: Mapping[str, Any], task_types: Registry[TaskType]) -> It
     for group, registry in registries.items():
         section = values.get(group)
         chosen = section.get("name") if isinstance(section, Mapping) else None
+        if (group, chosen) == ("balancing", AUTO):
+            chosen = BALANCED
         if isinstance(chosen, str) and chosen in registry:
             own = registry.options(chosen)
             if own is not None:

@@ -57,6 +57,8 @@ class Opening:
     folder: Path
     mixture: str = ""
     """How often each task's examples are seen."""
+    balancing: str = ""
+    """The method that makes one update of several tasks' losses."""
     shared: str = ""
     """What tasks read in common, and what one pass for them saves."""
     leaks: str = ""
@@ -74,6 +76,7 @@ def opening_lines(facts: Opening) -> list[str]:
     lines += _block("device", _device(facts), most=1)
     lines += _block("steps", _steps(facts), most=1)
     lines += _block("mixing", facts.mixture, most=2) if facts.mixture else []
+    lines += _block("balance", facts.balancing, most=1) if facts.balancing else []
     lines += _block("shared", facts.shared, most=3) if facts.shared else []
     lines += _block("leaks", facts.leaks, most=3) if facts.leaks else []
     if facts.bf16_units and facts.precision == "32-true":
@@ -143,6 +146,15 @@ def mixture_of(section: MixingConfig, rounds: Rounds) -> str:
     return f"{name}: {each}{later}"
 
 
+def balancing_of(cfg: Config) -> str:
+    """Return how several tasks' losses become one update; nothing is to be said of one task."""
+    weights = {name: task.weight for name, task in cfg.tasks.items() if task.weight > 0}
+    if len(weights) < 2:
+        return ""
+    own = ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight != 1)
+    return f"{cfg.balancing.name}, with weights: {own}" if own else cfg.balancing.name
+
+
 def shared_of(stores: Sequence[ExampleStore]) -> str:
     """Return which tasks train on documents of one before them, and what one pass saves by it."""
     found: dict[str, str] = {}
@@ -201,6 +213,7 @@ def tell_opening(cfg: Config, run_dir: Path, prepared: Prepared, trainer: L.Trai
         tokens=None if searches else data.batching.tokens,
         folder=run_dir,
         mixture=mixture_of(cfg.mixing, data.planner.rounds),
+        balancing=balancing_of(cfg),
         shared="" if apart else shared_of(learning),
         leaks=leaks_of(learning, {"validation": data.validation, "test": data.test}),
         bf16_units=on_cpu and multiplies_bf16(),

@@ -114,7 +114,8 @@ class StepGradients:
                 moment = self._balance(step, parts, passes[1:])
                 gradients.begin(moment.present)
             add(losses, parts)
-            loss = self.balancing(parts) if more is None else self.balancing(parts) + more
+            loss = self.balancing(self._teaching(parts))
+            loss = loss if more is None else loss + more
             loss = spoil(loss * self.module.trainer.world_size)
             with self.without_sync(), gradients.of(next(iter(parts))):
                 self.module.manual_backward(loss)
@@ -153,6 +154,8 @@ class StepGradients:
                     add(losses, self.pass_losses(micro_batch, step)[0])
             known = self.of_all_ranks(losses, step)
         present = [name for name in self.balancing.tasks if name in step.denominators]
+        if self.balancing.by_task:
+            present = [name for name in present if name not in self.silent]
         moment = Moment(step.number, self.cfg.seed, present, known)
         self.balancing.begin(moment)
         return moment

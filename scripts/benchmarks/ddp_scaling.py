@@ -68,6 +68,7 @@ def speed(count: int, arguments: argparse.Namespace) -> float:
             str(ROOT / "train.py"),
             "task=ner,sentiment",
             "trunk=tiny",
+            "balancing=sum",
             "trainer.accelerator=cpu",
             f"trainer.strategy={arguments.strategy}",
             f"trainer.devices={count}",

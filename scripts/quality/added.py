@@ -53,7 +53,7 @@ def common(options: argparse.Namespace, seed: int) -> list[str]:
     line = ["experiment=conll2003_sst2", f"trunk.path={options.trunk}", "logger=csv"]
     line += ["trainer.max_epochs=1", f"tasks.ner.data.train={first}", f"seed={seed}"]
     line += [f"tasks.sentiment.data.max_train_examples={options.rows // 2}"]
-    line += ["tasks.ner.weight=5"]
+    line += ["balancing=sum", "tasks.ner.weight=5"]
     return [*line, *options.set]
 
 

@@ -58,7 +58,7 @@ def runs(options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
         for weights in options.weights:
             own = [f"tasks.{text.replace('=', '.weight=')}" for text in weights.split(",") if text]
             name = weights.replace("=", "-").replace(",", "+") or "equal"
-            yield f"weights-{name}.{seed}", [*common, *together, *own]
+            yield f"weights-{name}.{seed}", [*common, *together, "balancing=sum", *own]
         for name in options.methods:
             yield f"{name}.{seed}", [*common, *together, f"balancing={name}"]
         for task in rows if options.alone else ():

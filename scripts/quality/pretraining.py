@@ -75,6 +75,7 @@ def newsroom(seed: int, out: Path) -> Iterator[tuple[int, list[str]]]:
             size,
             [
                 f"task={','.join(tasks)}",
+                "balancing=sum",
                 *(f"tasks.{t}.data.source={folder}" for t in tasks),
                 f"trainer.max_epochs={epochs}",
             ],

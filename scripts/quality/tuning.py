@@ -55,7 +55,7 @@ def runs(options: argparse.Namespace, data: Path) -> Iterator[tuple[str, list[st
         line += [f"tasks.{task}.data.{split}={folder / f}" for split, f in files[task].items()]
     line += ["tasks.ner.columns={text: null, tokens: 0, labels: 3}", "tasks.ner.data.format=conll"]
     line += ["tasks.sentiment.data.header=false", "tasks.sentiment.columns={text: 0, label: 1}"]
-    line += [f"trainer.max_steps={options.steps}"]
+    line += [f"trainer.max_steps={options.steps}", "balancing=sum"]
     line += [f"tasks.{task}.data.max_train_examples={options.rows}" for task in files]
     for seed in range(1, options.seeds + 1):
         for method, own in METHODS.items():

@@ -291,3 +291,21 @@ class TestSweep:
     @pytest.mark.parametrize("values", ["range(1,5)", "interval(0,1)", "choice(1,2)"])
     def test_other_sweeps(self, values: str) -> None:
         assert compose(f"seed={values}", multirun=True).multirun
+
+
+def test_the_balancing_is_chosen_unless_it_is_named() -> None:
+    for line, name in {
+        ("task=ner,sentiment",): "equal_norms",
+        ("task=ner",): "sum",
+        ("task=ner,sentiment", "trainer=fsdp"): "sum",
+        ("task=ner,sentiment", "balancing=dwa"): "dwa",
+        ("task=ner,sentiment", "balancing=sum"): "sum",
+    }.items():
+        composed = compose(*line)
+        assert composed.config.balancing.name == name
+        assert composed.cfg.balancing.name == ("auto" if "balancing" not in line[-1] else name)
+    assert compose("task=ner,sentiment", "balancing.options.every=5").config.balancing.options == {
+        "every": 5
+    }
+    message = refusal("task=ner,sentiment", "balancing.options.evry=5")
+    assert "Did you mean `balancing.options.every`?" in message

@@ -63,6 +63,7 @@ class Site:
             "trunk.name": "hf",
             "trunk.path": str(self.trunk),
             "trunk.lr": 1e-2,
+            "balancing.name": "sum",  # Composed, it would be chosen.
             "head.lr": 5e-2,
             "batching.examples": 6,
             "batching.tokens": 40,

@@ -28,7 +28,7 @@ def texts(pairs: list[tuple[str, Any]]) -> list[dict[str, Any]]:
 
 def ready(site: Site, tmp_path: Path, spec: TaskConfig) -> Prepared:
     cfg = Config(tasks={"x": spec})
-    cfg.trunk.name, cfg.trunk.path = "hf", str(site.trunk)
+    cfg.trunk.name, cfg.trunk.path, cfg.balancing.name = "hf", str(site.trunk), "sum"
     return prepare(cfg, tmp_path)
 
 

@@ -6,10 +6,18 @@ from pathlib import Path
 import pytest
 
 from mtl.config.schema import MixingConfig
-from mtl.training.opening import WIDTH, Opening, leaks_of, mixture_of, opening_lines, shared_of
+from mtl.training.opening import (
+    WIDTH,
+    Opening,
+    balancing_of,
+    leaks_of,
+    mixture_of,
+    opening_lines,
+    shared_of,
+)
 from mtl.training.setup import prepare
 from tests.data.tables import planner, table
-from tests.training.site import Site
+from tests.training.site import Site, change
 
 FACTS = Opening(
     tasks={"ner": [360, 90, 90], "qa": [1200, 40, 0], "sentiment": [360, 90, 90]},
@@ -61,6 +69,15 @@ def test_long_names_fit() -> None:
     assert all(len(line) <= WIDTH for line in lines)
     assert lines[1].endswith(" ...")
     assert "/end (llama), 4,012,345 parameters, tuning full" in lines[2]
+
+
+def test_how_losses_become_one_update(site: Site) -> None:
+    cfg = site.config("ner", "sentiment", "rating", balancing__name="equal_norms")
+    assert balancing_of(cfg) == "equal_norms"
+    change(cfg, "tasks.ner.weight", 2.5)
+    assert balancing_of(cfg) == "equal_norms, with weights: ner 2.5"
+    assert "balance  sum" in opening_lines(replace(FACTS, balancing="sum"))
+    assert balancing_of(site.config("ner")) == ""
 
 
 def test_how_often_examples_are_seen() -> None:

@@ -54,8 +54,10 @@ class MixingConfig(Section):
 class BalancingConfig(Section):
     """How the tasks' losses become one update."""
 
-    name: Text = "sum"
-    """A registered balancing: ``sum``, one of ``docs/balancing.md``, or one of another package."""
+    name: Text = "auto"
+    """A registered balancing: ``sum``, one of ``docs/balancing.md``, or one of another package;
+    ``auto`` is ``equal_norms`` where two tasks or more train a trunk and nothing stands against it,
+    else ``sum``."""
     options: dict[str, Any] = {}
     """Options of the method; checked against its own `Options`."""
     parameters: Annotated[Text, Lower] = "trunk"

@@ -9,12 +9,27 @@ from mtl.config.schema import Config
 from mtl.errors import Problem, one_of
 from mtl.training.balancing.base import BALANCINGS
 
+AUTO = "auto"
+"""Stands for a method that is chosen by :func:`automatic`: this one, or the sum."""
+BALANCED = "equal_norms"
 PLACES = ("trunk", "last", "adapters")
 """Which of the trunk's parameters tasks are compared on."""
 FEATURES = (
     "Tasks read the hidden states at places of their own, where the gradients of two tasks never "
     "meet, so that every method would be the plain sum. Choose trunk, last or adapters."
 )
+
+
+def automatic(config: Config) -> str:
+    """Return the method that ``balancing=auto`` stands for.
+
+    That is `equal_norms`, which on all sets of tasks that were measured is within a point of the
+    best weights that a search had found (docs/quality.md), or `sum` where it cannot work.
+    """
+    section = config.balancing.model_copy(update={"name": BALANCED})
+    whole = config.model_copy(update={"balancing": section})
+    apart = config.tuning.adapters == "per_task"
+    return "sum" if apart or refusals(whole) else BALANCED
 
 
 def refusals(config: Config) -> list[Problem]:

@@ -16,6 +16,7 @@ def line(heads: int, documents: int) -> list[str]:
     """Return what `train.py` is told: the task and copies of it under other names."""
     found = [
         "task=sentiment",
+        "balancing=sum",
         "trunk=tiny",
         "tasks.sentiment.head.pooling=last",
         f"tasks.sentiment.data.max_train_examples={documents}",

@@ -30,6 +30,7 @@ def prepare(settings: Settings) -> Prepared:
         line = [
             f"task=[{','.join(tasks)}]",
             "trunk=tiny",
+            "balancing=sum",
             f"batching.examples={EXAMPLES}",
             *(f"tasks.{t}.data.{split}={file}" for t in tasks for split, file in files.items()),
             "logger=csv",

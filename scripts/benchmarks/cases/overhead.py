@@ -11,7 +11,7 @@ from mtl.training.optim import build_optimizer, build_schedule, clip, gradient_n
 from scripts.benchmarks.ours import SKIPPED, Training
 from scripts.benchmarks.runner import Case, Check, Prepared, Ratio, Settings
 
-LINE = ["task=[ner,sentiment]", "trunk=tiny", "logger=csv", "seed=1"]
+LINE = ["task=[ner,sentiment]", "trunk=tiny", "balancing=sum", "logger=csv", "seed=1"]
 
 
 def bare(training: Training, steps: int) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import os
 from scripts.benchmarks.ours import Training
 from scripts.benchmarks.runner import Case, Check, Prepared, Ratio, Settings
 
-LINE = ["task=[ner,sentiment]", "trunk=tiny", "seed=1"]
+LINE = ["task=[ner,sentiment]", "trunk=tiny", "balancing=sum", "seed=1"]
 SIDES = {
     "tracked": ["logger=[csv,tensorboard,wandb]", "logger.wandb.mode=offline"],
     "not tracked": ["logger=none"],

@@ -8,11 +8,13 @@ import pytest
 
 from mtl.config.schema import Config, TaskConfig
 from mtl.training.balancing import checks, refusals
+from mtl.training.balancing.checks import automatic
 from tests.training.site import change
 
 
 def config(**changes: Any) -> Config:
     cfg = Config(tasks={name: TaskConfig(type="text_classification") for name in ("a", "b")})
+    cfg.balancing.name = "sum"
     for key, value in changes.items():
         change(cfg, key.replace("__", "."), value)
     return cfg
@@ -80,3 +82,13 @@ def test_features(name: str) -> None:
     assert "would be the plain sum" in problem.advice
     (problem,) = refusals(config(balancing__name=name, balancing__parameters="adapter"))
     assert "adapters" in problem.advice
+
+
+@pytest.mark.parametrize("changes", [own for own, _ in REFUSED.values()], ids=list(REFUSED))
+def test_the_default_is_the_sum_where_gradients_of_tasks_cannot_be_had(
+    changes: dict[str, Any],
+) -> None:
+    assert automatic(config()) == "equal_norms"
+    assert automatic(config(**changes)) == "sum"
+    assert automatic(config(tuning__name="lora")) == "equal_norms"
+    assert automatic(config(tuning__name="lora", tuning__adapters="per_task")) == "sum"
