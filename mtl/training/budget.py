@@ -189,7 +189,7 @@ def _counting(kept: dict[int, int]) -> Callable[[Tensor], Tensor]:
 def _rows(module: MultiTaskModule) -> list[tuple[int, int]]:
     """Return the shape of the tasks' own gradients, where they are kept apart."""
     tasks, rows = module.gradients.balancing.tasks, module.gradients.by_task
-    return [(len(tasks), rows.size)] if rows is not None else []
+    return [rows.room(len(tasks))] if rows is not None else []
 
 
 @contextlib.contextmanager

@@ -57,7 +57,9 @@ class StepGradients:
         shared = shared_parameters(self.model.trunk, self.cfg.balancing)
         of_shared = set(shared)
         learning = [p for p in self.model.parameters() if p.requires_grad]
-        return TaskGradients(shared, [p for p in learning if p not in of_shared])
+        others = [p for p in learning if p not in of_shared]
+        lengths = self.balancing.by_length and not self.cfg.balancing.conflict
+        return TaskGradients(shared, others, lambda: self.module.trainer, lengths=lengths)
 
     def make(self, step: Step, *, logged: bool) -> dict[str, Tensor]:
         """Make a step's gradient; returns this rank's part of each loss.
@@ -122,10 +124,10 @@ class StepGradients:
         assert moment is not None
         if not passes:
             gradients.begin(moment.present)
-        gradients.reduce(self.module.trainer)
+        gradients.reduce()
         if self.cfg.balancing.conflict and logged:
             self._conflict = gradients.conflict()
-        gradients.put(combined(self.balancing, gradients.rows, moment))
+        gradients.put(combined(self.balancing, gradients, moment))
         return losses
 
     def _passes(self, step: Step) -> list[MicroBatch]:

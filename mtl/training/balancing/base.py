@@ -63,6 +63,10 @@ class Balancing:
     by_task: ClassVar[bool] = False
     """Whether it needs each task's own gradient: steps then have passes of one task each."""
 
+    by_length: ClassVar[bool] = False
+    """Whether the lengths of these gradients will do: :meth:`measure` is called in place of
+    :meth:`aggregate`, and the gradient is their sum."""
+
     @classmethod
     def compares_at(cls, step: int, options: Any) -> bool:
         """Whether it needs them in this step; of methods that are `by_task`.
@@ -105,6 +109,14 @@ class Balancing:
         """
         del moment
         return rows.sum(dim=0)
+
+    def measure(self, lengths: Tensor, moment: Moment) -> None:
+        """Remember the lengths (K,) of the tasks' own gradients; of methods that are `by_length`.
+
+        Args:
+            lengths: Of the gradients of the weighted losses, in the order of `moment.present`.
+            moment: The step.
+        """
 
     def learn(self, losses: Losses, finite: Tensor) -> None:
         """Remember a step whose gradient is complete; before the optimizer takes it.

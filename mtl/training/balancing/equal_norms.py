@@ -37,6 +37,7 @@ class EqualNorms(Balancing):
     """
 
     by_task: ClassVar[bool] = True
+    by_length: ClassVar[bool] = True
 
     def __init__(self, weights: Mapping[str, float], options: EqualNormsOptions) -> None:
         super().__init__(weights)
@@ -59,14 +60,13 @@ class EqualNorms(Balancing):
         mean = sum(inverse.values()) / len(inverse) if inverse else 1.0
         return {name: inverse[name] / mean if name in inverse else 1.0 for name in moment.present}
 
-    def aggregate(self, rows: Tensor, moment: Moment) -> Tensor:
-        """Return the sum of the rows, and remember their norms."""
+    def measure(self, lengths: Tensor, moment: Moment) -> None:
+        """Remember the norms of the tasks' gradients."""
         decay = self.options.decay
-        for name, norm in zip(moment.present, rows.norm(dim=1).tolist(), strict=True):
+        for name, norm in zip(moment.present, lengths.tolist(), strict=True):
             square = (norm / (self.weights[name] * float(self.factors[name]))) ** 2
             before = self.squares.get(name, square)
             self.squares[name] = decay * before + (1 - decay) * square
-        return rows.sum(dim=0)
 
     def state(self) -> State:
         """Return what was measured."""

@@ -1,9 +1,9 @@
 """Each task's own gradient of shared parameters: a row a task, over all passes and ranks of a step.
 
-A step that needs them has passes of one task each, so that an ordinary backward pass of each is a
-part of one row: no graph is kept for a second backward pass, whatever the trunk is made of, and the
-tokens are computed once unless tasks share documents. Parameters that are not compared, heads among
-them, add up as always.
+A step that needs them has passes of one task each, one task after the other, so that an ordinary
+backward pass of each is a part of one row: no graph is kept for a second backward pass, whatever
+the trunk is made of, and the tokens are computed once unless tasks share documents. Parameters that
+are not compared, heads among them, add up as always.
 
 Shapes: K tasks, P numbers in the shared parameters.
 """
@@ -80,26 +80,50 @@ class TaskGradients:
     Args:
         shared: The parameters that tasks are compared on.
         others: All others that learn.
+        trainer: Whose ranks they are added up over.
+        lengths: Whether the rows' lengths and sum will do: a row is then added up as soon as it is
+            whole, so that there is room for one of them and the sum, however many tasks there are.
     """
 
-    def __init__(self, shared: Sequence[nn.Parameter], others: Sequence[nn.Parameter]) -> None:
+    def __init__(
+        self,
+        shared: Sequence[nn.Parameter],
+        others: Sequence[nn.Parameter],
+        trainer: Callable[[], L.Trainer],
+        *,
+        lengths: bool = False,
+    ) -> None:
         self.shared = list(shared)
         self.others = list(others)
         self.size = sum(p.numel() for p in self.shared)
         """P."""
         self.tasks: list[str] = []
         self.rows = torch.zeros(0, 0)
+        """(K, P); where lengths will do, (2, P): the row that is made, and the others' sum."""
+        self._trainer = trainer
+        self._lengths: list[Tensor] | None = [] if lengths else None
+
+    def room(self, tasks: int) -> tuple[int, int]:
+        """Return the shape of the rows of a step with so many tasks."""
+        return (tasks if self._lengths is None else 2, self.size)
 
     def begin(self, tasks: Sequence[str]) -> None:
         """Start a step from zero."""
         self.tasks = list(tasks)
-        self.rows = torch.zeros(len(tasks), self.size, device=self.shared[0].device)
+        self.rows = torch.zeros(self.room(len(tasks)), device=self.shared[0].device)
+        if self._lengths is not None:
+            self._lengths = []
 
     @contextmanager
     def of(self, task: str | None) -> Iterator[None]:
-        """Let backward passes add to a task's row; of a task without a row nothing is kept."""
+        """Let backward passes add to a task's row; of a task without a row nothing is kept.
+
+        Where lengths will do, tasks follow each other as they were given to :meth:`begin`.
+        """
         if task in self.tasks:
-            self.put(self.rows[self.tasks.index(task)])
+            place = self.tasks.index(task)
+            self._add_up(place)
+            self.put(self.rows[place if self._lengths is None else 0])
         yield
         for parameter in self.shared:
             parameter.grad = None
@@ -110,11 +134,29 @@ class TaskGradients:
         for parameter, part in zip(self.shared, parts, strict=True):
             parameter.grad = part.view_as(parameter)
 
-    def reduce(self, trainer: L.Trainer) -> None:
+    def _add_up(self, place: int) -> None:
+        """Add up the rows of the tasks before a place, where lengths will do; all ranks must."""
+        if self._lengths is None:
+            return
+        assert len(self._lengths) <= place
+        while len(self._lengths) < place:
+            row = self._mean(self.rows[0])
+            self._lengths.append(row.norm())
+            self.rows[1] += row
+            self.rows[0].zero_()
+
+    def _mean(self, values: Tensor) -> Tensor:
+        trainer = self._trainer()
+        return values if trainer.world_size == 1 else total(trainer, values) / trainer.world_size
+
+    def reduce(self) -> None:
         """Take the mean of all gradients over ranks, as DDP does; all ranks must."""
+        trainer = self._trainer()
+        self._add_up(len(self.tasks))
         if trainer.world_size == 1:
             return
-        self.rows = total(trainer, self.rows) / trainer.world_size
+        if self._lengths is None:
+            self.rows = self._mean(self.rows)
         for parameter in self.others:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -124,12 +166,23 @@ class TaskGradients:
         for parameter, part in zip(self.others, parts, strict=True):
             parameter.grad = part.view_as(parameter)
 
+    @property
+    def lengths(self) -> Tensor:
+        """(K,) of the rows."""
+        if self._lengths is None:
+            return self.rows.norm(dim=1)
+        return torch.stack(self._lengths) if self._lengths else self.rows.new_zeros(0)
+
+    def sum(self) -> Tensor:
+        """Return (P,) the sum of all rows."""
+        return self.rows.sum(dim=0) if self._lengths is None else self.rows[1]
+
     def conflict(self) -> dict[str, float]:
         """Return each row's norm, and the cosine of each two, by full name.
 
         A pair's cosine is under the name of the task that comes first.
         """
-        lengths = self.rows.norm(dim=1)
+        lengths = self.lengths
         with whole_precision(self.rows):
             cosines = (self.rows @ self.rows.T / (lengths[:, None] * lengths)).tolist()
         norms, found = lengths.tolist(), {}
@@ -142,16 +195,20 @@ class TaskGradients:
         return found
 
 
-def combined(balancing: Balancing, rows: Tensor, moment: Moment) -> Tensor:
-    """Return (P,) the gradient that a balancing makes of rows (K, P).
+def combined(balancing: Balancing, gradients: TaskGradients, moment: Moment) -> Tensor:
+    """Return (P,) the gradient that a balancing makes of the tasks' own.
 
     Of one task alone, or of numbers that are not finite, there is nothing to make: the sum says so.
     """
-    if len(rows) < 2 or not rows.isfinite().all():
-        return rows.sum(dim=0)
+    lengths = gradients.lengths
+    if len(lengths) < 2 or not lengths.isfinite().all():
+        return gradients.sum()
+    if balancing.by_length:
+        balancing.measure(lengths, moment)
+        return gradients.sum()
     seed_torch(moment.seed, "balancing", moment.step)
-    with whole_precision(rows):
-        return balancing.aggregate(rows, moment)
+    with whole_precision(gradients.rows):
+        return balancing.aggregate(gradients.rows, moment)
 
 
 def whole_precision(rows: Tensor) -> torch.autocast:

@@ -35,6 +35,7 @@ class GradNorm(Balancing):
     """
 
     by_task: ClassVar[bool] = True
+    by_length: ClassVar[bool] = True
     learns: ClassVar[bool] = True
 
     def __init__(self, weights: Mapping[str, float], options: GradNormOptions) -> None:
@@ -52,12 +53,10 @@ class GradNorm(Balancing):
         self.norms = {}
         return {name: float(self.learned[name].detach()) for name in moment.present}
 
-    def aggregate(self, rows: Tensor, moment: Moment) -> Tensor:
-        """Return the sum of the rows, and note their norms."""
-        norms = rows.norm(dim=1).tolist()
-        for name, norm in zip(moment.present, norms, strict=True):
+    def measure(self, lengths: Tensor, moment: Moment) -> None:
+        """Note the norms of the tasks' gradients."""
+        for name, norm in zip(moment.present, lengths.tolist(), strict=True):
             self.norms[name] = norm / (self.weights[name] * float(self.factors[name]))
-        return rows.sum(dim=0)
 
     def learn(self, losses: Losses, finite: Tensor) -> None:
         """Take a step of the factors of the tasks that are present."""

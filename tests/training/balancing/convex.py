@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtl.config.schema import BalancingConfig
 from mtl.training.balancing import Balancing, Moment, build_balancing
+from mtl.training.balancing.gradients import TaskGradients
 
 WEIGHTS = {"flat": 1.0, "steep": 1.0}
 START = (2.0, -1.0)
@@ -26,6 +27,13 @@ def losses_of(point: Tensor) -> dict[str, Tensor]:
 
 def start() -> Tensor:
     return torch.tensor(START, requires_grad=True)
+
+
+def kept(rows: Tensor) -> TaskGradients:
+    """Return rows (K, P) as a step has them."""
+    found = TaskGradients([nn.Parameter(rows[0])], [], lambda: None)  # type: ignore[arg-type, return-value]
+    found.rows = rows
+    return found
 
 
 def made(name: str, weights: dict[str, float] | None = None, **options: object) -> Balancing:

@@ -14,7 +14,7 @@ from torchjd import aggregation as torchjd
 from mtl.training.balancing import AGGREGATORS, Balancing, Moment
 from mtl.training.balancing.gradients import combined
 from mtl.training.model import seed_torch
-from tests.training.balancing.convex import RATE, SEED, losses_of, made, start
+from tests.training.balancing.convex import RATE, SEED, kept, losses_of, made, start
 
 STEPS = 8
 KINDS = {method.name: method.kind for method in AGGREGATORS}
@@ -39,7 +39,7 @@ def ours(balancing: Balancing) -> Callable[[Tensor, int], Tensor]:
     def make(rows: Tensor, step: int) -> Tensor:
         moment = Moment(step, SEED, ["flat", "steep"], {})
         balancing.begin(moment)
-        return combined(balancing, rows, moment)
+        return combined(balancing, kept(rows), moment)
 
     return make
 
@@ -140,20 +140,20 @@ def test_a_set_of_tasks_has_a_memory_of_its_own() -> None:
     rows = torch.tensor([[1.0, 2.0, 0.0], [0.5, -1.0, 1.0], [-2.0, 0.1, 0.3]])
     balancing = made("gradvac", weights)
     for step, names in enumerate((["a", "b"], ["a", "b", "c"], ["a", "b"])):
-        combined(balancing, rows[: len(names)], Moment(step, SEED, names, {}))
+        combined(balancing, kept(rows[: len(names)]), Moment(step, SEED, names, {}))
     assert set(balancing.state()["memory"]) == {"a,b", "a,b,c"}
     alone = made("gradvac", weights)
     for step in (0, 2):
-        combined(alone, rows[:2], Moment(step, SEED, ["a", "b"], {}))
+        combined(alone, kept(rows[:2]), Moment(step, SEED, ["a", "b"], {}))
     assert torch.equal(alone.state()["memory"]["a,b"], balancing.state()["memory"]["a,b"])
 
 
 def test_nothing_is_made_of_one_task_or_of_what_is_not_finite() -> None:
     balancing = made("upgrad")
     row = torch.tensor([[3.0, -4.0]])
-    assert torch.equal(combined(balancing, row, Moment(0, SEED, ["flat"], {})), row[0])
+    assert torch.equal(combined(balancing, kept(row), Moment(0, SEED, ["flat"], {})), row[0])
     odd = torch.tensor([[1.0, torch.nan], [2.0, 1.0]])
-    found = combined(balancing, odd, Moment(0, SEED, ["flat", "steep"], {}))
+    found = combined(balancing, kept(odd), Moment(0, SEED, ["flat", "steep"], {}))
     assert not found.isfinite().all()
 
 
@@ -166,7 +166,7 @@ def test_a_solver_that_fails_is_told_once(
     monkeypatch.setattr(torchjd.UPGrad, "forward", broken)
     balancing, rows = made("upgrad"), torch.tensor([[1.0, 0.0], [-1.0, 2.0]])
     for step in (4, 5):
-        found = combined(balancing, rows, Moment(step, SEED, ["flat", "steep"], {}))
+        found = combined(balancing, kept(rows), Moment(step, SEED, ["flat", "steep"], {}))
         assert torch.equal(found, rows.sum(dim=0))
     told = " ".join(capsys.readouterr().err.split())
     assert told.count("found no gradient (no solution)") == 1
@@ -212,7 +212,7 @@ def test_gradnorm_as_in_the_paper() -> None:
             moment = Moment(step, SEED, list(losses), {})
             balancing.begin(moment)
             factors = torch.tensor([balancing.shown()[name] for name in losses])
-            gradient = combined(balancing, factors[:, None] * rows_of(now), moment)
+            gradient = combined(balancing, kept(factors[:, None] * rows_of(now)), moment)
             balancing.learn(losses, torch.tensor(True))
             now = (now - RATE * gradient).detach().requires_grad_()
             found.append(now.detach())
