@@ -58,6 +58,7 @@ def typed(
         metric=metric,
     )
     cfg = Config(tasks={"x": spec})
+    cfg.balancing.name = "sum"
     cfg.trunk.name, cfg.trunk.path, cfg.trunk.max_length = "hf", str(site.trunk), length
     return corpus_of(prepare(cfg, folder))
 
