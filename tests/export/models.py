@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -152,10 +153,14 @@ folder, texts, question = json.loads(sys.argv[1])
 """
 
 
+READER = os.environ.get("MTL_TEST_READER", sys.executable)
+"""The Python that reads exports back; that of an environment without mtl, if one is named."""
+
+
 def alone(code: str, folder: Path, texts: list[str] = TEXTS) -> Any:
     """Run code in a process that cannot import mtl; returns the JSON that it prints last."""
     given = json.dumps([str(folder), texts, QUESTION])
-    line = [sys.executable, "-W", "ignore", "-c", ALONE + code, given]
+    line = [READER, "-W", "ignore", "-c", ALONE + code, given]
     done = subprocess.run(line, capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
