@@ -21,7 +21,8 @@ class EqualNormsOptions(Section):
     """Options of ``equal_norms``."""
 
     every: Whole = Field(10, ge=1)
-    """Steps between two measurements; at the beginning of a run there are more."""
+    """Steps between two measurements: there are more at the beginning of a run, and later fewer,
+    a tenth of the steps so far between two."""
     decay: Number = Field(0.4, ge=0, lt=1)
     """How much of what was measured before stays, of squared norms."""
     limit: Number = Field(20.0, ge=1)
@@ -47,10 +48,13 @@ class EqualNorms(Balancing):
 
     @classmethod
     def compares_at(cls, step: int, options: Any) -> bool:
-        """Whether a step is measured: 0, 1, 2, 4, 8, ..., then every so many."""
+        """Whether a step is measured: 0, 1, 2, 4, 8, ..., every so many, then a tenth further."""
         if step < options.every:
             return step & (step - 1) == 0
-        return bool(step % options.every == 0)
+        measured = int(options.every)
+        while measured < step:
+            measured += max(options.every, measured // 10)
+        return measured == step
 
     def factors_of(self, moment: Moment) -> Mapping[str, Tensor | float]:
         """Return what follows from the norms so far."""

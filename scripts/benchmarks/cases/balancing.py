@@ -1,7 +1,8 @@
 """What a balancing costs: a step of four tasks with each method, against the sum.
 
-Each task reads texts of its own of the bundled corpus: none shares an encoding. All runs begin with
-the same weights and have the same examples in every step.
+Each task reads texts of its own of the bundled corpus: none shares an encoding; but for `shared`,
+where all read the same ones, on the whole trunk. All runs begin with the same weights and have the
+same examples in every step.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ CORPUS = ROOT / "mtl" / "data" / "bundled" / "newsroom" / "train.jsonl"
 METHODS = tuple(name for name in BALANCINGS if name != "sum")
 FEW = ("uncertainty", "famo", "equal_norms", "gradnorm", "upgrad", "cagrad")
 """Of the short form, and on a whole trunk."""
+SHARED = "shared"
 TARGET = 1.6
 """On adapters, in steps of the sum."""
 
@@ -33,21 +35,23 @@ def prepare(settings: Settings) -> Prepared:
         files[task].write_text("".join(own), encoding="utf-8")
 
     def run_of(method: str, tuning: str) -> Training:
+        own = dict.fromkeys(TASKS, files[TASKS[0]]) if tuning == SHARED else files
         line = [
             f"task=[{','.join(TASKS)}]",
             "trunk=tiny",
             "trunk.dropout=0",
-            f"tuning={tuning}",
+            f"tuning={'full' if tuning == SHARED else tuning}",
             f"balancing={method}",
             "batching.examples=32",
-            *(f"tasks.{task}.data.train={file}" for task, file in files.items()),
+            *(f"tasks.{task}.data.train={file}" for task, file in own.items()),
             "trainer.limit_val_examples=8",
             "logger=none",
             "seed=1",
         ]
         return Training(line, settings.threads)
 
-    methods = {"lora": FEW} if settings.short else {"lora": METHODS, "full": FEW}
+    methods: dict[str, tuple[str, ...]] = {"lora": FEW if settings.short else METHODS}
+    methods |= {} if settings.short else {"full": FEW, SHARED: ("equal_norms",)}
     chosen = [(m, tuning) for tuning, own in methods.items() for m in ("sum", *own)]
     runs = {f"{m}, {tuning}": run_of(m, tuning) for m, tuning in chosen}
     steps = settings.pick(10, 4)
@@ -70,9 +74,10 @@ def prepare(settings: Settings) -> Prepared:
         for m, t in chosen
         if m != "sum"
     ]
-    first = runs["sum, lora"].loss()
+    sums = {name: runs[f"sum, {name}"].loss() for name in methods}
     checks = [
-        Check(f"the first loss, {name}", run.loss(), first, 1e-4) for name, run in runs.items()
+        Check(f"the first loss, {name}", run.loss(), sums[name.split(", ")[1]], 1e-4)
+        for name, run in runs.items()
     ]
     return Prepared("seconds a step", {n: side(r) for n, r in runs.items()}, ratios, checks)
 

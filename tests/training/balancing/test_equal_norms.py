@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -93,6 +95,9 @@ def test_few_steps_are_measured() -> None:
     options = EqualNormsOptions(every=10)
     measured = [step for step in range(41) if EqualNorms.compares_at(step, options)]
     assert measured == [0, 1, 2, 4, 8, 10, 20, 30, 40]
+    late = [step for step in range(1000, 2000) if EqualNorms.compares_at(step, options)]
+    gaps = [later / step for step, later in pairwise(late)]
+    assert gaps == pytest.approx([1.1] * len(gaps), abs=0.001)
 
 
 def test_what_was_measured_is_kept() -> None:
