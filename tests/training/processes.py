@@ -33,8 +33,10 @@ def arguments(site: Site, conf: Path, *more: str) -> list[str]:
         values = {"type": task.type, "columns": task.columns, "options": task.options}
         text = f"# @package tasks.{name}\n" + yaml.safe_dump(values)
         (conf / "task" / f"x_{name}.yaml").write_text(text, encoding="utf-8")
+    chosen = any(argument.startswith("balancing=") for argument in more)
     return [
         f"--config-dir={conf}",
+        *([] if chosen else ["balancing=sum"]),  # The only one that goes with all strategies.
         f"task={','.join(f'x_{name}' for name in NAMES)}",
         *(f"tasks.{name}.data.source={site.data}" for name in NAMES),
         *(f"tasks.{name}.head.dropout=0" for name in NAMES if name != "gist"),
